@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "inference.h"
+#include "metric.h"
+#include "stats.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetArmAnalysis: one arm's samples, described.
+ * @ok, @failed, @timeouts: how many of each; all figures are over the @ok ones
+ * @summary: one per metric; an n of 0: no good sample has it
+ * @censored_median_ns: median of the headline with time-outs counted as slower than all;
+ *     NAN when it would fall among them
+ * @exits: (element-type utf8): how the bad ones ended ("exit 1", "timed out"), with counts
+ */
+typedef struct {
+    guint ok, failed, timeouts;
+    DuetSummary summary[DUET_METRIC_COUNT];
+    double censored_median_ns;
+    GPtrArray *exits;
+} DuetArmAnalysis;
+
+/**
+ * DuetVerdict:
+ * @DUET_VERDICT_TOO_FEW: less than DUET_STATS_INTERVAL_MIN samples on a side; there is a contrast,
+ *     but neither intervals nor a chance for the test to find anything
+ */
+typedef enum {
+    DUET_VERDICT_DIFFERS,
+    DUET_VERDICT_SAME,
+    DUET_VERDICT_NO_KVM,
+    DUET_VERDICT_TOO_FEW,
+    DUET_VERDICT_FAILURES,
+    DUET_VERDICT_NO_DATA,
+} DuetVerdict;
+
+const char *duet_verdict_to_string(DuetVerdict verdict);
+
+/**
+ * DuetComparison: arm @a against arm @b, by the headline.
+ * @contrast: only where the verdict is not FAILURES or NO_DATA
+ */
+typedef struct {
+    guint a, b;
+    DuetContrast contrast;
+    DuetVerdict verdict;
+} DuetComparison;
+
+/**
+ * DuetAnalysis: all that a report shows, computed from the samples alone.
+ * @headline_to: where the headline ends
+ * @tcg: an arm ran under QEMU's TCG, without hardware virtualization
+ * @comparisons: (element-type DuetComparison): each pair of arms, in the order of the arms
+ * @notes: (element-type utf8): what a reader must know of these figures
+ */
+typedef struct {
+    DuetMark headline_to;
+    gboolean tcg;
+    guint n_arms;
+    DuetArmAnalysis *arms;
+    GArray *comparisons;
+    GPtrArray *notes;
+} DuetAnalysis;
+
+/**
+ * duet_analysis_new:
+ * @ratio_with_failures: compare arms although samples of theirs failed
+ */
+DuetAnalysis *duet_analysis_new(const DuetRun *run, gboolean ratio_with_failures);
+void duet_analysis_free(DuetAnalysis *analysis);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetAnalysis, duet_analysis_free)
+
+/** duet_analysis_bad_arm: Returns: %TRUE if an arm has no good sample at all. */
+gboolean duet_analysis_bad_arm(const DuetAnalysis *analysis);
+
+G_END_DECLS

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <duet/bench.h>
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "compare.h"
+#include "environment.h"
+#include "instance-sampler.h"
+#include "result.h"
+#include "runner.h"
+#include "table.h"
+
+#define EXIT_INTERRUPTED 130
+
+static DuetRun *new_run(const DuetBenchRequest *request)
+{
+    DuetPlan *plan = duet_plan_new(request->n_arms, request->n, request->seed,
+        request->arms[0].spec->timeout_ms, request->floor);
+    DuetRun *run = duet_run_new(plan);
+
+    json_object_unref(run->tool);
+    run->tool = duet_environment_tool();
+    json_object_unref(run->host);
+    run->host = duet_environment_host(duet_context_store_dir(request->context));
+    g_ptr_array_unref(run->warnings);
+    run->warnings = duet_environment_warnings(run->host);
+    for (gsize i = 0; i < request->n_arms; i++) {
+        const DuetSpec *spec = request->arms[i].spec;
+        DuetRunArm *arm = duet_run_arm_new(request->arms[i].name, duet_kind_to_string(spec->kind));
+        arm->image_ref = g_strdup(spec->image_ref);
+        arm->image_digest = g_strdup(spec->image_digest);
+        arm->argv = g_strdupv(spec->argv);
+        arm->memory_bytes = spec->memory_bytes;
+        arm->cpus = spec->cpus;
+        arm->pids_limit = spec->pids_limit;
+        g_ptr_array_add(run->arms, arm);
+    }
+    return run;
+}
+
+static gboolean check_request(const DuetBenchRequest *request, GError **error)
+{
+    if (request->n_arms < 1 || request->n < 1 || request->seed > DUET_BENCH_SEED_MAX) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot measure: there must be at least one arm and one sample, and the seed must be "
+            "below 2^53");
+        return FALSE;
+    }
+    if (!request->output_path)
+        return TRUE;
+    /* Better now than after half an hour. */
+    g_autofree char *folder = g_path_get_dirname(request->output_path);
+    errno = 0;
+    if (access(folder, W_OK | X_OK) == 0 && !g_file_test(request->output_path, G_FILE_TEST_IS_DIR))
+        return TRUE;
+    return duet_error_set_errno(
+        error, errno ? errno : EISDIR, "cannot write a result to '%s'", request->output_path);
+}
+
+static gboolean carry_out(
+    const DuetBenchRequest *request, DuetInstanceSampler *sampler, DuetRun *run, GError **error)
+{
+    DuetRunner runner = {
+        .take = duet_instance_sampler_take,
+        .interrupted = duet_instance_sampler_interrupted,
+        .data = sampler,
+        .progress = request->progress,
+        .progress_data = request->progress_data,
+    };
+
+    return duet_runner_run(&runner, run, error);
+}
+
+static gboolean answer(
+    const DuetBenchRequest *request, char *json, char *text, char **out_text, GError **error)
+{
+    if (request->output_path && !duet_result_save(request->output_path, json, error)) {
+        g_free(json);
+        g_free(text);
+        return FALSE;
+    }
+    *out_text = request->json ? json : text;
+    g_free(request->json ? text : json);
+    return TRUE;
+}
+
+static gboolean boot(
+    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
+{
+    if (!check_request(request, error))
+        return FALSE;
+    g_autoptr(DuetRun) run = new_run(request);
+    g_auto(DuetInstanceSampler) sampler = { 0 };
+    duet_instance_sampler_init(&sampler, request, run, FALSE);
+    if (!carry_out(request, &sampler, run, error))
+        return FALSE;
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, request->ratio_with_failures);
+    int code = run->interrupted ? EXIT_INTERRUPTED : duet_analysis_bad_arm(analysis) ? 1 : 0;
+    if (!answer(request, duet_result_to_json(run, analysis), duet_bench_table(run, analysis),
+            out_text, error))
+        return FALSE;
+    *out_exit_code = code;
+    return TRUE;
+}
+
+static gboolean all_ran(const DuetRun *run)
+{
+    for (guint arm = 0; arm < run->arms->len; arm++) {
+        const DuetSample *sample = duet_compare_sample(run, arm);
+        if (!sample || sample->marks.ns[DUET_MARK_EXEC] == 0 ||
+            sample->status == DUET_SAMPLE_TIMEOUT)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static void measure_idle(const DuetBenchRequest *request, DuetRun *run, DuetIdle *idle)
+{
+    for (gsize i = 0; i < request->n_arms && !run->interrupted; i++) {
+        if (request->progress) {
+            g_autofree char *line = g_strdup_printf(
+                "memory: an idle %s, %g s", request->arms[i].name, DUET_COMPARE_AGE_MS / 1000.0);
+            request->progress(line, request->progress_data);
+        }
+        duet_idle_measure(request->context, &request->arms[i], DUET_COMPARE_AGE_MS, run, &idle[i]);
+    }
+    if (request->progress)
+        request->progress(NULL, request->progress_data);
+}
+
+static gboolean compare(
+    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
+{
+    DuetBenchRequest once = *request;
+    once.n = 1;
+    if (!check_request(&once, error))
+        return FALSE;
+    g_autoptr(DuetRun) run = new_run(&once);
+    g_auto(DuetInstanceSampler) sampler = { 0 };
+    duet_instance_sampler_init(&sampler, &once, run, TRUE);
+    if (!carry_out(&once, &sampler, run, error))
+        return FALSE;
+    g_autofree DuetIdle *idle = g_new0(DuetIdle, once.n_arms);
+    measure_idle(&once, run, idle);
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, once.ratio_with_failures);
+    DuetCompareView view = {
+        .run = run,
+        .analysis = analysis,
+        .sampler = &sampler,
+        .idle = idle,
+        .color = once.color,
+        .ratio_with_failures = once.ratio_with_failures,
+    };
+    int code = run->interrupted ? EXIT_INTERRUPTED : all_ran(run) ? 0 : 1;
+    gboolean answered =
+        answer(&once, duet_compare_json(&view), duet_compare_text(&view), out_text, error);
+    for (gsize i = 0; i < once.n_arms; i++)
+        duet_idle_clear(&idle[i]);
+    if (answered)
+        *out_exit_code = code;
+    return answered;
+}
+
+/* The one name that the executable looks up in the module; all others stay inside. */
+__attribute__((visibility("default"))) const DuetBenchOps duet_bench = {
+    .boot = boot,
+    .compare = compare,
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * duet_environment_host:
+ * @root: the directory whose file system holds images and writable layers
+ *
+ * Returns: (transfer full): what is known of this host that can move a figure. A member that
+ *     can't be read here is null, never guessed.
+ */
+JsonObject *duet_environment_host(const char *root);
+
+/** duet_environment_tool: Returns: (transfer full): version, commit and build flags of duet. */
+JsonObject *duet_environment_tool(void);
+
+/**
+ * duet_environment_warnings:
+ * Returns: (transfer full) (element-type utf8): what about this host makes figures weak
+ *     (load, frequency scaling, KSM, swap in use).
+ */
+GPtrArray *duet_environment_warnings(JsonObject *host);
+
+G_END_DECLS

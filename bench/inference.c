@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "inference.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "random.h"
+#include "stats.h"
+
+/* A value, where it stands among all values of both series and where in its own. */
+typedef struct {
+    double value;
+    guint block;
+    guint rank; /* in its own series, ascending */
+    gboolean of_b;
+} Item;
+
+/*
+ * Both series as items in ascending order of value, and the same items grouped by block:
+ * by_block[start[k]] .. by_block[start[k + 1] - 1] are the indices of block k's items.
+ */
+typedef struct {
+    Item *items;
+    gsize n, n_a, n_b;
+    guint *by_block;
+    guint *start;
+    gsize n_blocks;
+    gboolean blocked;
+    double *sorted_a, *sorted_b;
+} Pool;
+
+static void pool_clear(Pool *pool)
+{
+    g_free(pool->items);
+    g_free(pool->by_block);
+    g_free(pool->start);
+    g_free(pool->sorted_a);
+    g_free(pool->sorted_b);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pool, pool_clear)
+
+static int compare_items(const void *a, const void *b)
+{
+    const Item *left = a, *right = b;
+
+    if (left->value != right->value)
+        return left->value < right->value ? -1 : 1;
+    /* A total order: qsort is not stable, and equal runs must give equal results. */
+    if (left->of_b != right->of_b)
+        return left->of_b - right->of_b;
+    return (left->block > right->block) - (left->block < right->block);
+}
+
+static int compare_by_block(const void *a, const void *b, void *data)
+{
+    const Item *items = data;
+    guint left = *(const guint *)a, right = *(const guint *)b;
+
+    if (items[left].block != items[right].block)
+        return items[left].block < items[right].block ? -1 : 1;
+    return (left > right) - (left < right);
+}
+
+static void pool_group(Pool *pool)
+{
+    pool->by_block = g_new(guint, pool->n);
+    pool->start = g_new(guint, pool->n + 1);
+    for (gsize i = 0; i < pool->n; i++)
+        pool->by_block[i] = i;
+    qsort_r(pool->by_block, pool->n, sizeof *pool->by_block, compare_by_block, pool->items);
+    for (gsize i = 0; i < pool->n; i++) {
+        const Item *item = &pool->items[pool->by_block[i]];
+        if (i == 0 || item->block != pool->items[pool->by_block[i - 1]].block)
+            pool->start[pool->n_blocks++] = i;
+    }
+    pool->start[pool->n_blocks] = pool->n;
+}
+
+static void pool_init(Pool *pool, const DuetSeries *a, const DuetSeries *b)
+{
+    pool->n_a = a->n;
+    pool->n_b = b->n;
+    pool->n = a->n + b->n;
+    pool->blocked = a->blocks && b->blocks;
+    pool->items = g_new0(Item, pool->n);
+    for (gsize i = 0; i < pool->n; i++) {
+        const DuetSeries *series = i < a->n ? a : b;
+        gsize own = i < a->n ? i : i - a->n;
+        pool->items[i].value = series->values[own];
+        pool->items[i].block = pool->blocked ? series->blocks[own] : 0;
+        pool->items[i].of_b = series == b;
+    }
+    qsort(pool->items, pool->n, sizeof *pool->items, compare_items);
+    guint ranks[2] = { 0, 0 };
+    for (gsize i = 0; i < pool->n; i++)
+        pool->items[i].rank = ranks[pool->items[i].of_b]++;
+    pool->sorted_a = duet_stats_sorted(a->values, a->n);
+    pool->sorted_b = duet_stats_sorted(b->values, b->n);
+    pool_group(pool);
+}
+
+/* One bootstrap resample as counts of each sorted value; the totals may differ when blocks lack a
+ * value of one arm. */
+static void resample(const Pool *pool, DuetRandom *random, guint *counts[2], gsize totals[2])
+{
+    memset(counts[0], 0, pool->n_a * sizeof **counts);
+    memset(counts[1], 0, pool->n_b * sizeof **counts);
+    totals[0] = totals[1] = 0;
+    if (!pool->blocked) {
+        for (gsize i = 0; i < pool->n_a; i++)
+            counts[0][duet_random_below(random, pool->n_a)]++;
+        for (gsize i = 0; i < pool->n_b; i++)
+            counts[1][duet_random_below(random, pool->n_b)]++;
+        totals[0] = pool->n_a;
+        totals[1] = pool->n_b;
+        return;
+    }
+    for (gsize k = 0; k < pool->n_blocks; k++) {
+        guint block = duet_random_below(random, pool->n_blocks);
+        for (guint i = pool->start[block]; i < pool->start[block + 1]; i++) {
+            const Item *item = &pool->items[pool->by_block[i]];
+            counts[item->of_b][item->rank]++;
+            totals[item->of_b]++;
+        }
+    }
+}
+
+static double deviation_of(const double *values, gsize n)
+{
+    double sum = 0, squares = 0;
+
+    for (gsize i = 0; i < n; i++)
+        sum += values[i];
+    for (gsize i = 0; i < n; i++)
+        squares += (values[i] - sum / n) * (values[i] - sum / n);
+    return n > 1 ? sqrt(squares / (n - 1)) : 0;
+}
+
+static void interval(const double *values, gsize n, double *out_low, double *out_high)
+{
+    g_autofree double *sorted = duet_stats_sorted(values, n);
+
+    *out_low = duet_stats_percentile(sorted, n, 0.025);
+    *out_high = duet_stats_percentile(sorted, n, 0.975);
+}
+
+static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContrast *contrast)
+{
+    contrast->ratio_low = contrast->ratio_high = NAN;
+    contrast->difference_low = contrast->difference_high = NAN;
+    contrast->detectable = NAN;
+    if (MIN(pool->n_a, pool->n_b) < DUET_STATS_INTERVAL_MIN)
+        return;
+
+    g_autofree double *differences = g_new(double, resamples);
+    g_autofree double *ratios = g_new(double, resamples);
+    g_autofree double *logs = g_new(double, resamples);
+    g_autofree guint *counts_a = g_new(guint, pool->n_a);
+    g_autofree guint *counts_b = g_new(guint, pool->n_b);
+    guint *counts[2] = { counts_a, counts_b };
+    gboolean positive = pool->sorted_a[0] > 0 && pool->sorted_b[0] > 0;
+    DuetRandom random;
+    duet_random_init(&random, seed);
+    for (guint r = 0; r < resamples; r++) {
+        gsize totals[2];
+        do
+            resample(pool, &random, counts, totals);
+        while (totals[0] == 0 || totals[1] == 0);
+        double a = duet_stats_counted_median(pool->sorted_a, counts_a, totals[0]);
+        double b = duet_stats_counted_median(pool->sorted_b, counts_b, totals[1]);
+        differences[r] = a - b;
+        ratios[r] = positive ? a / b : 0;
+        logs[r] = positive ? log(a / b) : 0;
+    }
+    interval(differences, resamples, &contrast->difference_low, &contrast->difference_high);
+    if (positive) {
+        interval(ratios, resamples, &contrast->ratio_low, &contrast->ratio_high);
+        contrast->detectable = expm1((1.96 + 0.84) * deviation_of(logs, resamples));
+    }
+}
+
+/* Difference of the medians of the two groups that @labels makes of the sorted items. */
+static double labelled_difference(const Pool *pool, const guint *labels)
+{
+    const gsize lower[2] = { (pool->n_a - 1) / 2, (pool->n_b - 1) / 2 };
+    const gsize upper[2] = { pool->n_a / 2, pool->n_b / 2 };
+    double low[2] = { 0, 0 }, high[2] = { 0, 0 };
+    gsize seen[2] = { 0, 0 };
+
+    for (gsize i = 0; i < pool->n; i++) {
+        guint group = labels[i];
+        if (seen[group] == lower[group])
+            low[group] = pool->items[i].value;
+        if (seen[group] == upper[group])
+            high[group] = pool->items[i].value;
+        seen[group]++;
+    }
+    return low[0] + (high[0] - low[0]) / 2 - (low[1] + (high[1] - low[1]) / 2);
+}
+
+static double permutation(const Pool *pool, guint64 seed, guint resamples)
+{
+    g_autofree guint *labels = g_new(guint, pool->n);
+    g_autofree guint *shuffled = g_new(guint, pool->n);
+
+    for (gsize i = 0; i < pool->n; i++)
+        labels[i] = pool->items[i].of_b;
+    double observed = fabs(labelled_difference(pool, labels));
+    /* Equal arrangements must count as hits although sums of doubles round. */
+    double threshold = observed * (1 - 1e-12);
+
+    for (gsize i = 0; i < pool->n; i++)
+        shuffled[i] = labels[pool->by_block[i]];
+    guint hits = 0;
+    DuetRandom random;
+    duet_random_init(&random, seed);
+    for (guint r = 0; r < resamples; r++) {
+        for (gsize k = 0; k < pool->n_blocks; k++)
+            duet_random_shuffle(
+                &random, shuffled + pool->start[k], pool->start[k + 1] - pool->start[k]);
+        for (gsize i = 0; i < pool->n; i++)
+            labels[pool->by_block[i]] = shuffled[i];
+        hits += fabs(labelled_difference(pool, labels)) >= threshold;
+    }
+    return (1.0 + hits) / (1.0 + resamples);
+}
+
+static double cliffs_delta(const Pool *pool)
+{
+    gint64 score = 0;
+    gsize below = 0, not_above = 0;
+
+    for (gsize i = 0; i < pool->n_a; i++) {
+        while (below < pool->n_b && pool->sorted_b[below] < pool->sorted_a[i])
+            below++;
+        while (not_above < pool->n_b && pool->sorted_b[not_above] <= pool->sorted_a[i])
+            not_above++;
+        score += (gint64)below - (gint64)(pool->n_b - not_above);
+    }
+    return (double)score / ((double)pool->n_a * pool->n_b);
+}
+
+static gboolean check_series(const DuetSeries *series, GError **error)
+{
+    gboolean good = series->n > 0 && series->n <= G_MAXINT32 / 2;
+
+    for (gsize i = 0; good && i < series->n; i++)
+        good = isfinite(series->values[i]);
+    if (!good)
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot compare two series: one is empty or holds a value that is not finite");
+    return good;
+}
+
+gboolean duet_contrast(const DuetSeries *a, const DuetSeries *b, guint64 seed, guint resamples,
+    DuetContrast *out_contrast, GError **error)
+{
+    if (!check_series(a, error) || !check_series(b, error))
+        return FALSE;
+
+    g_auto(Pool) pool = { 0 };
+    pool_init(&pool, a, b);
+    double median_a = duet_stats_percentile(pool.sorted_a, pool.n_a, 0.5);
+    double median_b = duet_stats_percentile(pool.sorted_b, pool.n_b, 0.5);
+    DuetContrast contrast = {
+        .ratio = median_a > 0 && median_b > 0 ? median_a / median_b : NAN,
+        .difference = median_a - median_b,
+        .cliffs_delta = cliffs_delta(&pool),
+        .p = permutation(&pool, duet_random_derive(seed, 1), resamples),
+    };
+    contrast.p_holm = contrast.p;
+    bootstrap(&pool, duet_random_derive(seed, 2), resamples, &contrast);
+    *out_contrast = contrast;
+    return TRUE;
+}
+
+static int compare_p(const void *a, const void *b, void *data)
+{
+    const double *p = data;
+    gsize left = *(const gsize *)a, right = *(const gsize *)b;
+
+    if (p[left] != p[right])
+        return p[left] < p[right] ? -1 : 1;
+    return (left > right) - (left < right);
+}
+
+void duet_holm(const double *p, gsize n, double *out_adjusted)
+{
+    g_autofree gsize *order = g_new(gsize, MAX(n, 1));
+    gsize tests = 0;
+
+    for (gsize i = 0; i < n; i++) {
+        out_adjusted[i] = NAN;
+        if (!isnan(p[i]))
+            order[tests++] = i;
+    }
+    qsort_r(order, tests, sizeof *order, compare_p, (void *)p);
+    double largest = 0;
+    for (gsize i = 0; i < tests; i++) {
+        largest = MAX(largest, MIN(1.0, p[order[i]] * (tests - i)));
+        out_adjusted[order[i]] = largest;
+    }
+}

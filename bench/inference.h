@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * DuetSeries: the values of one arm.
+ * @blocks: (nullable): which block each value was taken in; both series of a contrast have them
+ *     or neither has
+ */
+typedef struct {
+    const double *values;
+    const guint *blocks;
+    gsize n;
+} DuetSeries;
+
+/**
+ * DuetContrast: two series compared, a against b. NAN: not defined (null in JSON).
+ * @ratio: median of a over median of b, with its 95 % bootstrap interval
+ * @difference: median of a less median of b, with its 95 % bootstrap interval
+ * @p: two-sided permutation test of the difference of medians, (1 + hits) / (1 + resamples)
+ * @p_holm: @p after duet_holm() over all comparisons of a report; @p until then
+ * @cliffs_delta: how often a value of a exceeds one of b, less how often it is below: -1 to 1
+ * @detectable: the smallest relative effect that a run like this one finds 8 times in 10:
+ *     exp((1.96 + 0.84) * s) - 1, s the bootstrap's standard deviation of ln(ratio)
+ *
+ * With blocks, the bootstrap draws whole blocks and the permutation swaps within blocks only:
+ * what drifts over the run is common to both arms of a block and cancels.
+ */
+typedef struct {
+    double ratio, ratio_low, ratio_high;
+    double difference, difference_low, difference_high;
+    double p, p_holm;
+    double cliffs_delta;
+    double detectable;
+} DuetContrast;
+
+/**
+ * duet_contrast:
+ * @resamples: of bootstrap and permutation each; DUET_STATS_RESAMPLES but for tests
+ *
+ * Returns: %FALSE with %DUET_ERROR_INVALID when a series is empty or has a value that is not
+ *     finite.
+ */
+gboolean duet_contrast(const DuetSeries *a, const DuetSeries *b, guint64 seed, guint resamples,
+    DuetContrast *out_contrast, GError **error);
+
+/** duet_holm: Holm's step-down adjustment of @n p-values; a NAN is no test and stays NAN. */
+void duet_holm(const double *p, gsize n, double *out_adjusted);
+
+G_END_DECLS

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "instance-sampler.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+#include "leftover.h"
+
+void duet_instance_sampler_init(
+    DuetInstanceSampler *sampler, const DuetBenchRequest *request, DuetRun *run, gboolean capture)
+{
+    *sampler = (DuetInstanceSampler){
+        .request = request,
+        .run = run,
+        .capture = capture,
+        .captured_stdout = g_new0(DuetCaptured *, request->n_arms + 1),
+        .captured_stderr = g_new0(DuetCaptured *, request->n_arms + 1),
+    };
+}
+
+void duet_instance_sampler_clear(DuetInstanceSampler *sampler)
+{
+    for (gsize arm = 0; sampler->request && arm < sampler->request->n_arms; arm++) {
+        duet_captured_free(sampler->captured_stdout[arm]);
+        duet_captured_free(sampler->captured_stderr[arm]);
+    }
+    g_free(sampler->captured_stdout);
+    g_free(sampler->captured_stderr);
+    memset(sampler, 0, sizeof *sampler);
+}
+
+DuetSpec *duet_bench_spec_copy(const DuetSpec *spec, GError **error)
+{
+    g_autoptr(GVariant) variant = g_variant_ref_sink(duet_spec_to_variant(spec));
+    g_autoptr(DuetSpec) fresh = duet_spec_new();
+    DuetSpec *copy = duet_spec_from_variant(variant, error);
+
+    if (!copy)
+        return NULL;
+    g_free(copy->id);
+    copy->id = g_steal_pointer(&fresh->id);
+    g_clear_pointer(&copy->name, g_free);
+    return copy;
+}
+
+static void take_facts(DuetRun *run, guint arm, const DuetInfo *info, DuetSample *sample)
+{
+    DuetRunArm *run_arm = duet_run_arm(run, arm);
+
+    if (!info->facts)
+        return;
+    g_autoptr(JsonNode) node = json_gvariant_serialize(info->facts);
+    if (!JSON_NODE_HOLDS_OBJECT(node))
+        return;
+    JsonObject *facts = json_node_get_object(node);
+    if (!run_arm->driver) {
+        run_arm->driver = json_object_ref(facts);
+        return;
+    }
+    DuetRunArm now = { .driver = facts };
+    if (g_strcmp0(duet_run_arm_accel(run_arm), duet_run_arm_accel(&now)) != 0)
+        duet_sample_warn(sample, "ran on accelerator '%s', others of its arm on '%s'",
+            duet_run_arm_accel(&now), duet_run_arm_accel(run_arm));
+}
+
+/* The instance is killed by its monitor at the time-out, and a kill is all that is seen here. */
+static gboolean timed_out(const DuetInfo *info, gint64 timeout_ms)
+{
+    gint64 end = info->marks.ns[DUET_MARK_EXITED];
+
+    if (timeout_ms <= 0 || info->exit_code == 0 || info->marks.ns[DUET_MARK_REQUEST] == 0)
+        return FALSE;
+    if (end == 0)
+        end = info->marks.ns[DUET_MARK_RELEASED];
+    return end - info->marks.ns[DUET_MARK_REQUEST] >= timeout_ms * 1000000;
+}
+
+static void take_info(const DuetInfo *info, gint64 timeout_ms, DuetSample *sample)
+{
+    sample->exit_code = info->exit_code;
+    sample->exit_signal = info->exit_signal;
+    sample->oom = info->oom;
+    sample->error = g_strdup(info->error);
+    sample->marks = info->marks;
+    sample->guest_agent_ns = info->guest_agent_ns;
+    sample->guest_kernel_ns = info->guest_kernel_ns;
+    sample->managing_cpu_ns = info->managing_cpu_ns;
+    sample->payload_cpu_ns = info->payload_cpu_ns;
+    sample->peak_memory_bytes = info->peak_memory_bytes;
+    if (timed_out(info, timeout_ms))
+        sample->status = DUET_SAMPLE_TIMEOUT;
+    else if (info->exit_code == 0 && !info->error && info->marks.ns[DUET_MARK_EXEC] != 0)
+        sample->status = DUET_SAMPLE_OK;
+    else
+        sample->status = DUET_SAMPLE_FAILED;
+}
+
+/* Whether every further sample would fail the same way. */
+static gboolean is_hopeless(const GError *error)
+{
+    return g_error_matches(error, DUET_ERROR, DUET_ERROR_COMMAND_NOT_FOUND) ||
+        g_error_matches(error, DUET_ERROR, DUET_ERROR_NOT_RUNNABLE) ||
+        g_error_matches(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED) ||
+        g_error_matches(error, DUET_ERROR, DUET_ERROR_INVALID) ||
+        g_error_matches(error, DUET_ERROR, DUET_ERROR_NOT_FOUND) ||
+        g_error_matches(error, DUET_ERROR, DUET_ERROR_PERMISSION);
+}
+
+/* A sample that could not be started. Returns: FALSE with @error if no other can be, either. */
+static gboolean failed(DuetSample *sample, GError *failure, GError **error)
+{
+    sample->error = g_strdup(failure->message);
+    sample->status = g_error_matches(failure, DUET_ERROR, DUET_ERROR_TIMEOUT) ? DUET_SAMPLE_TIMEOUT
+                                                                              : DUET_SAMPLE_FAILED;
+    sample->exit_code = duet_error_exit_code(failure);
+    if (is_hopeless(failure)) {
+        g_propagate_error(error, failure);
+        return FALSE;
+    }
+    g_error_free(failure);
+    return TRUE;
+}
+
+static gboolean run_once(
+    DuetInstanceSampler *sampler, const DuetIo *io, DuetSample *sample, GError **error)
+{
+    const DuetBenchRequest *request = sampler->request;
+    GError *failure = NULL;
+    DuetSpec *spec = duet_bench_spec_copy(request->arms[sample->arm].spec, &failure);
+
+    if (!spec)
+        return failed(sample, failure, error);
+    spec->remove_at_exit = TRUE;
+    spec->idle = FALSE;
+    spec->timeout_ms = sampler->run->plan->timeout_ms;
+    g_autofree char *id = g_strdup(spec->id);
+    g_autoptr(DuetInstance) instance = duet_instance_create(request->context, spec, &failure);
+    if (!instance)
+        return failed(sample, failure, error);
+    g_autoptr(DuetInfo) info = duet_instance_run(instance, io, TRUE, &failure);
+    if (!info)
+        /* Before the driver was called the instance's files are still there. */
+        duet_instance_remove(instance, TRUE, NULL);
+    else
+        take_info(info, sampler->run->plan->timeout_ms, sample);
+    duet_leftover_check(request->context, id, info, sample);
+    if (!info)
+        return failed(sample, failure, error);
+    take_facts(sampler->run, sample->arm, info, sample);
+    return TRUE;
+}
+
+static gboolean run_captured(DuetInstanceSampler *sampler, DuetSample *sample, GError **error)
+{
+    DuetCapture *out = duet_capture_new(error);
+    DuetCapture *err = out ? duet_capture_new(error) : NULL;
+
+    if (!err) {
+        if (out)
+            duet_captured_free(duet_capture_finish(out));
+        return FALSE;
+    }
+    DuetIo io = { -1, duet_capture_fd(out), duet_capture_fd(err), TRUE };
+    gboolean ran = run_once(sampler, &io, sample, error);
+    duet_captured_free(sampler->captured_stdout[sample->arm]);
+    duet_captured_free(sampler->captured_stderr[sample->arm]);
+    sampler->captured_stdout[sample->arm] = duet_capture_finish(out);
+    sampler->captured_stderr[sample->arm] = duet_capture_finish(err);
+    return ran;
+}
+
+gboolean duet_instance_sampler_take(DuetSample *sample, gpointer data, GError **error)
+{
+    DuetInstanceSampler *sampler = data;
+
+    if (sampler->capture)
+        return run_captured(sampler, sample, error);
+    DUET_AUTO_FD null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (null_fd < 0)
+        return duet_error_set_errno(error, errno, "cannot open '/dev/null'");
+    DuetIo io = { -1, null_fd, null_fd, TRUE };
+    return run_once(sampler, &io, sample, error);
+}
+
+gboolean duet_instance_sampler_interrupted(const DuetSample *sample, gpointer data)
+{
+    (void)data;
+    return sample->status == DUET_SAMPLE_FAILED &&
+        (sample->exit_signal == SIGINT || sample->exit_signal == SIGTERM ||
+            sample->exit_code == 128 + SIGINT || sample->exit_code == 128 + SIGTERM);
+}

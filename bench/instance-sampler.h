@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/bench.h>
+
+#include "capture.h"
+#include "runner.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetInstanceSampler: takes samples of our own kinds: each one is an instance that is created,
+ * run and gone again.
+ * @run: its arms get their driver's facts from the first sample that has some
+ * @capture: keep the payload's output (`compare`); else it goes to /dev/null
+ * @captured_stdout, @captured_stderr: (nullable): one per arm, of its latest sample
+ */
+typedef struct {
+    const DuetBenchRequest *request;
+    DuetRun *run;
+    gboolean capture;
+    DuetCaptured **captured_stdout;
+    DuetCaptured **captured_stderr;
+} DuetInstanceSampler;
+
+void duet_instance_sampler_init(
+    DuetInstanceSampler *sampler, const DuetBenchRequest *request, DuetRun *run, gboolean capture);
+void duet_instance_sampler_clear(DuetInstanceSampler *sampler);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetInstanceSampler, duet_instance_sampler_clear)
+
+/** duet_instance_sampler_take: a #DuetSampleFunc; @data is the sampler. */
+gboolean duet_instance_sampler_take(DuetSample *sample, gpointer data, GError **error);
+
+/**
+ * duet_instance_sampler_interrupted: whether the user's ^C ended this sample: signals that reach
+ * us while an instance runs are passed on to its payload.
+ */
+gboolean duet_instance_sampler_interrupted(const DuetSample *sample, gpointer data);
+
+/** duet_bench_spec_copy: Returns: (transfer full): @spec with an id of its own and no name. */
+DuetSpec *duet_bench_spec_copy(const DuetSpec *spec, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "leftover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+
+#define PATIENCE_MS 3000
+#define MOUNTINFO_MAX_BYTES (16u * 1024 * 1024)
+
+/* A process that ended but was not reaped yet (pid 1 may be slow) counts as gone: its pidfd is
+ * readable. */
+static gboolean wait_gone(gint64 pid)
+{
+    if (pid <= 0)
+        return TRUE;
+    DUET_AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (pidfd < 0)
+        return errno == ESRCH;
+    struct pollfd wait = { .fd = pidfd, .events = POLLIN };
+    int ready;
+    do
+        ready = poll(&wait, 1, PATIENCE_MS);
+    while (ready < 0 && errno == EINTR);
+    return ready == 1;
+}
+
+static void check_cgroup(const char *point, const char *cgroup, const char *id, DuetSample *sample)
+{
+    g_auto(GStrv) entries = g_strsplit(cgroup ? cgroup : "", " ", -1);
+
+    for (char **entry = entries; *entry; entry++) {
+        const char *below = strchr(*entry, '/');
+        if (!below || !strstr(below, id))
+            continue;
+        g_autofree char *path = g_build_filename(point, below, NULL);
+        if (access(path, F_OK) == 0)
+            duet_sample_warn(sample, "left behind: the cgroup '%s'", path);
+    }
+}
+
+static void check_mounts(const char *cgroup, const char *id, DuetSample *sample)
+{
+    g_autofree char *mountinfo =
+        duet_file_read(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX_BYTES, NULL, NULL);
+    g_auto(GStrv) lines = g_strsplit(mountinfo ? mountinfo : "", "\n", -1);
+
+    for (char **line = lines; *line; line++) {
+        g_auto(GStrv) words = g_strsplit(*line, " ", 6);
+        if (g_strv_length(words) < 6)
+            continue;
+        if (strstr(*line, id))
+            duet_sample_warn(sample, "left behind: a mount at '%s'", words[4]);
+        if (strstr(words[5], " - cgroup"))
+            check_cgroup(words[4], cgroup, id, sample);
+    }
+}
+
+static void check_run_dir(const char *id, DuetSample *sample)
+{
+    const char *user_dir = g_getenv("XDG_RUNTIME_DIR");
+    g_autofree char *system_path = g_build_filename("/run/duet", id, NULL);
+    g_autofree char *user_path = g_build_filename(user_dir ? user_dir : "/run", "duet", id, NULL);
+
+    if (access(system_path, F_OK) == 0)
+        duet_sample_warn(sample, "left behind: '%s'", system_path);
+    else if (access(user_path, F_OK) == 0)
+        duet_sample_warn(sample, "left behind: '%s'", user_path);
+}
+
+void duet_leftover_check(
+    DuetContext *context, const char *id, const DuetInfo *info, DuetSample *sample)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetInstance) instance = duet_instance_open(context, id, &error);
+
+    if (instance)
+        duet_sample_warn(sample, "left behind: the instance '%s' is still listed", id);
+    if (info && !wait_gone(info->pid))
+        duet_sample_warn(
+            sample, "left behind: its process %" G_GINT64_FORMAT " still runs", info->pid);
+    if (info && !wait_gone(info->monitor_pid))
+        duet_sample_warn(
+            sample, "left behind: its monitor %" G_GINT64_FORMAT " still runs", info->monitor_pid);
+    check_mounts(info ? info->cgroup : NULL, id, sample);
+    check_run_dir(id, sample);
+}

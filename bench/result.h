@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "analysis.h"
+
+G_BEGIN_DECLS
+
+#define DUET_RESULT_SCHEMA 1
+
+/**
+ * duet_result_to_json:
+ * Returns: (transfer full): a result file of schema 1 (docs/result-file.md): raw samples first,
+ *     summary and comparisons beside them for readers that don't compute.
+ */
+char *duet_result_to_json(const DuetRun *run, const DuetAnalysis *analysis);
+
+/** duet_result_node: the same as a tree, for those that add to it. Returns: (transfer full). */
+JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis);
+
+/** duet_result_print: Returns: (transfer full): @node as indented text with a newline at its end.
+ */
+char *duet_result_print(JsonNode *node);
+
+/** duet_result_save: writes @json to @path; a reader never sees a part of it. */
+gboolean duet_result_save(const char *path, const char *json, GError **error);
+
+/**
+ * duet_result_load:
+ * Returns: (transfer full): the run, everything but summary and comparisons, which
+ *     duet_analysis_new() computes anew; or NULL with %DUET_ERROR_BROKEN, which says where, or
+ *     %DUET_ERROR_UNSUPPORTED for another schema.
+ */
+DuetRun *duet_result_load(const char *path, GError **error);
+
+/** duet_result_parse: the same from text. */
+DuetRun *duet_result_parse(const char *json, gssize length, GError **error);
+
+G_END_DECLS

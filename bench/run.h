@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/mark.h>
+#include <json-glib/json-glib.h>
+
+#include "plan.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetSampleStatus:
+ * @DUET_SAMPLE_OK: the payload ran and exited with 0
+ * @DUET_SAMPLE_FAILED: it exited with another code, by a signal, or could not be started
+ * @DUET_SAMPLE_TIMEOUT: given up; how long it would have taken is not known (censored)
+ */
+typedef enum {
+    DUET_SAMPLE_OK,
+    DUET_SAMPLE_FAILED,
+    DUET_SAMPLE_TIMEOUT,
+} DuetSampleStatus;
+
+const char *duet_sample_status_to_string(DuetSampleStatus status);
+gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_status);
+
+/**
+ * DuetSample: one measurement.
+ * @arm: index of the run's arm
+ * @discarded: the warm-up; kept in the file, in no figure
+ * @block: which block of the plan; 0 for a warm-up
+ * @seq: place in the order of measuring, from 0, warm-ups included
+ * @exit_code: -1: the payload did not get that far
+ * @error: (nullable): why it failed
+ * @guest_agent_ns, @guest_kernel_ns: by the guest's clock; 0: not applicable
+ * @managing_cpu_ns, @payload_cpu_ns, @peak_memory_bytes: 0: not known
+ * @warnings: (element-type utf8): what makes this sample doubtful
+ */
+typedef struct {
+    guint arm;
+    gboolean discarded;
+    guint block;
+    guint seq;
+    DuetSampleStatus status;
+    int exit_code;
+    int exit_signal;
+    gboolean oom;
+    char *error;
+    DuetMarks marks;
+    gint64 guest_agent_ns;
+    gint64 guest_kernel_ns;
+    gint64 managing_cpu_ns;
+    gint64 payload_cpu_ns;
+    guint64 peak_memory_bytes;
+    GPtrArray *warnings;
+} DuetSample;
+
+DuetSample *duet_sample_new(guint arm, guint block, guint seq);
+void duet_sample_free(DuetSample *sample);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetSample, duet_sample_free)
+void duet_sample_warn(DuetSample *sample, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/** duet_sample_check_marks: warns if the marks are not in their order. */
+void duet_sample_check_marks(DuetSample *sample);
+
+/**
+ * DuetRunArm: one thing compared.
+ * @kind: a #DuetKind's name; a later kind of arm (a foreign engine) has one of its own
+ * @argv: the payload
+ * @driver: (nullable): the driver's facts (accel, versions, ...), known after the first sample
+ */
+typedef struct {
+    char *name;
+    char *kind;
+    char *image_ref;
+    char *image_digest;
+    char **argv;
+    guint64 memory_bytes;
+    double cpus;
+    guint64 pids_limit;
+    JsonObject *driver;
+} DuetRunArm;
+
+DuetRunArm *duet_run_arm_new(const char *name, const char *kind);
+void duet_run_arm_free(DuetRunArm *arm);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRunArm, duet_run_arm_free)
+/** duet_run_arm_accel: Returns: (nullable): "kvm" or "tcg" where the driver told. */
+const char *duet_run_arm_accel(const DuetRunArm *arm);
+
+/**
+ * DuetRun: all samples of one plan: what a result file holds.
+ * @started: RFC 3339 wall clock time, for people
+ * @tool, @host: environment.h
+ * @arms: (element-type DuetRunArm), @samples: (element-type DuetSample) in the order of measuring
+ * @interrupted: the user stopped it before the plan's end
+ * @warnings: (element-type utf8): what makes the whole run doubtful
+ */
+typedef struct {
+    char *run_id;
+    char *started;
+    JsonObject *tool;
+    JsonObject *host;
+    DuetPlan *plan;
+    GPtrArray *arms;
+    GPtrArray *samples;
+    gboolean interrupted;
+    GPtrArray *warnings;
+} DuetRun;
+
+/** duet_run_new: @plan: (transfer full). Fresh id, start time now, empty tool and host. */
+DuetRun *duet_run_new(DuetPlan *plan);
+void duet_run_free(DuetRun *run);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRun, duet_run_free)
+DuetRunArm *duet_run_arm(const DuetRun *run, guint arm);
+DuetSample *duet_run_sample(const DuetRun *run, guint i);
+
+G_END_DECLS

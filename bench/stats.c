@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "random.h"
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+
+    return (left > right) - (left < right);
+}
+
+double *duet_stats_sorted(const double *values, gsize n)
+{
+    double *sorted = g_new(double, MAX(n, 1));
+
+    if (n > 0) {
+        memcpy(sorted, values, n * sizeof *sorted);
+        qsort(sorted, n, sizeof *sorted, compare_doubles);
+    }
+    return sorted;
+}
+
+double duet_stats_percentile(const double *sorted, gsize n, double share)
+{
+    g_return_val_if_fail(n >= 1 && share >= 0 && share <= 1, NAN);
+    double position = (n - 1) * share;
+    gsize below = floor(position);
+
+    if (below + 1 >= n)
+        return sorted[n - 1];
+    return sorted[below] + (position - below) * (sorted[below + 1] - sorted[below]);
+}
+
+double duet_stats_counted_median(const double *sorted, const guint *counts, gsize total)
+{
+    gsize lower_rank = (total - 1) / 2, upper_rank = total / 2;
+    gsize seen = 0, i = 0;
+
+    while (seen + counts[i] <= lower_rank)
+        seen += counts[i++];
+    double lower = sorted[i];
+    while (seen + counts[i] <= upper_rank)
+        seen += counts[i++];
+    return lower + (sorted[i] - lower) / 2;
+}
+
+static double median_of(const double *values, gsize n)
+{
+    g_autofree double *sorted = duet_stats_sorted(values, n);
+
+    return duet_stats_percentile(sorted, n, 0.5);
+}
+
+static double mad_of(const double *values, gsize n, double median)
+{
+    g_autofree double *deviations = g_new(double, n);
+
+    for (gsize i = 0; i < n; i++)
+        deviations[i] = fabs(values[i] - median);
+    return median_of(deviations, n);
+}
+
+/* Two passes: the naive sum of squares loses all digits of nanoseconds that hardly vary. */
+static void moments(const double *values, gsize n, DuetSummary *summary)
+{
+    double sum = 0, squares = 0, lagged = 0;
+
+    for (gsize i = 0; i < n; i++)
+        sum += values[i];
+    summary->mean = sum / n;
+    for (gsize i = 0; i < n; i++) {
+        double deviation = values[i] - summary->mean;
+        squares += deviation * deviation;
+        if (i + 1 < n)
+            lagged += deviation * (values[i + 1] - summary->mean);
+    }
+    summary->sd = n > 1 ? sqrt(squares / (n - 1)) : NAN;
+    summary->standard_error = n > 1 ? summary->sd / sqrt(n) : NAN;
+    summary->autocorrelation = n > 2 && squares > 0 ? lagged / squares : NAN;
+}
+
+static void outliers(const double *values, gsize n, DuetSummary *summary)
+{
+    double reach = 1.5 * (summary->q3 - summary->q1);
+    double low = summary->q1 - reach, high = summary->q3 + reach;
+
+    summary->outliers = 0;
+    for (gsize i = 0; i < n; i++)
+        summary->outliers += values[i] < low || values[i] > high;
+    summary->slow_first = values[0] > high;
+}
+
+static double drift_of(const double *values, gsize n)
+{
+    if (n < DUET_STATS_DRIFT_MIN)
+        return NAN;
+    gsize fifth = n / 5;
+    double first = median_of(values, fifth), last = median_of(values + n - fifth, fifth);
+    return first > 0 ? last / first - 1 : NAN;
+}
+
+static void bootstrap(const double *sorted, gsize n, guint64 seed, DuetSummary *summary)
+{
+    summary->low = summary->high = NAN;
+    if (n < DUET_STATS_INTERVAL_MIN)
+        return;
+
+    g_autofree double *medians = g_new(double, DUET_STATS_RESAMPLES);
+    g_autofree guint *counts = g_new(guint, n);
+    DuetRandom random;
+    duet_random_init(&random, seed);
+    for (gsize r = 0; r < DUET_STATS_RESAMPLES; r++) {
+        memset(counts, 0, n * sizeof *counts);
+        for (gsize i = 0; i < n; i++)
+            counts[duet_random_below(&random, n)]++;
+        medians[r] = duet_stats_counted_median(sorted, counts, n);
+    }
+    qsort(medians, DUET_STATS_RESAMPLES, sizeof *medians, compare_doubles);
+    summary->low = duet_stats_percentile(medians, DUET_STATS_RESAMPLES, 0.025);
+    summary->high = duet_stats_percentile(medians, DUET_STATS_RESAMPLES, 0.975);
+}
+
+gboolean duet_stats_summary(
+    const double *values, gsize n, guint64 seed, DuetSummary *out_summary, GError **error)
+{
+    if (n == 0 || n > G_MAXINT32) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot describe %" G_GSIZE_FORMAT " values: there must be at least one", n);
+        return FALSE;
+    }
+    for (gsize i = 0; i < n; i++) {
+        if (!isfinite(values[i])) {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+                "cannot describe a series: value %" G_GSIZE_FORMAT " is not a finite number",
+                i + 1);
+            return FALSE;
+        }
+    }
+
+    g_autofree double *sorted = duet_stats_sorted(values, n);
+    DuetSummary summary = {
+        .n = n,
+        .min = sorted[0],
+        .max = sorted[n - 1],
+        .median = duet_stats_percentile(sorted, n, 0.5),
+        .q1 = duet_stats_percentile(sorted, n, 0.25),
+        .q3 = duet_stats_percentile(sorted, n, 0.75),
+        .p95 = n >= DUET_STATS_P95_MIN ? duet_stats_percentile(sorted, n, 0.95) : NAN,
+        .p99 = n >= DUET_STATS_P99_MIN ? duet_stats_percentile(sorted, n, 0.99) : NAN,
+        .drift = drift_of(values, n),
+    };
+    summary.mad = mad_of(values, n, summary.median);
+    moments(values, n, &summary);
+    outliers(values, n, &summary);
+    bootstrap(sorted, n, seed, &summary);
+    *out_summary = summary;
+    return TRUE;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Fewer values than this have no 95 % bootstrap interval: not even [min, max] covers the median of
+ * five values 95 times in 100 (1 - 2 * 0.5^5 = 0.9375). */
+#define DUET_STATS_INTERVAL_MIN 6
+#define DUET_STATS_P95_MIN 20
+#define DUET_STATS_P99_MIN 200
+#define DUET_STATS_DRIFT_MIN 10
+#define DUET_STATS_RESAMPLES 9999
+
+/**
+ * DuetSummary: one series of values, described. A member that is not defined for the series (the
+ * deviation of one value, p95 of ten) is NAN here and null in JSON.
+ * @q1, @q3: quartiles, as all percentiles here by duet_stats_percentile()
+ * @mad: median of the absolute deviations from the median, not scaled
+ * @sd: sample standard deviation (n - 1)
+ * @standard_error: of the mean, sd / sqrt(n)
+ * @low, @high: 95 % bootstrap interval of the median (percentile method, 9,999 resamples)
+ * @outliers: how many values lie outside Tukey's fences, [q1 - 1.5 iqr, q3 + 1.5 iqr]; they stay
+ *     in every other figure
+ * @autocorrelation: lag 1, in the order of the series
+ * @drift: median of the last fifth over that of the first fifth, less 1 (n >= 10)
+ * @slow_first: the first value lies above the upper fence
+ */
+typedef struct {
+    gsize n;
+    double mean, median, q1, q3, min, max, mad;
+    double sd, standard_error;
+    double p95, p99;
+    double low, high;
+    gsize outliers;
+    double autocorrelation, drift;
+    gboolean slow_first;
+} DuetSummary;
+
+/**
+ * duet_stats_summary:
+ * @values: finite numbers in the order they were measured
+ * @seed: of the resampling
+ *
+ * Returns: %FALSE with %DUET_ERROR_INVALID for no value at all or one that is not finite.
+ */
+gboolean duet_stats_summary(
+    const double *values, gsize n, guint64 seed, DuetSummary *out_summary, GError **error);
+
+/**
+ * duet_stats_percentile:
+ * @sorted: ascending, @n >= 1
+ * @share: 0 to 1
+ *
+ * Linear interpolation between the order statistics around (n - 1) * share (Hyndman and Fan,
+ * type 7: the default of R and NumPy, `inclusive` in Python's statistics module).
+ */
+double duet_stats_percentile(const double *sorted, gsize n, double share);
+
+/** duet_stats_sorted: Returns: (transfer full): an ascending copy. */
+double *duet_stats_sorted(const double *values, gsize n);
+
+/**
+ * duet_stats_counted_median: the median of the multiset that holds @counts[i] times @sorted[i].
+ * @total: sum of @counts, at least 1
+ */
+double duet_stats_counted_median(const double *sorted, const guint *counts, gsize total);
+
+G_END_DECLS

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "table.h"
+
+#include <math.h>
+
+#include "text.h"
+
+#define NAME_COLUMNS 11
+
+void duet_bench_table_banner(GString *out, const DuetAnalysis *analysis)
+{
+    if (analysis->tcg)
+        g_string_append(
+            out, "*** No hardware virtualization (QEMU's TCG): VM figures are upper bounds. ***\n");
+}
+
+static const char *fact(const DuetRunArm *arm, const char *name)
+{
+    JsonNode *node = arm->driver ? json_object_get_member(arm->driver, name) : NULL;
+
+    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING
+        ? json_node_get_string(node)
+        : NULL;
+}
+
+char *duet_bench_table_accel(const DuetRun *run)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    for (guint i = 0; i < run->arms->len; i++) {
+        const DuetRunArm *arm = duet_run_arm(run, i);
+        const char *accel = fact(arm, "accel"), *qemu = fact(arm, "qemu_version");
+        const char *libvirt = fact(arm, "libvirt_version"), *machine = fact(arm, "machine");
+        if (!accel)
+            continue;
+        g_string_append_printf(out, "%s%s: %s", out->len > 0 ? "; " : "", arm->name, accel);
+        if (qemu)
+            g_string_append_printf(out, ", QEMU %s", qemu);
+        if (machine)
+            g_string_append_printf(out, " (%s)", machine);
+        if (libvirt)
+            g_string_append_printf(out, ", libvirt %s", libvirt);
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    const DuetRunArm *arm = duet_run_arm(run, 0);
+    g_autofree char *command = duet_text_command(arm->argv);
+    g_autofree char *accel = duet_bench_table_accel(run);
+    g_autofree char *plan =
+        g_strdup_printf("n %u per arm, mode %s (1 discarded), seed %" G_GUINT64_FORMAT
+                        ", interleaved in random blocks",
+            run->plan->n, run->plan->mode, run->plan->seed);
+    g_autofree char *image = g_strdup_printf("%s%s%.19s", arm->image_ref ? arm->image_ref : "",
+        arm->image_ref ? "  " : "", arm->image_digest ? arm->image_digest : "");
+
+    duet_bench_table_banner(out, analysis);
+    duet_text_append_wrapped(out, "image    ", "         ", image);
+    duet_text_append_wrapped(out, "command  ", "         ", command);
+    duet_text_append_wrapped(out, "plan     ", "         ", plan);
+    if (*accel)
+        duet_text_append_wrapped(out, "ran on   ", "         ", accel);
+}
+
+static void arm_row(GString *out, const char *name, const DuetArmAnalysis *arm)
+{
+    const DuetSummary *s = &arm->summary[DUET_METRIC_HEADLINE];
+
+    duet_text_append_padded(out, name, NAME_COLUMNS);
+    g_string_append_printf(out, "%5u %6u", arm->ok, arm->failed + arm->timeouts);
+    if (s->n == 0) {
+        g_string_append(out, "   no good sample: no figures\n");
+        return;
+    }
+    DuetUnit unit = duet_unit_for(s->median);
+    /* One digit more than for a lone figure: the interval must not look like a point. */
+    unit.digits++;
+    g_autofree char *number = duet_unit_format(unit, s->median);
+    g_autofree char *median = g_strconcat(number, " ", unit.name, NULL);
+    g_autofree char *iqr = duet_unit_format(unit, s->q3 - s->q1);
+    g_autofree char *low = duet_unit_format(unit, s->low);
+    g_autofree char *high = duet_unit_format(unit, s->high);
+    g_autofree char *p95 = duet_unit_format(unit, s->p95);
+    g_autofree char *interval =
+        isnan(s->low) ? g_strdup("n/a") : g_strdup_printf("%s to %s", low, high);
+    duet_text_append_right(out, median, 10);
+    duet_text_append_right(out, iqr, 9);
+    duet_text_append_right(out, interval, 19);
+    duet_text_append_right(out, p95, 8);
+    duet_text_append_right(out, unit.name, 4);
+    g_string_append_c(out, '\n');
+}
+
+static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    g_string_append_printf(out, "\nrequest -> %s\n", duet_mark_to_string(analysis->headline_to));
+    duet_text_append_padded(out, "arm", NAME_COLUMNS);
+    g_string_append_printf(
+        out, "%5s %6s%10s%9s%19s%8s\n", "ok", "failed", "median", "IQR", "95 % of median", "p95");
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        arm_row(out, duet_run_arm(run, arm)->name, &analysis->arms[arm]);
+}
+
+static void comparison_rows(GString *out, const DuetRun *run, const DuetComparison *comparison)
+{
+    const DuetContrast *c = &comparison->contrast;
+    g_autofree char *pair = g_strdup_printf(
+        "%s / %s", duet_run_arm(run, comparison->a)->name, duet_run_arm(run, comparison->b)->name);
+
+    duet_text_append_padded(out, pair, 24);
+    if (comparison->verdict == DUET_VERDICT_FAILURES ||
+        comparison->verdict == DUET_VERDICT_NO_DATA) {
+        g_string_append_printf(out, "%s\n", duet_verdict_to_string(comparison->verdict));
+        return;
+    }
+    DuetUnit unit = duet_unit_for(c->difference);
+    g_autofree char *ratio = duet_text_ratio(c->ratio);
+    g_autofree char *ratio_low = duet_text_ratio(c->ratio_low);
+    g_autofree char *ratio_high = duet_text_ratio(c->ratio_high);
+    g_autofree char *interval =
+        isnan(c->ratio_low) ? g_strdup("n/a") : g_strdup_printf("%s to %s", ratio_low, ratio_high);
+    g_autofree char *difference = duet_unit_format(unit, c->difference);
+    g_autofree char *low = duet_unit_format(unit, c->difference_low);
+    g_autofree char *high = duet_unit_format(unit, c->difference_high);
+    g_autofree char *p = duet_text_p(c->p_holm);
+    duet_text_append_right(out, ratio, 6);
+    duet_text_append_right(out, interval, 17);
+    g_string_append_printf(out, "   %s\n", duet_verdict_to_string(comparison->verdict));
+
+    g_autofree char *detectable =
+        isnan(c->detectable) ? g_strdup("n/a") : g_strdup_printf("%.2g %%", 100 * c->detectable);
+    g_autofree char *rest = g_strdup_printf(
+        "difference %s %s (%s to %s), p %s, Cliff's delta %.2f, smallest detectable %s", difference,
+        unit.name, low, high, p, c->cliffs_delta, detectable);
+    duet_text_append_wrapped(out, "    ", "    ", rest);
+}
+
+static void comparisons(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    if (analysis->comparisons->len == 0)
+        return;
+    g_string_append_printf(
+        out, "\n%-24s%6s%17s   %s\n", "ratio of medians", "ratio", "95 %", "verdict");
+    for (guint i = 0; i < analysis->comparisons->len; i++)
+        comparison_rows(out, run, &g_array_index(analysis->comparisons, DuetComparison, i));
+}
+
+static char *phase_label(DuetMetric metric)
+{
+    switch (metric) {
+    case DUET_METRIC_TOTAL:
+        return g_strdup("request -> released");
+    case DUET_METRIC_MANAGING_CPU:
+        return g_strdup("CPU time, managing");
+    case DUET_METRIC_PAYLOAD_CPU:
+        return g_strdup("CPU time, payload");
+    case DUET_METRIC_GUEST_KERNEL:
+        return g_strdup("guest clock: kernel");
+    case DUET_METRIC_GUEST_AGENT:
+        return g_strdup("guest clock: agent");
+    default:
+        return g_strdup_printf("%s-> %s",
+            metric == DUET_METRIC_PHASE_FIRST ? "request " : "        ",
+            duet_mark_to_string(duet_metric_mark(metric)));
+    }
+}
+
+static gboolean any_has(const DuetAnalysis *analysis, DuetMetric metric)
+{
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        if (analysis->arms[arm].summary[metric].n > 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    gsize width = CLAMP(54 / MAX(analysis->n_arms, 1), 9, 16);
+
+    if (!any_has(analysis, DUET_METRIC_TOTAL))
+        return;
+    g_string_append_c(out, '\n');
+    duet_text_append_padded(out, "phases (medians)", 22);
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        g_string_append_c(out, ' ');
+        duet_text_append_right(out, duet_run_arm(run, arm)->name, width - 1);
+    }
+    g_string_append_c(out, '\n');
+    for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_COUNT; metric++) {
+        if (!any_has(analysis, metric))
+            continue;
+        g_autofree char *label = phase_label(metric);
+        duet_text_append_padded(out, label, 22);
+        for (guint arm = 0; arm < analysis->n_arms; arm++) {
+            const DuetSummary *s = &analysis->arms[arm].summary[metric];
+            g_autofree char *value = s->n > 0 ? duet_text_time(s->median) : g_strdup("n/a");
+            duet_text_append_right(out, value, width);
+        }
+        g_string_append_c(out, '\n');
+    }
+}
+
+char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
+{
+    GString *out = g_string_new(NULL);
+
+    head(out, run, analysis);
+    arms(out, run, analysis);
+    comparisons(out, run, analysis);
+    duet_bench_table_phases(out, run, analysis);
+    if (analysis->notes->len > 0)
+        g_string_append_c(out, '\n');
+    for (guint i = 0; i < analysis->notes->len; i++)
+        duet_text_append_wrapped(out, "! ", "  ", g_ptr_array_index(analysis->notes, i));
+    return g_string_free(out, FALSE);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "text.h"
+
+#include <math.h>
+#include <string.h>
+
+DuetUnit duet_unit_for(double ns)
+{
+    static const struct {
+        const char *name;
+        double ns;
+    } units[] = { { "s", 1e9 }, { "ms", 1e6 }, { "us", 1e3 }, { "ns", 1 } };
+    DuetUnit unit = { "ns", 1, 0 };
+
+    if (isnan(ns))
+        return unit;
+    double size = fabs(ns);
+    for (gsize i = 0; i < G_N_ELEMENTS(units); i++) {
+        /* 999.6 ms would print as 1000: it is 1.00 s. */
+        if (size >= units[i].ns * 0.9995) {
+            double scaled = size / units[i].ns;
+            unit.name = units[i].name;
+            unit.ns = units[i].ns;
+            unit.digits = unit.ns == 1 ? 0 : scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0;
+            break;
+        }
+    }
+    return unit;
+}
+
+char *duet_unit_format(DuetUnit unit, double ns)
+{
+    if (!isfinite(ns))
+        return g_strdup("n/a");
+    return g_strdup_printf("%.*f", unit.digits, ns / unit.ns);
+}
+
+char *duet_text_time(double ns)
+{
+    if (!isfinite(ns))
+        return g_strdup("n/a");
+    DuetUnit unit = duet_unit_for(ns);
+    g_autofree char *number = duet_unit_format(unit, ns);
+    return g_strconcat(number, " ", unit.name, NULL);
+}
+
+char *duet_text_ratio(double ratio)
+{
+    if (!isfinite(ratio))
+        return g_strdup("n/a");
+    if (ratio < 0.0995)
+        return g_strdup_printf("%.3g", ratio);
+    return g_strdup_printf("%.*f", ratio < 9.995 ? 2 : ratio < 99.95 ? 1 : 0, ratio);
+}
+
+char *duet_text_p(double p)
+{
+    if (!isfinite(p))
+        return g_strdup("n/a");
+    return p < 0.001 ? g_strdup("<0.001") : g_strdup_printf("%.3f", p);
+}
+
+static gsize char_width(gunichar c)
+{
+    return g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
+}
+
+gsize duet_text_width(const char *text)
+{
+    gsize width = 0;
+
+    for (const char *at = text; *at; at = g_utf8_next_char(at))
+        width += char_width(g_utf8_get_char(at));
+    return width;
+}
+
+/* Returns: how many bytes of @text fit into @width columns; *out_width is what they take. */
+static gsize fitting(const char *text, gsize width, gsize *out_width)
+{
+    const char *at = text;
+    gsize used = 0;
+
+    while (*at) {
+        gsize next = char_width(g_utf8_get_char(at));
+        if (used + next > width)
+            break;
+        used += next;
+        at = g_utf8_next_char(at);
+    }
+    *out_width = used;
+    return at - text;
+}
+
+static void append_cut(GString *out, const char *text, gsize width, gboolean right)
+{
+    gsize used = 0, bytes = fitting(text, width, &used);
+    int blanks = width - used;
+
+    if (right)
+        g_string_append_printf(out, "%*s", blanks, "");
+    g_string_append_len(out, text, bytes);
+    if (!right)
+        g_string_append_printf(out, "%*s", blanks, "");
+}
+
+void duet_text_append_padded(GString *out, const char *text, gsize width)
+{
+    append_cut(out, text, width, FALSE);
+}
+
+void duet_text_append_right(GString *out, const char *text, gsize width)
+{
+    append_cut(out, text, width, TRUE);
+}
+
+void duet_text_append_wrapped(GString *out, const char *first, const char *rest, const char *text)
+{
+    g_autofree char *printable = duet_text_printable(text, -1);
+    g_auto(GStrv) words = g_strsplit_set(printable, " \n\t", -1);
+    gsize column = duet_text_width(first);
+    gboolean empty = TRUE;
+
+    g_string_append(out, first);
+    for (char **word = words; *word; word++) {
+        gsize width = duet_text_width(*word);
+        if (width == 0)
+            continue;
+        if (!empty && column + 1 + width > DUET_TEXT_COLUMNS) {
+            g_string_append_printf(out, "\n%s", rest);
+            column = duet_text_width(rest);
+            empty = TRUE;
+        }
+        g_string_append_printf(out, "%s%s", empty ? "" : " ", *word);
+        column += width + !empty;
+        empty = FALSE;
+    }
+    g_string_append_c(out, '\n');
+}
+
+char *duet_text_printable(const char *text, gssize length)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, length);
+    GString *out = g_string_new(NULL);
+
+    for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+        if (c < 0x20 && c != '\n' && c != '\t')
+            g_string_append_printf(out, "^%c", (char)(c + '@'));
+        else if (c == 0x7f || (c >= 0x80 && c < 0xa0) || (c >= 0x202a && c <= 0x202e) ||
+            (c >= 0x2066 && c <= 0x2069))
+            g_string_append_c(out, '?');
+        else
+            g_string_append_unichar(out, c);
+    }
+    return g_string_free(out, FALSE);
+}
+
+char *duet_text_command(char *const *argv)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+
+    for (gsize i = 0; argv && argv[i]; i++) {
+        gboolean plain = *argv[i] != '\0' &&
+            strspn(argv[i],
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                "%+,-./:=@_") == strlen(argv[i]);
+        g_autofree char *quoted = plain ? g_strdup(argv[i]) : g_shell_quote(argv[i]);
+        g_string_append_printf(line, "%s%s", i > 0 ? " " : "", quoted);
+    }
+    return duet_text_printable(line->str, line->len);
+}

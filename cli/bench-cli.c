@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/bench-cli.h"
+
+#include <duet/error.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/module.h"
+
+/* One sample per arm and block: more than that is hours, and surely a slip of the finger. */
+#define N_MAX 10000
+
+void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **default_argv)
+{
+    *options = (DuetBenchCli){
+        .kinds = g_strdup(kinds),
+        .n = DUET_BENCH_N_DEFAULT,
+        .timeout_s = DUET_BENCH_TIMEOUT_DEFAULT_MS / 1000.0,
+        .floor_percent = DUET_BENCH_FLOOR_DEFAULT * 100,
+        .default_argv = default_argv,
+    };
+}
+
+void duet_bench_cli_clear(DuetBenchCli *options)
+{
+    duet_cli_run_options_clear(&options->run);
+    g_clear_pointer(&options->kinds, g_free);
+    g_clear_pointer(&options->seed, g_free);
+    g_clear_pointer(&options->output, g_free);
+    g_clear_pointer(&options->format, g_free);
+    g_clear_pointer(&options->image, g_free);
+    g_clear_pointer(&options->command, g_strfreev);
+}
+
+static gboolean check_numbers(const DuetBenchCli *options, const char *verb, GError **error)
+{
+    const char *what = NULL;
+
+    if (options->n < 1 || options->n > N_MAX)
+        what = "-n must be from 1 to 10000 samples";
+    else if (!(options->timeout_s >= 0.1 && options->timeout_s <= 86400))
+        what = "--timeout must be from 0.1 to 86400 seconds";
+    else if (!(options->floor_percent >= 0 && options->floor_percent <= 1000))
+        what = "--floor must be from 0 to 1000 percent";
+    if (!what)
+        return TRUE;
+    g_set_error(
+        error, DUET_ERROR, DUET_ERROR_INVALID, "%s: %s; try `duet %s --help`", verb, what, verb);
+    return FALSE;
+}
+
+gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOptionEntry *entries,
+    int argc, char **argv, GError **error)
+{
+    g_autoptr(GArray) rows = duet_cli_run_options(&options->run);
+    guint n = 0;
+
+    while (entries[n].long_name)
+        n++;
+    g_array_prepend_vals(rows, entries, n);
+    const GOptionEntry *all = (const GOptionEntry *)(void *)rows->data;
+    if (!duet_cli_options(verb, all, &argc, &argv, error))
+        return FALSE;
+    if (argc < 2) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "%s: which image? Try `duet %s --help`, or `duet image ls`", verb, verb);
+        return FALSE;
+    }
+    options->image = g_strdup(argv[1]);
+    argc--;
+    argv++;
+    if (!duet_cli_options(verb, all, &argc, &argv, error))
+        return FALSE;
+    if (argc > 1)
+        options->command = g_strdupv(argv + 1);
+    return check_numbers(options, verb, error);
+}
+
+/* Without one, a seed of the day; it is saved with the result, so the run can be repeated. */
+static gboolean read_seed(const char *text, guint64 *out_seed, GError **error)
+{
+    if (!text) {
+        *out_seed = g_random_int();
+        return TRUE;
+    }
+    if (g_ascii_string_to_unsigned(text, 10, 0, DUET_BENCH_SEED_MAX, out_seed, NULL))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "'%s' is no seed: give a whole number from 0 to %" G_GUINT64_FORMAT, text,
+        DUET_BENCH_SEED_MAX);
+    return FALSE;
+}
+
+static void free_spec(gpointer spec)
+{
+    duet_spec_free(spec);
+}
+
+static gboolean add_spec(
+    DuetCli *cli, const DuetBenchCli *options, const char *name, GPtrArray *specs, GError **error)
+{
+    DuetKind kind;
+
+    if (!duet_kind_from_string(name, &kind)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is no arm: choose from vm, container and native", name);
+        return FALSE;
+    }
+    for (guint i = 0; i < specs->len; i++) {
+        if (((DuetSpec *)g_ptr_array_index(specs, i))->kind == kind) {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "the arm '%s' is named twice", name);
+            return FALSE;
+        }
+    }
+    char **command = options->command;
+    if (!command && !options->run.entrypoint) {
+        g_autoptr(DuetImage) image = duet_cli_image(cli, options->image, error);
+        if (!image)
+            return FALSE;
+        if (!image->entrypoint || !image->entrypoint[0])
+            command = options->default_argv;
+    }
+    DuetRunOptions run = options->run;
+    /* Beside a VM these are for the VM; with no VM they are refused as in `run`. */
+    if (kind != DUET_KIND_VM && strstr(options->kinds, "vm"))
+        run.accel = run.qemu = run.kernel = run.disk_size = NULL;
+    DuetSpec *spec = duet_cli_spec(cli, &run, kind, options->image, command, error);
+    if (!spec)
+        return FALSE;
+    g_ptr_array_add(specs, spec);
+    if (!spec->argv[0]) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "the image '%s' names no command; give one after --", options->image);
+        return FALSE;
+    }
+    spec->timeout_ms = (gint64)(options->timeout_s * 1000);
+    spec->open_stdin = FALSE;
+    /* The same name in each kind: it must not be what differs in an output. */
+    if (!options->run.hostname) {
+        g_free(spec->hostname);
+        spec->hostname = g_strdup("duet");
+    }
+    return TRUE;
+}
+
+static GPtrArray *make_specs(DuetCli *cli, const DuetBenchCli *options, GError **error)
+{
+    g_auto(GStrv) names = g_strsplit(options->kinds, ",", -1);
+    g_autoptr(GPtrArray) specs = g_ptr_array_new_with_free_func(free_spec);
+
+    for (char **name = names; *name; name++) {
+        if (!add_spec(cli, options, g_strstrip(*name), specs, error))
+            return NULL;
+    }
+    if (specs->len == 0) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "no arm to measure: choose from vm, container and native");
+        return NULL;
+    }
+    return g_steal_pointer(&specs);
+}
+
+static void show_progress(const char *line, gpointer data)
+{
+    (void)data;
+    /* Back to the line's begin, and clear what was there. */
+    fprintf(stderr, "\r\033[K%.78s", line ? line : "");
+    fflush(stderr);
+}
+
+static int measure(DuetCli *cli, const DuetBenchCli *options, gboolean compare, GError **error)
+{
+    gboolean json = FALSE;
+    guint64 seed;
+
+    if (!duet_cli_format_is_json(options->format, &json, error) ||
+        !read_seed(options->seed, &seed, error) || !duet_cli_context(cli, error))
+        return -1;
+    const DuetBenchOps *bench = duet_module_symbol("duet-tools", "duet_bench", error);
+    g_autoptr(GPtrArray) specs = bench ? make_specs(cli, options, error) : NULL;
+    if (!specs)
+        return -1;
+    g_autofree DuetBenchArm *arms = g_new0(DuetBenchArm, specs->len);
+    for (guint i = 0; i < specs->len; i++) {
+        arms[i].spec = g_ptr_array_index(specs, i);
+        arms[i].name = duet_kind_to_string(arms[i].spec->kind);
+    }
+    DuetBenchRequest request = {
+        .context = cli->context,
+        .arms = arms,
+        .n_arms = specs->len,
+        .n = options->n,
+        .seed = seed,
+        .floor = options->floor_percent / 100,
+        .ratio_with_failures = options->ratio_with_failures,
+        .output_path = options->output,
+        .json = json,
+        .color = !json && isatty(STDOUT_FILENO) && !g_getenv("NO_COLOR"),
+        .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+    };
+    g_autofree char *text = NULL;
+    int code = -1;
+    if (!(compare ? bench->compare : bench->boot)(&request, &text, &code, error))
+        return -1;
+    if (fputs(text, stdout) < 0 || fflush(stdout) != 0) {
+        duet_error_set_errno(error, errno, "cannot write to standard output");
+        return -1;
+    }
+    return code;
+}
+
+int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, gboolean compare)
+{
+    g_autoptr(GError) error = NULL;
+    int code = measure(cli, options, compare, &error);
+
+    return code < 0 ? duet_cli_fail(error) : code;
+}

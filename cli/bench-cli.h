@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/bench.h>
+
+#include "cli/cli.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetBenchCli: what `bench boot` and `compare` were told on the command line.
+ * @kinds: comma-separated kinds, in the order of the arms
+ * @default_argv: run when the user named no command and the image has no entrypoint
+ */
+typedef struct {
+    DuetRunOptions run;
+    char *kinds;
+    gint n;
+    char *seed;
+    char *output;
+    double timeout_s;
+    double floor_percent;
+    gboolean ratio_with_failures;
+    char *format;
+    char *image;
+    char **command;
+    char **default_argv;
+} DuetBenchCli;
+
+void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **default_argv);
+void duet_bench_cli_clear(DuetBenchCli *options);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetBenchCli, duet_bench_cli_clear)
+
+/**
+ * duet_bench_cli_parse:
+ * @entries: rows of the verb's own, ended by a row of NULL; those of `run` are added
+ * @argv: [OPTION...] IMAGE [OPTION...] [--] [COMMAND...] after argv[0]
+ *
+ * Options may stand on both sides of the image.
+ */
+gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOptionEntry *entries,
+    int argc, char **argv, GError **error);
+
+/**
+ * duet_bench_cli_run: resolves the image for each kind, measures, prints what came out.
+ * @compare: one round, else `bench boot`
+ *
+ * Returns: the exit code.
+ */
+int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, gboolean compare);
+
+G_END_DECLS

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/driver.h>
+#include <duet/image.h>
+#include <duet/instance.h>
+
+G_BEGIN_DECLS
+
+/**
+ * DuetCli: what the verbs share.
+ * @root: (nullable): `--root`
+ * @context: made by duet_cli_context() when a verb needs it
+ */
+typedef struct {
+    char *root;
+    DuetContext *context;
+} DuetCli;
+
+/**
+ * DuetCommand: a row of the one table (commands.c); help, completion and the list in the man page
+ * come from it.
+ * @name: the verb
+ * @arguments: as shown in the usage line
+ * @summary: one line, no full stop
+ * @run: gets argv[0] = verb; Returns: the exit code
+ */
+typedef struct {
+    const char *name;
+    const char *arguments;
+    const char *summary;
+    int (*run)(DuetCli *cli, int argc, char **argv);
+} DuetCommand;
+
+extern const DuetCommand duet_commands[];
+extern const DuetDriverEntry duet_drivers[];
+
+/** duet_command_find: Returns: the row, or NULL after saying so, with the nearest name. */
+const DuetCommand *duet_command_find(const DuetCommand *table, const char *what, const char *name);
+/** duet_cli_help: prints all verbs. */
+void duet_cli_help(void);
+
+/** duet_cli_context: Returns: (transfer none): the context, swept, or NULL with @error. */
+DuetContext *duet_cli_context(DuetCli *cli, GError **error);
+
+/** duet_cli_fail: prints "duet: <message>". Returns: the exit code that stands for @error. */
+int duet_cli_fail(const GError *error);
+/** duet_cli_usage: prints a usage error. Returns: 125. */
+int duet_cli_usage(const char *verb, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/**
+ * duet_cli_options: parses a verb's options; stops at the first argument that is none.
+ * @entries: texts are G_OPTION_ARG_FILENAME: bytes as they come, whatever the locale
+ * Returns: %FALSE with @error; prints help and exits on --help.
+ */
+gboolean duet_cli_options(
+    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error);
+
+/** duet_cli_images: Returns: (transfer none): the heavy half of the store. */
+const DuetImagesOps *duet_cli_images(GError **error);
+/** duet_cli_image: like duet_image_lookup(), refreshing derived files where needed. */
+DuetImage *duet_cli_image(DuetCli *cli, const char *ref, GError **error);
+
+/**
+ * duet_cli_resolve_image: makes the spec of a kind from an image's config: layers, env, working
+ * directory, user, stop signal, and the root disk for a VM (made on first use).
+ * @command: (nullable): replaces the image's Cmd
+ * @entrypoint: (nullable): replaces the image's Entrypoint, and drops its Cmd
+ */
+DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
+    const char *entrypoint, char **command, GError **error);
+
+/** Options that `run`, `create`, `compare` and `bench` share. */
+typedef struct {
+    char *memory;
+    double cpus;
+    gint64 pids_limit;
+    char **env;
+    char *workdir;
+    char *user;
+    char *hostname;
+    char **volumes;
+    char *entrypoint;
+    char *network;
+    char *accel;
+    char *qemu;
+    char *kernel;
+    char *disk_size;
+} DuetRunOptions;
+
+/**
+ * duet_cli_run_options: rows that write into @options.
+ * Returns: (transfer container): entries, ended by a row of NULL.
+ */
+GArray *duet_cli_run_options(DuetRunOptions *options);
+void duet_cli_run_options_clear(DuetRunOptions *options);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetRunOptions, duet_cli_run_options_clear)
+/** duet_cli_spec: resolves the image and applies the options. */
+DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind kind, const char *ref,
+    char **command, GError **error);
+/** duet_cli_default_kind: $DUET_AS, else container. */
+gboolean duet_cli_kind(const char *wanted, gboolean vm, DuetKind *out_kind, GError **error);
+
+/** duet_cli_print_json: prints @value (floating is sunk) through json-glib. */
+gboolean duet_cli_print_json(GVariant *value, GError **error);
+/** duet_cli_format: reads `--format`. */
+gboolean duet_cli_format_is_json(const char *format, gboolean *out_json, GError **error);
+
+/** DuetTable: columns as wide as they must be. */
+typedef struct _DuetTable DuetTable;
+DuetTable *duet_table_new(const char *const *titles);
+void duet_table_add(DuetTable *table, char **cells /* (transfer full) */);
+/** duet_table_print: prints to standard output and frees the table. */
+void duet_table_print(DuetTable *table);
+
+/* Verbs: one file each. */
+int duet_cmd_run(DuetCli *cli, int argc, char **argv);
+int duet_cmd_create(DuetCli *cli, int argc, char **argv);
+int duet_cmd_start(DuetCli *cli, int argc, char **argv);
+int duet_cmd_stop(DuetCli *cli, int argc, char **argv);
+int duet_cmd_kill(DuetCli *cli, int argc, char **argv);
+int duet_cmd_pause(DuetCli *cli, int argc, char **argv);
+int duet_cmd_unpause(DuetCli *cli, int argc, char **argv);
+int duet_cmd_rm(DuetCli *cli, int argc, char **argv);
+int duet_cmd_ps(DuetCli *cli, int argc, char **argv);
+int duet_cmd_inspect(DuetCli *cli, int argc, char **argv);
+int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
+int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
+int duet_cmd_wait(DuetCli *cli, int argc, char **argv);
+int duet_cmd_image(DuetCli *cli, int argc, char **argv);
+int duet_cmd_compare(DuetCli *cli, int argc, char **argv);
+int duet_cmd_bench(DuetCli *cli, int argc, char **argv);
+int duet_cmd_check(DuetCli *cli, int argc, char **argv);
+int duet_cmd_help(DuetCli *cli, int argc, char **argv);
+
+G_END_DECLS

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/bench-cli.h"
+
+#include <stdio.h>
+
+static int bench_boot(DuetCli *cli, int argc, char **argv)
+{
+    /* It prints a byte, so that `output` exists, and hardly anything else. */
+    static char *echo[] = { (char *)"echo", NULL };
+    g_auto(DuetBenchCli) options = { 0 };
+    g_autoptr(GError) error = NULL;
+
+    duet_bench_cli_init(&options, "vm,container,native", echo);
+    const GOptionEntry entries[] = {
+        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
+            "what to compare: vm, container, native (default: all three)", "KIND,..." },
+        { "samples", 'n', 0, G_OPTION_ARG_INT, &options.n,
+            "samples of each arm (default 30; 10 at least)", "N" },
+        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options.seed,
+            "seed of the order and of all resampling", "NUMBER" },
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
+            "write the result, with all samples, as JSON", "FILE" },
+        { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
+            "give a sample up after this time (default 60)", "SECONDS" },
+        { "floor", 0, 0, G_OPTION_ARG_DOUBLE, &options.floor_percent,
+            "a smaller effect is never called a difference (default 2)", "PERCENT" },
+        { "ratio-with-failures", 0, 0, G_OPTION_ARG_NONE, &options.ratio_with_failures,
+            "compare arms although samples of theirs failed", NULL },
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default) or json",
+            "FORMAT" },
+        G_OPTION_ENTRY_NULL,
+    };
+    if (!duet_bench_cli_parse(&options, "bench", entries, argc, argv, &error))
+        return duet_cli_fail(error);
+    if (options.n < DUET_BENCH_N_MIN)
+        fprintf(stderr, "duet: %d samples are too few to rest on; take %d or more\n", options.n,
+            DUET_BENCH_N_MIN);
+    return duet_bench_cli_run(cli, &options, FALSE);
+}
+
+static const DuetCommand benchmarks[] = {
+    { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", bench_boot },
+    { NULL, NULL, NULL, NULL },
+};
+
+static void help(void)
+{
+    printf("Usage: duet bench COMMAND [OPTION...] IMAGE [-- COMMAND [ARG...]]\n\nCommands:\n");
+    for (const DuetCommand *row = benchmarks; row->name; row++)
+        printf("  %-9s %s\n", row->name, row->summary);
+    printf("\n`duet bench COMMAND --help` explains one.\n");
+}
+
+int duet_cmd_bench(DuetCli *cli, int argc, char **argv)
+{
+    if (argc < 2 || g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
+        help();
+        return argc < 2 ? 125 : 0;
+    }
+    const DuetCommand *row = duet_command_find(benchmarks, "benchmark", argv[1]);
+    return row ? row->run(cli, argc - 1, argv + 1) : 125;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/cli.h"
+
+#include <duet/error.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A name without a value passes the caller's on, as in `run`. */
+static char **resolve_env(char **env)
+{
+    GPtrArray *list = g_ptr_array_new();
+    for (; env && *env; env++) {
+        const char *value = strchr(*env, '=') ? "" : getenv(*env);
+        if (strchr(*env, '='))
+            g_ptr_array_add(list, g_strdup(*env));
+        else if (value)
+            g_ptr_array_add(list, g_strdup_printf("%s=%s", *env, value));
+    }
+    g_ptr_array_add(list, NULL);
+    return (char **)g_ptr_array_free(list, FALSE);
+}
+
+int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
+{
+    g_auto(GStrv) given = NULL;
+    g_autofree char *cwd = NULL;
+    g_autofree char *user = NULL;
+    gboolean interactive = FALSE;
+    const GOptionEntry entries[] = {
+        { "env", 'e', 0, G_OPTION_ARG_FILENAME_ARRAY, &given, "set a variable", "NAME[=VALUE]" },
+        { "interactive", 'i', 0, G_OPTION_ARG_NONE, &interactive, "pass standard input on", NULL },
+        { "workdir", 'w', 0, G_OPTION_ARG_FILENAME, &cwd, "working directory", "DIR" },
+        { "user", 'u', 0, G_OPTION_ARG_FILENAME, &user, "who runs it", "USER[:GROUP]" },
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    if (argc < 3)
+        return duet_cli_usage("exec", argc < 2 ? "no instance given" : "no command given");
+    if (!duet_cli_context(cli, &error))
+        return duet_cli_fail(error);
+    g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, argv[1], &error);
+    if (!instance)
+        return duet_cli_fail(error);
+    g_auto(GStrv) env = resolve_env(given);
+    DuetExec exec = { argv + 2, env, cwd, user, interactive };
+    DuetIo io = { .stdin_fd = interactive ? STDIN_FILENO : -1,
+        .stdout_fd = STDOUT_FILENO,
+        .stderr_fd = STDERR_FILENO };
+    int code = duet_instance_exec(instance, &exec, &io, &error);
+    return code < 0 ? duet_cli_fail(error) : code;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/cli.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *store_dir(DuetCli *cli, GError **error)
+{
+    DuetContext *context = duet_cli_context(cli, error);
+    return context ? duet_context_store_dir(context) : NULL;
+}
+
+/* Like "image ls", so that usage lines and errors name both words. */
+static gboolean options(
+    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error)
+{
+    g_autofree char *full = g_strconcat("image ", verb, NULL);
+    return duet_cli_options(full, entries, argc, argv, error);
+}
+
+static int image_import(DuetCli *cli, int argc, char **argv)
+{
+    g_autofree char *name = NULL;
+    const GOptionEntry entries[] = {
+        { "name", 0, 0, G_OPTION_ARG_FILENAME, &name, "name in the store", "REF" },
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GError) error = NULL;
+    if (!options(argv[0], entries, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    if (argc != 2)
+        return duet_cli_usage("image import", "give one archive or OCI layout directory");
+    const char *store = store_dir(cli, &error);
+    const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
+    g_autoptr(GPtrArray) added = images ? images->import(store, argv[1], name, &error) : NULL;
+    if (!added)
+        return duet_cli_fail(error);
+    for (guint i = 0; i < added->len; i++) {
+        const DuetImage *image = added->pdata[i];
+        printf("%s\n", image->ref ? image->ref : image->digest);
+        for (char **warning = image->warnings; warning && *warning; warning++)
+            fprintf(stderr, "duet: warning: %s\n", *warning);
+    }
+    return 0;
+}
+
+static int image_export(DuetCli *cli, int argc, char **argv)
+{
+    g_autofree char *format = NULL;
+    g_autofree char *output = NULL;
+    const GOptionEntry entries[] = {
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &format, "oci-archive (default) or docker-archive",
+            "FORMAT" },
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "the file to write", "FILE" },
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GError) error = NULL;
+    if (!options(argv[0], entries, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    gboolean docker =
+        format && (g_str_equal(format, "docker-archive") || g_str_equal(format, "docker"));
+    if (format && !docker && !g_str_equal(format, "oci-archive") && !g_str_equal(format, "oci"))
+        return duet_cli_usage(
+            "image export", "'%s' is neither oci-archive nor docker-archive", format);
+    if (!output && argc == 3)
+        output = g_strdup(argv[2]);
+    else if (argc != 2)
+        return duet_cli_usage("image export", "give one image and, with -o, the file to write");
+    if (!output)
+        return duet_cli_usage("image export", "no file to write: use -o FILE");
+    const char *store = store_dir(cli, &error);
+    const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
+    DuetArchive archive = docker ? DUET_ARCHIVE_DOCKER : DUET_ARCHIVE_OCI;
+    if (!images || !images->export(store, argv[1], archive, output, &error))
+        return duet_cli_fail(error);
+    return 0;
+}
+
+static GVariant *describe_image(const DuetImage *image)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    g_variant_dict_insert(&dict, "name", "ms", image->ref);
+    g_variant_dict_insert(&dict, "digest", "s", image->digest);
+    g_variant_dict_insert(&dict, "id", "s", image->config_digest);
+    g_variant_dict_insert(&dict, "size_bytes", "x", (gint64)image->size_bytes);
+    g_variant_dict_insert(&dict, "created", "ms", image->created);
+    g_variant_dict_insert(&dict, "layers", "x", (gint64)g_strv_length(image->layer_dirs));
+    return g_variant_dict_end(&dict);
+}
+
+static void print_table(GPtrArray *list)
+{
+    static const char *const titles[] = { "NAME", "ID", "LAYERS", "SIZE", "CREATED", NULL };
+    DuetTable *table = duet_table_new(titles);
+    for (guint i = 0; i < list->len; i++) {
+        const DuetImage *image = list->pdata[i];
+        char **cells = g_new0(char *, 6);
+        cells[0] = g_strdup(image->ref ? image->ref : "<none>");
+        cells[1] = g_strndup(image->config_digest + strlen("sha256:"), 12);
+        cells[2] = g_strdup_printf("%u", g_strv_length(image->layer_dirs));
+        cells[3] = duet_format_bytes(image->size_bytes);
+        cells[4] = g_strdup(image->created ? image->created : "");
+        duet_table_add(table, cells);
+    }
+    duet_table_print(table);
+}
+
+static int image_ls(DuetCli *cli, int argc, char **argv)
+{
+    g_autofree char *format = NULL;
+    gboolean quiet = FALSE, json;
+    const GOptionEntry entries[] = {
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &format, "json or table", "FORMAT" },
+        { "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "ids only", NULL },
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GError) error = NULL;
+    if (!options(argv[0], entries, &argc, &argv, &error) ||
+        !duet_cli_format_is_json(format, &json, &error))
+        return duet_cli_fail(error);
+    const char *store = store_dir(cli, &error);
+    const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
+    g_autoptr(GPtrArray) list = images ? images->list(store, &error) : NULL;
+    if (!list)
+        return duet_cli_fail(error);
+    if (!json && !quiet)
+        print_table(list);
+    g_auto(GVariantBuilder) array = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < list->len; i++) {
+        const DuetImage *image = list->pdata[i];
+        if (json)
+            g_variant_builder_add_value(&array, describe_image(image));
+        else if (quiet)
+            printf("%.12s\n", image->config_digest + strlen("sha256:"));
+    }
+    if (json && !duet_cli_print_json(g_variant_builder_end(&array), &error))
+        return duet_cli_fail(error);
+    return 0;
+}
+
+static int image_inspect(DuetCli *cli, int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    if (!options(argv[0], NULL, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    if (argc < 2)
+        return duet_cli_usage("image inspect", "no image given");
+    const char *store = store_dir(cli, &error);
+    const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
+    if (!images)
+        return duet_cli_fail(error);
+    g_autoptr(GString) text = g_string_new("[");
+    for (int i = 1; i < argc; i++) {
+        g_autofree char *object = images->inspect(store, argv[i], &error);
+        if (!object)
+            return duet_cli_fail(error);
+        g_string_append_printf(text, "%s\n%s", i > 1 ? "," : "", g_strchomp(object));
+    }
+    printf("%s\n]\n", text->str);
+    return 0;
+}
+
+/* The layers that any instance, running or not, stands on. */
+static char **layers_in_use(DuetCli *cli, GError **error)
+{
+    g_autoptr(GPtrArray) instances = duet_instance_list(cli->context, error);
+    if (!instances)
+        return NULL;
+    GPtrArray *dirs = g_ptr_array_new();
+    for (guint i = 0; i < instances->len; i++)
+        for (char **dir = duet_instance_spec(instances->pdata[i])->layers; *dir; dir++)
+            g_ptr_array_add(dirs, g_strdup(*dir));
+    g_ptr_array_add(dirs, NULL);
+    return (char **)g_ptr_array_free(dirs, FALSE);
+}
+
+static int image_rm(DuetCli *cli, int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    if (!options(argv[0], NULL, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    if (argc < 2)
+        return duet_cli_usage("image rm", "no image given");
+    const char *store = store_dir(cli, &error);
+    const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
+    g_auto(GStrv) in_use = images ? layers_in_use(cli, &error) : NULL;
+    if (!in_use)
+        return duet_cli_fail(error);
+    int code = 0;
+    for (int i = 1; i < argc; i++) {
+        g_autoptr(GError) failure = NULL;
+        if (images->remove(store, argv[i], (const char *const *)in_use, &failure))
+            printf("%s\n", argv[i]);
+        else
+            code = duet_cli_fail(failure);
+    }
+    return code;
+}
+
+static const DuetCommand image_commands[] = {
+    { "import", "[--name REF] ARCHIVE|DIR", "add an image from an archive or OCI layout",
+        image_import },
+    { "export", "[--format FORMAT] -o FILE IMAGE", "write an image to an archive", image_export },
+    { "ls", "[--format FORMAT]", "list images", image_ls },
+    { "inspect", "IMAGE...", "show all that is known of images, as JSON", image_inspect },
+    { "rm", "IMAGE...", "remove images", image_rm },
+    { NULL, NULL, NULL, NULL },
+};
+
+int duet_cmd_image(DuetCli *cli, int argc, char **argv)
+{
+    if (argc > 1 && argv[1][0] != '-') {
+        const DuetCommand *command =
+            duet_command_find(image_commands, "command of `duet image`", argv[1]);
+        return command ? command->run(cli, argc - 1, argv + 1) : 125;
+    }
+    printf("Usage: duet image COMMAND ...\n\nCommands:\n");
+    for (const DuetCommand *row = image_commands; row->name; row++)
+        printf("  %-8s %-34s %s\n", row->name, row->arguments, row->summary);
+    return argc > 1 && g_str_equal(argv[1], "--help") ? 0 : 125;
+}

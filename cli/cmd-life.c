@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Verbs that do one thing to each instance named: start, stop, kill, pause, unpause, rm, wait. */
+#include "cli/cli.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <signal.h>
+#include <stdio.h>
+
+/* What one verb does to one instance. */
+typedef gboolean (*Act)(DuetInstance *instance, gconstpointer data, GError **error);
+
+/* Goes on after a failure and tells each; the exit code is the last failure's, as podman's. */
+static int for_each(
+    DuetCli *cli, int argc, char **argv, Act act, gconstpointer data, gboolean quiet)
+{
+    g_autoptr(GError) error = NULL;
+    if (argc < 2)
+        return duet_cli_usage(argv[0], "no instance given");
+    if (!duet_cli_context(cli, &error))
+        return duet_cli_fail(error);
+    int code = 0;
+    for (int i = 1; i < argc; i++) {
+        g_autoptr(GError) failure = NULL;
+        g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, argv[i], &failure);
+        if (!instance || !act(instance, data, &failure))
+            code = duet_cli_fail(failure);
+        else if (!quiet)
+            printf("%s\n", argv[i]);
+    }
+    return code;
+}
+
+static gboolean act_start(DuetInstance *instance, gconstpointer data, GError **error)
+{
+    (void)data;
+    return duet_instance_start(instance, error);
+}
+
+int duet_cmd_start(DuetCli *cli, int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_options(argv[0], NULL, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    return for_each(cli, argc, argv, act_start, NULL, FALSE);
+}
+
+static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    if (duet_instance_stop(instance, *(const guint *)data, &failure))
+        return TRUE;
+    /* Stopping what does not run is no failure, but worth a word. */
+    if (g_error_matches(failure, DUET_ERROR, DUET_ERROR_STATE)) {
+        fprintf(
+            stderr, "duet: the instance '%s' is not running\n", duet_instance_spec(instance)->name);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+int duet_cmd_stop(DuetCli *cli, int argc, char **argv)
+{
+    int seconds = 10;
+    const GOptionEntry entries[] = {
+        { "time", 't', 0, G_OPTION_ARG_INT, &seconds, "grace before the kill (10)", "SECONDS" },
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    if (seconds < 0 || seconds > 86400)
+        return duet_cli_usage("stop", "--time takes 0 to 86400 seconds");
+    guint grace_ms = (guint)seconds * 1000;
+    return for_each(cli, argc, argv, act_stop, &grace_ms, FALSE);
+}
+
+static gboolean act_kill(DuetInstance *instance, gconstpointer data, GError **error)
+{
+    return duet_instance_signal(instance, *(const int *)data, error);
+}
+
+int duet_cmd_kill(DuetCli *cli, int argc, char **argv)
+{
+    g_autofree char *name = NULL;
+    const GOptionEntry entries[] = {
+        { "signal", 's', 0, G_OPTION_ARG_FILENAME, &name, "which signal (KILL)", "SIGNAL" },
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    int number = name ? duet_signal_from_string(name) : SIGKILL;
+    if (!number)
+        return duet_cli_usage("kill", "'%s' is no signal", name);
+    return for_each(cli, argc, argv, act_kill, &number, FALSE);
+}
+
+static gboolean act_pause(DuetInstance *instance, gconstpointer data, GError **error)
+{
+    return *(const gboolean *)data ? duet_instance_pause(instance, error)
+                                   : duet_instance_resume(instance, error);
+}
+
+static int pause_or_unpause(DuetCli *cli, int argc, char **argv, gboolean pause)
+{
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_options(argv[0], NULL, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    return for_each(cli, argc, argv, act_pause, &pause, FALSE);
+}
+
+int duet_cmd_pause(DuetCli *cli, int argc, char **argv)
+{
+    return pause_or_unpause(cli, argc, argv, TRUE);
+}
+
+int duet_cmd_unpause(DuetCli *cli, int argc, char **argv)
+{
+    return pause_or_unpause(cli, argc, argv, FALSE);
+}
+
+static gboolean act_remove(DuetInstance *instance, gconstpointer data, GError **error)
+{
+    return duet_instance_remove(instance, *(const gboolean *)data, error);
+}
+
+static int remove_all(DuetCli *cli, gboolean force)
+{
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_context(cli, &error))
+        return duet_cli_fail(error);
+    g_autoptr(GPtrArray) instances = duet_instance_list(cli->context, &error);
+    if (!instances)
+        return duet_cli_fail(error);
+    int code = 0;
+    for (guint i = 0; i < instances->len; i++) {
+        g_autoptr(GError) failure = NULL;
+        DuetInstance *instance = instances->pdata[i];
+        if (!duet_instance_remove(instance, force, &failure))
+            code = duet_cli_fail(failure);
+        else
+            printf("%s\n", duet_instance_spec(instance)->name);
+    }
+    return code;
+}
+
+int duet_cmd_rm(DuetCli *cli, int argc, char **argv)
+{
+    gboolean force = FALSE, all = FALSE;
+    const GOptionEntry entries[] = {
+        { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "end those that run", NULL },
+        { "all", 'a', 0, G_OPTION_ARG_NONE, &all, "remove all instances", NULL },
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    if (all && argc > 1)
+        return duet_cli_usage("rm", "--all and the name '%s' contradict each other", argv[1]);
+    return all ? remove_all(cli, force) : for_each(cli, argc, argv, act_remove, &force, FALSE);
+}
+
+static gboolean act_wait(DuetInstance *instance, gconstpointer data, GError **error)
+{
+    (void)data;
+    int code = duet_instance_wait(instance, error);
+    if (code >= 0)
+        printf("%d\n", code);
+    return code >= 0;
+}
+
+int duet_cmd_wait(DuetCli *cli, int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_options(argv[0], NULL, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    return for_each(cli, argc, argv, act_wait, NULL, TRUE);
+}

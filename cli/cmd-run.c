@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* `run` and `create`: the same options; create stops before the start. */
+#include "cli/cli.h"
+
+#include <duet/error.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+typedef struct {
+    DuetRunOptions options;
+    char *as;
+    char *name;
+    gboolean vm, detach, remove, interactive, init;
+    double timeout_s;
+} RunArguments;
+
+static void run_arguments_clear(RunArguments *arguments)
+{
+    duet_cli_run_options_clear(&arguments->options);
+    g_free(arguments->as);
+    g_free(arguments->name);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunArguments, run_arguments_clear)
+
+static gboolean parse(
+    const char *verb, RunArguments *arguments, int *argc, char ***argv, GError **error)
+{
+    const GOptionEntry rows[] = {
+        { "as", 0, 0, G_OPTION_ARG_FILENAME, &arguments->as,
+            "vm or container (the default; $DUET_AS overrides)", "KIND" },
+        { "vm", 0, 0, G_OPTION_ARG_NONE, &arguments->vm, "short for --as vm", NULL },
+        { "name", 0, 0, G_OPTION_ARG_FILENAME, &arguments->name, "name of the instance", "NAME" },
+        { "rm", 0, 0, G_OPTION_ARG_NONE, &arguments->remove, "remove it when it ends", NULL },
+        { "interactive", 'i', 0, G_OPTION_ARG_NONE, &arguments->interactive,
+            "pass standard input on", NULL },
+        { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &arguments->timeout_s, "kill it after that time",
+            "SECONDS" },
+        { "init", 0, 0, G_OPTION_ARG_NONE, &arguments->init,
+            "accepted and without effect: there always is an init", NULL },
+    };
+    const GOptionEntry detach = { "detach", 'd', 0, G_OPTION_ARG_NONE, &arguments->detach,
+        "leave it in the background and print its id", NULL };
+    g_autoptr(GArray) entries = duet_cli_run_options(&arguments->options);
+    g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
+    if (g_str_equal(verb, "run"))
+        g_array_append_val(entries, detach);
+    return duet_cli_options(verb, (GOptionEntry *)entries->data, argc, argv, error);
+}
+
+static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **words, GError **error)
+{
+    DuetKind kind;
+    if (!duet_cli_kind(arguments->as, arguments->vm, &kind, error))
+        return NULL;
+    if (arguments->timeout_s < 0) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "--timeout can't be negative");
+        return NULL;
+    }
+    g_autoptr(DuetSpec) spec =
+        duet_cli_spec(cli, &arguments->options, kind, words[0], words + 1, error);
+    if (!spec)
+        return NULL;
+    if (!spec->argv[0]) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "the image '%s' names no command; give one after it", words[0]);
+        return NULL;
+    }
+    spec->name = g_strdup(arguments->name);
+    spec->remove_at_exit = arguments->remove;
+    spec->open_stdin = arguments->interactive;
+    spec->timeout_ms = (gint64)(arguments->timeout_s * 1000);
+    return duet_instance_create(cli->context, g_steal_pointer(&spec), error);
+}
+
+static int run_detached(DuetInstance *instance)
+{
+    g_autoptr(GError) error = NULL;
+    if (!duet_instance_start(instance, &error))
+        return duet_cli_fail(error);
+    printf("%s\n", duet_instance_spec(instance)->id);
+    return 0;
+}
+
+static int run_attached(DuetInstance *instance)
+{
+    g_autoptr(GError) error = NULL;
+    const DuetSpec *spec = duet_instance_spec(instance);
+    DuetIo io = { .stdin_fd = spec->open_stdin ? STDIN_FILENO : -1,
+        .stdout_fd = STDOUT_FILENO,
+        .stderr_fd = STDERR_FILENO };
+    g_autoptr(DuetInfo) info = duet_instance_run(instance, &io, TRUE, &error);
+    if (!info)
+        return duet_cli_fail(error);
+    if (info->oom)
+        fprintf(stderr, "duet: the kernel killed a process for lack of memory (--memory)\n");
+    if (info->error)
+        fprintf(stderr, "duet: %s\n", info->error);
+    return info->exit_code;
+}
+
+static int run_or_create(DuetCli *cli, int argc, char **argv, gboolean start)
+{
+    g_auto(RunArguments) arguments = { 0 };
+    g_autoptr(GError) error = NULL;
+    const char *verb = argv[0];
+    if (!parse(verb, &arguments, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    if (argc < 2)
+        return duet_cli_usage(verb, "no image given");
+    g_autoptr(DuetInstance) instance = make(cli, &arguments, argv + 1, &error);
+    if (!instance)
+        return duet_cli_fail(error);
+    if (!start) {
+        printf("%s\n", duet_instance_spec(instance)->id);
+        return 0;
+    }
+    return arguments.detach ? run_detached(instance) : run_attached(instance);
+}
+
+int duet_cmd_run(DuetCli *cli, int argc, char **argv)
+{
+    return run_or_create(cli, argc, argv, TRUE);
+}
+
+int duet_cmd_create(DuetCli *cli, int argc, char **argv)
+{
+    return run_or_create(cli, argc, argv, FALSE);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const DuetCommand duet_commands[] = {
+    { "run", "[OPTION...] IMAGE [COMMAND [ARG...]]", "run a command in a new VM or container",
+        duet_cmd_run },
+    { "create", "[OPTION...] IMAGE [COMMAND [ARG...]]", "make an instance without starting it",
+        duet_cmd_create },
+    { "start", "INSTANCE...", "start instances that exist", duet_cmd_start },
+    { "stop", "[OPTION...] INSTANCE...", "end instances: stop signal, then kill", duet_cmd_stop },
+    { "kill", "[OPTION...] INSTANCE...", "send a signal to instances", duet_cmd_kill },
+    { "pause", "INSTANCE...", "freeze instances", duet_cmd_pause },
+    { "unpause", "INSTANCE...", "let paused instances go on", duet_cmd_unpause },
+    { "rm", "[OPTION...] [INSTANCE...]", "remove instances", duet_cmd_rm },
+    { "ps", "[OPTION...]", "list instances", duet_cmd_ps },
+    { "inspect", "INSTANCE...", "show all that is known of instances, as JSON", duet_cmd_inspect },
+    { "logs", "[OPTION...] INSTANCE", "show what an instance wrote", duet_cmd_logs },
+    { "exec", "[OPTION...] INSTANCE COMMAND [ARG...]", "run a command in a running instance",
+        duet_cmd_exec },
+    { "wait", "INSTANCE...", "wait until instances end and print their exit codes", duet_cmd_wait },
+    { "image", "COMMAND [OPTION...] [ARG...]", "import, export, list, inspect and remove images",
+        duet_cmd_image },
+    { "compare", "[OPTION...] IMAGE [-- COMMAND [ARG...]]",
+        "run one command both ways and show the difference", duet_cmd_compare },
+    { "bench", "COMMAND [OPTION...] IMAGE [-- COMMAND [ARG...]]",
+        "measure VM against container, many times", duet_cmd_bench },
+    { "check", "[OPTION...]", "tell what this host can do", duet_cmd_check },
+    { "help", "[COMMAND]", "show this help, or a command's", duet_cmd_help },
+    { NULL, NULL, NULL, NULL },
+};
+
+/* Levenshtein distance; names are short. */
+static guint distance(const char *a, const char *b)
+{
+    guint row[64];
+    gsize n = MIN(strlen(b), G_N_ELEMENTS(row) - 1);
+    for (guint j = 0; j <= n; j++)
+        row[j] = j;
+    for (guint i = 1; *a; a++, i++) {
+        guint diagonal = row[0];
+        row[0] = i;
+        for (guint j = 1; j <= n; j++) {
+            guint keep = diagonal + (b[j - 1] != *a);
+            diagonal = row[j];
+            row[j] = MIN(keep, MIN(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[n];
+}
+
+const DuetCommand *duet_command_find(const DuetCommand *table, const char *what, const char *name)
+{
+    const DuetCommand *nearest = table;
+    for (const DuetCommand *row = table; row->name; row++) {
+        if (g_str_equal(row->name, name))
+            return row;
+        if (distance(name, row->name) < distance(name, nearest->name))
+            nearest = row;
+    }
+    fprintf(stderr, "duet: '%s' is no %s", name, what);
+    if (distance(name, nearest->name) <= 2)
+        fprintf(stderr, "; did you mean '%s'?", nearest->name);
+    fprintf(stderr, "\nTry `duet help`.\n");
+    return NULL;
+}
+
+void duet_cli_help(void)
+{
+    printf("Usage: duet [--root DIR] COMMAND ...\n\n"
+           "Runs one image as a virtual machine and as a container, and measures both.\n\n"
+           "Commands:\n");
+    for (const DuetCommand *row = duet_commands; row->name; row++)
+        printf("  %-9s %s\n", row->name, row->summary);
+    printf("\nOptions:\n"
+           "  --root DIR  keep images and instances in DIR (or $DUET_ROOT; /var/lib/duet)\n"
+           "  --version   print the version\n"
+           "  --help      print this help\n\n"
+           "`duet COMMAND --help` explains a command. `duet check` tells what this host can do.\n");
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/cli.h"
+#include "core/module.h"
+
+#include <duet/error.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+DuetContext *duet_cli_context(DuetCli *cli, GError **error)
+{
+    if (!cli->context) {
+        cli->context = duet_context_new(cli->root, duet_drivers, error);
+        if (cli->context)
+            duet_context_sweep(cli->context);
+    }
+    return cli->context;
+}
+
+int duet_cli_fail(const GError *error)
+{
+    fprintf(stderr, "duet: %s\n", error->message);
+    return duet_error_exit_code(error);
+}
+
+int duet_cli_usage(const char *verb, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    fprintf(stderr, "duet: %s: %s\nTry `duet %s --help`.\n", verb, text, verb);
+    return 125;
+}
+
+gboolean duet_cli_options(
+    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error)
+{
+    const DuetCommand *command = duet_commands;
+    while (command->name && !g_str_equal(command->name, verb))
+        command++;
+    g_autoptr(GOptionContext) context = g_option_context_new(command->name ? NULL : "");
+    g_option_context_set_strict_posix(context, TRUE);
+    g_option_context_set_help_enabled(context, FALSE);
+    gboolean help = FALSE;
+    GOptionEntry help_entry[] = {
+        { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "show this help", NULL },
+        G_OPTION_ENTRY_NULL,
+    };
+    if (entries)
+        g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_main_entries(context, help_entry, NULL);
+    g_autoptr(GError) failure = NULL;
+    if (!g_option_context_parse(context, argc, argv, &failure)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "%s: %s; try `duet %s --help`", verb,
+            failure->message, verb);
+        return FALSE;
+    }
+    if (help) {
+        g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
+        const char *options = strchr(text, '\n');
+        printf("Usage: duet %s %s\n", verb, command->name ? command->arguments : "[OPTION...] ...");
+        if (command->name)
+            printf("\nTo %s.\n", command->summary);
+        printf("%s", options ? options : "\n");
+        exit(0);
+    }
+    /* What follows a "--" is never an option of ours. */
+    if (*argc > 1 && g_str_equal((*argv)[1], "--")) {
+        memmove(*argv + 1, *argv + 2, (gsize)(*argc - 1) * sizeof **argv);
+        (*argc)--;
+    }
+    return TRUE;
+}
+
+const DuetImagesOps *duet_cli_images(GError **error)
+{
+    return duet_module_symbol("duet-images", "duet_images", error);
+}
+
+DuetImage *duet_cli_image(DuetCli *cli, const char *ref, GError **error)
+{
+    DuetContext *context = duet_cli_context(cli, error);
+    if (!context)
+        return NULL;
+    const char *store = duet_context_store_dir(context);
+    g_autoptr(GError) failure = NULL;
+    DuetImage *image = duet_image_lookup(store, ref, &failure);
+    if (!image && g_error_matches(failure, DUET_ERROR, DUET_ERROR_STALE)) {
+        const DuetImagesOps *images = duet_cli_images(error);
+        if (!images || !images->refresh(store, error))
+            return NULL;
+        g_clear_error(&failure);
+        image = duet_image_lookup(store, ref, &failure);
+    }
+    if (!image)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return image;
+}
+
+gboolean duet_cli_kind(const char *wanted, gboolean vm, DuetKind *out_kind, GError **error)
+{
+    const char *text = vm ? "vm" : wanted ? wanted : g_getenv("DUET_AS");
+    if (vm && wanted && !g_str_equal(wanted, "vm")) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "--vm contradicts --as %s", wanted);
+        return FALSE;
+    }
+    *out_kind = DUET_KIND_CONTAINER;
+    if (!text || !*text)
+        return TRUE;
+    if (duet_kind_from_string(text, out_kind) && *out_kind != DUET_KIND_NATIVE)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "'%s' is no kind of instance: use --as vm or --as container", text);
+    return FALSE;
+}
+
+/* json-glib is linked by the module duet-tools, so that the start of an instance need not load it.
+ */
+gboolean duet_cli_print_json(GVariant *value, GError **error)
+{
+    g_autoptr(GVariant) owned = g_variant_ref_sink(value);
+    char *(*const *serialise)(GVariant *) = duet_module_symbol("duet-tools", "duet_json", error);
+    if (!serialise)
+        return FALSE;
+    g_autofree char *text = (*serialise)(owned);
+    printf("%s\n", text);
+    return TRUE;
+}
+
+gboolean duet_cli_format_is_json(const char *format, gboolean *out_json, GError **error)
+{
+    *out_json = g_strcmp0(format, "json") == 0;
+    if (!format || *out_json || g_str_equal(format, "table"))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "'%s' is no format: use --format json or --format table", format);
+    return FALSE;
+}

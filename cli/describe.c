@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is known of an instance, as the GVariant that becomes JSON. */
+#include "cli/describe.h"
+
+#include <string.h>
+
+/* JSON is UTF-8, arguments need not be: what is not valid is replaced for the eye. */
+static void put_text(GVariantDict *dict, const char *key, const char *text)
+{
+    g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
+    g_variant_dict_insert(dict, key, "ms", valid);
+}
+
+static void put_number(GVariantDict *dict, const char *key, gint64 value)
+{
+    g_variant_dict_insert(dict, key, "x", value);
+}
+
+static void put_list(GVariantDict *dict, const char *key, char *const *list)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("as"));
+    for (; list && *list; list++) {
+        g_autofree char *valid = g_utf8_make_valid(*list, -1);
+        g_variant_builder_add(&builder, "s", valid);
+    }
+    g_variant_dict_insert_value(dict, key, g_variant_builder_end(&builder));
+}
+
+char *duet_describe_time(gint64 us)
+{
+    if (!us)
+        return NULL;
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(us / G_USEC_PER_SEC);
+    return g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ");
+}
+
+char *duet_describe_words(char *const *words)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (; *words; words++) {
+        gboolean plain = **words && !strpbrk(*words, " \t\n\"'\\$`|&;<>()*?");
+        g_autofree char *quoted = plain ? g_strdup(*words) : g_shell_quote(*words);
+        g_string_append_printf(text, "%s%s", text->len ? " " : "", quoted);
+    }
+    return g_utf8_make_valid(text->str, -1);
+}
+
+static char *ago(gint64 us)
+{
+    gint64 s = MAX(0, (g_get_real_time() - us) / G_USEC_PER_SEC);
+    if (s < 60)
+        return g_strdup_printf("%d seconds", (int)s);
+    if (s < 3600)
+        return g_strdup_printf("%d minutes", (int)(s / 60));
+    if (s < 86400)
+        return g_strdup_printf("%d hours", (int)(s / 3600));
+    return g_strdup_printf("%d days", (int)(s / 86400));
+}
+
+char *duet_describe_status(const DuetInfo *info)
+{
+    g_autofree char *since = NULL;
+    switch (info->state) {
+    case DUET_STATE_RUNNING:
+        since = ago(info->started_us);
+        return g_strdup_printf("Up %s", since);
+    case DUET_STATE_EXITED:
+        if (info->exit_code < 0)
+            return g_strdup("Exited");
+        since = ago(info->exited_us);
+        return g_strdup_printf("Exited (%d) %s ago", info->exit_code, since);
+    default: {
+        char *text = g_strdup(duet_state_to_string(info->state));
+        text[0] = g_ascii_toupper(text[0]);
+        return text;
+    }
+    }
+}
+
+static GVariant *describe_marks(const DuetMarks *marks)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    for (int i = 0; i < DUET_MARK_COUNT; i++)
+        if (marks->ns[i])
+            put_number(&dict, duet_mark_to_string((DuetMark)i), marks->ns[i]);
+    return g_variant_dict_end(&dict);
+}
+
+static GVariant *describe_mounts(const DuetSpec *spec)
+{
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < spec->mounts->len; i++) {
+        const DuetMount *mount = spec->mounts->pdata[i];
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+        put_text(&dict, "source", mount->source);
+        put_text(&dict, "target", mount->target);
+        g_variant_dict_insert(&dict, "readonly", "b", mount->readonly);
+        g_variant_builder_add_value(&list, g_variant_dict_end(&dict));
+    }
+    return g_variant_builder_end(&list);
+}
+
+static void put_spec(GVariantDict *dict, const DuetSpec *spec)
+{
+    put_text(dict, "name", spec->name);
+    put_text(dict, "id", spec->id);
+    put_text(dict, "kind", duet_kind_to_string(spec->kind));
+    put_text(dict, "image", spec->image_ref);
+    put_text(dict, "image_digest", spec->image_digest);
+    put_list(dict, "command", spec->argv);
+    put_list(dict, "env", spec->env);
+    put_text(dict, "working_dir", spec->cwd);
+    put_text(dict, "user", spec->user);
+    put_text(dict, "hostname", spec->hostname);
+    put_number(dict, "stop_signal", spec->stop_signal);
+    put_number(dict, "memory_limit_bytes", (gint64)spec->memory_bytes);
+    g_variant_dict_insert(dict, "cpus", "d", spec->cpus);
+    put_number(dict, "pids_limit", (gint64)spec->pids_limit);
+    put_number(dict, "timeout_ms", spec->timeout_ms);
+    g_variant_dict_insert(dict, "remove_at_exit", "b", spec->remove_at_exit);
+    put_list(dict, "layers", spec->layers);
+    g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
+    if (spec->kind == DUET_KIND_VM) {
+        put_text(dict, "accel_wanted", duet_accel_to_string(spec->accel));
+        put_text(dict, "root_disk", spec->root_disk);
+    }
+}
+
+GVariant *duet_describe(const DuetInfo *info)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    put_spec(&dict, info->spec);
+    put_text(&dict, "state", duet_state_to_string(info->state));
+    put_number(&dict, "pid", info->pid);
+    put_number(&dict, "monitor_pid", info->monitor_pid);
+    if (info->exit_code >= 0 && info->state == DUET_STATE_EXITED)
+        put_number(&dict, "exit_code", info->exit_code);
+    else
+        g_variant_dict_insert(&dict, "exit_code", "mx", FALSE, (gint64)0);
+    put_number(&dict, "exit_signal", info->exit_signal);
+    g_variant_dict_insert(&dict, "oom_killed", "b", info->oom);
+    put_text(&dict, "error", info->error);
+    g_autofree char *created = duet_describe_time(info->created_us);
+    g_autofree char *started = duet_describe_time(info->started_us);
+    g_autofree char *exited = duet_describe_time(info->exited_us);
+    put_text(&dict, "created", created);
+    put_text(&dict, "started", started);
+    put_text(&dict, "exited", exited);
+    g_variant_dict_insert_value(&dict, "marks", describe_marks(&info->marks));
+    put_number(&dict, "guest_agent_ns", info->guest_agent_ns);
+    put_number(&dict, "guest_kernel_ns", info->guest_kernel_ns);
+    put_number(&dict, "managing_cpu_ns", info->managing_cpu_ns);
+    put_number(&dict, "payload_cpu_ns", info->payload_cpu_ns);
+    put_number(&dict, "peak_memory_bytes", (gint64)info->peak_memory_bytes);
+    put_text(&dict, "cgroup", info->cgroup);
+    if (info->facts)
+        g_variant_dict_insert_value(&dict, "driver", info->facts);
+    return g_variant_dict_end(&dict);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/instance.h>
+
+G_BEGIN_DECLS
+
+/** duet_describe: Returns: (transfer floating): all of an instance, as `inspect` shows it. */
+GVariant *duet_describe(const DuetInfo *info);
+/** duet_describe_status: Returns: (transfer full): "Exited (3) 2 minutes ago", as podman has it. */
+char *duet_describe_status(const DuetInfo *info);
+/** duet_describe_time: Returns: (transfer full): RFC 3339, or NULL for 0. */
+char *duet_describe_time(gint64 us);
+/** duet_describe_words: Returns: (transfer full): a command line for people. */
+char *duet_describe_words(char *const *words);
+
+G_END_DECLS

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What `run`, `create`, `compare` and `bench` can be asked of an instance, and how it becomes a
+ * spec. */
+#include "cli/cli.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+#include <duet/vm-limits.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* cpu.cfs_quota_us takes no less than 1 ms in each 100 ms. */
+#define CPUS_MIN 0.01
+
+GArray *duet_cli_run_options(DuetRunOptions *options)
+{
+    const GOptionEntry rows[] = {
+        { "memory", 'm', 0, G_OPTION_ARG_FILENAME, &options->memory,
+            "memory limit, or a VM's RAM (512m, 2g)", "SIZE" },
+        { "cpus", 0, 0, G_OPTION_ARG_DOUBLE, &options->cpus, "CPU time in CPUs (0.5, 2)", "N" },
+        { "pids-limit", 0, 0, G_OPTION_ARG_INT64, &options->pids_limit, "how many processes", "N" },
+        { "env", 'e', 0, G_OPTION_ARG_FILENAME_ARRAY, &options->env,
+            "set a variable, or pass on the caller's", "NAME[=VALUE]" },
+        { "workdir", 'w', 0, G_OPTION_ARG_FILENAME, &options->workdir,
+            "working directory in the instance", "DIR" },
+        { "user", 'u', 0, G_OPTION_ARG_FILENAME, &options->user,
+            "names or numbers, looked up in the image", "USER[:GROUP]" },
+        { "hostname", 'h', 0, G_OPTION_ARG_FILENAME, &options->hostname, "host name", "NAME" },
+        { "volume", 'v', 0, G_OPTION_ARG_FILENAME_ARRAY, &options->volumes,
+            "show a file or folder of the host in the instance", "HOST:GUEST[:ro]" },
+        { "entrypoint", 0, 0, G_OPTION_ARG_FILENAME, &options->entrypoint,
+            "in place of the image's entrypoint", "PROGRAM" },
+        { "network", 0, 0, G_OPTION_ARG_FILENAME, &options->network,
+            "none: loopback only, the one mode there is yet", "none" },
+        { "accel", 0, 0, G_OPTION_ARG_FILENAME, &options->accel,
+            "VM: auto, kvm or tcg; auto takes KVM where it works", "ACCEL" },
+        { "qemu", 0, 0, G_OPTION_ARG_FILENAME, &options->qemu, "VM: the QEMU binary", "PATH" },
+        { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &options->kernel, "VM: the guest's kernel",
+            "PATH" },
+        { "disk-size", 0, 0, G_OPTION_ARG_FILENAME, &options->disk_size,
+            "VM: size of the writable layer's disk (10g)", "SIZE" },
+    };
+    GArray *entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
+    g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
+    return entries;
+}
+
+void duet_cli_run_options_clear(DuetRunOptions *options)
+{
+    char *texts[] = { options->memory, options->workdir, options->user, options->hostname,
+        options->entrypoint, options->network, options->accel, options->qemu, options->kernel,
+        options->disk_size };
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free(texts[i]);
+    g_strfreev(options->env);
+    g_strfreev(options->volumes);
+}
+
+static char **with_env(char **env, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    g_autofree char *name = equals ? g_strndup(text, (gsize)(equals - text)) : g_strdup(text);
+    const char *value = equals ? equals + 1 : getenv(name);
+    return value ? g_environ_setenv(env, name, value, TRUE) : env;
+}
+
+static char **join(char **first, char **second)
+{
+    GPtrArray *words = g_ptr_array_new();
+    for (; first && *first; first++)
+        g_ptr_array_add(words, g_strdup(*first));
+    for (; second && *second; second++)
+        g_ptr_array_add(words, g_strdup(*second));
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
+static void replace(char **place, const char *text)
+{
+    g_free(*place);
+    *place = g_strdup(text);
+}
+
+DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
+    const char *entrypoint, char **command, GError **error)
+{
+    g_autoptr(DuetImage) image = duet_cli_image(cli, ref, error);
+    if (!image)
+        return NULL;
+    g_autoptr(DuetSpec) spec = duet_spec_new();
+    char *only[] = { (char *)entrypoint, NULL };
+    gboolean has_command = command && command[0];
+    spec->kind = kind;
+    spec->image_ref = g_strdup(image->ref ? image->ref : image->digest);
+    spec->image_digest = g_strdup(image->digest);
+    g_strfreev(spec->layers);
+    spec->layers = g_strdupv(image->layer_dirs);
+    g_strfreev(spec->argv);
+    if (entrypoint)
+        spec->argv = join(*entrypoint ? only : NULL, command);
+    else
+        spec->argv = join(image->entrypoint, has_command ? command : image->cmd);
+    g_strfreev(spec->env);
+    spec->env = g_strdupv(image->env);
+    if (!g_environ_getenv(spec->env, "PATH"))
+        spec->env = with_env(spec->env, DEFAULT_PATH);
+    replace(&spec->cwd, image->working_dir);
+    spec->user = g_strdup(image->user);
+    spec->stop_signal = image->stop_signal;
+    if (image->high_ids)
+        g_array_append_vals(spec->high_ids, image->high_ids->data, image->high_ids->len);
+    if (kind == DUET_KIND_VM) {
+        const DuetImagesOps *images = duet_cli_images(error);
+        if (!images)
+            return NULL;
+        spec->root_disk = images->root_disk(duet_context_store_dir(cli->context), image, error);
+        if (!spec->root_disk)
+            return NULL;
+    }
+    return g_steal_pointer(&spec);
+}
+
+static gboolean invalid(GError **error, const char *why, const char *text)
+{
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "'%s' %s", text, why);
+    return FALSE;
+}
+
+static gboolean add_volume(DuetSpec *spec, const char *text, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ":", -1);
+    guint n = g_strv_length(parts);
+    gboolean readonly = n == 3 && g_str_equal(parts[2], "ro");
+    if (n < 2 || n > 3 || (n == 3 && !readonly && !g_str_equal(parts[2], "rw")))
+        return invalid(error, "is no volume: use HOST:GUEST or HOST:GUEST:ro", text);
+    if (!*parts[0] || parts[1][0] != '/' || g_str_equal(parts[1], "/"))
+        return invalid(error, "is no volume: GUEST must be an absolute path, not /", text);
+    char *source = realpath(parts[0], NULL);
+    if (!source)
+        return duet_error_set_errno(error, errno, "cannot share '%s'", parts[0]);
+    g_ptr_array_add(spec->mounts, duet_mount_new(source, parts[1], readonly));
+    free(source);
+    return TRUE;
+}
+
+static gboolean apply_limits(DuetSpec *spec, const DuetRunOptions *options, GError **error)
+{
+    if (options->memory && !duet_parse_bytes(options->memory, &spec->memory_bytes, error)) {
+        g_prefix_error(error, "--memory: ");
+        return FALSE;
+    }
+    if (options->disk_size && !duet_parse_bytes(options->disk_size, &spec->disk_bytes, error)) {
+        g_prefix_error(error, "--disk-size: ");
+        return FALSE;
+    }
+    double cpus = options->cpus;
+    if (cpus != 0 && (!(cpus >= CPUS_MIN) || cpus > (double)sysconf(_SC_NPROCESSORS_CONF))) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--cpus %g: this host can give %g to %ld", cpus, CPUS_MIN,
+            sysconf(_SC_NPROCESSORS_CONF));
+        return FALSE;
+    }
+    /* podman: -1 is no limit. */
+    if (options->pids_limit < -1) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--pids-limit %" G_GINT64_FORMAT ": use a number above 0, or -1 for no limit",
+            options->pids_limit);
+        return FALSE;
+    }
+    spec->cpus = cpus;
+    spec->pids_limit = options->pids_limit > 0 ? (guint64)options->pids_limit : 0;
+    return TRUE;
+}
+
+/* VM options for a container are refused, not ignored. */
+static gboolean apply_vm(DuetSpec *spec, const DuetRunOptions *options, GError **error)
+{
+    const char *vm_only = options->accel ? "--accel"
+        : options->qemu                  ? "--qemu"
+        : options->kernel                ? "--kernel"
+        : options->disk_size             ? "--disk-size"
+                                         : NULL;
+    if (vm_only && spec->kind != DUET_KIND_VM)
+        return invalid(error, "is for VMs only; add --vm", vm_only);
+    if (options->accel && !duet_accel_from_string(options->accel, &spec->accel))
+        return invalid(error, "is no accelerator: use auto, kvm or tcg", options->accel);
+    spec->qemu_path = g_strdup(options->qemu);
+    spec->kernel_path = g_strdup(options->kernel);
+    if (spec->kind == DUET_KIND_VM && spec->memory_bytes &&
+        spec->memory_bytes < DUET_VM_MEMORY_MIN_BYTES) {
+        g_autofree char *least = duet_format_bytes(DUET_VM_MEMORY_MIN_BYTES);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--memory %s: a VM needs at least %s of RAM to boot", options->memory, least);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind kind, const char *ref,
+    char **command, GError **error)
+{
+    if (options->network && !g_str_equal(options->network, "none")) {
+        invalid(error, "is no network mode yet: only --network none (loopback) is there",
+            options->network);
+        return NULL;
+    }
+    if (options->workdir && options->workdir[0] != '/') {
+        invalid(error, "must be an absolute path to be a working directory", options->workdir);
+        return NULL;
+    }
+    g_autoptr(DuetSpec) spec =
+        duet_cli_resolve_image(cli, ref, kind, options->entrypoint, command, error);
+    if (!spec || !apply_limits(spec, options, error) || !apply_vm(spec, options, error))
+        return NULL;
+    for (char **env = options->env; env && *env; env++)
+        spec->env = with_env(spec->env, *env);
+    if (options->workdir)
+        replace(&spec->cwd, options->workdir);
+    if (options->user)
+        replace(&spec->user, options->user);
+    if (options->hostname)
+        replace(&spec->hostname, options->hostname);
+    for (char **volume = options->volumes; volume && *volume; volume++)
+        if (!add_volume(spec, *volume, error))
+            return NULL;
+    return g_steal_pointer(&spec);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct _DuetTable {
+    GPtrArray *rows;
+    guint columns;
+};
+
+DuetTable *duet_table_new(const char *const *titles)
+{
+    DuetTable *table = g_new0(DuetTable, 1);
+    table->rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+    table->columns = g_strv_length((char **)titles);
+    duet_table_add(table, g_strdupv((char **)titles));
+    return table;
+}
+
+void duet_table_add(DuetTable *table, char **cells)
+{
+    g_assert(g_strv_length(cells) == table->columns);
+    g_ptr_array_add(table->rows, cells);
+}
+
+static glong width_of(const char *text)
+{
+    return g_utf8_validate(text, -1, NULL) ? g_utf8_strlen(text, -1) : (glong)strlen(text);
+}
+
+void duet_table_print(DuetTable *table)
+{
+    g_autofree glong *widths = g_new0(glong, table->columns);
+    for (guint r = 0; r < table->rows->len; r++)
+        for (guint c = 0; c < table->columns; c++) {
+            char **cells = table->rows->pdata[r];
+            widths[c] = MAX(widths[c], width_of(cells[c]));
+        }
+    for (guint r = 0; r < table->rows->len; r++) {
+        char **cells = table->rows->pdata[r];
+        for (guint c = 0; c < table->columns; c++) {
+            /* No blanks at the end of a line. */
+            glong pad = c + 1 < table->columns ? widths[c] - width_of(cells[c]) + 2 : 0;
+            printf("%s%*s", cells[c], (int)pad, "");
+        }
+        printf("\n");
+    }
+    g_ptr_array_unref(table->rows);
+    g_free(table);
+}

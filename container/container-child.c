@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Theory of operation
+ *
+ * The child is born into new user, mount, pid, uts and (with v2) cgroup places, with all
+ * capabilities in its own user namespace and none outside of it. It closes one door after another
+ * and then executes the agent:
+ *
+ *   cgroup     first of all, so that what it allocates is charged to the payload
+ *   net, cgroup namespace    need no ids: made while the monitor writes the maps; the cgroup
+ *              namespace comes after joining, so that the container's cgroup is its root
+ *   ids        uid and gid 0 of the namespace. Changing ids forgets PDEATHSIG, so that is set
+ *              after it: from then on the child can't outlive the monitor; and the monitor's next
+ *              message comes later still, so it was alive then
+ *   ipc        after the ids, for its mqueue belongs to who makes it
+ *   mounts     container-rootfs.c, in two steps
+ *   limits, keyring, capabilities, no_new_privs; seccomp belongs right here, as the last
+ *   descriptors   0, 1, 2 are /dev/null, 3 is the agent's socket, all others close with exec
+ *
+ * Nothing of the image is executed before all of that, and nothing but raw system calls is used:
+ * see container-clone.c. A failure is sent to the monitor as a step and an errno; success is the
+ * end of the socket.
+ */
+
+#include "container-private.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "core/cgroup.h"
+#include "raw.h"
+
+void duet_child_fail(const DuetChild *child, DuetStep step, long result, int volume)
+{
+    DuetReport report = { .step = (gint32)step, .err = (gint32)-result, .volume = volume };
+    raw(SYS_write, child->sync_fd, &report, sizeof report);
+    for (;;)
+        raw(SYS_exit_group, 125);
+}
+
+static void check(const DuetChild *child, DuetStep step, long result)
+{
+    if (result < 0)
+        duet_child_fail(child, step, result, 0);
+}
+
+void duet_child_receive(DuetChild *child, char wanted)
+{
+    char byte = 0;
+    struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * DUET_CHILD_FDS_MAX)];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
+    };
+    long bytes = raw(SYS_recvmsg, child->sync_fd, &message, MSG_CMSG_CLOEXEC);
+    /* the end of the socket: the monitor died or gave up */
+    if (bytes != 1 || byte != wanted || (message.msg_flags & MSG_CTRUNC) != 0)
+        duet_child_fail(child, DUET_STEP_MONITOR, bytes < 0 ? bytes : -EPIPE, 0);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header == NULL)
+        return;
+    int count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    for (int i = 0; i < count && i < DUET_CHILD_FDS_MAX; i++)
+        __builtin_memcpy(&child->fds[i], CMSG_DATA(header) + i * (int)sizeof(int), sizeof(int));
+    child->fds_count = count;
+}
+
+static long loopback_up(void)
+{
+    struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+    long fd = raw(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    long result = raw(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
+    raw(SYS_close, fd);
+    return result;
+}
+
+static long become_root(void)
+{
+    long result = raw(SYS_setgroups, 0, NULL);
+    if (result >= 0)
+        result = raw(SYS_setresgid, 0, 0, 0);
+    if (result >= 0)
+        result = raw(SYS_setresuid, 0, 0, 0);
+    if (result >= 0)
+        result = raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    return result;
+}
+
+static long limit(int resource, rlim64_t soft, rlim64_t hard)
+{
+    struct rlimit64 now;
+    long result = raw(SYS_prlimit64, 0, resource, NULL, &now);
+    if (result < 0)
+        return result;
+    /* lower only: without CAP_SYS_RESOURCE the kernel allows no more */
+    struct rlimit64 wanted = { .rlim_max = MIN(hard, now.rlim_max) };
+    wanted.rlim_cur = MIN(soft, wanted.rlim_max);
+    return raw(SYS_prlimit64, 0, resource, &wanted, NULL);
+}
+
+/* What a payload may do should depend on its spec, not on the shell that duet was called from. */
+long duet_child_limits(void)
+{
+    long result = limit(RLIMIT_NOFILE, 1024, 1024 * 1024);
+    if (result >= 0)
+        result = limit(RLIMIT_CORE, 0, RLIM64_INFINITY);
+    if (result >= 0)
+        result = limit(RLIMIT_STACK, 8 * 1024 * 1024, RLIM64_INFINITY);
+    return result;
+}
+
+void duet_child_execute(const DuetChild *child)
+{
+    long null_fd = raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+    check(child, DUET_STEP_DESCRIPTORS, null_fd);
+    for (int fd = 0; fd <= 2; fd++)
+        if (null_fd != fd)
+            check(child, DUET_STEP_DESCRIPTORS, raw(SYS_dup3, null_fd, fd, 0));
+    if (child->agent_fd == 3)
+        check(child, DUET_STEP_DESCRIPTORS, raw(SYS_fcntl, 3, F_SETFD, 0));
+    else
+        check(child, DUET_STEP_DESCRIPTORS, raw(SYS_dup3, child->agent_fd, 3, 0));
+    check(child, DUET_STEP_DESCRIPTORS, raw(SYS_close_range, 4, ~0u, CLOSE_RANGE_CLOEXEC));
+    guint64 none = 0;
+    raw(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+    char *const environment[] = { NULL };
+    long result = raw(SYS_execveat, child->exec_fd, "", child->argv, environment, AT_EMPTY_PATH);
+    duet_child_fail(child, DUET_STEP_EXEC, result, 0);
+}
+
+void duet_child_run(void *data)
+{
+    DuetChild *child = data;
+    check(
+        child, DUET_STEP_CGROUP, -(long)duet_cgroup_join_born(child->cgroup, DUET_CGROUP_PAYLOAD));
+    check(child, DUET_STEP_NETWORK, raw(SYS_unshare, CLONE_NEWNET | CLONE_NEWCGROUP));
+    check(child, DUET_STEP_LOOPBACK, loopback_up());
+    check(child, DUET_STEP_HOSTNAME, raw(SYS_sethostname, child->hostname, child->hostname_length));
+    raw(SYS_setsid);
+    raw(SYS_umask, 022);
+
+    duet_child_receive(child, DUET_GO_MAPPED);
+    child->dev_fd = child->fds[0];
+    check(child, DUET_STEP_IDS, become_root());
+    check(child, DUET_STEP_IPC, raw(SYS_unshare, CLONE_NEWIPC));
+    duet_rootfs_prepare(child);
+
+    duet_child_receive(child, DUET_GO_MOUNTS);
+    duet_rootfs_enter(child);
+
+    check(child, DUET_STEP_LIMITS, duet_child_limits());
+    /* a keyring of its own, not the caller's; a kernel without keys has none to leak */
+    long key = raw(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
+    if (key != -ENOSYS && key != -EDQUOT)
+        check(child, DUET_STEP_LIMITS, key);
+    check(child, DUET_STEP_CAPABILITIES, duet_caps_drop());
+    check(child, DUET_STEP_CAPABILITIES, raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    duet_child_execute(child);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Theory of operation
+ *
+ * Ids 0 to 65535 of the container are 65536 host ids that belong to this instance alone while it
+ * runs, so no two containers, and no user of the host, share an owner. An image may have files of
+ * higher ids (a home directory with a company's uid); each of these gets a host id of its own
+ * behind the 65536, because an id that the map does not hold can be neither seen nor kept by the
+ * container. The same map, as an idmapped mount, translates what is on disk: there, owners are the
+ * container's own ids, and no file is ever chowned.
+ *
+ * The kernel takes 340 extents, and the whole text in one write of less than a page.
+ */
+
+#include "container-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+
+#define LOW_IDS 65536u
+#define HIGH_IDS_MAX 300
+#define MAP_BYTES_MAX 4095u
+
+char *duet_idmap_text(guint32 id_base, const GArray *high_ids, GError **error)
+{
+    guint count = high_ids != NULL ? high_ids->len : 0;
+    if (count > HIGH_IDS_MAX) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "the image has files of %u owners above 65535, and a container can have %u; rebuild it "
+            "with fewer, or run it with --as vm",
+            count, HIGH_IDS_MAX);
+        return NULL;
+    }
+    GString *text = g_string_new(NULL);
+    g_string_append_printf(text, "0 %u %u\n", id_base, LOW_IDS);
+    for (guint i = 0, run; i < count; i += run) {
+        guint32 first = g_array_index(high_ids, guint32, i);
+        /* neighbours are one extent */
+        for (run = 1; i + run < count && g_array_index(high_ids, guint32, i + run) == first + run;)
+            run++;
+        g_string_append_printf(text, "%u %u %u\n", first, id_base + LOW_IDS + i, run);
+    }
+    if (text->len > MAP_BYTES_MAX) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "the image has files of %u owners above 65535: their map takes %" G_GSIZE_FORMAT
+            " bytes and the kernel takes %u; rebuild it with fewer, or run it with --as vm",
+            count, text->len, MAP_BYTES_MAX);
+        g_string_free(text, TRUE);
+        return NULL;
+    }
+    return g_string_free(text, FALSE);
+}
+
+static gboolean write_map(pid_t pid, const char *file, const char *text, GError **error)
+{
+    char path[64];
+    g_snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+    DUET_AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return duet_error_set_errno(error, errno, "cannot open '%s'", path);
+    gssize length = (gssize)strlen(text);
+    if (write(fd, text, (gsize)length) != length)
+        return duet_error_set_errno(error, errno,
+            "cannot map the container's ids ('%.*s' to '%s'); duet needs root with CAP_SETUID and "
+            "CAP_SETGID over all ids",
+            (int)strcspn(text, "\n"), text, path);
+    return TRUE;
+}
+
+gboolean duet_idmap_write(pid_t pid, const char *text, GError **error)
+{
+    return write_map(pid, "uid_map", text, error) && write_map(pid, "gid_map", text, error);
+}
+
+int duet_idmap_open(pid_t pid, GError **error)
+{
+    char path[64];
+    g_snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        duet_error_set_errno(error, errno, "cannot open the user namespace '%s'", path);
+    return fd;
+}

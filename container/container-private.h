@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the files of the container driver share.
+ *
+ *   container.c          the driver's ops; the order of a start, as the monitor sees it
+ *   container-steps.c    errors of the child, in words
+ *   container-clone.c    a child that shares the monitor's memory
+ *   container-child.c    what the child does, up to the execution of the agent
+ *   container-rootfs.c   its mounts, as the child sees them
+ *   container-caps.c     what it may keep of root's powers
+ *   container-idmap.c    the user namespace's maps
+ *   container-layers.c   layers and writable layer, through idmapped mounts
+ *   container-overlay.c  the root file system, put together from them
+ *   container-mounts.c   /dev and volumes, made by the monitor and moved in by the child
+ *   container-check.c    lines of `duet check`
+ *   native.c             the same payload without a container, for the benchmark
+ */
+
+#include <duet/driver.h>
+#include <signal.h>
+
+G_BEGIN_DECLS
+
+/* ---- container-clone.c ---- */
+
+/**
+ * duet_clone:
+ * @flags: CLONE_NEW* and CLONE_INTO_CGROUP; CLONE_PIDFD is added
+ * @cgroup_fd: for CLONE_INTO_CGROUP
+ * @run: never returns; all its signals are blocked
+ *
+ * The child has copies of the descriptors; @data and all memory stay shared until it executes
+ * something (see raw.h): the caller keeps @data and @stack until then.
+ *
+ * Returns: the pid, or -1 with errno.
+ */
+typedef void (*DuetCloneFunc)(void *data);
+typedef struct {
+    void *memory;
+    gsize bytes;
+    int pidfd;
+    pid_t pid;
+} DuetClone;
+gboolean duet_clone(guint64 flags, int cgroup_fd, DuetCloneFunc run, void *data, DuetClone *out);
+/** duet_clone_settled: the child has executed something or is gone: frees its stack. */
+void duet_clone_settled(DuetClone *clone);
+/** duet_clone_abort: kills the child, reaps it, and forgets it. */
+void duet_clone_abort(DuetClone *clone);
+
+/* ---- the child's report ---- */
+
+/** Steps of the child; each has a row in container-steps.c. */
+typedef enum {
+    DUET_STEP_NONE,
+    DUET_STEP_CGROUP,
+    DUET_STEP_NETWORK,
+    DUET_STEP_LOOPBACK,
+    DUET_STEP_HOSTNAME,
+    DUET_STEP_MONITOR,
+    DUET_STEP_IDS,
+    DUET_STEP_IPC,
+    DUET_STEP_BASE,
+    DUET_STEP_PROC,
+    DUET_STEP_SYS,
+    DUET_STEP_DEV,
+    DUET_STEP_MASK,
+    DUET_STEP_ROOT,
+    DUET_STEP_VOLUME,
+    DUET_STEP_LIMITS,
+    DUET_STEP_CAPABILITIES,
+    DUET_STEP_DESCRIPTORS,
+    DUET_STEP_EXEC,
+    DUET_STEP_COUNT,
+} DuetStep;
+
+/**
+ * DuetReport: what the child sends when it fails; nothing comes when it succeeds, for the socket
+ * closes with the execution of the agent.
+ * @volume: which one, in a report of %DUET_STEP_VOLUME
+ */
+typedef struct {
+    gint32 step;
+    gint32 err;
+    gint32 volume;
+} DuetReport;
+
+/** duet_report_to_error: always sets @error. Returns: %FALSE. */
+gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GError **error);
+
+/* ---- container-child.c ---- */
+
+/**
+ * DuetChildVolume:
+ * @target: absolute path in the container, writable for the child's own use
+ * @is_dir: what to make where there is no target
+ * @index: in the spec, for reports
+ */
+typedef struct {
+    char *target;
+    gboolean is_dir;
+    int index;
+} DuetChildVolume;
+
+#define DUET_VOLUMES_MAX 200
+/* Descriptors that come with %DUET_GO_MOUNTS: root, volumes. */
+enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
+#define DUET_CHILD_FDS_MAX (DUET_CHILD_FD_VOLUMES + DUET_VOLUMES_MAX)
+
+/**
+ * DuetChild: all that the child needs; filled by the monitor before the clone, since memory is not
+ * shared everywhere (raw.h), and not touched by it afterwards. Read-only for the child but for
+ * @dev_fd, @fds and the volumes' targets.
+ * @sync_fd: the child's end of the socket to the monitor; 10 or above, like @exec_fd
+ * @agent_fd: becomes descriptor 3 of the agent
+ * @exec_fd: the agent's program
+ * @argv: of the agent
+ * @dev_fd: the container's /dev; came with %DUET_GO_MAPPED
+ * @cgroup2: also mount the cgroup2 file system
+ */
+typedef struct {
+    int sync_fd;
+    int agent_fd;
+    int exec_fd;
+    struct _DuetCgroup *cgroup;
+    char *const *argv;
+    const char *hostname;
+    gsize hostname_length;
+    const char *hosts;
+    gsize hosts_length;
+    gboolean cgroup2;
+    int dev_fd;
+    int fds[DUET_CHILD_FDS_MAX];
+    int fds_count;
+    DuetChildVolume volumes[DUET_VOLUMES_MAX];
+    int volumes_count;
+} DuetChild;
+
+/* Bytes that the monitor sends to the child. */
+#define DUET_GO_MAPPED 'm'
+#define DUET_GO_MOUNTS 'r'
+
+/** duet_child_run: a #DuetCloneFunc with a #DuetChild. */
+void duet_child_run(void *data);
+/** duet_child_fail: reports and ends the child. */
+G_NORETURN void duet_child_fail(const DuetChild *child, DuetStep step, long result, int volume);
+/** duet_child_execute: descriptors, signal mask, then the agent. Never returns. */
+G_NORETURN void duet_child_execute(const DuetChild *child);
+/** duet_child_limits: resource limits that do not depend on who called duet. Returns: -errno */
+long duet_child_limits(void);
+/** duet_child_receive: waits for a byte of the monitor and takes its descriptors. */
+void duet_child_receive(DuetChild *child, char wanted);
+
+/* ---- container-rootfs.c (child) ---- */
+
+/** duet_rootfs_prepare: leaves the host's tree for one that holds /dev, /proc and /sys alone. */
+void duet_rootfs_prepare(DuetChild *child);
+/** duet_rootfs_enter: makes the image the root, with volumes. */
+void duet_rootfs_enter(DuetChild *child);
+
+/* ---- container-caps.c (child) ---- */
+
+/** duet_caps_drop: Returns: 0 or -errno. */
+long duet_caps_drop(void);
+
+/* ---- container-idmap.c ---- */
+
+/**
+ * duet_idmap_text: the text of uid_map and gid_map.
+ * Returns: (transfer full): the text, or NULL with %DUET_ERROR_UNSUPPORTED when the image has more
+ *     high ids than the kernel can map.
+ */
+char *duet_idmap_text(guint32 id_base, const GArray *high_ids, GError **error);
+/** duet_idmap_write: gives @pid's user namespace its maps. */
+gboolean duet_idmap_write(pid_t pid, const char *text, GError **error);
+/** duet_idmap_open: Returns: @pid's user namespace, or -1 with @error. */
+int duet_idmap_open(pid_t pid, GError **error);
+
+/* ---- container-overlay.c ---- */
+
+/**
+ * DuetOverlay: the root file system of one run.
+ * @root_fd: the detached or moved mount; holding it keeps the overlay's last reference, whose
+ *     dropping syncs a disk, out of the container's exit
+ * @attached: where help mounts are in our mount namespace, or NULL
+ */
+typedef struct {
+    int root_fd;
+    char *attached;
+    guint attached_count;
+} DuetOverlay;
+
+/**
+ * duet_overlay_make:
+ * @layers: lowest first
+ * @userns_fd: the id map, or -1 for none
+ * @id_base: the container's root on the host
+ * @is_volatile: no sync is needed, ever: the writable layer goes with this run
+ */
+gboolean duet_overlay_make(DuetOverlay *overlay, char *const *layers, const char *instance_dir,
+    int userns_fd, guint32 id_base, gboolean is_volatile, GError **error);
+void duet_overlay_clear(DuetOverlay *overlay);
+/** duet_overlay_private_ns: gives the calling process a mount namespace of its own, once. */
+gboolean duet_overlay_private_ns(GError **error);
+
+/* ---- container-mounts.c ---- */
+
+/** duet_dev_make: Returns: a detached tmpfs with a container's devices, or -1 with @error. */
+int duet_dev_make(guint32 id_base, GError **error);
+/** duet_volume_open: Returns: the volume's source, or -1 with @error. */
+int duet_volume_open(const DuetMount *mount, gboolean *out_is_dir, GError **error);
+/**
+ * duet_volume_mount:
+ * @userns_fd: the id map, or -1 for none
+ * @out_notice: (inout) (nullable): set when something has to be said
+ * Returns: a detached mount of @source_fd, or -1 with @error.
+ */
+int duet_volume_mount(
+    const DuetMount *mount, int source_fd, int userns_fd, char **out_notice, GError **error);
+
+/* ---- container-check.c ---- */
+
+GPtrArray *duet_container_check(void);
+
+G_END_DECLS

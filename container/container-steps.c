@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "container-private.h"
+
+#include <errno.h>
+
+#include <duet/error.h>
+
+/* What the child was doing, and what helps where that failed with @err (0: whatever it was). */
+static const struct {
+    const char *what;
+    int err;
+    const char *advice;
+} steps[DUET_STEP_COUNT] = {
+    [DUET_STEP_NONE] = { "start the container", 0, NULL },
+    [DUET_STEP_CGROUP] = { "join the payload's cgroup", 0, NULL },
+    [DUET_STEP_NETWORK] = { "make a network namespace", ENOSPC,
+        "raise /proc/sys/user/max_net_namespaces" },
+    [DUET_STEP_LOOPBACK] = { "bring up the loopback interface", 0, NULL },
+    [DUET_STEP_HOSTNAME] = { "set the host name", EINVAL, "use one of at most 64 bytes" },
+    [DUET_STEP_MONITOR] = { "hear from its monitor", 0, NULL },
+    [DUET_STEP_IDS] = { "become root of its user namespace", 0, NULL },
+    [DUET_STEP_IPC] = { "make an ipc namespace", ENOSPC,
+        "raise /proc/sys/user/max_ipc_namespaces" },
+    [DUET_STEP_BASE] = { "leave the host's file systems", 0, NULL },
+    [DUET_STEP_ROOT] = { "make the image its root", 0, NULL },
+    [DUET_STEP_PROC] = { "mount /proc (a directory, not a symlink, in the image)", EPERM,
+        "duet runs inside a container that masks parts of /proc; run it on the host" },
+    [DUET_STEP_SYS] = { "mount /sys (a directory, not a symlink, in the image)", EPERM,
+        "duet runs inside a container that masks parts of /sys; run it on the host" },
+    [DUET_STEP_DEV] = { "mount /dev (a directory, not a symlink, in the image)", 0, NULL },
+    [DUET_STEP_VOLUME] = { "mount volume", EPERM, "a volume can't be mounted inside /proc" },
+    [DUET_STEP_MASK] = { "hide parts of /proc and /sys", 0, NULL },
+    [DUET_STEP_LIMITS] = { "set its resource limits", 0, NULL },
+    [DUET_STEP_CAPABILITIES] = { "drop its capabilities", 0, NULL },
+    [DUET_STEP_DESCRIPTORS] = { "set up its descriptors", 0, NULL },
+    [DUET_STEP_EXEC] = { "execute the agent", ENOEXEC, "duet was built for another machine" },
+};
+
+gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GError **error)
+{
+    gint32 step =
+        report->step > DUET_STEP_NONE && report->step < DUET_STEP_COUNT ? report->step : 0;
+    g_autofree char *volume = NULL;
+    if (step == DUET_STEP_VOLUME && report->volume >= 0 &&
+        (guint)report->volume < spec->mounts->len) {
+        const DuetMount *mount = spec->mounts->pdata[report->volume];
+        volume = g_strdup_printf(" '%s' at '%s'", mount->source, mount->target);
+    }
+    const char *advice =
+        steps[step].err == 0 || steps[step].err == report->err ? steps[step].advice : NULL;
+    duet_error_set_errno(error, report->err, "container '%s' could not %s%s%s%s%s", spec->name,
+        steps[step].what, volume != NULL ? volume : "", advice != NULL ? " (" : "",
+        advice != NULL ? advice : "", advice != NULL ? ")" : "");
+    return FALSE;
+}

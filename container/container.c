@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The order of a start. Two processors work at the same time:
+ *
+ *   monitor                                   child
+ *   sockets, the agent's program
+ *   clone3 -> `spawned`                       cgroup, network, host name
+ *   id maps, /dev; say "mapped"               ids, ipc namespace
+ *   idmapped layers, overlay, volumes         /proc, /sys, /dev, masks; drops the host's tree
+ *   send them, say "mounts"                   into the image, volumes, capabilities
+ *   wait for the end of the socket            execute the agent
+ */
+
+#include "container-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "container.h"
+#include "core/agent.h"
+#include "core/cgroup.h"
+#include "core/util.h"
+
+/* Below this the container would be killed while it is being made; the same is docker's minimum. */
+#define MEMORY_MIN_BYTES (6u * 1024 * 1024)
+#define KILL_TIMEOUT_MS 5000
+/* Descriptors that the child needs until it executes must not be in the way of 0 to 3. */
+#define FD_MIN 10
+
+typedef struct {
+    DuetRuntime base;
+    const DuetSpec *spec;
+    const DuetPlace *place;
+    char *idmap;
+    DuetOverlay overlay;
+    int pidfd;
+} Container;
+
+/* What lives only during start(). */
+typedef struct {
+    int sync[2];
+    int agent[2];
+    DuetChild *child;
+    DuetClone clone;
+    int fds[DUET_CHILD_FDS_MAX]; /* ours; the child, in the same memory, has its own numbers */
+    int fds_count;
+    int source_fds[DUET_VOLUMES_MAX]; /* by their order in the spec */
+    int sources_count;
+    char *hosts;
+    char *notice;
+} Start;
+
+static char *const agent_argv[] = { (char *)"duet-agent", NULL };
+
+static void start_clear(Start *start)
+{
+    for (int i = 0; i < 2; i++) {
+        duet_fd_clear(&start->sync[i]);
+        duet_fd_clear(&start->agent[i]);
+    }
+    for (int i = DUET_CHILD_FD_VOLUMES; i < start->fds_count; i++) /* the root is the overlay's */
+        duet_fd_clear(&start->fds[i]);
+    for (int i = 0; i < start->sources_count; i++)
+        duet_fd_clear(&start->source_fds[i]);
+    if (start->child != NULL) {
+        duet_fd_clear(&start->child->exec_fd);
+        for (int i = 0; i < start->child->volumes_count; i++)
+            g_free(start->child->volumes[i].target);
+        g_free(start->child);
+    }
+    g_free(start->hosts);
+    g_free(start->notice);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Start, start_clear)
+
+static gboolean raise_fd(int *fd)
+{
+    int raised = fcntl(*fd, F_DUPFD_CLOEXEC, FD_MIN);
+    if (raised < 0)
+        return FALSE;
+    close(*fd);
+    *fd = raised;
+    return TRUE;
+}
+
+static guint depth(const char *path)
+{
+    guint steps = 0;
+    for (; *path != '\0'; path++)
+        if (path[0] == '/' && path[1] != '\0' && path[1] != '/')
+            steps++;
+    return steps;
+}
+
+/* Parents come before what lies below them, else volumes are in the user's order. */
+static void insert_volume(DuetChild *child, const DuetMount *mount, gboolean is_dir, int index)
+{
+    int at = child->volumes_count++;
+    for (; at > 0 && depth(child->volumes[at - 1].target) > depth(mount->target); at--)
+        child->volumes[at] = child->volumes[at - 1];
+    child->volumes[at] = (DuetChildVolume){
+        .target = g_strdup(mount->target),
+        .is_dir = is_dir,
+        .index = index,
+    };
+}
+
+static gboolean open_volumes(Start *start, const DuetSpec *spec, GError **error)
+{
+    for (guint i = 0; i < spec->mounts->len; i++) {
+        const DuetMount *mount = spec->mounts->pdata[i];
+        gboolean is_dir = FALSE;
+        int fd = duet_volume_open(mount, &is_dir, error);
+        if (fd < 0)
+            return FALSE;
+        start->source_fds[i] = fd;
+        start->sources_count++;
+        insert_volume(start->child, mount, is_dir, (int)i);
+    }
+    return TRUE;
+}
+
+static gboolean start_prepare(Start *start, const Container *container, GError **error)
+{
+    const DuetSpec *spec = container->spec;
+    DuetChild *child = start->child = g_new0(DuetChild, 1);
+    child->exec_fd = duet_agent_memfd(error);
+    if (child->exec_fd < 0)
+        return FALSE;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, start->sync) != 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, start->agent) != 0 ||
+        !raise_fd(&start->sync[1]) || !raise_fd(&child->exec_fd))
+        return duet_error_set_errno(
+            error, errno, "cannot make the sockets of container '%s'", spec->name);
+    start->hosts =
+        g_strdup_printf("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t%s\n", spec->hostname);
+    child->sync_fd = start->sync[1];
+    child->agent_fd = start->agent[1];
+    child->cgroup = container->place->cgroup;
+    child->argv = agent_argv;
+    child->hostname = spec->hostname;
+    child->hostname_length = strlen(spec->hostname);
+    child->hosts = start->hosts;
+    child->hosts_length = strlen(start->hosts);
+    child->cgroup2 = duet_cgroup_is_pure_v2(container->place->cgroup);
+    return open_volumes(start, spec, error);
+}
+
+static gboolean clone_error(GError **error, int err, const char *name)
+{
+    const char *advice = NULL;
+    if (err == ENOSPC || err == EUSERS)
+        advice = "raise /proc/sys/user/max_user_namespaces";
+    else if (err == EINVAL || err == ENOSYS)
+        advice =
+            "the kernel needs user, mount, pid and uts namespaces (CONFIG_USER_NS) and clone3, "
+            "Linux 5.19 or later";
+    else if (err == EPERM)
+        advice =
+            "user namespaces are switched off: see kernel.unprivileged_userns_clone, AppArmor, "
+            "or run duet as root on the host";
+    if (err == EAGAIN)
+        advice = "the limit of processes is reached: see ulimit -u and pids.max";
+    if (advice == NULL)
+        return duet_error_set_errno(
+            error, err, "cannot make the namespaces of container '%s'", name);
+    g_set_error(error, DUET_ERROR, err == EPERM ? DUET_ERROR_PERMISSION : DUET_ERROR_UNSUPPORTED,
+        "cannot make the namespaces of container '%s': %s; %s", name, g_strerror(err), advice);
+    return FALSE;
+}
+
+/* Tells the child to go on; %FALSE when it is gone: its report is waiting then. */
+static gboolean send_go(const Start *start, char byte, const int *fds, int count)
+{
+    struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * DUET_CHILD_FDS_MAX)];
+    } control;
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    if (count > 0) {
+        gsize bytes = sizeof(int) * (gsize)count;
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(bytes);
+        control.header = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET,
+            .cmsg_type = SCM_RIGHTS,
+            .cmsg_len = CMSG_LEN(bytes),
+        };
+        memcpy(CMSG_DATA(&control.header), fds, bytes);
+    }
+    return sendmsg(start->sync[0], &message, MSG_NOSIGNAL) == 1;
+}
+
+static gboolean mount_volumes(Start *start, const DuetSpec *spec, int userns_fd, GError **error)
+{
+    for (int i = 0; i < start->child->volumes_count; i++) {
+        int index = start->child->volumes[i].index;
+        int fd = duet_volume_mount(
+            spec->mounts->pdata[index], start->source_fds[index], userns_fd, &start->notice, error);
+        if (fd < 0)
+            return FALSE;
+        start->fds[start->fds_count++] = fd;
+    }
+    return TRUE;
+}
+
+static gboolean make_mounts(Container *container, Start *start, GError **error)
+{
+    const DuetSpec *spec = container->spec;
+    DUET_AUTO_FD userns_fd = duet_idmap_open(start->clone.pid, error);
+    if (userns_fd < 0 ||
+        !duet_overlay_make(&container->overlay, spec->layers, container->place->instance_dir,
+            userns_fd, container->place->id_base, spec->remove_at_exit, error))
+        return FALSE;
+    start->fds[DUET_CHILD_FD_ROOT] = container->overlay.root_fd;
+    start->fds_count = DUET_CHILD_FD_VOLUMES;
+    return mount_volumes(start, spec, userns_fd, error);
+}
+
+/* Waits until the agent is executed; anything but the plain end of the socket is a failure. */
+static gboolean wait_child(const Container *container, Start *start, GError **error)
+{
+    const DuetSpec *spec = container->spec;
+    DuetReport report;
+    gssize bytes;
+    while ((bytes = recv(start->sync[0], &report, sizeof report, 0)) < 0 && errno == EINTR)
+        continue;
+    if (bytes == sizeof report)
+        return duet_report_to_error(&report, spec, error);
+    siginfo_t info = { 0 };
+    if (waitid(P_PIDFD, (id_t)start->clone.pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid != 0 && info.si_code != CLD_EXITED) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
+            "container '%s' was killed by signal %d while it was being made%s", spec->name,
+            info.si_status, spec->memory_bytes > 0 ? "; a larger --memory may help" : "");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean start_child(Container *container, Start *start, DuetMarks *marks, GError **error)
+{
+    guint64 flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS;
+    int cgroup_fd = duet_cgroup_clone_fd(container->place->cgroup, DUET_CGROUP_PAYLOAD);
+    if (!duet_clone(flags, cgroup_fd, duet_child_run, start->child, &start->clone))
+        return clone_error(error, errno, container->spec->name);
+    duet_marks_set(marks, DUET_MARK_SPAWNED);
+    duet_fd_clear(&start->sync[1]);
+    duet_fd_clear(&start->agent[1]);
+    if (!duet_idmap_write(start->clone.pid, container->idmap, error))
+        return FALSE;
+    DUET_AUTO_FD dev_fd = duet_dev_make(container->place->id_base, error);
+    if (dev_fd < 0)
+        return FALSE;
+    if (send_go(start, DUET_GO_MAPPED, &dev_fd, 1)) {
+        if (!make_mounts(container, start, error))
+            return FALSE;
+        send_go(start, DUET_GO_MOUNTS, start->fds, start->fds_count);
+    }
+    return wait_child(container, start, error);
+}
+
+static gboolean container_start(
+    DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error)
+{
+    Container *container = (Container *)runtime;
+    g_auto(Start) start = {
+        .sync = { -1, -1 },
+        .agent = { -1, -1 },
+        .clone = { .pidfd = -1, .pid = -1 },
+    };
+    if (!start_prepare(&start, container, error))
+        return FALSE;
+    if (!start_child(container, &start, marks, error)) {
+        duet_clone_abort(&start.clone);
+        duet_overlay_clear(&container->overlay);
+        return FALSE;
+    }
+    duet_clone_settled(&start.clone);
+    container->pidfd = fcntl(start.clone.pidfd, F_DUPFD_CLOEXEC, 0);
+    struct utsname name;
+    uname(&name);
+    GVariantDict facts;
+    g_variant_dict_init(&facts, NULL);
+    g_variant_dict_insert(&facts, "kernel", "s", name.release);
+    *out_started = (DuetStarted){
+        .agent_fd = duet_fd_steal(&start.agent[0]),
+        .pidfd = start.clone.pidfd,
+        .pid = start.clone.pid,
+        .facts = g_variant_ref_sink(g_variant_dict_end(&facts)),
+        .notice = g_steal_pointer(&start.notice),
+    };
+    return TRUE;
+}
+
+/* The namespace's init takes all of them along; what is left after that would be a kernel's fault.
+ */
+static gboolean container_kill(DuetRuntime *runtime, GError **error)
+{
+    const Container *container = (const Container *)runtime;
+    if (container->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, container->pidfd, SIGKILL, NULL, 0);
+    return duet_cgroup_kill(container->place->cgroup, DUET_CGROUP_PAYLOAD, KILL_TIMEOUT_MS, error);
+}
+
+static gboolean container_release(DuetRuntime *runtime, GError **error)
+{
+    (void)error;
+    Container *container = (Container *)runtime;
+    duet_overlay_clear(&container->overlay);
+    return TRUE;
+}
+
+static gboolean container_pause(DuetRuntime *runtime, GError **error)
+{
+    return duet_cgroup_freeze(((Container *)runtime)->place->cgroup, TRUE, error);
+}
+
+static gboolean container_resume(DuetRuntime *runtime, GError **error)
+{
+    return duet_cgroup_freeze(((Container *)runtime)->place->cgroup, FALSE, error);
+}
+
+static void container_free(DuetRuntime *runtime)
+{
+    Container *container = (Container *)runtime;
+    duet_overlay_clear(&container->overlay);
+    duet_fd_clear(&container->pidfd);
+    g_free(container->idmap);
+    g_free(container);
+}
+
+static const DuetRuntimeOps container_ops = {
+    .start = container_start,
+    .kill = container_kill,
+    .release = container_release,
+    .pause = container_pause,
+    .resume = container_resume,
+    .free = container_free,
+};
+
+static gboolean validate(const DuetSpec *spec, GError **error)
+{
+    if (spec->memory_bytes > 0 && spec->memory_bytes < MEMORY_MIN_BYTES) {
+        g_autofree char *asked = duet_format_bytes(spec->memory_bytes);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--memory '%s' is too little for a container; give it at least 6m", asked);
+        return FALSE;
+    }
+    if (spec->mounts->len > DUET_VOLUMES_MAX) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "%u volumes are more than the %d that a container can have", spec->mounts->len,
+            DUET_VOLUMES_MAX);
+        return FALSE;
+    }
+    for (guint i = 0; i < spec->mounts->len; i++) {
+        const DuetMount *mount = spec->mounts->pdata[i];
+        if (mount->target[0] != '/' || strspn(mount->target, "/") == strlen(mount->target)) {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+                "'%s' can't be a volume's target; use an absolute path below '/'", mount->target);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static DuetRuntime *container_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
+{
+    if (!validate(spec, error))
+        return NULL;
+    g_autofree char *idmap = duet_idmap_text(place->id_base, spec->high_ids, error);
+    if (idmap == NULL)
+        return NULL;
+    Container *container = g_new0(Container, 1);
+    container->base = (DuetRuntime){ .ops = &container_ops, .driver_name = "container" };
+    container->spec = spec;
+    container->place = place;
+    container->idmap = g_steal_pointer(&idmap);
+    container->overlay.root_fd = -1;
+    container->pidfd = -1;
+    return &container->base;
+}
+
+const DuetDriverOps duet_container_driver = {
+    .name = "container",
+    .kind = DUET_KIND_CONTAINER,
+    .check = duet_container_check,
+    .create = container_create,
+};

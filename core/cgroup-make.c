@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/cgroup-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+
+/*
+ * Which hierarchies are used. For each part one of them tracks, that is, says which processes there
+ * are. The payload is tracked by v2 where it is mounted (cgroup.kill, cgroup.freeze, CPU time
+ * without a controller), even if v1 keeps the controllers; else by v1's freezer. The monitor joins
+ * and leaves by itself, which costs v2 a wait for all CPUs (8 ms where a v1 join takes 10 us), so a
+ * v1 memory controller tracks it if there is one. The memory controller is always used, with both
+ * parts, for memory is what duet compares. A controller that a limit needs is used for the payload
+ * alone. Every further directory would cost some 100 us per start.
+ */
+
+/* Another duet may remove an empty parent directory between two of our steps. */
+#define MAKE_TRIES 100
+
+/*
+ * The nearest cgroup, from our own upwards, whose children may have @controllers. Our own one
+ * can't if it is not the root, for v2 wants no processes beside children with controllers.
+ */
+static char *v2_base(const DuetHierarchy *hierarchy, guint controllers)
+{
+    g_autofree char *path = g_strdup(hierarchy->own);
+    for (;;) {
+        g_autofree char *dir = g_build_filename(hierarchy->mount_point, path, NULL);
+        DUET_AUTO_FD fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && (duet_cgroup_v2_controllers(fd) & controllers) == controllers &&
+            duet_cgroup_v2_enable(fd, controllers) == 0)
+            return g_steal_pointer(&path);
+        if (path[0] == '\0')
+            return NULL;
+        char *slash = strrchr(path, '/');
+        *(slash != NULL ? slash : path) = '\0';
+    }
+}
+
+static gboolean refuse_limits(
+    const GPtrArray *layout, const DuetLimits *limits, guint missing, GError **error)
+{
+    guint have = 0;
+    for (guint i = 0; i < layout->len; i++)
+        have |= ((const DuetHierarchy *)layout->pdata[i])->controllers;
+    g_autofree char *options = duet_limits_options(limits, missing);
+    g_autofree char *names = duet_controllers_to_string(missing);
+    g_autofree char *v1 = duet_controllers_to_string(have);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "cannot keep %s: no usable cgroup controller '%s' (v1 has: %s; v2 has none to give); "
+        "enable "
+        "it on the kernel command line or start duet in a cgroup that delegates it",
+        options, names, v1[0] != '\0' ? v1 : "none");
+    return FALSE;
+}
+
+static gboolean choose_v2(DuetCgroup *cgroup, const GPtrArray *layout, const DuetLimits *limits,
+    guint unmet, GError **error)
+{
+    const DuetHierarchy *v2 = duet_cgroup_layout_v2(layout);
+    guint required = unmet & duet_limits_controllers(limits);
+    if (v2 == NULL)
+        return required == 0 || refuse_limits(layout, limits, required, error);
+    g_autofree char *base = NULL;
+    guint granted = unmet;
+    if (unmet != 0)
+        base = v2_base(v2, granted);
+    if (base == NULL && unmet != required && required != 0)
+        base = v2_base(v2, granted = required);
+    if (base == NULL && required != 0)
+        return refuse_limits(layout, limits, required, error);
+    DuetCgroupMember *member = duet_cgroup_add(cgroup, v2, base != NULL ? base : v2->own);
+    member->home = g_build_filename(v2->mount_point, v2->own, NULL);
+    member->controllers = base != NULL ? granted : 0;
+    member->both_parts =
+        member->controllers != 0 || v2 == duet_cgroup_layout_tracking(layout, DUET_CGROUP_MONITOR);
+    return TRUE;
+}
+
+static gboolean choose_members(
+    DuetCgroup *cgroup, const GPtrArray *layout, const DuetLimits *limits, GError **error)
+{
+    const DuetHierarchy *tracking[] = {
+        [DUET_CGROUP_MONITOR] = duet_cgroup_layout_tracking(layout, DUET_CGROUP_MONITOR),
+        [DUET_CGROUP_PAYLOAD] = duet_cgroup_layout_tracking(layout, DUET_CGROUP_PAYLOAD),
+    };
+    if (layout->len == 0) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "no cgroup hierarchy is mounted where duet can use it; mount one: mount -t cgroup2 "
+            "none "
+            "/sys/fs/cgroup");
+        return FALSE;
+    }
+    guint wanted = DUET_CONTROLLER_MEMORY | duet_limits_controllers(limits);
+    guint unmet = wanted;
+    if (tracking[DUET_CGROUP_PAYLOAD]->version == DUET_CGROUP_V1)
+        wanted |= DUET_CONTROLLER_CPUACCT | DUET_CONTROLLER_FREEZER;
+    for (guint i = 0; i < layout->len && cgroup->members_count < DUET_CGROUP_MEMBERS_MAX - 1; i++) {
+        const DuetHierarchy *hierarchy = layout->pdata[i];
+        if (hierarchy->version != DUET_CGROUP_V1 ||
+            ((hierarchy->controllers & wanted) == 0 && hierarchy != tracking[0] &&
+                hierarchy != tracking[1]))
+            continue;
+        DuetCgroupMember *member = duet_cgroup_add(cgroup, hierarchy, hierarchy->own);
+        member->home = g_build_filename(hierarchy->mount_point, hierarchy->own, NULL);
+        member->both_parts = hierarchy == tracking[DUET_CGROUP_MONITOR] ||
+            (hierarchy->controllers & DUET_CONTROLLER_MEMORY) != 0;
+        unmet &= ~hierarchy->controllers;
+    }
+    if (!choose_v2(cgroup, layout, limits, unmet, error))
+        return FALSE;
+    for (guint i = 0; i < cgroup->members_count; i++)
+        for (guint part = 0; part < G_N_ELEMENTS(tracking); part++)
+            if (strcmp(cgroup->members[i].name, tracking[part]->name) == 0)
+                cgroup->tracking[part] = &cgroup->members[i];
+    return TRUE;
+}
+
+/* Returns 0 or an errno value; ENOENT and ENODEV: the parent went away meanwhile. */
+static int make_once(DuetCgroupMember *member, const char *id)
+{
+    char path[64];
+    if (mkdirat(member->base_fd, DUET_CGROUP_PARENT, 0755) != 0 && errno != EEXIST)
+        return errno;
+    g_snprintf(path, sizeof path, DUET_CGROUP_PARENT "/%s", id);
+    guint enable = member->version == DUET_CGROUP_V2 ? member->controllers : 0;
+    if (enable != 0) {
+        DUET_AUTO_FD fd =
+            openat(member->base_fd, DUET_CGROUP_PARENT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int err = fd < 0 ? errno : duet_cgroup_v2_enable(fd, enable);
+        if (err != 0)
+            return err;
+    }
+    if (mkdirat(member->base_fd, path, 0755) != 0)
+        return errno;
+    DUET_AUTO_FD dir_fd = openat(member->base_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return errno;
+    int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : 0;
+    for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names) && err == 0; part++) {
+        if (part == DUET_CGROUP_MONITOR && !member->both_parts)
+            continue;
+        if (mkdirat(dir_fd, duet_cgroup_part_names[part], 0755) != 0)
+            return errno;
+        int fd = openat(dir_fd, duet_cgroup_part_names[part], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            return errno;
+        member->part_fds[part] = fd;
+        fd = openat(fd, member->backend->join_file, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            return errno;
+        member->join_fds[part] = fd;
+    }
+    return err;
+}
+
+static gboolean member_make(DuetCgroupMember *member, const char *id, const DuetLimits *limits,
+    gboolean *out_made, GError **error)
+{
+    g_autofree char *base = g_build_filename(member->mount_point, member->base, NULL);
+    member->base_fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int err = member->base_fd < 0 ? errno : ENOENT;
+    for (guint tries = 0; member->base_fd >= 0 && tries < MAKE_TRIES; tries++) {
+        err = make_once(member, id);
+        if (err != ENOENT && err != ENODEV)
+            break;
+    }
+    *out_made = err != EEXIST;
+    if (err == EEXIST) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
+            "cgroup '%s/" DUET_CGROUP_PARENT
+            "/%s' exists already: an instance with this id runs or was left "
+            "behind",
+            base, id);
+        return FALSE;
+    }
+    if (err != 0)
+        return duet_error_set_errno(
+            error, err, "cannot make cgroup '%s/" DUET_CGROUP_PARENT "/%s'", base, id);
+    return duet_limits_apply(
+        limits, member->version, member->controllers, member->part_fds[DUET_CGROUP_PAYLOAD], error);
+}
+
+static DuetCgroup *plan_in(
+    const GPtrArray *layout, const char *id, const DuetLimits *limits, GError **error)
+{
+    if (!duet_cgroup_id_is_valid(id)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "'%s' is no instance id", id);
+        return NULL;
+    }
+    if (!duet_limits_validate(limits, error))
+        return NULL;
+    g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
+    cgroup->id = g_strdup(id);
+    cgroup->limits = *limits;
+    if (!choose_members(cgroup, layout, limits, error))
+        return NULL;
+    cgroup->path = duet_cgroup_path_text(cgroup);
+    return g_steal_pointer(&cgroup);
+}
+
+DuetCgroup *duet_cgroup_plan(const char *id, const DuetLimits *limits, GError **error)
+{
+    g_autoptr(GPtrArray) layout = duet_cgroup_layout_read(error);
+    return layout != NULL ? plan_in(layout, id, limits, error) : NULL;
+}
+
+gboolean duet_cgroup_make(DuetCgroup *cgroup, GError **error)
+{
+    for (guint i = 0; i < cgroup->members_count; i++) {
+        gboolean made = FALSE;
+        if (member_make(&cgroup->members[i], cgroup->id, &cgroup->limits, &made, error))
+            continue;
+        for (guint undo = 0; undo < i + (made ? 1 : 0); undo++)
+            duet_cgroup_member_remove(&cgroup->members[undo], cgroup->id, NULL);
+        for (guint member = 0; member < cgroup->members_count; member++)
+            duet_fd_clear(&cgroup->members[member].base_fd);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+DuetCgroup *duet_cgroup_new_in(
+    const GPtrArray *layout, const char *id, const DuetLimits *limits, GError **error)
+{
+    g_autoptr(DuetCgroup) cgroup = plan_in(layout, id, limits, error);
+    return cgroup != NULL && duet_cgroup_make(cgroup, error) ? g_steal_pointer(&cgroup) : NULL;
+}
+
+DuetCgroup *duet_cgroup_new(const char *id, const DuetLimits *limits, GError **error)
+{
+    g_autoptr(DuetCgroup) cgroup = duet_cgroup_plan(id, limits, error);
+    return cgroup != NULL && duet_cgroup_make(cgroup, error) ? g_steal_pointer(&cgroup) : NULL;
+}

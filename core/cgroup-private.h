@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/cgroup.h"
+
+G_BEGIN_DECLS
+
+/* What cgroup.c, its parts and its unit test share. Nothing else includes this. */
+
+/** The controllers that duet knows by name; bits of a mask. */
+typedef enum {
+    DUET_CONTROLLER_MEMORY = 1 << 0,
+    DUET_CONTROLLER_CPU = 1 << 1,
+    DUET_CONTROLLER_CPUACCT = 1 << 2,
+    DUET_CONTROLLER_PIDS = 1 << 3,
+    DUET_CONTROLLER_FREEZER = 1 << 4,
+} DuetController;
+
+/** duet_controllers_parse: Returns: the mask of the known names in @text. */
+guint duet_controllers_parse(const char *text, const char *separators);
+/** duet_controllers_to_string: Returns: (transfer full): "memory, cpu". */
+char *duet_controllers_to_string(guint controllers);
+
+typedef enum {
+    DUET_CGROUP_V1,
+    DUET_CGROUP_V2,
+} DuetCgroupVersion;
+
+/**
+ * DuetCgroupBackend: what differs between the two versions once a directory is open.
+ * @join_file: where "0" puts the writer
+ * @kill: one round of SIGKILL for all that is in @part_fd. Returns: %FALSE with errno
+ * @wait_empty: Returns: whether nothing runs in @part_fd any more, after up to @timeout_ms
+ * @freeze: stops or thaws @part_fd and waits for that. Returns: 0 or an errno value
+ * @usage: fills what @controllers know of @part_fd
+ */
+typedef struct {
+    const char *join_file;
+    gboolean (*kill)(int part_fd);
+    gboolean (*wait_empty)(int part_fd, guint timeout_ms);
+    int (*freeze)(int part_fd, gboolean frozen, guint timeout_ms);
+    void (*usage)(int part_fd, guint controllers, DuetCgroupUsage *out_usage);
+} DuetCgroupBackend;
+
+extern const DuetCgroupBackend duet_cgroup_backend_v1;
+extern const DuetCgroupBackend duet_cgroup_backend_v2;
+
+/**
+ * DuetHierarchy: one mounted hierarchy.
+ * @name: "v2", or field 2 of /proc/self/cgroup: "memory", "cpu,cpuacct", "name=systemd"
+ * @mount_point: where it is mounted
+ * @own: the cgroup of the calling process below @mount_point, without a leading slash
+ * @controllers: v1: what it controls; v2: 0, see duet_cgroup_v2_controllers()
+ */
+typedef struct {
+    DuetCgroupVersion version;
+    const DuetCgroupBackend *backend;
+    char *name;
+    char *mount_point;
+    char *own;
+    guint controllers;
+} DuetHierarchy;
+
+void duet_hierarchy_free(DuetHierarchy *hierarchy);
+
+/**
+ * duet_cgroup_layout_parse:
+ * @mountinfo: text of /proc/self/mountinfo
+ * @self_cgroup: text of /proc/self/cgroup
+ *
+ * Returns: (transfer full) (element-type DuetHierarchy): the hierarchies in which the caller's
+ *     own cgroup can be reached.
+ */
+GPtrArray *duet_cgroup_layout_parse(const char *mountinfo, const char *self_cgroup);
+/** duet_cgroup_layout_read: the same from /proc. */
+GPtrArray *duet_cgroup_layout_read(GError **error);
+
+#define DUET_CGROUP_PARENT "duet"
+#define DUET_CGROUP_MEMBERS_MAX 8
+
+/** duet_cgroup_part_names: the directory of each part. */
+extern const char *const duet_cgroup_part_names[2];
+
+/**
+ * DuetCgroupMember: the instance's directory in one hierarchy.
+ * @home: directory of our own cgroup, for leaving the instance's; NULL after duet_cgroup_open()
+ * @base: below the mount point, the cgroup that holds "duet/<id>"
+ * @base_fd: the same, open; -1 when it is gone
+ * @part_fds: open directories; -1: not made here, or gone
+ */
+typedef struct {
+    const DuetCgroupBackend *backend;
+    DuetCgroupVersion version;
+    guint controllers;
+    gboolean both_parts;
+    char *name;
+    char *mount_point;
+    char *home;
+    char *base;
+    int base_fd;
+    int part_fds[2];
+    int join_fds[2];
+} DuetCgroupMember;
+
+/**
+ * _DuetCgroup:
+ * @tracking: by part: the member that says which processes there are
+ * @joined: this process joined a part
+ * @was_in_payload: it was the payload's
+ */
+struct _DuetCgroup {
+    char *id;
+    char *path;
+    DuetLimits limits;
+    DuetCgroupMember *tracking[2];
+    guint members_count;
+    DuetCgroupMember members[DUET_CGROUP_MEMBERS_MAX];
+    gboolean joined;
+    gboolean was_in_payload;
+};
+
+/** duet_cgroup_add: Returns: a new member of @cgroup, with no directory yet. */
+DuetCgroupMember *duet_cgroup_add(
+    DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base);
+/** duet_cgroup_member_remove: removes the directories of @member and the parent if it was the last.
+ */
+gboolean duet_cgroup_member_remove(DuetCgroupMember *member, const char *id, GError **error);
+/** duet_cgroup_member_leave: puts the caller back into its own cgroup. Async-signal-safe. Returns:
+ * an errno value. */
+int duet_cgroup_member_leave(const DuetCgroupMember *member);
+/** duet_cgroup_layout_v2: Returns: (nullable): the v2 hierarchy. */
+const DuetHierarchy *duet_cgroup_layout_v2(const GPtrArray *layout);
+/** duet_cgroup_layout_tracking: Returns: (nullable): the one that tracks @part. */
+const DuetHierarchy *duet_cgroup_layout_tracking(const GPtrArray *layout, DuetCgroupPart part);
+gboolean duet_cgroup_id_is_valid(const char *id);
+/** duet_cgroup_path_text: Returns: (transfer full): "memory:/user/duet/0123456789ab
+ * v2:/duet/0123456789ab". */
+char *duet_cgroup_path_text(const DuetCgroup *cgroup);
+
+/** duet_cgroup_new_in: duet_cgroup_new() with the hierarchies given. */
+DuetCgroup *duet_cgroup_new_in(
+    const GPtrArray *layout, const char *id, const DuetLimits *limits, GError **error);
+
+/** duet_cgroup_v2_controllers: Returns: the mask in @dir_fd's cgroup.controllers. */
+guint duet_cgroup_v2_controllers(int dir_fd);
+/**
+ * duet_cgroup_v2_enable: makes @controllers usable in the children of @dir_fd.
+ * Returns: 0 or an errno value
+ */
+int duet_cgroup_v2_enable(int dir_fd, guint controllers);
+
+/** duet_limits_controllers: Returns: the mask that @limits need in @version. */
+guint duet_limits_controllers(const DuetLimits *limits);
+/** duet_limits_validate: refuses what no kernel can keep. */
+gboolean duet_limits_validate(const DuetLimits *limits, GError **error);
+/** duet_limits_options: Returns: (transfer full): "--memory, --cpus": what @controllers are for. */
+char *duet_limits_options(const DuetLimits *limits, guint controllers);
+/** duet_limits_apply: writes those of @limits that belong to @controllers to the files of @dir_fd.
+ */
+gboolean duet_limits_apply(const DuetLimits *limits, DuetCgroupVersion version, guint controllers,
+    int dir_fd, GError **error);
+
+/** duet_cgroup_file_write: Returns: 0 or an errno value. */
+int duet_cgroup_file_write(int dir_fd, const char *file, const char *text);
+/** duet_cgroup_file_read: Returns: the bytes read (NUL-terminated, cut to @size), or -1. */
+gssize duet_cgroup_file_read(int dir_fd, const char *file, char *buffer, gsize size);
+/** duet_cgroup_file_number: Returns: the number in @file, 0 when there is none. */
+guint64 duet_cgroup_file_number(int dir_fd, const char *file);
+/** duet_cgroup_text_number: Returns: the number beside @key in lines of "key number", else 0. */
+guint64 duet_cgroup_text_number(const char *text, const char *key);
+/** duet_cgroup_dir_pids: appends the pids of @dir_fd's cgroup.procs to @pids. */
+void duet_cgroup_dir_pids(int dir_fd, GArray *pids);
+
+G_END_DECLS

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/cgroup-private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+#include <duet/mark.h>
+
+#include "core/util.h"
+
+#define REMOVE_TIMEOUT_MS 2000
+#define NEST_MAX 16
+
+static int remove_dir(int parent_fd, const char *name, guint depth);
+
+/* A payload that could make cgroups of its own may have left some. */
+static void remove_children(int parent_fd, const char *name, guint depth)
+{
+    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        duet_fd_clear(&fd);
+        return;
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL)
+        if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
+            strcmp(entry->d_name, "..") != 0)
+            remove_dir(fd, entry->d_name, depth + 1);
+    closedir(dir);
+}
+
+/* Returns 0 or an errno value. What just exited keeps a cgroup busy for a moment. */
+static int remove_dir(int parent_fd, const char *name, guint depth)
+{
+    gint64 deadline_ns = duet_now_ns() + (gint64)REMOVE_TIMEOUT_MS * 1000000;
+    for (gulong pause_us = 100;; pause_us = MIN(pause_us * 2, 20000)) {
+        if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT || errno == ENODEV)
+            return 0;
+        int err = errno;
+        if ((err != EBUSY && err != ENOTEMPTY) || duet_now_ns() >= deadline_ns)
+            return err;
+        if (depth < NEST_MAX)
+            remove_children(parent_fd, name, depth);
+        g_usleep(pause_us);
+    }
+}
+
+gboolean duet_cgroup_member_remove(DuetCgroupMember *member, const char *id, GError **error)
+{
+    if (member->base_fd < 0)
+        return TRUE;
+    char path[64];
+    int err = 0;
+    for (int step = (int)G_N_ELEMENTS(duet_cgroup_part_names); step >= 0 && err == 0; step--) {
+        gboolean whole = step == 0;
+        if (!whole && step - 1 == DUET_CGROUP_MONITOR && !member->both_parts)
+            continue;
+        g_snprintf(path, sizeof path, DUET_CGROUP_PARENT "/%s%s%s", id, whole ? "" : "/",
+            whole ? "" : duet_cgroup_part_names[step - 1]);
+        err = remove_dir(member->base_fd, path, whole ? 0 : 1);
+    }
+    /* whoever is the last takes the parent along; it is only empty then */
+    if (err == 0)
+        unlinkat(member->base_fd, DUET_CGROUP_PARENT, AT_REMOVEDIR);
+    if (err != 0)
+        return duet_error_set_errno(
+            error, err, "cannot remove cgroup '%s/%s/%s'", member->mount_point, member->base, path);
+    return TRUE;
+}
+
+gboolean duet_cgroup_remove(DuetCgroup *cgroup, GError **error)
+{
+    gboolean ok = TRUE;
+    for (guint i = 0; i < cgroup->members_count; i++) {
+        DuetCgroupMember *member = &cgroup->members[i];
+        if (cgroup->joined && (member->both_parts || cgroup->was_in_payload))
+            duet_cgroup_member_leave(member);
+        ok = duet_cgroup_member_remove(member, cgroup->id, ok ? error : NULL) && ok;
+    }
+    cgroup->joined = FALSE;
+    return ok;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/cgroup-private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <duet/mark.h>
+
+/* v1 sends no events: look again after a pause that grows from the one to the other. */
+#define PAUSE_MIN_US 200
+#define PAUSE_MAX_US 10000
+
+static gboolean v1_kill(int part_fd)
+{
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(gint));
+    duet_cgroup_dir_pids(part_fd, pids);
+    for (guint i = 0; i < pids->len; i++) {
+        gint pid = g_array_index(pids, gint, i);
+        if (pid != getpid() && kill(pid, SIGKILL) != 0 && errno != ESRCH)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* What forks faster than it is killed ends as well: every round takes all that it finds. */
+static gboolean v1_wait_empty(int part_fd, guint timeout_ms)
+{
+    gint64 deadline_ns = duet_now_ns() + (gint64)timeout_ms * 1000000;
+    for (gulong pause_us = PAUSE_MIN_US;; pause_us = MIN(pause_us * 2, PAUSE_MAX_US)) {
+        g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(gint));
+        duet_cgroup_dir_pids(part_fd, pids);
+        if (pids->len == 0)
+            return TRUE;
+        if (duet_now_ns() >= deadline_ns)
+            return FALSE;
+        g_usleep(pause_us);
+        v1_kill(part_fd);
+    }
+}
+
+static int v1_freeze(int part_fd, gboolean frozen, guint timeout_ms)
+{
+    const char *wanted = frozen ? "FROZEN" : "THAWED";
+    gint64 deadline_ns = duet_now_ns() + (gint64)timeout_ms * 1000000;
+    for (gulong pause_us = PAUSE_MIN_US;; pause_us = MIN(pause_us * 2, PAUSE_MAX_US)) {
+        /* written anew each round: a process that was forked meanwhile is caught by that */
+        int err = duet_cgroup_file_write(part_fd, "freezer.state", wanted);
+        if (err != 0)
+            return err;
+        char state[32];
+        if (duet_cgroup_file_read(part_fd, "freezer.state", state, sizeof state) < 0)
+            return errno;
+        if (strncmp(state, wanted, strlen(wanted)) == 0)
+            return 0;
+        if (duet_now_ns() >= deadline_ns)
+            return ETIMEDOUT;
+        g_usleep(pause_us);
+    }
+}
+
+static void v1_memory(int part_fd, DuetCgroupUsage *usage)
+{
+    char text[8192];
+    usage->memory_bytes = duet_cgroup_file_number(part_fd, "memory.usage_in_bytes");
+    usage->memory_peak_bytes = duet_cgroup_file_number(part_fd, "memory.max_usage_in_bytes");
+    usage->kernel_bytes = duet_cgroup_file_number(part_fd, "memory.kmem.usage_in_bytes");
+    if (duet_cgroup_file_read(part_fd, "memory.stat", text, sizeof text) > 0) {
+        guint64 cache = duet_cgroup_text_number(text, "total_cache");
+        usage->anon_bytes = duet_cgroup_text_number(text, "total_rss");
+        usage->shmem_bytes = duet_cgroup_text_number(text, "total_shmem");
+        usage->file_bytes = cache - MIN(cache, usage->shmem_bytes);
+    }
+    if (duet_cgroup_file_read(part_fd, "memory.oom_control", text, sizeof text) > 0)
+        usage->oom_kills = duet_cgroup_text_number(text, "oom_kill");
+}
+
+static void v1_usage(int part_fd, guint controllers, DuetCgroupUsage *out_usage)
+{
+    if ((controllers & DUET_CONTROLLER_MEMORY) != 0)
+        v1_memory(part_fd, out_usage);
+    if ((controllers & DUET_CONTROLLER_CPUACCT) != 0)
+        out_usage->cpu_ns = duet_cgroup_file_number(part_fd, "cpuacct.usage");
+}
+
+const DuetCgroupBackend duet_cgroup_backend_v1 = {
+    .join_file = "tasks",
+    .kill = v1_kill,
+    .wait_empty = v1_wait_empty,
+    .freeze = v1_freeze,
+    .usage = v1_usage,
+};

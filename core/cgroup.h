@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/driver.h>
+
+G_BEGIN_DECLS
+
+/*
+ * An instance's cgroup: `<ours>/duet/<id>/{monitor,payload}` in each hierarchy that is used, where
+ * <ours> is the cgroup that duet itself runs in. One table maps a limit to its v2 file and its v1
+ * controller and file; two small back ends use it.
+ */
+typedef struct _DuetCgroup DuetCgroup;
+
+typedef enum {
+    DUET_CGROUP_MONITOR,
+    DUET_CGROUP_PAYLOAD,
+} DuetCgroupPart;
+
+/** DuetLimits: 0: none. */
+typedef struct {
+    guint64 memory_bytes;
+    double cpus;
+    guint64 pids;
+} DuetLimits;
+
+/**
+ * duet_cgroup_plan: chooses the hierarchies for @id and @limits; makes nothing yet, so that
+ * duet_cgroup_path() can be written down before there is anything to find again. A limit that no
+ * usable controller can keep is %DUET_ERROR_UNSUPPORTED, never ignored.
+ */
+DuetCgroup *duet_cgroup_plan(const char *id, const DuetLimits *limits, GError **error);
+/**
+ * duet_cgroup_make: makes the directories and sets the limits on the payload part. On error nothing
+ * is left behind and duet_cgroup_remove() does nothing.
+ */
+gboolean duet_cgroup_make(DuetCgroup *cgroup, GError **error);
+/** duet_cgroup_new: plans and makes. */
+DuetCgroup *duet_cgroup_new(const char *id, const DuetLimits *limits, GError **error);
+/**
+ * duet_cgroup_open: the same cgroup as seen later, to read or to end it; directories that are gone
+ * are no error.
+ * @path: what duet_cgroup_path() gave, from a state file that may be stale or hostile
+ */
+DuetCgroup *duet_cgroup_open(const char *path, GError **error);
+/** duet_cgroup_free: closes descriptors; the directories stay. */
+void duet_cgroup_free(DuetCgroup *cgroup);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetCgroup, duet_cgroup_free)
+
+/** duet_cgroup_path: a text that finds it again and that people can read. */
+const char *duet_cgroup_path(DuetCgroup *cgroup);
+
+/**
+ * duet_cgroup_join: puts the calling thread (v1) or process (v2) into a part, in every hierarchy.
+ * Async-signal-safe. Returns: 0 or an errno value.
+ */
+int duet_cgroup_join(DuetCgroup *cgroup, DuetCgroupPart part);
+
+/**
+ * duet_cgroup_clone_fd: Returns: the directory of a part for clone3's CLONE_INTO_CGROUP, which
+ * costs no wait for other CPUs as a v2 join can; -1 where v2 is not mounted. Belongs to @cgroup.
+ */
+int duet_cgroup_clone_fd(DuetCgroup *cgroup, DuetCgroupPart part);
+/**
+ * duet_cgroup_join_born: duet_cgroup_join() for a child that was born by CLONE_INTO_CGROUP with
+ * duet_cgroup_clone_fd(), if there was one. Async-signal-safe. Returns: 0 or an errno value.
+ */
+int duet_cgroup_join_born(DuetCgroup *cgroup, DuetCgroupPart part);
+/** duet_cgroup_is_pure_v2: Returns: whether v2 is all that is used. */
+gboolean duet_cgroup_is_pure_v2(DuetCgroup *cgroup);
+
+/** duet_cgroup_pids: Returns: (transfer full) (element-type gint): the processes of a part. */
+GArray *duet_cgroup_pids(DuetCgroup *cgroup, DuetCgroupPart part);
+
+/** duet_cgroup_kill: SIGKILL for all in a part, until none is left or @timeout_ms passed. */
+gboolean duet_cgroup_kill(
+    DuetCgroup *cgroup, DuetCgroupPart part, guint timeout_ms, GError **error);
+
+/** duet_cgroup_freeze: stops or thaws the payload part and waits until it is so. */
+gboolean duet_cgroup_freeze(DuetCgroup *cgroup, gboolean frozen, GError **error);
+
+/**
+ * duet_cgroup_remove: removes the directories; the parts must be empty, but for the calling
+ * process itself, which moves back to the cgroup that duet started in (<ours>).
+ */
+gboolean duet_cgroup_remove(DuetCgroup *cgroup, GError **error);
+
+/** DuetCgroupUsage: of the payload part; 0 where it can't be known. */
+typedef struct {
+    guint64 cpu_ns;
+    guint64 memory_bytes, memory_peak_bytes;
+    guint64 anon_bytes, file_bytes, kernel_bytes, shmem_bytes;
+    guint64 oom_kills;
+} DuetCgroupUsage;
+void duet_cgroup_usage(DuetCgroup *cgroup, DuetCgroupPart part, DuetCgroupUsage *out_usage);
+
+/** duet_cgroup_check: Returns: (transfer full) (element-type DuetCheck): lines of `duet check`. */
+GPtrArray *duet_cgroup_check(void);
+
+G_END_DECLS

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/state.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *default_root(void)
+{
+    const char *root = g_getenv("DUET_ROOT");
+    if (root && *root)
+        return g_strdup(root);
+    if (geteuid() == 0)
+        return g_strdup("/var/lib/duet");
+    return g_build_filename(g_get_user_data_dir(), "duet", NULL);
+}
+
+static gboolean make_folders(DuetContext *context, GError **error)
+{
+    static const char *const folders[] = { "instances", "names", "live", "trash" };
+    for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
+        if (mkdirat(context->root_fd, folders[i], 0711) < 0 && errno != EEXIST)
+            return duet_error_set_errno(error, errno,
+                "cannot make '%s' in '%s': choose another place with --root", folders[i],
+                context->root);
+    return TRUE;
+}
+
+DuetContext *duet_context_new(
+    const char *root, const struct _DuetDriverEntry *drivers, GError **error)
+{
+    g_autofree char *wanted = root ? g_strdup(root) : default_root();
+    g_autoptr(DuetContext) context = g_new0(DuetContext, 1);
+    context->root_fd = -1;
+    context->drivers = drivers;
+    context->root = g_canonicalize_filename(wanted, NULL);
+    context->store_dir = g_build_filename(context->root, "images", NULL);
+    context->run_base = geteuid() == 0 ? g_strdup("/run/duet")
+                                       : g_build_filename(g_get_user_runtime_dir(), "duet", NULL);
+    context->root_fd = open(context->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (context->root_fd < 0) {
+        /* 0711: QEMU, an ordinary user, must reach its disk in here. */
+        if (!duet_mkdir_p(context->root, 0711, error)) {
+            g_prefix_error(error, "no root directory (choose one with --root): ");
+            return NULL;
+        }
+        context->root_fd = open(context->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (context->root_fd < 0) {
+            duet_error_set_errno(error, errno, "cannot open '%s'", context->root);
+            return NULL;
+        }
+    }
+    if (faccessat(context->root_fd, "live", F_OK, 0) < 0 && !make_folders(context, error))
+        return NULL;
+    return g_steal_pointer(&context);
+}
+
+void duet_context_free(DuetContext *context)
+{
+    if (!context)
+        return;
+    duet_fd_clear(&context->root_fd);
+    g_free(context->root);
+    g_free(context->store_dir);
+    g_free(context->run_base);
+    g_free(context);
+}
+
+const char *duet_context_store_dir(DuetContext *context)
+{
+    return context->store_dir;
+}
+
+const struct _DuetDriverEntry *duet_context_drivers(DuetContext *context)
+{
+    return context->drivers;
+}
+
+char *duet_instance_path(DuetContext *context, const char *id)
+{
+    return g_build_filename(context->root, "instances", id, NULL);
+}
+
+char *duet_run_path(DuetContext *context, const char *id)
+{
+    return g_build_filename(context->run_base, id, NULL);
+}
+
+int duet_lock_take(int dir_fd)
+{
+    DUET_AUTO_FD fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return -1;
+    return duet_fd_steal(&fd);
+}
+
+gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup, GError **error)
+{
+    g_autofree char *path = g_strconcat("live/", id, NULL);
+    DUET_AUTO_FD fd =
+        openat(context->root_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || (cgroup && !duet_write_all(fd, cgroup, strlen(cgroup))))
+        return duet_error_set_errno(error, errno, "cannot write '%s/%s'", context->root, path);
+    return TRUE;
+}
+
+void duet_live_unmark(DuetContext *context, const char *id)
+{
+    g_autofree char *path = g_strconcat("live/", id, NULL);
+    unlinkat(context->root_fd, path, 0);
+}
+
+static void free_name(DuetContext *context, const DuetSpec *spec)
+{
+    char target[64];
+    g_autofree char *link = g_strconcat("names/", spec->name, NULL);
+    ssize_t n = readlinkat(context->root_fd, link, target, sizeof target - 1);
+    if (n < 0)
+        return;
+    target[n] = '\0';
+    if (g_str_equal(target, spec->id))
+        unlinkat(context->root_fd, link, 0);
+}
+
+gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GError **error)
+{
+    free_name(context, spec);
+    g_autofree char *from = g_strconcat("instances/", spec->id, NULL);
+    g_autofree char *to = g_strconcat("trash/", spec->id, NULL);
+    if (renameat(context->root_fd, from, context->root_fd, to) < 0 && errno != ENOENT)
+        return duet_error_set_errno(error, errno, "cannot remove '%s/%s'", context->root, from);
+    return TRUE;
+}
+
+void duet_trash_empty(DuetContext *context)
+{
+    int fd = openat(context->root_fd, "trash", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        return;
+    struct dirent *entry;
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            duet_remove_tree(dirfd(dir), entry->d_name, NULL);
+    closedir(dir);
+}
+
+/* What a process that died left of a half-made instance: no name leads to it yet. */
+static gboolean is_half_made(DuetContext *context, int dir_fd, DuetSpec **out_spec)
+{
+    char target[64];
+    g_autoptr(GVariant) variant = duet_variant_read(dir_fd, "spec", NULL);
+    *out_spec = variant ? duet_spec_from_variant(variant, NULL) : NULL;
+    if (!*out_spec || !(*out_spec)->name)
+        return TRUE;
+    g_autofree char *link = g_strconcat("names/", (*out_spec)->name, NULL);
+    ssize_t n = readlinkat(context->root_fd, link, target, sizeof target);
+    return n < 0 || (size_t)n != strlen((*out_spec)->id) ||
+        memcmp(target, (*out_spec)->id, (size_t)n) != 0;
+}
+
+static void end_processes(DuetContext *context, const char *id)
+{
+    g_autofree char *marker = g_strconcat("live/", id, NULL);
+    g_autofree char *path = duet_file_read(context->root_fd, marker, 4096, NULL, NULL);
+    g_autoptr(DuetCgroup) cgroup = path && *path ? duet_cgroup_open(path, NULL) : NULL;
+    if (!cgroup)
+        return;
+    duet_cgroup_kill(cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);
+    duet_cgroup_kill(cgroup, DUET_CGROUP_MONITOR, 5000, NULL);
+    duet_cgroup_remove(cgroup, NULL);
+}
+
+static void record_death(int dir_fd, const DuetSpec *spec)
+{
+    g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
+    g_autoptr(DuetInfo) info = duet_info_from_text(text, spec);
+    if (info->state == DUET_STATE_EXITED || info->state == DUET_STATE_CREATED)
+        return;
+    info->state = DUET_STATE_EXITED;
+    info->pid = info->monitor_pid = 0;
+    info->exit_code = 137;
+    info->exit_signal = 9;
+    info->exited_us = g_get_real_time();
+    g_free(info->error);
+    info->error = g_strdup("its monitor was killed; what was left of it was cleaned up");
+    g_autofree char *fresh = duet_info_to_text(info);
+    duet_file_replace(dir_fd, "state", fresh, strlen(fresh), NULL);
+}
+
+static void recover(DuetContext *context, const char *id)
+{
+    g_autofree char *path = g_strconcat("instances/", id, NULL);
+    DUET_AUTO_FD dir_fd =
+        openat(context->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir_fd < 0) {
+        /* Gone but for its marker: a monitor that was killed right at its end, or a creator that
+         * was killed right at its start, or is about to make the directory: leave young ones. */
+        struct stat st;
+        g_autofree char *marker = g_strconcat("live/", id, NULL);
+        if (fstatat(context->root_fd, marker, &st, 0) == 0 && time(NULL) - st.st_mtime > 5) {
+            end_processes(context, id);
+            g_autofree char *run_path = duet_run_path(context, id);
+            duet_remove_tree(AT_FDCWD, run_path, NULL);
+            duet_live_unmark(context, id);
+        }
+        return;
+    }
+    DUET_AUTO_FD lock_fd = duet_lock_take(dir_fd);
+    if (lock_fd < 0)
+        return;
+    g_autoptr(DuetSpec) spec = NULL;
+    gboolean half_made = is_half_made(context, dir_fd, &spec);
+    end_processes(context, id);
+    g_autofree char *run_path = duet_run_path(context, id);
+    duet_remove_tree(AT_FDCWD, run_path, NULL);
+    unlinkat(dir_fd, "sock", 0);
+    if (half_made || spec->remove_at_exit) {
+        if (spec)
+            duet_instance_discard(context, spec, NULL);
+        else
+            duet_remove_tree(context->root_fd, path, NULL);
+    } else {
+        record_death(dir_fd, spec);
+    }
+    duet_live_unmark(context, id);
+}
+
+void duet_context_sweep(DuetContext *context)
+{
+    int fd = openat(context->root_fd, "live", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        return;
+    struct dirent *entry;
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            recover(context, entry->d_name);
+    closedir(dir);
+    duet_trash_empty(context);
+}

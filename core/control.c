@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Living instances: starting them, and asking their monitors. */
+#include "core/fields.h"
+#include "core/log.h"
+#include "core/monitor.h"
+#include "core/session.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+#include <duet/protocol.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Returns: a connection to the monitor, or -1: there is none. */
+static int connect_monitor(DuetInstance *instance)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    g_autofree char *run = duet_run_path(instance->context, instance->spec->id);
+    g_autofree char *path = g_build_filename(run, "sock", NULL);
+    if (strlen(path) >= sizeof address.sun_path)
+        return -1;
+    strcpy(address.sun_path, path);
+    DUET_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return -1;
+    return duet_fd_steal(&fd);
+}
+
+/*
+ * Waits while the lock is held but nobody listens: a monitor that is just starting, or one that is
+ * at its very end. Returns: a connection, or -1: there is no monitor any more.
+ */
+static int connect_or_settle(DuetInstance *instance)
+{
+    for (int tries = 0; tries < 2000; tries++) {
+        int fd = connect_monitor(instance);
+        if (fd >= 0)
+            return fd;
+        DUET_AUTO_FD lock_fd = duet_lock_take(instance->dir_fd);
+        if (lock_fd >= 0 || errno != EWOULDBLOCK)
+            return -1;
+        g_usleep(5000);
+    }
+    return -1;
+}
+
+static int connect_or_fail(DuetInstance *instance, GError **error)
+{
+    int fd = connect_or_settle(instance);
+    if (fd < 0)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+            "the instance '%s' is not running; start it with `duet start %s`", instance->spec->name,
+            instance->spec->name);
+    return fd;
+}
+
+static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
+{
+    if (instance->lock_fd >= 0)
+        return TRUE;
+    instance->lock_fd = duet_lock_take(instance->dir_fd);
+    if (instance->lock_fd >= 0)
+        return TRUE;
+    if (errno == EWOULDBLOCK)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' is already running",
+            instance->spec->name);
+    else
+        duet_error_set_errno(error, errno, "cannot lock the instance '%s'", instance->spec->name);
+    return FALSE;
+}
+
+/* Forks the monitor. Returns: our connection to it, or -1. */
+static int fork_monitor(DuetInstance *instance, gboolean attach, GError **error)
+{
+    int fds[2];
+    if (!take_lock_to_start(instance, error))
+        return -1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+        duet_error_set_errno(error, errno, "cannot make a socket");
+        return -1;
+    }
+    DuetMonitorArgs args = { instance, fds[1], attach, duet_now_ns() };
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        duet_monitor_main(&args);
+    }
+    close(fds[1]);
+    if (pid < 0) {
+        duet_error_set_errno(error, errno, "cannot fork the monitor");
+        close(fds[0]);
+        return -1;
+    }
+    /* The lock is the monitor's now: closing our copy does not let go of it. */
+    duet_fd_clear(&instance->lock_fd);
+    return fds[0];
+}
+
+DuetInfo *duet_instance_run(
+    DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error)
+{
+    sigset_t old;
+    DuetSessionEnd end = { .exit_code = -1 };
+    g_autoptr(GError) failure = NULL;
+    if (proxy_signals)
+        duet_session_block_signals(&old);
+    DUET_AUTO_FD fd = fork_monitor(instance, TRUE, &failure);
+    if (fd >= 0)
+        duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, proxy_signals, &end, &failure);
+    if (proxy_signals)
+        sigprocmask(SIG_SETMASK, &old, NULL);
+    g_autofree char *text = end.state;
+    if (failure && !end.early_signal) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return NULL;
+    }
+    DuetInfo *info = duet_info_from_text(text, instance->spec);
+    if (end.early_signal) {
+        info->exit_code = 128 + end.early_signal;
+        info->exit_signal = end.early_signal;
+    }
+    return info;
+}
+
+gboolean duet_instance_start(DuetInstance *instance, GError **error)
+{
+    DuetSessionEnd end;
+    DUET_AUTO_FD fd = fork_monitor(instance, FALSE, error);
+    if (fd < 0)
+        return FALSE;
+    gboolean ok = duet_session_pump(fd, NULL, DUET_SESSION_UNTIL_STARTED, FALSE, &end, error);
+    g_free(end.state);
+    if (!ok) {
+        /* Return after everything was released, as a success does not have to. */
+        duet_session_pump(fd, NULL, DUET_SESSION_UNTIL_RELEASED, FALSE, &end, NULL);
+        g_free(end.state);
+    }
+    return ok;
+}
+
+/* The instance's variables, replaced or joined by those of the exec. */
+static char **merged_env(const DuetSpec *spec, char **more)
+{
+    char **env = g_strdupv(spec->env);
+    for (; more && *more; more++) {
+        const char *equals = strchr(*more, '=');
+        g_autofree char *name =
+            equals ? g_strndup(*more, (gsize)(equals - *more)) : g_strdup(*more);
+        env = g_environ_setenv(env, name, equals ? equals + 1 : "", TRUE);
+    }
+    return env;
+}
+
+int duet_instance_exec(
+    DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error)
+{
+    const DuetSpec *spec = instance->spec;
+    g_auto(GStrv) env = merged_env(spec, exec->env);
+    g_autoptr(GByteArray) fields = duet_spawn_fields((const char *const *)exec->argv,
+        (const char *const *)env, exec->cwd ? exec->cwd : spec->cwd,
+        exec->user ? exec->user : spec->user, exec->open_stdin ? DUET_SPAWN_STDIN : 0);
+    if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "the command and its variables have %u bytes; at most %u can be passed", fields->len,
+            DUET_FRAME_MAX_SPAWN_BYTES);
+        return -1;
+    }
+    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    if (fd < 0)
+        return -1;
+    sigset_t old;
+    DuetSessionEnd end;
+    duet_session_block_signals(&old);
+    gboolean ok = duet_frame_write(fd, DUET_FRAME_SPAWN, 0, fields->data, fields->len) &&
+        duet_session_pump(fd, io, DUET_SESSION_UNTIL_EXIT, TRUE, &end, error);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    if (ok)
+        g_free(end.state);
+    if (!ok && error && !*error)
+        duet_error_set_errno(error, errno, "cannot talk to the monitor of '%s'", spec->name);
+    return ok ? end.exit_code : -1;
+}
+
+/* Sends one request on @fd and waits for a frame of @answer. Returns: its payload, or NULL. */
+static char *ask(
+    DuetInstance *instance, int fd, guint8 type, guint32 value, guint8 answer, GError **error)
+{
+    if (!duet_frame_write_u32(fd, type, 0, value)) {
+        duet_error_set_errno(error, errno, "cannot talk to the monitor");
+        return NULL;
+    }
+    struct duet_frame_reader reader = { 0 };
+    char *found = NULL;
+    GError *failure = NULL;
+    while (!found && !failure) {
+        size_t space;
+        uint8_t *at = duet_frame_reader_space(&reader, &space);
+        ssize_t n = read(fd, at, space);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            g_set_error(&failure, DUET_ERROR, DUET_ERROR_FAILED,
+                "the monitor of '%s' went away without an answer", instance->spec->name);
+            break;
+        }
+        duet_frame_reader_fed(&reader, (size_t)n);
+        struct duet_frame frame;
+        while (!found && !failure && duet_frame_reader_next(&reader, &frame) > 0) {
+            const char *payload = (const char *)frame.payload;
+            if (frame.type == answer) {
+                found = g_strndup(payload, frame.length);
+            } else if (frame.type == DUET_FRAME_ERROR && frame.length >= 4) {
+                g_autofree char *text = g_strndup(payload + 4, frame.length - 4);
+                failure = g_error_new(DUET_ERROR, (int)duet_get_u32(frame.payload),
+                    "the instance '%s': %s", instance->spec->name, text);
+            }
+        }
+    }
+    duet_frame_reader_clear(&reader);
+    if (failure)
+        g_propagate_error(error, failure);
+    return found;
+}
+
+static gboolean request_simply(
+    DuetInstance *instance, guint8 type, guint32 value, guint8 answer, GError **error)
+{
+    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    g_autofree char *text = fd < 0 ? NULL : ask(instance, fd, type, value, answer, error);
+    return text != NULL;
+}
+
+gboolean duet_instance_stop(DuetInstance *instance, guint grace_ms, GError **error)
+{
+    return request_simply(instance, DUET_FRAME_STOP, grace_ms, DUET_FRAME_RELEASED, error);
+}
+
+gboolean duet_instance_signal(DuetInstance *instance, int signal_number, GError **error)
+{
+    return request_simply(instance, DUET_FRAME_KILL, (guint32)signal_number, DUET_FRAME_OK, error);
+}
+
+gboolean duet_instance_pause(DuetInstance *instance, GError **error)
+{
+    return request_simply(instance, DUET_FRAME_PAUSE, 0, DUET_FRAME_OK, error);
+}
+
+gboolean duet_instance_resume(DuetInstance *instance, GError **error)
+{
+    return request_simply(instance, DUET_FRAME_RESUME, 0, DUET_FRAME_OK, error);
+}
+
+/* From the files alone: nothing runs, whatever they say of pids. */
+static DuetInfo *info_from_files(DuetInstance *instance)
+{
+    g_autofree char *text = duet_file_read(instance->dir_fd, "state", 4u << 20, NULL, NULL);
+    DuetInfo *info = duet_info_from_text(text, instance->spec);
+    if (info->state != DUET_STATE_CREATED)
+        info->state = DUET_STATE_EXITED;
+    info->pid = info->monitor_pid = 0;
+    return info;
+}
+
+DuetInfo *duet_instance_info(DuetInstance *instance, GError **error)
+{
+    (void)error;
+    /* Ours is the lock of an instance that was created just now, or is about to be started. */
+    DUET_AUTO_FD fd = instance->lock_fd >= 0 ? -1 : connect_or_settle(instance);
+    g_autofree char *live =
+        fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_STATE, 0, DUET_FRAME_STATE, NULL);
+    return live ? duet_info_from_text(live, instance->spec) : info_from_files(instance);
+}
+
+int duet_instance_wait(DuetInstance *instance, GError **error)
+{
+    DUET_AUTO_FD fd = connect_or_settle(instance);
+    g_autofree char *text =
+        fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_WAIT, 0, DUET_FRAME_RELEASED, NULL);
+    g_autoptr(DuetInfo) info = text ? duet_info_from_text(text, instance->spec) : NULL;
+    if (!info) {
+        /* It was at its end: its last word is in its file once it let go of the lock. */
+        duet_fd_clear(&fd);
+        fd = connect_or_settle(instance);
+        info = info_from_files(instance);
+    }
+    if (info->exit_code < 0) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' was never started",
+            instance->spec->name);
+        return -1;
+    }
+    return info->exit_code;
+}
+
+gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **error)
+{
+    DuetContext *context = instance->context;
+    DUET_AUTO_FD lock_fd = instance->lock_fd >= 0 ? duet_fd_steal(&instance->lock_fd)
+                                                  : duet_lock_take(instance->dir_fd);
+    if (lock_fd < 0 && !force) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+            "the instance '%s' is running; stop it first or use `duet rm -f`",
+            instance->spec->name);
+        return FALSE;
+    }
+    /* Between RELEASED and our lock another command may have started it again: then once more. */
+    for (int tries = 0; lock_fd < 0 && tries < 5; tries++) {
+        g_autoptr(GError) failure = NULL;
+        if (!duet_instance_stop(instance, 0, &failure) &&
+            !g_error_matches(failure, DUET_ERROR, DUET_ERROR_STATE) && tries == 4) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return FALSE;
+        }
+        lock_fd = duet_lock_take(instance->dir_fd);
+    }
+    if (!duet_instance_discard(context, instance->spec, error))
+        return FALSE;
+    duet_live_unmark(context, instance->spec->id);
+    duet_trash_empty(context);
+    return TRUE;
+}
+
+gboolean duet_instance_logs(
+    DuetInstance *instance, int stdout_fd, int stderr_fd, gboolean follow, GError **error)
+{
+    goffset offset = 0;
+    DUET_AUTO_FD log_fd = openat(instance->dir_fd, "log", O_RDONLY | O_CLOEXEC);
+    if (log_fd < 0 && errno == ENOENT && !follow)
+        return TRUE;
+    if (log_fd < 0)
+        return duet_error_set_errno(error, errno, "no log of '%s'", instance->spec->name);
+    DUET_AUTO_FD monitor_fd = follow ? connect_monitor(instance) : -1;
+    DUET_AUTO_FD watch_fd = -1;
+    if (monitor_fd >= 0) {
+        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", log_fd);
+        watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (watch_fd < 0 || inotify_add_watch(watch_fd, path, IN_MODIFY) < 0)
+            return duet_error_set_errno(error, errno, "cannot watch the log");
+        duet_frame_write(monitor_fd, DUET_FRAME_WAIT, 0, NULL, 0);
+    }
+    gboolean over = monitor_fd < 0;
+    for (;;) {
+        if (!duet_log_copy(log_fd, &offset, stdout_fd, stderr_fd))
+            return errno == EPIPE || duet_error_set_errno(error, errno, "cannot write the log");
+        if (over)
+            return TRUE;
+        struct pollfd fds[] = { { watch_fd, POLLIN, 0 }, { monitor_fd, POLLIN, 0 } };
+        char events[4096];
+        if (poll(fds, 2, -1) < 0)
+            continue;
+        if (fds[0].revents && read(watch_fd, events, sizeof events) < 0 && errno != EAGAIN)
+            return duet_error_set_errno(error, errno, "cannot watch the log");
+        /* RELEASED, or the monitor's death: nothing will be added after what is there now. */
+        over = fds[1].revents != 0;
+    }
+}

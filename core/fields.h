@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Builds the payload of CONFIG and SPAWN frames; see enum duet_field in protocol.h. */
+
+void duet_fields_add(GByteArray *fields, guint8 tag, const void *bytes, gsize length);
+/** duet_fields_add_text: adds nothing when @text is NULL. */
+void duet_fields_add_text(GByteArray *fields, guint8 tag, const char *text);
+
+/** duet_spawn_fields: @flags: of enum duet_spawn_flags. Returns: (transfer full): a SPAWN payload.
+ */
+GByteArray *duet_spawn_fields(const char *const *argv, const char *const *env, const char *cwd,
+    const char *user, guint32 flags);
+
+G_END_DECLS

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Instances as files: making, finding, listing and removing them. */
+#include "core/state.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_MAX_BYTES 63
+
+static gboolean name_is_valid(const char *name)
+{
+    if (!g_ascii_isalnum(name[0]) || strlen(name) > NAME_MAX_BYTES)
+        return FALSE;
+    for (const char *c = name; *c; c++)
+        if (!g_ascii_isalnum(*c) && !strchr("_.-", *c))
+            return FALSE;
+    return TRUE;
+}
+
+/* "docker.io/library/busybox:1.36" gives "busybox-3f2a1b". */
+static char *name_for(const DuetSpec *spec)
+{
+    g_autofree char *base = g_path_get_basename(spec->image_ref ? spec->image_ref : "image");
+    base[strcspn(base, ":@")] = '\0';
+    if (!name_is_valid(base) || strlen(base) > 40)
+        return g_strdup_printf("image-%.6s", spec->id);
+    return g_strdup_printf("%s-%.6s", base, spec->id);
+}
+
+static DuetInstance *instance_new(DuetContext *context, DuetSpec *spec, int dir_fd)
+{
+    DuetInstance *instance = g_new0(DuetInstance, 1);
+    instance->context = context;
+    instance->spec = spec;
+    instance->dir_fd = dir_fd;
+    instance->lock_fd = -1;
+    return instance;
+}
+
+void duet_instance_free(DuetInstance *instance)
+{
+    if (!instance)
+        return;
+    /* Closing the lock of one that nobody started: now it is whole, and only files. */
+    if (instance->lock_fd >= 0)
+        duet_live_unmark(instance->context, instance->spec->id);
+    duet_fd_clear(&instance->lock_fd);
+    duet_fd_clear(&instance->dir_fd);
+    duet_spec_free(instance->spec);
+    g_free(instance);
+}
+
+const DuetSpec *duet_instance_spec(DuetInstance *instance)
+{
+    return instance->spec;
+}
+
+static gboolean take_name(DuetContext *context, const DuetSpec *spec, GError **error)
+{
+    char owner[64];
+    g_autofree char *link = g_strconcat("names/", spec->name, NULL);
+    for (int attempt = 0; attempt < 3; attempt++) {
+        if (symlinkat(spec->id, context->root_fd, link) == 0)
+            return TRUE;
+        if (errno != EEXIST)
+            return duet_error_set_errno(error, errno, "cannot take the name '%s'", spec->name);
+        ssize_t n = readlinkat(context->root_fd, link, owner, sizeof owner - 1);
+        owner[MAX(n, 0)] = '\0';
+        g_autofree char *dir = g_strconcat("instances/", owner, NULL);
+        if (n > 0 && faccessat(context->root_fd, dir, F_OK, 0) == 0)
+            break;
+        /* Its instance is gone: a removal was killed between its two steps. */
+        unlinkat(context->root_fd, link, 0);
+    }
+    g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
+        "the name '%s' is in use by the instance %s; choose another or remove it with `duet rm %s`",
+        spec->name, owner, spec->name);
+    return FALSE;
+}
+
+static gboolean write_files(DuetInstance *instance, const char *path, GError **error)
+{
+    DuetContext *context = instance->context;
+    if (mkdirat(context->root_fd, path, 0711) < 0)
+        return duet_error_set_errno(error, errno, "cannot make '%s/%s'", context->root, path);
+    instance->dir_fd =
+        openat(context->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (instance->dir_fd < 0 || (instance->lock_fd = duet_lock_take(instance->dir_fd)) < 0)
+        return duet_error_set_errno(error, errno, "cannot lock '%s/%s'", context->root, path);
+    GVariant *variant = duet_spec_to_variant(instance->spec);
+    if (!duet_variant_write(instance->dir_fd, "spec", variant, error))
+        return FALSE;
+    if (!instance->spec->remove_at_exit) {
+        g_autoptr(DuetInfo) info = duet_info_from_text("{}", instance->spec);
+        info->state = DUET_STATE_CREATED;
+        info->created_us = g_get_real_time();
+        g_autofree char *text = duet_info_to_text(info);
+        if (!duet_file_replace(instance->dir_fd, "state", text, strlen(text), error))
+            return FALSE;
+    }
+    return take_name(context, instance->spec, error);
+}
+
+DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError **error)
+{
+    g_autoptr(DuetInstance) instance = instance_new(context, spec, -1);
+    if (!spec->name) {
+        spec->name = name_for(spec);
+    } else if (!name_is_valid(spec->name)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is no name for an instance: use letters, digits, '_', '.' and '-', at most %d",
+            spec->name, NAME_MAX_BYTES);
+        return NULL;
+    }
+    g_autofree char *path = g_strconcat("instances/", spec->id, NULL);
+    if (!duet_live_mark(context, spec->id, NULL, error))
+        return NULL;
+    if (!write_files(instance, path, error)) {
+        duet_remove_tree(context->root_fd, path, NULL);
+        duet_live_unmark(context, spec->id);
+        return NULL;
+    }
+    return g_steal_pointer(&instance);
+}
+
+static DuetInstance *open_id(DuetContext *context, const char *id, GError **error)
+{
+    g_autofree char *path = g_strconcat("instances/", id, NULL);
+    DUET_AUTO_FD dir_fd =
+        openat(context->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir_fd < 0) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND, "no such instance: '%s'", id);
+        return NULL;
+    }
+    g_autoptr(GVariant) variant = duet_variant_read(dir_fd, "spec", error);
+    DuetSpec *spec = variant ? duet_spec_from_variant(variant, error) : NULL;
+    if (!spec) {
+        g_prefix_error(
+            error, "the instance '%s' is damaged; remove %s/%s: ", id, context->root, path);
+        return NULL;
+    }
+    return instance_new(context, spec, duet_fd_steal(&dir_fd));
+}
+
+static gboolean is_hex(const char *text)
+{
+    for (; *text; text++)
+        if (!g_ascii_isxdigit(*text))
+            return FALSE;
+    return TRUE;
+}
+
+/* Calls @each for every id; the directory is the list. */
+static GPtrArray *list_ids(DuetContext *context, const char *prefix, GError **error)
+{
+    int fd = openat(context->root_fd, "instances", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        duet_error_set_errno(error, errno, "cannot list '%s/instances'", context->root);
+        return NULL;
+    }
+    GPtrArray *ids = g_ptr_array_new_with_free_func(g_free);
+    struct dirent *entry;
+    while ((entry = readdir(dir)))
+        if (is_hex(entry->d_name) && g_str_has_prefix(entry->d_name, prefix))
+            g_ptr_array_add(ids, g_strdup(entry->d_name));
+    closedir(dir);
+    return ids;
+}
+
+DuetInstance *duet_instance_open(DuetContext *context, const char *name_or_id, GError **error)
+{
+    char id[64];
+    if (name_is_valid(name_or_id)) {
+        g_autofree char *link = g_strconcat("names/", name_or_id, NULL);
+        ssize_t n = readlinkat(context->root_fd, link, id, sizeof id - 1);
+        if (n > 0) {
+            id[n] = '\0';
+            return open_id(context, id, error);
+        }
+    }
+    g_autoptr(GPtrArray) ids =
+        *name_or_id && is_hex(name_or_id) ? list_ids(context, name_or_id, error) : NULL;
+    if (ids && ids->len == 1)
+        return open_id(context, ids->pdata[0], error);
+    if (error && *error)
+        return NULL;
+    if (ids && ids->len > 1)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is the beginning of %u ids; give more digits", name_or_id, ids->len);
+    else
+        g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
+            "no such instance: '%s'; `duet ps -a` lists all", name_or_id);
+    return NULL;
+}
+
+static gint by_age(gconstpointer a, gconstpointer b)
+{
+    struct stat first = { 0 }, second = { 0 };
+    fstatat((*(DuetInstance *const *)a)->dir_fd, "spec", &first, 0);
+    fstatat((*(DuetInstance *const *)b)->dir_fd, "spec", &second, 0);
+    if (first.st_mtim.tv_sec != second.st_mtim.tv_sec)
+        return first.st_mtim.tv_sec < second.st_mtim.tv_sec ? -1 : 1;
+    return (first.st_mtim.tv_nsec > second.st_mtim.tv_nsec) -
+        (first.st_mtim.tv_nsec < second.st_mtim.tv_nsec);
+}
+
+GPtrArray *duet_instance_list(DuetContext *context, GError **error)
+{
+    g_autoptr(GPtrArray) ids = list_ids(context, "", error);
+    if (!ids)
+        return NULL;
+    GPtrArray *instances = g_ptr_array_new_with_free_func((GDestroyNotify)duet_instance_free);
+    for (guint i = 0; i < ids->len; i++) {
+        /* One that is being made or removed right now is not there. */
+        DuetInstance *instance = open_id(context, ids->pdata[i], NULL);
+        if (instance)
+            g_ptr_array_add(instances, instance);
+    }
+    g_ptr_array_sort(instances, by_age);
+    return instances;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/protocol.h>
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/*
+ * One framed connection on the default main context: reads frames, queues what can't be written
+ * yet. Used by the monitor for its clients and for the agent.
+ */
+typedef struct _DuetLink DuetLink;
+
+/** DuetLinkFrame: called for each frame; it may free the link. */
+typedef void (*DuetLinkFrame)(DuetLink *link, const struct duet_frame *frame, gpointer data);
+/** DuetLinkClosed: the other end went away or broke the protocol; called once; it frees the link.
+ */
+typedef void (*DuetLinkClosed)(DuetLink *link, gpointer data);
+
+/** duet_link_new: @fd: taken over, made non-blocking. */
+DuetLink *duet_link_new(int fd, DuetLinkFrame on_frame, DuetLinkClosed on_closed, gpointer data);
+void duet_link_free(DuetLink *link);
+
+/** duet_link_send: queues a frame and writes what can be written at once. */
+void duet_link_send(DuetLink *link, guint8 type, guint8 channel, guint16 session,
+    const void *payload, guint32 length);
+void duet_link_send_u32(
+    DuetLink *link, guint8 type, guint8 channel, guint16 session, guint32 value);
+/** duet_link_send_text: a u32 and a text, as ERROR and FAILED have them. */
+void duet_link_send_text(
+    DuetLink *link, guint8 type, guint16 session, guint32 value, const char *text);
+/** duet_link_flushed: Returns: whether nothing waits to be written. */
+gboolean duet_link_flushed(DuetLink *link);
+
+G_END_DECLS

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/cgroup.h"
+#include "core/state.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pss of /proc/PID/smaps_rollup: shared pages count by their share, so that a sum over processes
+ * is what the host would get back. A process that ended meanwhile counts nothing. */
+static guint64 pss_bytes(int pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/smaps_rollup", pid);
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, 1 << 16, NULL, NULL);
+    const char *line = text ? strstr(text, "\nPss:") : NULL;
+    return line ? strtoull(line + strlen("\nPss:"), NULL, 10) * 1024 : 0;
+}
+
+static guint64 part_pss_bytes(DuetCgroup *cgroup, DuetCgroupPart part)
+{
+    guint64 sum = 0;
+    g_autoptr(GArray) pids = duet_cgroup_pids(cgroup, part);
+    for (guint i = 0; i < pids->len; i++)
+        sum += pss_bytes(g_array_index(pids, int, i));
+    return sum;
+}
+
+gboolean duet_instance_memory(DuetInstance *instance, DuetMemory *out_memory, GError **error)
+{
+    g_autoptr(DuetInfo) info = duet_instance_info(instance, error);
+    if (!info)
+        return FALSE;
+    if (!info->pid || !info->cgroup) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' is not running",
+            instance->spec->name);
+        return FALSE;
+    }
+    g_autoptr(DuetCgroup) cgroup = duet_cgroup_open(info->cgroup, error);
+    if (!cgroup)
+        return FALSE;
+    DuetCgroupUsage usage = { 0 };
+    duet_cgroup_usage(cgroup, DUET_CGROUP_PAYLOAD, &usage);
+    *out_memory = (DuetMemory){
+        .payload_pss_bytes = part_pss_bytes(cgroup, DUET_CGROUP_PAYLOAD),
+        .managing_pss_bytes = part_pss_bytes(cgroup, DUET_CGROUP_MONITOR),
+        .cgroup_bytes = usage.memory_bytes,
+        .cgroup_anon_bytes = usage.anon_bytes,
+        .cgroup_file_bytes = usage.file_bytes,
+        .cgroup_kernel_bytes = usage.kernel_bytes,
+    };
+    return TRUE;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/module.h"
+
+#include <duet/error.h>
+
+#include <gmodule.h>
+
+/* Where a module lies: beside the sources' folders in a build tree, else where it was installed. */
+static char *module_path(const char *module)
+{
+    g_autofree char *file = g_strconcat(module, ".so", NULL);
+    const char *override = g_getenv("DUET_MODULE_DIR");
+    if (override)
+        return g_build_filename(override, file, NULL);
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    if (self && g_str_has_prefix(self, DUET_BUILD_DIR "/")) {
+        static const char *const folders[] = { "vmm", "images", "cli" };
+        for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
+            g_autofree char *path = g_build_filename(DUET_BUILD_DIR, folders[i], file, NULL);
+            if (g_file_test(path, G_FILE_TEST_EXISTS))
+                return g_steal_pointer(&path);
+        }
+    }
+    return g_build_filename(DUET_MODULE_DIR, file, NULL);
+}
+
+gconstpointer duet_module_symbol(const char *module, const char *symbol, GError **error)
+{
+    g_autofree char *path = module_path(module);
+    GModule *handle = g_module_open(path, G_MODULE_BIND_LOCAL | G_MODULE_BIND_LAZY);
+    gpointer address = NULL;
+    if (!handle || !g_module_symbol(handle, symbol, &address)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
+            "cannot load the module '%s': %s; is this part of duet installed?", path,
+            g_module_error());
+        return NULL;
+    }
+    g_module_make_resident(handle);
+    return address;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The monitor's side of the agent's protocol. Every frame is taken for hostile: a payload that
+ * broke out of its user, or a guest's kernel, may write them. Bounds are checked by the reader;
+ * here a frame for a session that is not there is dropped, and DATA beyond the credit ends the
+ * instance.
+ */
+#include "core/fields.h"
+#include "core/log.h"
+#include "core/monitor-private.h"
+
+#include <duet/error.h>
+#include <duet/vm-limits.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static GByteArray *config_fields(const DuetSpec *spec)
+{
+    GByteArray *fields = g_byte_array_new();
+    duet_fields_add_text(fields, DUET_FIELD_HOSTNAME, spec->hostname);
+    if (spec->kind != DUET_KIND_VM)
+        return fields;
+    if (spec->pids_limit) {
+        guint8 number[8];
+        duet_put_u64(number, spec->pids_limit);
+        duet_fields_add(fields, DUET_FIELD_PIDS_LIMIT, number, sizeof number);
+    }
+    for (guint i = 0; i < spec->mounts->len; i++) {
+        const DuetMount *mount = spec->mounts->pdata[i];
+        g_autoptr(GString) text = g_string_new(NULL);
+        g_autofree char *tag = duet_vm_mount_tag(i);
+        g_string_append_len(text, tag, (gssize)strlen(tag) + 1);
+        g_string_append_len(text, mount->target, (gssize)strlen(mount->target) + 1);
+        g_string_append(text, duet_vm_mount_options(mount));
+        duet_fields_add(fields, DUET_FIELD_MOUNT, text->str, text->len);
+    }
+    return fields;
+}
+
+void monitor_agent_begin(Monitor *monitor)
+{
+    g_autoptr(GByteArray) config = config_fields(monitor->spec);
+    static const char *const no_words[] = { NULL };
+    const DuetSpec *spec = monitor->spec;
+    const char *const *argv = spec->idle ? no_words : (const char *const *)spec->argv;
+    g_autoptr(GByteArray) spawn =
+        duet_spawn_fields(argv, (const char *const *)spec->env, spec->cwd, spec->user,
+            (spec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (spec->idle ? DUET_SPAWN_IDLE : 0u));
+    duet_link_send(monitor->agent, DUET_FRAME_CONFIG, 0, 0, config->data, config->len);
+    duet_link_send(monitor->agent, DUET_FRAME_SPAWN, 0, 0, spawn->data, spawn->len);
+}
+
+static void on_hello(Monitor *monitor, const struct duet_frame *frame)
+{
+    if (frame->length < 20 || duet_get_u32(frame->payload) != DUET_PROTOCOL_VERSION) {
+        if (!monitor->failure)
+            g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BROKEN,
+                "the agent speaks another version of the protocol");
+        monitor_shut_down(monitor, 0);
+        return;
+    }
+    monitor->hello = TRUE;
+    duet_marks_set(&monitor->info->marks, DUET_MARK_INIT);
+    monitor->info->guest_agent_ns = (gint64)duet_get_u64(frame->payload + 4);
+    monitor->info->guest_kernel_ns = (gint64)duet_get_u64(frame->payload + 12);
+}
+
+static void on_started(Monitor *monitor, Client *client, guint16 session)
+{
+    if (session == 0 && !monitor->started) {
+        monitor->started = TRUE;
+        g_clear_handle_id(&monitor->boot_timer, g_source_remove);
+        duet_marks_set(&monitor->info->marks, DUET_MARK_EXEC);
+        monitor->info->state = DUET_STATE_RUNNING;
+        monitor->info->started_us = g_get_real_time();
+        monitor_save_state(monitor);
+        monitor_clients_tell_started(monitor);
+    } else if (session != 0 && client) {
+        duet_link_send(client->link, DUET_FRAME_STARTED, 0, 0, NULL, 0);
+    }
+}
+
+static int failed_code(guint32 exit_code)
+{
+    switch (exit_code) {
+    case 126:
+        return DUET_ERROR_NOT_RUNNABLE;
+    case 127:
+        return DUET_ERROR_COMMAND_NOT_FOUND;
+    default:
+        return DUET_ERROR_FAILED;
+    }
+}
+
+static void on_failed(
+    Monitor *monitor, Client *client, guint16 session, const struct duet_frame *frame)
+{
+    if (frame->length < 4)
+        return;
+    guint32 exit_code = duet_get_u32(frame->payload);
+    g_autofree char *raw = g_strndup((const char *)frame->payload + 4, frame->length - 4);
+    g_autofree char *message = g_utf8_make_valid(raw, -1);
+    if (session == 0) {
+        if (!monitor->failure)
+            g_set_error_literal(&monitor->failure, DUET_ERROR, failed_code(exit_code), message);
+        monitor->info->exit_code = (int)MIN(exit_code, 255u);
+        monitor->exit_known = monitor->payload_gone = TRUE;
+        monitor_shut_down(monitor, 2000);
+    } else {
+        if (client)
+            duet_link_send_text(
+                client->link, DUET_FRAME_ERROR, 0, (guint32)failed_code(exit_code), message);
+        monitor_session_end(monitor, session);
+    }
+}
+
+static void on_data(
+    Monitor *monitor, Client *client, guint16 session, const struct duet_frame *frame)
+{
+    guint8 channel = frame->channel;
+    if (channel != DUET_CHANNEL_STDOUT && channel != DUET_CHANNEL_STDERR)
+        return;
+    if (session == 0) {
+        duet_marks_set(&monitor->info->marks, DUET_MARK_OUTPUT);
+        if (monitor->log_fd >= 0 &&
+            !duet_log_append(monitor->log_fd, channel, frame->payload, frame->length) &&
+            !monitor->info->error)
+            monitor->info->error =
+                g_strdup_printf("its log is not complete: %s", g_strerror(errno));
+    }
+    if (!client) {
+        duet_link_send_u32(monitor->agent, DUET_FRAME_CREDIT, channel, session, frame->length);
+        return;
+    }
+    client->uncredited[channel] += frame->length;
+    if (client->uncredited[channel] > DUET_CREDIT_INITIAL_BYTES) {
+        if (!monitor->failure)
+            g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BROKEN,
+                "the agent sent more than it had credit for");
+        monitor_shut_down(monitor, 0);
+        return;
+    }
+    duet_link_send(client->link, DUET_FRAME_DATA, channel, 0, frame->payload, frame->length);
+}
+
+static void on_exit_frame(
+    Monitor *monitor, Client *client, guint16 session, const struct duet_frame *frame)
+{
+    if (frame->length < 8)
+        return;
+    guint32 code = MIN(duet_get_u32(frame->payload), 255u);
+    if (session == 0) {
+        if (!monitor->exit_known) {
+            monitor->info->exit_code = (int)code;
+            monitor->info->exit_signal = (int)MIN(duet_get_u32(frame->payload + 4), 64u);
+        }
+        monitor->exit_known = monitor->payload_gone = TRUE;
+        g_clear_handle_id(&monitor->run_timer, g_source_remove);
+        monitor->info->state = DUET_STATE_STOPPING;
+        /* The VM's agent waits for this before it powers off. */
+        monitor_shut_down(monitor, 10000);
+    } else {
+        if (client)
+            duet_link_send(client->link, DUET_FRAME_EXIT, 0, 0, frame->payload, 8);
+        monitor_session_end(monitor, session);
+    }
+}
+
+static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer data)
+{
+    Monitor *monitor = data;
+    guint16 session = frame->session;
+    Client *client = monitor_session_client(monitor, session);
+    (void)link;
+    switch (frame->type) {
+    case DUET_FRAME_HELLO:
+        on_hello(monitor, frame);
+        break;
+    case DUET_FRAME_STARTED:
+        on_started(monitor, client, session);
+        break;
+    case DUET_FRAME_FAILED:
+        on_failed(monitor, client, session, frame);
+        break;
+    case DUET_FRAME_DATA:
+        on_data(monitor, client, session, frame);
+        break;
+    case DUET_FRAME_EOF:
+    case DUET_FRAME_CLOSE:
+    case DUET_FRAME_CREDIT:
+        if (client && frame->channel <= DUET_CHANNEL_STDERR)
+            duet_link_send(
+                client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
+        break;
+    case DUET_FRAME_EXIT:
+        on_exit_frame(monitor, client, session, frame);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_closed(DuetLink *link, gpointer data)
+{
+    Monitor *monitor = data;
+    duet_link_free(link);
+    monitor->agent = NULL;
+    if (monitor->over)
+        g_main_loop_quit(monitor->loop);
+    else
+        /* No agent: nothing can be told to it, and nothing will be heard from it. */
+        monitor_shut_down(monitor, 3000);
+}
+
+void monitor_agent_attach(Monitor *monitor, int fd)
+{
+    monitor->agent = duet_link_new(fd, on_frame, on_closed, monitor);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What monitor.c (life of the instance), monitor-agent.c and monitor-client.c (the two protocols)
+ * share; nobody else includes this. */
+
+#include "core/link.h"
+#include "core/monitor.h"
+#include "core/util.h"
+
+#include <duet/driver.h>
+
+G_BEGIN_DECLS
+
+typedef struct _Monitor Monitor;
+
+#define NO_SESSION (-1)
+
+/*
+ * A connection to us. It has at most one session: 0 if it is attached to the payload, another if
+ * it did an exec. On its own side the session is always numbered 0.
+ * @uncredited: bytes of stdout and stderr that it was sent and has not granted credit for
+ */
+typedef struct {
+    Monitor *monitor;
+    DuetLink *link;
+    int session;
+    gboolean wants_started;
+    gboolean wants_released;
+    guint32 uncredited[3];
+} Client;
+
+struct _Monitor {
+    DuetContext *context;
+    const DuetSpec *spec;
+    const DuetDriverEntry *entry;
+    GMainLoop *loop;
+
+    char *dir, *run_dir;
+    int dir_fd, lock_fd, ids_fd, listen_fd, log_fd, signal_fd;
+    int private_fds[6];
+    DuetPlace place;
+    DuetCgroup *cgroup;
+    DuetRuntime *runtime;
+    int pidfd;
+    DuetInfo *info;
+    GError *failure;
+
+    DuetLink *agent;
+    GPtrArray *clients;
+    Client *sessions[DUET_SESSIONS_MAX];
+    guint16 sessions_used;
+
+    /* @asked_to_stop: by a client or a signal, so an end before the start is no failure */
+    gboolean hello, started, exit_known, payload_gone, over, stopping, asked_to_stop;
+    guint boot_timer, run_timer, stop_timer, listen_source;
+};
+
+/* monitor.c */
+void monitor_save_state(Monitor *monitor);
+/* Asks the agent to end everything; kills through the driver if it does not obey in time. */
+void monitor_shut_down(Monitor *monitor, guint patience_ms);
+/* Stop signal now, monitor_shut_down() after the grace. */
+void monitor_stop(Monitor *monitor, guint grace_ms);
+
+/* monitor-agent.c */
+void monitor_agent_attach(Monitor *monitor, int fd);
+void monitor_agent_begin(Monitor *monitor);
+
+/* monitor-client.c */
+Client *monitor_client_add(Monitor *monitor, int fd);
+void monitor_clients_listen(Monitor *monitor);
+void monitor_clients_tell_started(Monitor *monitor);
+void monitor_clients_tell_released(Monitor *monitor);
+/* The session's client, or NULL: nobody listens. */
+Client *monitor_session_client(Monitor *monitor, guint16 session);
+/* Its exit was passed on: the number may be used again. */
+void monitor_session_end(Monitor *monitor, guint16 session);
+
+G_END_DECLS

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The monitor: one small single-threaded process that owns one instance from start to exit. It is
+ * the child subreaper of all below it, keeps the log, the marks and the exit status, serves the
+ * instance's socket, and takes away everything at the end. If it is killed, the instance dies with
+ * it (PDEATHSIG for a container's agent, the closed channel for a VM's), and the next duet command
+ * finds its lock free and its marker in live/, and cleans up (context.c).
+ */
+#include "core/monitor-private.h"
+
+#include <duet/error.h>
+#include <duet/vm-limits.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A guest under emulation on a loaded host has been seen to need 20 s. */
+#define BOOT_TIMEOUT_S 120
+
+void monitor_save_state(Monitor *monitor)
+{
+    /* Nobody will ask for the state of what removes itself once it is over. */
+    if (monitor->spec->remove_at_exit)
+        return;
+    g_autofree char *text = duet_info_to_text(monitor->info);
+    g_autoptr(GError) error = NULL;
+    if (!duet_file_replace(monitor->dir_fd, "state", text, strlen(text), &error) &&
+        !monitor->info->error)
+        monitor->info->error = g_strdup(error->message);
+}
+
+/* ---- children ---- */
+
+static gint64 rusage_ns(const struct rusage *usage)
+{
+    gint64 us = (gint64)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000 +
+        usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
+    return us * 1000;
+}
+
+static void reap(Monitor *monitor)
+{
+    struct rusage usage;
+    pid_t pid;
+    while ((pid = wait4(-1, NULL, WNOHANG, &usage)) > 0)
+        if (pid != monitor->info->pid)
+            monitor->info->managing_cpu_ns += rusage_ns(&usage);
+}
+
+static gboolean on_signal(int fd, GIOCondition condition, gpointer data)
+{
+    Monitor *monitor = data;
+    struct signalfd_siginfo info;
+    (void)condition;
+    if (read(fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return G_SOURCE_CONTINUE;
+    if (info.ssi_signo == SIGCHLD)
+        reap(monitor);
+    else
+        monitor_stop(monitor, 10000);
+    return G_SOURCE_CONTINUE;
+}
+
+/* ---- ending ---- */
+
+static gboolean on_last_resort(gpointer data)
+{
+    Monitor *monitor = data;
+    duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 1000, NULL);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_patience_over(gpointer data)
+{
+    Monitor *monitor = data;
+    monitor->stop_timer = g_timeout_add(2000, on_last_resort, monitor);
+    duet_runtime_kill(monitor->runtime, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+void monitor_shut_down(Monitor *monitor, guint patience_ms)
+{
+    if (monitor->over || !monitor->runtime)
+        return;
+    monitor->stopping = TRUE;
+    if (monitor->info->state == DUET_STATE_PAUSED)
+        duet_runtime_resume(monitor->runtime, NULL);
+    if (monitor->agent)
+        duet_link_send(monitor->agent, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
+    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
+    /* An agent that never spoke won't listen. */
+    if (patience_ms == 0 || !monitor->hello)
+        on_patience_over(monitor);
+    else
+        monitor->stop_timer = g_timeout_add(patience_ms, on_patience_over, monitor);
+}
+
+static gboolean on_grace_over(gpointer data)
+{
+    Monitor *monitor = data;
+    monitor->stop_timer = 0;
+    monitor_shut_down(monitor, 3000);
+    return G_SOURCE_REMOVE;
+}
+
+void monitor_stop(Monitor *monitor, guint grace_ms)
+{
+    duet_marks_set(&monitor->info->marks, DUET_MARK_STOP);
+    monitor->asked_to_stop = TRUE;
+    if (monitor->payload_gone || monitor->over)
+        return;
+    if (!monitor->started || grace_ms == 0) {
+        monitor_shut_down(monitor, 3000);
+        return;
+    }
+    if (monitor->info->state == DUET_STATE_PAUSED && duet_runtime_resume(monitor->runtime, NULL))
+        monitor->info->state = DUET_STATE_RUNNING;
+    if (monitor->agent)
+        duet_link_send_u32(
+            monitor->agent, DUET_FRAME_SIGNAL, 0, 0, (guint32)monitor->spec->stop_signal);
+    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
+    monitor->stop_timer = g_timeout_add(grace_ms, on_grace_over, monitor);
+}
+
+static gboolean on_run_timeout(gpointer data)
+{
+    Monitor *monitor = data;
+    monitor->run_timer = 0;
+    g_free(monitor->info->error);
+    monitor->info->error = g_strdup_printf("timed out: it ran for more than %g s and was killed",
+        (double)monitor->spec->timeout_ms / 1000);
+    monitor_shut_down(monitor, 2000);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_boot_timeout(gpointer data)
+{
+    Monitor *monitor = data;
+    monitor->boot_timer = 0;
+    if (!monitor->failure)
+        g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT,
+            "it did not come up within %d s", BOOT_TIMEOUT_S);
+    monitor_shut_down(monitor, 0);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_quit(gpointer data)
+{
+    Monitor *monitor = data;
+    g_main_loop_quit(monitor->loop);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_over(int fd, GIOCondition condition, gpointer data)
+{
+    Monitor *monitor = data;
+    (void)fd;
+    (void)condition;
+    duet_marks_set(&monitor->info->marks, DUET_MARK_EXITED);
+    monitor->over = TRUE;
+    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
+    /* The agent's last frames may still wait to be read: its end of the channel is closed now. */
+    if (monitor->agent)
+        g_timeout_add(1000, on_quit, monitor);
+    else
+        g_main_loop_quit(monitor->loop);
+    return G_SOURCE_REMOVE;
+}
+
+/* ---- starting ---- */
+
+static gboolean listen_on_socket(Monitor *monitor, GError **error)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    g_autofree char *path = g_build_filename(monitor->run_dir, "sock", NULL);
+    if (strlen(path) >= sizeof address.sun_path) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is too long for a socket's path; set XDG_RUNTIME_DIR to a shorter one", path);
+        return FALSE;
+    }
+    strcpy(address.sun_path, path);
+    monitor->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (monitor->listen_fd < 0 ||
+        bind(monitor->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(monitor->listen_fd, 64) < 0)
+        return duet_error_set_errno(error, errno, "cannot listen on '%s'", path);
+    monitor_clients_listen(monitor);
+    return TRUE;
+}
+
+/* What the kernel is told of the spec's limits. A VM's RAM is QEMU's: see vm-limits.h. */
+static DuetLimits cgroup_limits(const DuetSpec *spec)
+{
+    DuetLimits limits = { spec->memory_bytes, spec->cpus, spec->pids_limit };
+    if (spec->kind == DUET_KIND_VM) {
+        limits.memory_bytes = duet_vm_memory_bytes(spec) + duet_vm_memory_allowance_bytes(spec);
+        limits.pids = 0;
+    }
+    return limits;
+}
+
+static gboolean make_place(Monitor *monitor, GError **error)
+{
+    DuetContext *context = monitor->context;
+    const char *id = monitor->spec->id;
+    DuetLimits limits = cgroup_limits(monitor->spec);
+    monitor->cgroup = duet_cgroup_plan(id, &limits, error);
+    if (!monitor->cgroup || !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), error))
+        return FALSE;
+    monitor->run_dir = duet_run_path(context, id);
+    if (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
+        (!duet_mkdir_p(context->run_base, 0711, error) ||
+            (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST)))
+        return FALSE;
+    monitor->ids_fd = duet_ids_take(context, id, &monitor->place.id_base, error);
+    if (monitor->ids_fd < 0)
+        return FALSE;
+    if (!duet_cgroup_make(monitor->cgroup, error))
+        return FALSE;
+    monitor->info->cgroup = g_strdup(duet_cgroup_path(monitor->cgroup));
+    int joined = duet_cgroup_join(monitor->cgroup, DUET_CGROUP_MONITOR);
+    if (joined != 0)
+        return duet_error_set_errno(
+            error, joined, "cannot join the cgroup '%s'", duet_cgroup_path(monitor->cgroup));
+    monitor->log_fd = openat(monitor->dir_fd, "log", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (monitor->log_fd < 0)
+        return duet_error_set_errno(error, errno, "cannot create the log in '%s'", monitor->dir);
+    return listen_on_socket(monitor, error);
+}
+
+static void tell_notice(Monitor *monitor, const char *notice)
+{
+    for (guint i = 0; notice && i < monitor->clients->len; i++) {
+        Client *client = monitor->clients->pdata[i];
+        duet_link_send(client->link, DUET_FRAME_NOTICE, 0, 0, notice, (guint32)strlen(notice));
+    }
+}
+
+static gboolean bring_up(Monitor *monitor, GError **error)
+{
+    DuetStarted started = { .agent_fd = -1, .pidfd = -1 };
+    monitor->info->state = DUET_STATE_STARTING;
+    monitor->info->monitor_pid = getpid();
+    monitor_save_state(monitor);
+    monitor->private_fds[0] = monitor->lock_fd;
+    monitor->private_fds[1] = monitor->listen_fd;
+    monitor->private_fds[2] = monitor->log_fd;
+    monitor->private_fds[3] = monitor->signal_fd;
+    monitor->place.instance_dir = monitor->dir;
+    monitor->place.run_dir = monitor->run_dir;
+    monitor->place.cgroup = monitor->cgroup;
+    monitor->place.private_fds = monitor->private_fds;
+    monitor->place.n_private_fds = G_N_ELEMENTS(monitor->private_fds);
+    monitor->runtime = duet_runtime_new(monitor->entry, monitor->spec, &monitor->place, error);
+    if (!monitor->runtime ||
+        !duet_runtime_start(monitor->runtime, &monitor->info->marks, &started, error))
+        return FALSE;
+    monitor->info->pid = started.pid;
+    monitor->info->facts = started.facts;
+    monitor->pidfd = started.pidfd;
+    tell_notice(monitor, started.notice);
+    g_free(started.notice);
+    /* After the agent's channel: what the payload wrote came before its end. */
+    g_unix_fd_add_full(G_PRIORITY_DEFAULT + 10, monitor->pidfd, G_IO_IN, on_over, monitor, NULL);
+    monitor_agent_attach(monitor, started.agent_fd);
+    monitor_agent_begin(monitor);
+    monitor->boot_timer = g_timeout_add_seconds(BOOT_TIMEOUT_S, on_boot_timeout, monitor);
+    if (monitor->spec->timeout_ms)
+        monitor->run_timer =
+            g_timeout_add((guint)monitor->spec->timeout_ms, on_run_timeout, monitor);
+    return TRUE;
+}
+
+/* ---- the end ---- */
+
+static void judge_exit(Monitor *monitor)
+{
+    DuetInfo *info = monitor->info;
+    if (!monitor->failure && !monitor->started && !monitor->asked_to_stop)
+        g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT,
+            "the instance ended before its payload could be started");
+    if (g_error_matches(monitor->failure, DUET_ERROR, DUET_ERROR_BOOT) && monitor->runtime) {
+        g_autofree char *tail = duet_runtime_console_tail(monitor->runtime);
+        if (tail) {
+            g_autofree char *message = g_strdup_printf(
+                "%s; its console's last lines:\n%s", monitor->failure->message, tail);
+            g_clear_error(&monitor->failure);
+            g_set_error_literal(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT, message);
+        }
+    }
+    if (!monitor->exit_known) {
+        info->exit_code = monitor->failure ? duet_error_exit_code(monitor->failure) : 128 + SIGKILL;
+        info->exit_signal = monitor->failure ? 0 : SIGKILL;
+    }
+    if (monitor->failure && !info->error)
+        info->error = g_strdup(monitor->failure->message);
+}
+
+static void take_usage(Monitor *monitor)
+{
+    DuetCgroupUsage usage = { 0 }, managing = { 0 };
+    struct rusage own;
+    if (monitor->cgroup)
+        duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_PAYLOAD, &usage);
+    getrusage(RUSAGE_SELF, &own);
+    monitor->info->payload_cpu_ns = (gint64)usage.cpu_ns;
+    monitor->info->peak_memory_bytes = usage.memory_peak_bytes;
+    monitor->info->oom = usage.oom_kills > 0;
+    monitor->info->managing_cpu_ns += rusage_ns(&own);
+    /* The worker may not have been reaped yet; its cgroup knows what it used. */
+    if (monitor->cgroup)
+        duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_MONITOR, &managing);
+    monitor->info->managing_cpu_ns = MAX(monitor->info->managing_cpu_ns, (gint64)managing.cpu_ns);
+}
+
+static void release_all(Monitor *monitor)
+{
+    reap(monitor);
+    if (monitor->runtime) {
+        duet_runtime_release(monitor->runtime, NULL);
+        duet_runtime_free(monitor->runtime);
+        monitor->runtime = NULL;
+    }
+    reap(monitor);
+    take_usage(monitor);
+    if (monitor->cgroup) {
+        g_autoptr(GError) error = NULL;
+        if (!duet_cgroup_remove(monitor->cgroup, NULL)) {
+            duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);
+            reap(monitor);
+            if (!duet_cgroup_remove(monitor->cgroup, &error) && !monitor->info->error)
+                monitor->info->error = g_strdup(error->message);
+        }
+    }
+    g_clear_handle_id(&monitor->listen_source, g_source_remove);
+    duet_fd_clear(&monitor->listen_fd);
+    if (monitor->run_dir)
+        duet_remove_tree(AT_FDCWD, monitor->run_dir, NULL);
+    duet_fd_clear(&monitor->ids_fd);
+}
+
+static gboolean all_flushed(Monitor *monitor)
+{
+    for (guint i = 0; i < monitor->clients->len; i++)
+        if (!duet_link_flushed(((Client *)monitor->clients->pdata[i])->link))
+            return FALSE;
+    return TRUE;
+}
+
+static G_NORETURN void finish(Monitor *monitor)
+{
+    DuetInfo *info = monitor->info;
+    judge_exit(monitor);
+    release_all(monitor);
+    info->state = DUET_STATE_EXITED;
+    info->pid = info->monitor_pid = 0;
+    info->exited_us = g_get_real_time();
+    duet_marks_set(&info->marks, DUET_MARK_EXITED);
+    if (monitor->spec->remove_at_exit)
+        duet_instance_discard(monitor->context, monitor->spec, NULL);
+    duet_marks_set(&info->marks, DUET_MARK_RELEASED);
+    monitor_save_state(monitor);
+    duet_live_unmark(monitor->context, monitor->spec->id);
+    duet_fd_clear(&monitor->lock_fd);
+    monitor_clients_tell_released(monitor);
+    /* Who reads slowly still gets all of it; it holds nothing but this process. */
+    while (!all_flushed(monitor))
+        g_main_context_iteration(NULL, TRUE);
+    if (monitor->spec->remove_at_exit) {
+        g_autofree char *trash = g_strconcat("trash/", monitor->spec->id, NULL);
+        duet_remove_tree(monitor->context->root_fd, trash, NULL);
+    }
+    _exit(0);
+}
+
+static const DuetDriverEntry *find_driver(DuetContext *context, DuetKind kind, GError **error)
+{
+    for (const DuetDriverEntry *entry = context->drivers; entry->ops || entry->module; entry++)
+        if (entry->kind == kind)
+            return entry;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "this duet has no driver for the kind '%s'", duet_kind_to_string(kind));
+    return NULL;
+}
+
+static void become_monitor(Monitor *monitor)
+{
+    setsid();
+    umask(022);
+    prctl(PR_SET_NAME, "duet-monitor");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t watched;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGCHLD);
+    sigaddset(&watched, SIGTERM);
+    sigprocmask(SIG_SETMASK, &watched, NULL);
+    monitor->signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    g_unix_fd_add(monitor->signal_fd, G_IO_IN, on_signal, monitor);
+    DUET_AUTO_FD null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(null_fd, fd);
+}
+
+G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
+{
+    DuetInstance *instance = args->instance;
+    Monitor *monitor = g_new0(Monitor, 1);
+    monitor->context = instance->context;
+    monitor->spec = instance->spec;
+    monitor->dir = duet_instance_path(instance->context, instance->spec->id);
+    monitor->dir_fd = instance->dir_fd;
+    monitor->lock_fd = instance->lock_fd;
+    monitor->ids_fd = monitor->listen_fd = monitor->log_fd = monitor->pidfd = -1;
+    for (guint i = 0; i < G_N_ELEMENTS(monitor->private_fds); i++)
+        monitor->private_fds[i] = -1;
+    monitor->private_fds[4] = args->client_fd;
+    monitor->loop = g_main_loop_new(NULL, FALSE);
+    monitor->clients = g_ptr_array_new_with_free_func(g_free);
+    monitor->info = duet_info_from_text("{}", instance->spec);
+    monitor->info->created_us = g_get_real_time();
+    monitor->info->marks.ns[DUET_MARK_REQUEST] = args->request_ns;
+    become_monitor(monitor);
+
+    Client *client = monitor_client_add(monitor, args->client_fd);
+    client->wants_started = client->wants_released = TRUE;
+    if (args->attach) {
+        client->session = 0;
+        monitor->sessions[0] = client;
+    }
+    monitor->entry = find_driver(monitor->context, monitor->spec->kind, &monitor->failure);
+    if (monitor->entry && make_place(monitor, &monitor->failure) &&
+        bring_up(monitor, &monitor->failure))
+        g_main_loop_run(monitor->loop);
+    finish(monitor);
+}

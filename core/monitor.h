@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/state.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetMonitorArgs:
+ * @instance: with its lock held; the monitor takes the lock over
+ * @client_fd: connection to the client that starts the instance
+ * @attach: that client gets the payload's streams from the first byte on
+ * @request_ns: when the client asked (%DUET_MARK_REQUEST)
+ */
+typedef struct {
+    DuetInstance *instance;
+    int client_fd;
+    gboolean attach;
+    gint64 request_ns;
+} DuetMonitorArgs;
+
+/**
+ * duet_monitor_main: owns the instance from start to exit, in a freshly forked process. The first
+ * client is told STARTED, or ERROR, and RELEASED when everything of the instance is gone.
+ */
+G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args);
+
+G_END_DECLS

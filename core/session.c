@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The client's end of a session. A plain poll loop: it stands in the start path. Output is written
+ * in pieces of at most PIPE_BUF, each after poll() said that there is room, so a reader that stalls
+ * never holds up signals or the exit code; what waits is bounded by the credit we granted.
+ */
+#include "core/session.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+#include <duet/protocol.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* How long a program gets that did not obey the second of the same signal. */
+#define SECOND_SIGNAL_GRACE_MS 10000
+
+typedef struct {
+    int fd;
+    int input_fd;
+    guint32 input_credit;
+    struct {
+        int fd;
+        GByteArray *waiting;
+        guint start;
+    } out[3];
+    int signal_fd;
+    int last_signal;
+    gboolean started, done, closed, quiet;
+    DuetSessionUntil until;
+    DuetSessionEnd *end;
+    GError *error;
+    struct duet_frame_reader reader;
+} Session;
+
+gboolean duet_frame_write(int fd, guint8 type, guint8 channel, const void *payload, guint32 length)
+{
+    guint8 header[DUET_FRAME_HEADER_BYTES];
+    duet_frame_header(header, type, channel, 0, length);
+    if (length == 0)
+        return duet_write_all(fd, header, sizeof header);
+    g_autofree guint8 *whole = g_malloc(sizeof header + length);
+    memcpy(whole, header, sizeof header);
+    memcpy(whole + sizeof header, payload, length);
+    return duet_write_all(fd, whole, sizeof header + length);
+}
+
+gboolean duet_frame_write_u32(int fd, guint8 type, guint8 channel, guint32 value)
+{
+    guint8 bytes[4];
+    duet_put_u32(bytes, value);
+    return duet_frame_write(fd, type, channel, bytes, sizeof bytes);
+}
+
+static void proxied_signals(sigset_t *set)
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
+    sigemptyset(set);
+    for (guint i = 0; i < G_N_ELEMENTS(signals); i++)
+        sigaddset(set, signals[i]);
+}
+
+void duet_session_block_signals(sigset_t *out_old)
+{
+    sigset_t set;
+    proxied_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, out_old);
+}
+
+static void on_signal(Session *session)
+{
+    struct signalfd_siginfo info;
+    if (read(session->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    int number = (int)info.ssi_signo;
+    gboolean ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
+    if (ends && !session->started && session->until == DUET_SESSION_UNTIL_RELEASED) {
+        session->end->early_signal = number;
+        duet_frame_write_u32(session->fd, DUET_FRAME_STOP, 0, 0);
+    } else if (ends && session->last_signal == number &&
+        session->until == DUET_SESSION_UNTIL_RELEASED) {
+        duet_frame_write_u32(session->fd, DUET_FRAME_STOP, 0, SECOND_SIGNAL_GRACE_MS);
+    } else {
+        duet_frame_write_u32(session->fd, DUET_FRAME_SIGNAL, 0, (guint32)number);
+    }
+    session->last_signal = number;
+}
+
+static void close_input(Session *session)
+{
+    session->input_fd = -1;
+    duet_frame_write(session->fd, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, NULL, 0);
+}
+
+static void on_input(Session *session)
+{
+    guint8 buffer[DUET_FRAME_MAX_BYTES];
+    ssize_t n = read(session->input_fd, buffer, MIN(sizeof buffer, session->input_credit));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        close_input(session);
+        return;
+    }
+    session->input_credit -= (guint32)n;
+    duet_frame_write(session->fd, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, buffer, (guint32)n);
+}
+
+static void grant(Session *session, guint8 channel, guint32 bytes)
+{
+    duet_frame_write_u32(session->fd, DUET_FRAME_CREDIT, channel, bytes);
+}
+
+/* The reader went away: the payload shall get SIGPIPE, as in a shell's pipeline. */
+static void close_output(Session *session, guint8 channel, int err)
+{
+    if (err != EPIPE && !session->error)
+        duet_error_set_errno(&session->error, err, "cannot write the payload's output");
+    session->out[channel].fd = -1;
+    duet_frame_write(session->fd, DUET_FRAME_CLOSE, channel, NULL, 0);
+    guint32 dropped = session->out[channel].waiting->len - session->out[channel].start;
+    g_byte_array_set_size(session->out[channel].waiting, 0);
+    session->out[channel].start = 0;
+    if (dropped)
+        grant(session, channel, dropped);
+}
+
+static void write_output(Session *session, guint8 channel)
+{
+    GByteArray *waiting = session->out[channel].waiting;
+    guint *start = &session->out[channel].start;
+    guint32 written = 0;
+    while (*start < waiting->len) {
+        struct pollfd room = { .fd = session->out[channel].fd, .events = POLLOUT };
+        if (poll(&room, 1, 0) <= 0)
+            break;
+        ssize_t n = write(
+            session->out[channel].fd, waiting->data + *start, MIN(waiting->len - *start, PIPE_BUF));
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            break;
+        if (n < 0) {
+            if (written)
+                grant(session, channel, written);
+            close_output(session, channel, errno);
+            return;
+        }
+        *start += (guint)n;
+        written += (guint32)n;
+    }
+    if (*start == waiting->len) {
+        g_byte_array_set_size(waiting, 0);
+        *start = 0;
+    }
+    if (written)
+        grant(session, channel, written);
+}
+
+static void on_data(Session *session, const struct duet_frame *frame)
+{
+    guint8 channel = frame->channel;
+    if (channel != DUET_CHANNEL_STDOUT && channel != DUET_CHANNEL_STDERR)
+        return;
+    if (session->out[channel].fd < 0) {
+        grant(session, channel, frame->length);
+        return;
+    }
+    g_byte_array_append(session->out[channel].waiting, frame->payload, frame->length);
+    write_output(session, channel);
+}
+
+static void on_error_frame(Session *session, const struct duet_frame *frame)
+{
+    if (frame->length < 4)
+        return;
+    g_autofree char *text = g_strndup((const char *)frame->payload + 4, frame->length - 4);
+    if (!session->error)
+        g_set_error_literal(&session->error, DUET_ERROR, (int)duet_get_u32(frame->payload), text);
+    if (session->until != DUET_SESSION_UNTIL_RELEASED)
+        session->done = TRUE;
+}
+
+static void on_frame(Session *session, const struct duet_frame *frame)
+{
+    switch (frame->type) {
+    case DUET_FRAME_STARTED:
+        session->started = TRUE;
+        session->done |= session->until == DUET_SESSION_UNTIL_STARTED;
+        break;
+    case DUET_FRAME_DATA:
+        on_data(session, frame);
+        break;
+    case DUET_FRAME_CREDIT:
+        if (frame->channel == DUET_CHANNEL_STDIN && frame->length == 4)
+            session->input_credit += duet_get_u32(frame->payload);
+        break;
+    case DUET_FRAME_CLOSE:
+        if (frame->channel == DUET_CHANNEL_STDIN)
+            session->input_fd = -1;
+        break;
+    case DUET_FRAME_NOTICE:
+        if (!session->quiet)
+            if (!session->quiet)
+                fprintf(stderr, "duet: %.*s\n", (int)frame->length, (const char *)frame->payload);
+        break;
+    case DUET_FRAME_ERROR:
+        on_error_frame(session, frame);
+        break;
+    case DUET_FRAME_EXIT:
+        if (frame->length >= 4)
+            session->end->exit_code = (int)duet_get_u32(frame->payload);
+        session->done |= session->until == DUET_SESSION_UNTIL_EXIT;
+        break;
+    case DUET_FRAME_RELEASED:
+        g_free(session->end->state);
+        session->end->state = g_strndup((const char *)frame->payload, frame->length);
+        session->done = TRUE;
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_connection(Session *session)
+{
+    size_t space;
+    uint8_t *at = duet_frame_reader_space(&session->reader, &space);
+    ssize_t n = at ? read(session->fd, at, space) : 0;
+    if (n < 0 && errno == EINTR)
+        return;
+    if (n <= 0) {
+        session->closed = TRUE;
+        return;
+    }
+    duet_frame_reader_fed(&session->reader, (size_t)n);
+    struct duet_frame frame;
+    int got;
+    while (!session->done && (got = duet_frame_reader_next(&session->reader, &frame)) != 0) {
+        if (got < 0) {
+            session->closed = TRUE;
+            return;
+        }
+        on_frame(session, &frame);
+    }
+}
+
+static gboolean output_waits(const Session *session)
+{
+    return session->out[1].waiting->len > 0 || session->out[2].waiting->len > 0;
+}
+
+static void step(Session *session)
+{
+    struct pollfd fds[5];
+    gboolean feed = session->input_fd >= 0 && session->input_credit > 0;
+    /* A negative descriptor is passed over. */
+    fds[0] = (struct pollfd){ session->done ? -1 : session->fd, POLLIN, 0 };
+    fds[1] = (struct pollfd){ feed && !session->done ? session->input_fd : -1, POLLIN, 0 };
+    fds[2] = (struct pollfd){ session->signal_fd, POLLIN, 0 };
+    for (int c = 1; c <= 2; c++)
+        fds[2 + c] =
+            (struct pollfd){ session->out[c].waiting->len ? session->out[c].fd : -1, POLLOUT, 0 };
+    if (poll(fds, G_N_ELEMENTS(fds), -1) < 0)
+        return;
+    if (fds[2].revents)
+        on_signal(session);
+    for (guint8 c = 1; c <= 2; c++)
+        if (fds[2 + c].revents)
+            write_output(session, c);
+    if (fds[1].revents)
+        on_input(session);
+    if (fds[0].revents)
+        on_connection(session);
+}
+
+static void session_open(Session *session, int fd, const DuetIo *io, gboolean proxy_signals)
+{
+    session->fd = fd;
+    session->quiet = io && io->quiet;
+    session->input_fd = io ? io->stdin_fd : -1;
+    session->input_credit = DUET_CREDIT_INITIAL_BYTES;
+    session->quiet = io && io->quiet;
+    session->out[0].fd = -1;
+    session->out[1].fd = io ? io->stdout_fd : -1;
+    session->out[2].fd = io ? io->stderr_fd : -1;
+    for (int i = 1; i <= 2; i++)
+        session->out[i].waiting = g_byte_array_new();
+    session->signal_fd = -1;
+    if (proxy_signals) {
+        sigset_t set;
+        proxied_signals(&set);
+        session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    }
+}
+
+gboolean duet_session_pump(int fd, const DuetIo *io, DuetSessionUntil until, gboolean proxy_signals,
+    DuetSessionEnd *out_end, GError **error)
+{
+    Session session = { .until = until, .end = out_end };
+    *out_end = (DuetSessionEnd){ .exit_code = -1 };
+    session_open(&session, fd, io, proxy_signals);
+    while (!session.closed && (!session.done || output_waits(&session)))
+        step(&session);
+    if (session.closed && !session.done && !session.error)
+        g_set_error(&session.error, DUET_ERROR, DUET_ERROR_FAILED,
+            "the instance's monitor died; `duet ps -a` cleans up and shows what is left");
+    duet_fd_clear(&session.signal_fd);
+    for (int i = 1; i <= 2; i++)
+        g_byte_array_unref(session.out[i].waiting);
+    duet_frame_reader_clear(&session.reader);
+    if (!session.error)
+        return TRUE;
+    g_propagate_error(error, session.error);
+    return FALSE;
+}

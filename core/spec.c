@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <duet/error.h>
+#include <duet/spec.h>
+
+#include <signal.h>
+#include <sys/random.h>
+
+static const char *const kind_names[] = {
+    [DUET_KIND_CONTAINER] = "container",
+    [DUET_KIND_VM] = "vm",
+    [DUET_KIND_NATIVE] = "native",
+};
+
+static const char *const accel_names[] = {
+    [DUET_ACCEL_AUTO] = "auto",
+    [DUET_ACCEL_KVM] = "kvm",
+    [DUET_ACCEL_TCG] = "tcg",
+};
+
+static gboolean index_of(const char *const *names, guint n, const char *text, guint *out_index)
+{
+    for (guint i = 0; i < n; i++)
+        if (g_strcmp0(names[i], text) == 0) {
+            *out_index = i;
+            return TRUE;
+        }
+    return FALSE;
+}
+
+const char *duet_kind_to_string(DuetKind kind)
+{
+    return kind_names[kind];
+}
+
+gboolean duet_kind_from_string(const char *text, DuetKind *out_kind)
+{
+    guint i;
+    if (!index_of(kind_names, G_N_ELEMENTS(kind_names), text, &i))
+        return FALSE;
+    *out_kind = (DuetKind)i;
+    return TRUE;
+}
+
+const char *duet_accel_to_string(DuetAccel accel)
+{
+    return accel_names[accel];
+}
+
+gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel)
+{
+    guint i;
+    if (!index_of(accel_names, G_N_ELEMENTS(accel_names), text, &i))
+        return FALSE;
+    *out_accel = (DuetAccel)i;
+    return TRUE;
+}
+
+DuetMount *duet_mount_new(const char *source, const char *target, gboolean readonly)
+{
+    DuetMount *mount = g_new0(DuetMount, 1);
+    mount->source = g_strdup(source);
+    mount->target = g_strdup(target);
+    mount->readonly = readonly;
+    return mount;
+}
+
+void duet_mount_free(DuetMount *mount)
+{
+    if (!mount)
+        return;
+    g_free(mount->source);
+    g_free(mount->target);
+    g_free(mount);
+}
+
+DuetSpec *duet_spec_new(void)
+{
+    DuetSpec *spec = g_new0(DuetSpec, 1);
+    guint8 random[6];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        g_error("getrandom() failed");
+    spec->id = g_strdup_printf("%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2],
+        random[3], random[4], random[5]);
+    spec->layers = g_new0(char *, 1);
+    spec->argv = g_new0(char *, 1);
+    spec->env = g_new0(char *, 1);
+    spec->cwd = g_strdup("/");
+    spec->hostname = g_strdup(spec->id);
+    spec->high_ids = g_array_new(FALSE, FALSE, sizeof(guint32));
+    spec->mounts = g_ptr_array_new_with_free_func((GDestroyNotify)duet_mount_free);
+    spec->stop_signal = SIGTERM;
+    return spec;
+}
+
+void duet_spec_free(DuetSpec *spec)
+{
+    if (!spec)
+        return;
+    char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
+        &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
+        &spec->kernel_path };
+    for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
+        g_free(*strings[i]);
+    g_strfreev(spec->layers);
+    g_strfreev(spec->argv);
+    g_strfreev(spec->env);
+    g_array_unref(spec->high_ids);
+    g_ptr_array_unref(spec->mounts);
+    g_free(spec);
+}
+
+/*
+ * The members and their types, once for both directions. Byte strings (ay, aay) wherever a value
+ * need not be UTF-8: arguments, variables, paths.
+ */
+typedef enum {
+    FIELD_BYTES,
+    FIELD_LIST,
+    FIELD_BOOL,
+    FIELD_INT,
+    FIELD_U64,
+    FIELD_I64,
+    FIELD_DOUBLE
+} FieldType;
+
+static const struct {
+    const char *key;
+    FieldType type;
+    gsize offset;
+} fields[] = {
+    { "id", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, id) },
+    { "name", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, name) },
+    { "kind", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, kind) },
+    { "image-ref", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, image_ref) },
+    { "image-digest", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, image_digest) },
+    { "layers", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, layers) },
+    { "root-disk", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, root_disk) },
+    { "argv", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, argv) },
+    { "env", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, env) },
+    { "cwd", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, cwd) },
+    { "user", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, user) },
+    { "hostname", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, hostname) },
+    { "stop-signal", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, stop_signal) },
+    { "open-stdin", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, open_stdin) },
+    { "remove-at-exit", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, remove_at_exit) },
+    { "idle", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, idle) },
+    { "timeout-ms", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, timeout_ms) },
+    { "memory-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, memory_bytes) },
+    { "cpus", FIELD_DOUBLE, G_STRUCT_OFFSET(DuetSpec, cpus) },
+    { "pids-limit", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, pids_limit) },
+    { "accel", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, accel) },
+    { "qemu-path", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, qemu_path) },
+    { "kernel-path", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, kernel_path) },
+    { "disk-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, disk_bytes) },
+};
+
+static GVariant *field_to_variant(gconstpointer at, FieldType type)
+{
+    switch (type) {
+    case FIELD_BYTES: {
+        const char *text = *(char *const *)at;
+        return text ? g_variant_new_bytestring(text) : NULL;
+    }
+    case FIELD_LIST: {
+        const char *const *list = *(const char *const *const *)at;
+        return list ? g_variant_new_bytestring_array(list, -1) : NULL;
+    }
+    case FIELD_BOOL:
+        return g_variant_new_boolean(*(const gboolean *)at);
+    case FIELD_INT:
+        return g_variant_new_int32(*(const int *)at);
+    case FIELD_U64:
+        return g_variant_new_uint64(*(const guint64 *)at);
+    case FIELD_I64:
+        return g_variant_new_int64(*(const gint64 *)at);
+    case FIELD_DOUBLE:
+        return g_variant_new_double(*(const double *)at);
+    }
+    g_assert_not_reached();
+}
+
+static void field_from_variant(gpointer at, FieldType type, GVariant *dict, const char *key)
+{
+    static const char *const types[] = { [FIELD_BYTES] = "ay",
+        [FIELD_LIST] = "aay",
+        [FIELD_BOOL] = "b",
+        [FIELD_INT] = "i",
+        [FIELD_U64] = "t",
+        [FIELD_I64] = "x",
+        [FIELD_DOUBLE] = "d" };
+    g_autoptr(GVariant) value = g_variant_lookup_value(dict, key, G_VARIANT_TYPE(types[type]));
+    if (!value)
+        return;
+    switch (type) {
+    case FIELD_BYTES:
+        g_free(*(char **)at);
+        *(char **)at = g_variant_dup_bytestring(value, NULL);
+        break;
+    case FIELD_LIST:
+        g_strfreev(*(char ***)at);
+        *(char ***)at = g_variant_dup_bytestring_array(value, NULL);
+        break;
+    case FIELD_BOOL:
+        *(gboolean *)at = g_variant_get_boolean(value);
+        break;
+    case FIELD_INT:
+        *(int *)at = g_variant_get_int32(value);
+        break;
+    case FIELD_U64:
+        *(guint64 *)at = g_variant_get_uint64(value);
+        break;
+    case FIELD_I64:
+        *(gint64 *)at = g_variant_get_int64(value);
+        break;
+    case FIELD_DOUBLE:
+        *(double *)at = g_variant_get_double(value);
+        break;
+    }
+}
+
+GVariant *duet_spec_to_variant(const DuetSpec *spec)
+{
+    g_auto(GVariantBuilder) dict = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+    for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
+        GVariant *value = field_to_variant((const char *)spec + fields[i].offset, fields[i].type);
+        if (value)
+            g_variant_builder_add(&dict, "{sv}", fields[i].key, value);
+    }
+    GVariant *ids = g_variant_new_fixed_array(
+        G_VARIANT_TYPE_UINT32, spec->high_ids->data, spec->high_ids->len, sizeof(guint32));
+    g_variant_builder_add(&dict, "{sv}", "high-ids", ids);
+
+    g_auto(GVariantBuilder) mounts = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(ayayb)"));
+    for (guint i = 0; i < spec->mounts->len; i++) {
+        const DuetMount *mount = spec->mounts->pdata[i];
+        g_variant_builder_add(&mounts, "(^ay^ayb)", mount->source, mount->target, mount->readonly);
+    }
+    g_variant_builder_add(&dict, "{sv}", "mounts", g_variant_builder_end(&mounts));
+    return g_variant_builder_end(&dict);
+}
+
+DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
+{
+    g_autoptr(DuetSpec) spec = duet_spec_new();
+    g_autoptr(GVariant) id = NULL;
+    if (!g_variant_is_of_type(variant, G_VARIANT_TYPE_VARDICT) ||
+        !(id = g_variant_lookup_value(variant, "id", G_VARIANT_TYPE_BYTESTRING))) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "it is not the spec of an instance");
+        return NULL;
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(fields); i++)
+        field_from_variant((char *)spec + fields[i].offset, fields[i].type, variant, fields[i].key);
+    if (spec->kind > DUET_KIND_NATIVE || spec->accel > DUET_ACCEL_TCG) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the spec names an unknown kind");
+        return NULL;
+    }
+
+    g_autoptr(GVariant) ids = g_variant_lookup_value(variant, "high-ids", G_VARIANT_TYPE("au"));
+    gsize n = 0;
+    const guint32 *values = ids ? g_variant_get_fixed_array(ids, &n, sizeof(guint32)) : NULL;
+    if (n > 0)
+        g_array_append_vals(spec->high_ids, values, (guint)n);
+
+    g_autoptr(GVariant) mounts =
+        g_variant_lookup_value(variant, "mounts", G_VARIANT_TYPE("a(ayayb)"));
+    for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
+        const char *source, *target;
+        gboolean readonly;
+        g_autoptr(GVariant) child = g_variant_get_child_value(mounts, i);
+        g_variant_get(child, "(^&ay^&ayb)", &source, &target, &readonly);
+        g_ptr_array_add(spec->mounts, duet_mount_new(source, target, readonly));
+    }
+    return g_steal_pointer(&spec);
+}

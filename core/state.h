@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/instance.h>
+
+#include "core/cgroup.h"
+
+G_BEGIN_DECLS
+
+/*
+ * The files below one root directory:
+ *
+ *   images/            the store (images/ owns what is in it)
+ *   instances/<id>/    spec, state, log, lock, sock; the driver's writable layer
+ *   names/<name>       symlink to the id: creating it is what takes a name
+ *   live/<id>          exists from before the first file of an instance until it is whole, and from
+ *                      before its monitor makes anything outside this tree until all of that is
+ * gone; holds the path of its cgroup. With a free lock it means: clean up. trash/             what
+ * was renamed away to be removed later
+ *
+ * Beside it, on a file system of the machine: /run/duet/<id>/ for sockets, /run/duet/ids.
+ */
+
+struct _DuetContext {
+    char *root;
+    int root_fd;
+    char *store_dir;
+    char *run_base;
+    const struct _DuetDriverEntry *drivers;
+};
+
+struct _DuetInstance {
+    DuetContext *context;
+    DuetSpec *spec;
+    int dir_fd;
+    /* Held from creation until a monitor has it or the instance is whole; -1 otherwise. */
+    int lock_fd;
+};
+
+/** duet_instance_path: Returns: (transfer full): absolute path of an instance's directory. */
+char *duet_instance_path(DuetContext *context, const char *id);
+/** duet_run_path: Returns: (transfer full): "/run/duet/<id>". */
+char *duet_run_path(DuetContext *context, const char *id);
+
+/**
+ * duet_lock_take: opens and locks an instance's lock file, at once or not at all.
+ * Returns: a descriptor, or -1 with errno: EWOULDBLOCK when a living process holds it.
+ */
+int duet_lock_take(int dir_fd);
+
+gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup, GError **error);
+void duet_live_unmark(DuetContext *context, const char *id);
+
+/** duet_instance_discard: renames the directory to the trash and frees the name. */
+gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GError **error);
+void duet_trash_empty(DuetContext *context);
+
+/** duet_info_to_text: Returns: (transfer full): the state without its spec, as text. */
+char *duet_info_to_text(const DuetInfo *info);
+/**
+ * duet_info_from_text: @spec is copied into the result.
+ * Returns: (transfer full): never NULL; text that can't be read gives an exited instance of which
+ * nothing more is known.
+ */
+DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec);
+
+gboolean duet_variant_write(int dir_fd, const char *name, GVariant *variant, GError **error);
+GVariant *duet_variant_read(int dir_fd, const char *name, GError **error);
+
+/**
+ * duet_ids_take: reserves one of the machine's ranges of 131072 ids for as long as the descriptor
+ * is open.
+ * Returns: the descriptor, or -1 with @error when all are taken.
+ */
+int duet_ids_take(DuetContext *context, const char *id, guint32 *out_base, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The end of a transaction. First everything is written and brought to disk in the work directory,
+ * where it may fail without a trace; then it is renamed into place, index.json last. The table of
+ * names is stamped with the identity of an index.json that is not in place yet: rename(2) keeps
+ * inode, size and time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+#include "images/record.h"
+#include "images/transaction-private.h"
+
+#define STAGED_INDEX "index.json"
+#define STAGED_REFS "refs"
+#define STAGED_LAYOUT "oci-layout"
+
+void duet_row_free(DuetRow *row)
+{
+    if (!row)
+        return;
+    g_free(row->name);
+    g_free(row->manifest_hex);
+    g_free(row->config_hex);
+    g_free(row->message);
+    g_free(row);
+}
+
+static gboolean stage_file(
+    DuetTransaction *transaction, const char *name, const void *bytes, gsize length, GError **error)
+{
+    return duet_file_replace(transaction->store->tmp_fd, name, bytes, length, error);
+}
+
+static GVariant *maybe_string(const char *text)
+{
+    return g_variant_new_maybe(G_VARIANT_TYPE_STRING, text ? g_variant_new_string(text) : NULL);
+}
+
+static GVariant *strv(char **texts)
+{
+    return g_variant_new_strv((const char *const *)texts, texts ? -1 : 0);
+}
+
+static GVariant *maybe_strv(char **texts)
+{
+    return g_variant_new_maybe(G_VARIANT_TYPE_STRING_ARRAY, texts ? strv(texts) : NULL);
+}
+
+/* The order of the members is DUET_IMAGE_TYPE's. */
+static GVariant *record_of(const DuetImage *image, char **chains)
+{
+    GVariant *members[] = {
+        g_variant_new_string(DUET_IMAGE_MAGIC),
+        g_variant_new_string(image->config_digest),
+        strv(chains),
+        maybe_strv(image->entrypoint),
+        maybe_strv(image->cmd),
+        strv(image->env),
+        g_variant_new_string(image->working_dir),
+        maybe_string(image->user),
+        g_variant_new_int32(image->stop_signal),
+        g_variant_new_fixed_array(
+            G_VARIANT_TYPE_UINT32, image->high_ids->data, image->high_ids->len, sizeof(guint32)),
+        g_variant_new_uint64(image->size_bytes),
+        maybe_string(image->created),
+        strv(image->warnings),
+    };
+    return g_variant_ref_sink(g_variant_new_tuple(members, G_N_ELEMENTS(members)));
+}
+
+gboolean duet_transaction_record(
+    DuetTransaction *transaction, const DuetImage *image, char **chains, GError **error)
+{
+    const char *hex = image->digest + strlen("sha256:");
+    g_autoptr(GVariant) record = record_of(image, chains);
+    g_autofree char *name = g_strconcat("r", hex, NULL);
+    if (!stage_file(
+            transaction, name, g_variant_get_data(record), g_variant_get_size(record), error))
+        return FALSE;
+    g_hash_table_replace(transaction->records, g_strdup(hex), g_steal_pointer(&name));
+    return TRUE;
+}
+
+static gboolean make_skeleton(DuetTransaction *transaction, GError **error)
+{
+    DuetStore *store = transaction->store;
+    static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+    return duet_store_mkdir(store, "blobs", 0755, error) &&
+        duet_store_mkdir(store, "blobs/sha256", 0755, error) &&
+        duet_store_mkdir(store, "layers", 0700, error) &&
+        duet_store_mkdir(store, "vmroot", 0755, error) &&
+        duet_store_mkdir(store, DUET_RECORD_DIR, 0755, error) &&
+        (duet_store_has(store, "oci-layout") ||
+            stage_file(transaction, STAGED_LAYOUT, layout, sizeof layout - 1, error));
+}
+
+static gboolean stage_index(DuetTransaction *transaction, JsonNode *index, GError **error)
+{
+    g_autofree char *text = duet_json_text(index, FALSE);
+    return stage_file(transaction, STAGED_INDEX, text, strlen(text), error);
+}
+
+static gboolean stage_refs(
+    DuetTransaction *transaction, gboolean new_index, GPtrArray *rows, GError **error)
+{
+    struct stat st;
+    if (fstatat(new_index ? transaction->store->tmp_fd : transaction->store->fd, "index.json", &st,
+            0) < 0)
+        return duet_error_set_errno(
+            error, errno, "cannot read '%s/index.json'", transaction->store->dir);
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sssis)"));
+    for (guint i = 0; i < rows->len; i++) {
+        const DuetRow *row = rows->pdata[i];
+        /* A message may quote the bytes of a name. */
+        g_autofree char *message = g_utf8_make_valid(row->message ? row->message : "", -1);
+        g_variant_builder_add(&builder, "(sssis)", row->name ? row->name : "", row->manifest_hex,
+            row->config_hex, row->code, message);
+    }
+    g_autoptr(GVariant) refs = g_variant_ref_sink(g_variant_new("(sttta(sssis))", DUET_REFS_MAGIC,
+        (guint64)st.st_mtim.tv_sec * 1000000000u + (guint64)st.st_mtim.tv_nsec, (guint64)st.st_size,
+        (guint64)st.st_ino, &builder));
+    return stage_file(
+        transaction, STAGED_REFS, g_variant_get_data(refs), g_variant_get_size(refs), error);
+}
+
+static gboolean move(
+    DuetTransaction *transaction, const char *name, const char *path, GError **error)
+{
+    DuetStore *store = transaction->store;
+    gboolean is_new = !duet_store_has(store, path);
+    if (renameat(store->tmp_fd, name, store->fd, path) < 0)
+        return duet_error_set_errno(error, errno, "cannot make '%s/%s'", store->dir, path);
+    if (is_new)
+        g_ptr_array_add(transaction->moved, g_strdup(path));
+    return TRUE;
+}
+
+static gboolean move_table(
+    DuetTransaction *transaction, GHashTable *staged, const char *where, GError **error)
+{
+    GHashTableIter iter;
+    gpointer hex, name;
+    g_hash_table_iter_init(&iter, staged);
+    while (g_hash_table_iter_next(&iter, &hex, &name)) {
+        g_autofree char *path = g_strconcat(where, hex, NULL);
+        if (!move(transaction, name, path, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean move_all(DuetTransaction *transaction, gboolean new_index, GError **error)
+{
+    gboolean new_layout = !duet_store_has(transaction->store, "oci-layout");
+    return move_table(transaction, transaction->blobs, "blobs/sha256/", error) &&
+        move_table(transaction, transaction->layers, "layers/", error) &&
+        move_table(transaction, transaction->records, DUET_RECORD_DIR "/", error) &&
+        (!new_layout || move(transaction, STAGED_LAYOUT, "oci-layout", error)) &&
+        move(transaction, STAGED_REFS, DUET_RECORD_REFS, error) &&
+        (!new_index || move(transaction, STAGED_INDEX, "index.json", error));
+}
+
+static void undo(DuetTransaction *transaction)
+{
+    while (transaction->moved->len > 0) {
+        g_autofree char *path =
+            g_ptr_array_steal_index(transaction->moved, transaction->moved->len - 1);
+        duet_remove_tree(transaction->store->fd, path, NULL);
+    }
+}
+
+gboolean duet_transaction_commit(
+    DuetTransaction *transaction, JsonNode *index, GPtrArray *rows, GError **error)
+{
+    DuetStore *store = transaction->store;
+    if (!make_skeleton(transaction, error) || (index && !stage_index(transaction, index, error)) ||
+        !stage_refs(transaction, index != NULL, rows, error))
+        return FALSE;
+    /* A layer that is there by name must be there by contents, also after a power failure. */
+    if (syncfs(store->fd) < 0)
+        return duet_error_set_errno(error, errno, "cannot write '%s' to disk", store->dir);
+    if (!move_all(transaction, index != NULL, error)) {
+        undo(transaction);
+        return FALSE;
+    }
+    fsync(store->fd);
+    return TRUE;
+}

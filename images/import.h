@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "images/catalog.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetImport: one `image import`.
+ * @index, @rows: as they will be
+ * @name: (nullable): `--name`, in full form
+ * @found: (element-type DuetManifest): the images, with:
+ * @names: (element-type GPtrArray of strings): the names of each
+ */
+typedef struct {
+    DuetStore *store;
+    DuetTransaction *transaction;
+    DuetSource *source;
+    const char *name;
+    GPtrArray *found;
+    GPtrArray *names;
+} DuetImport;
+
+/** duet_import_found: takes one image; its layers' blobs are staged. @names: (nullable) */
+void duet_import_found(DuetImport *import, DuetManifest *manifest, char **names);
+
+/** duet_import_docker: finds the images of a docker-archive. */
+gboolean duet_import_docker(DuetImport *import, GError **error);
+/** duet_import_rootfs: makes an image of a plain tar. */
+gboolean duet_import_rootfs(DuetImport *import, GError **error);
+
+G_END_DECLS

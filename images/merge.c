@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "images/merge.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+#include "images/unpack-private.h"
+
+#define COPY_BYTES (128 * 1024)
+#define MAX_XATTR (64 * 1024)
+
+/**
+ * Merge: one walk.
+ * @links: (guint64 inode) -> the name under which it was written; all layers are on one file
+ *     system, the store's
+ * @hung_up: the reader is gone
+ */
+typedef struct {
+    struct archive *archive;
+    int socket_fd;
+    GHashTable *links;
+    gboolean hung_up;
+    char *buffer;
+} Merge;
+
+/* One directory of the merged view: the same path in each layer that shows it, highest first. */
+typedef struct {
+    int *fds;
+    guint n;
+} Stack;
+
+static void stack_clear(Stack *stack)
+{
+    for (guint i = 0; i < stack->n; i++)
+        close(stack->fds[i]);
+    g_clear_pointer(&stack->fds, g_free);
+    stack->n = 0;
+}
+
+static void stack_push(Stack *stack, int fd)
+{
+    stack->fds = g_renew(int, stack->fds, stack->n + 1);
+    stack->fds[stack->n++] = fd;
+}
+
+static la_ssize_t on_write(struct archive *archive, void *data, const void *bytes, size_t length)
+{
+    Merge *merge = data;
+    ssize_t n;
+    do
+        n = send(merge->socket_fd, bytes, length, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        merge->hung_up = errno == EPIPE || errno == ECONNRESET;
+        archive_set_error(archive, errno, "send");
+        return -1;
+    }
+    return n;
+}
+
+static gboolean write_error(Merge *merge, const char *path, GError **error)
+{
+    if (merge->hung_up) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the reader of the files is gone");
+        return FALSE;
+    }
+    const char *why = archive_error_string(merge->archive);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED, "cannot pack '%s': %s", path,
+        why ? why : "unknown error");
+    return FALSE;
+}
+
+static gboolean read_error(const char *path, GError **error)
+{
+    return duet_error_set_errno(error, errno, "cannot read '%s' of an unpacked layer", path);
+}
+
+static gboolean is_packed_xattr(const char *name)
+{
+    return g_str_has_prefix(name, "user.") || g_str_equal(name, "security.capability");
+}
+
+/* By path below the descriptor, as devices can't be opened. */
+static void add_xattrs(Merge *merge, struct archive_entry *entry, int fd, const char *name)
+{
+    char path[PATH_MAX];
+    g_autofree char *names = g_malloc(MAX_XATTR);
+    snprintf(path, sizeof path, "/proc/self/fd/%d/%s", fd, name);
+    ssize_t length = llistxattr(path, names, MAX_XATTR);
+    for (char *at = names; length > 0 && at < names + length; at += strlen(at) + 1) {
+        ssize_t n = is_packed_xattr(at) ? lgetxattr(path, at, merge->buffer, MAX_XATTR) : -1;
+        if (n >= 0)
+            archive_entry_xattr_add_entry(entry, at, merge->buffer, (size_t)n);
+    }
+}
+
+static struct archive_entry *entry_of(const char *path, const struct stat *st)
+{
+    struct archive_entry *entry = archive_entry_new();
+    archive_entry_copy_pathname(entry, *path ? path : "./");
+    archive_entry_set_filetype(entry, st->st_mode & S_IFMT);
+    archive_entry_set_perm(entry, st->st_mode & 07777);
+    archive_entry_set_uid(entry, st->st_uid);
+    archive_entry_set_gid(entry, st->st_gid);
+    archive_entry_set_mtime(entry, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+    archive_entry_set_size(entry, S_ISREG(st->st_mode) ? st->st_size : 0);
+    if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
+        archive_entry_set_rdev(entry, st->st_rdev);
+    return entry;
+}
+
+static gboolean write_contents(
+    Merge *merge, int dir_fd, const char *name, const char *path, off_t size, GError **error)
+{
+    DUET_AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOATIME);
+    if (fd < 0)
+        return read_error(path, error);
+    for (off_t done = 0; done < size;) {
+        ssize_t n = read(fd, merge->buffer, COPY_BYTES);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = EIO;
+        if (n <= 0)
+            return read_error(path, error);
+        if (archive_write_data(merge->archive, merge->buffer, (size_t)n) < 0)
+            return write_error(merge, path, error);
+        done += n;
+    }
+    return TRUE;
+}
+
+/* Makes @entry a hard link if its inode was written before. */
+static void note_link(
+    Merge *merge, struct archive_entry *entry, const struct stat *st, const char *path)
+{
+    if (st->st_nlink < 2 || S_ISDIR(st->st_mode))
+        return;
+    guint64 inode = st->st_ino;
+    const char *first = g_hash_table_lookup(merge->links, &inode);
+    if (first) {
+        archive_entry_copy_hardlink(entry, first);
+        archive_entry_set_size(entry, 0);
+        return;
+    }
+    g_hash_table_insert(merge->links, g_memdup2(&inode, sizeof inode), g_strdup(path));
+}
+
+static gboolean write_entry(Merge *merge, int dir_fd, const char *name, const char *path,
+    const struct stat *st, GError **error)
+{
+    struct archive_entry *entry = entry_of(path, st);
+    note_link(merge, entry, st, path);
+    gboolean linked = archive_entry_hardlink(entry) != NULL;
+    gboolean good = TRUE;
+    if (S_ISLNK(st->st_mode) && !linked) {
+        char target[PATH_MAX];
+        ssize_t n = readlinkat(dir_fd, name, target, sizeof target - 1);
+        good = n >= 0 || read_error(path, error);
+        target[MAX(n, 0)] = '\0';
+        archive_entry_copy_symlink(entry, target);
+    } else if (!linked) {
+        add_xattrs(merge, entry, dir_fd, name);
+    }
+    if (good && archive_write_header(merge->archive, entry) < ARCHIVE_WARN)
+        good = write_error(merge, path, error);
+    archive_entry_free(entry);
+    if (good && S_ISREG(st->st_mode) && !linked)
+        good = write_contents(merge, dir_fd, name, path, st->st_size, error);
+    return good;
+}
+
+/* Adds the directory @name of the layers from @from on, down to what hides the rest. */
+static gboolean open_stack(
+    const Stack *above, guint from, const char *name, Stack *out_stack, GError **error)
+{
+    for (guint i = from; i < above->n; i++) {
+        struct stat st;
+        if (fstatat(above->fds[i], name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+            if (errno == ENOENT)
+                continue;
+            return read_error(name, error);
+        }
+        if (!S_ISDIR(st.st_mode))
+            return TRUE;
+        int fd = openat(above->fds[i], name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            return read_error(name, error);
+        stack_push(out_stack, fd);
+        if (duet_dir_is_opaque(fd, "."))
+            return TRUE;
+    }
+    return TRUE;
+}
+
+/* name -> index of the layer that shows it; whiteouts too, so that they hide lower ones. */
+static gboolean list_names(const Stack *stack, GHashTable *names, GError **error)
+{
+    for (guint i = 0; i < stack->n; i++) {
+        int fd = openat(stack->fds[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!dir) {
+            duet_fd_clear(&fd);
+            return read_error(".", error);
+        }
+        struct dirent *row;
+        while ((row = readdir(dir))) {
+            if (!g_str_equal(row->d_name, ".") && !g_str_equal(row->d_name, "..") &&
+                !g_hash_table_contains(names, row->d_name))
+                g_hash_table_insert(names, g_strdup(row->d_name), GUINT_TO_POINTER(i));
+        }
+        closedir(dir);
+    }
+    return TRUE;
+}
+
+static gboolean merge_dir(Merge *merge, const Stack *stack, const char *path, GError **error);
+
+static gboolean merge_name(Merge *merge, const Stack *stack, guint layer, const char *name,
+    const char *dir_path, GError **error)
+{
+    struct stat st;
+    g_autofree char *path = duet_join(dir_path, name);
+    if (fstatat(stack->fds[layer], name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return read_error(path, error);
+    if (duet_is_whiteout(&st))
+        return TRUE;
+    if (!write_entry(merge, stack->fds[layer], name, path, &st, error))
+        return FALSE;
+    if (!S_ISDIR(st.st_mode))
+        return TRUE;
+    Stack below = { 0 };
+    gboolean good =
+        open_stack(stack, layer, name, &below, error) && merge_dir(merge, &below, path, error);
+    stack_clear(&below);
+    return good;
+}
+
+static gboolean merge_dir(Merge *merge, const Stack *stack, const char *path, GError **error)
+{
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    if (!list_names(stack, names, error))
+        return FALSE;
+    g_autoptr(GList) sorted = g_list_sort(g_hash_table_get_keys(names), (GCompareFunc)strcmp);
+    for (GList *at = sorted; at; at = at->next) {
+        guint layer = GPOINTER_TO_UINT(g_hash_table_lookup(names, at->data));
+        if (!merge_name(merge, stack, layer, at->data, path, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean merge_root(Merge *merge, char **layer_dirs, GError **error)
+{
+    Stack stack = { 0 };
+    gboolean good = TRUE;
+    for (guint i = g_strv_length(layer_dirs); good && i-- > 0;) {
+        int fd = open(layer_dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        good = fd >= 0 ||
+            duet_error_set_errno(error, errno, "cannot open the layer '%s'", layer_dirs[i]);
+        if (good)
+            stack_push(&stack, fd);
+    }
+    struct stat st;
+    if (good && fstat(stack.fds[0], &st) < 0)
+        good = read_error("/", error);
+    good = good && write_entry(merge, stack.fds[0], ".", "", &st, error) &&
+        merge_dir(merge, &stack, "", error);
+    stack_clear(&stack);
+    return good;
+}
+
+gboolean duet_merge_write(char **layer_dirs, int socket_fd, GError **error)
+{
+    Merge merge = { .socket_fd = socket_fd };
+    merge.links = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    merge.buffer = g_malloc(MAX(COPY_BYTES, MAX_XATTR));
+    merge.archive = archive_write_new();
+    archive_write_set_format_pax(merge.archive);
+    archive_write_set_options(merge.archive, "pax:hdrcharset=BINARY,pax:xattrheader=SCHILY");
+    archive_write_set_bytes_per_block(merge.archive, COPY_BYTES);
+    gboolean good =
+        archive_write_open(merge.archive, &merge, NULL, on_write, NULL) >= ARCHIVE_WARN ||
+        write_error(&merge, "/", error);
+    good = good && merge_root(&merge, layer_dirs, error);
+    if (good && archive_write_close(merge.archive) < ARCHIVE_WARN)
+        good = write_error(&merge, "/", error);
+    else if (!good)
+        archive_write_fail(merge.archive);
+    archive_write_free(merge.archive);
+    g_hash_table_unref(merge.links);
+    g_free(merge.buffer);
+    return good;
+}

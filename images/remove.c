@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+#include "images/catalog.h"
+#include "images/record.h"
+
+/* Another tool writes a layout's blobs before its index.json, and takes no lock of ours. */
+#define FOREIGN_GRACE_S 3600
+
+/**
+ * Removal: one call of remove().
+ * @name: the name that goes, or NULL: the image goes with all its names
+ * @hex: the image
+ * @dropped: blobs that the dropped rows need
+ */
+typedef struct {
+    DuetStore *store;
+    JsonNode *index;
+    GPtrArray *rows;
+    char *name;
+    char *hex;
+    GHashTable *dropped;
+} Removal;
+
+static GHashTable *new_set(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+static gboolean find_target(Removal *removal, const char *ref, GError **error)
+{
+    g_autoptr(GVariant) refs = duet_record_refs(removal->store->dir, error);
+    gboolean by_digest = FALSE;
+    gssize n = refs ? duet_record_find(removal->store->dir, refs, ref, &by_digest, error) : -1;
+    if (n < 0)
+        return FALSE;
+    const DuetRow *row = removal->rows->pdata[n];
+    removal->hex = g_strdup(row->manifest_hex);
+    removal->name = by_digest ? NULL : g_strdup(row->name);
+    return TRUE;
+}
+
+/* The rows of index.json that go; one may be an index that leads to the manifest. */
+static gboolean drop_rows(Removal *removal, GError **error)
+{
+    g_autoptr(DuetSource) source = duet_source_open_store(removal->store->fd, removal->store->dir);
+    g_autoptr(GPtrArray) picks = duet_pick_images(source, FALSE, error);
+    if (!picks)
+        return FALSE;
+    for (guint i = 0; i < picks->len; i++) {
+        DuetPick *pick = picks->pdata[i];
+        const char *manifest = pick->manifest ? pick->manifest->self->hex : pick->row->hex;
+        gboolean drop = removal->name ? g_strcmp0(pick->row->name, removal->name) == 0
+                                      : g_str_equal(manifest, removal->hex);
+        if (!drop)
+            continue;
+        duet_index_blobs(source, pick->row, removal->dropped);
+        if (!removal->name)
+            duet_index_drop(removal->index, NULL, pick->row->hex);
+    }
+    if (removal->name)
+        duet_index_drop(removal->index, removal->name, NULL);
+    duet_catalog_drop(removal->rows, removal->name, removal->hex);
+    return TRUE;
+}
+
+static gboolean still_listed(Removal *removal)
+{
+    for (guint i = 0; i < removal->rows->len; i++) {
+        const DuetRow *row = removal->rows->pdata[i];
+        if (g_str_equal(row->manifest_hex, removal->hex))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean check_in_use(
+    Removal *removal, const char *ref, const char *const *in_use, GError **error)
+{
+    if (!in_use || still_listed(removal))
+        return TRUE;
+    g_autoptr(DuetImage) image = duet_record_image(removal->store->dir, removal->hex, NULL, NULL);
+    for (char **dir = image ? image->layer_dirs : NULL; dir && *dir; dir++) {
+        if (g_strv_contains(in_use, *dir)) {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+                "image '%s' is in use by an instance; remove the instance first (duet rm)", ref);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* What must stay: blobs and chain ids of all the images that are left. */
+static gboolean collect_needed(
+    Removal *removal, GHashTable *blobs, GHashTable *chains, GError **error)
+{
+    g_autoptr(DuetSource) source = duet_source_open_store(removal->store->fd, removal->store->dir);
+    g_autoptr(GPtrArray) picks = duet_pick_images(source, FALSE, error);
+    if (!picks)
+        return FALSE;
+    JsonArray *rows = duet_json_array(json_node_get_object(removal->index), "manifests");
+    for (guint i = 0; i < json_array_get_length(rows); i++) {
+        g_autoptr(DuetDescriptor) row =
+            duet_descriptor_parse(duet_json_element(rows, i), "index.json", NULL);
+        if (row)
+            duet_index_blobs(source, row, blobs);
+    }
+    for (guint i = 0; i < picks->len; i++) {
+        DuetPick *pick = picks->pdata[i];
+        if (!pick->manifest)
+            continue;
+        g_auto(GStrv) ids = duet_manifest_chains(pick->manifest);
+        for (char **id = ids; *id; id++)
+            g_hash_table_add(chains, g_strdup(*id));
+    }
+    return TRUE;
+}
+
+static gboolean is_young(int dir_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_ctim.tv_sec > time(NULL) - FOREIGN_GRACE_S;
+}
+
+/*
+ * Moves what is not in @needed out of the way, by one rename each; the work directory's end
+ * deletes it.
+ * @sure: (nullable): what is not in it either goes only when it is old
+ */
+static void sweep(DuetStore *store, const char *path, GHashTable *needed, GHashTable *sure)
+{
+    int fd = openat(store->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        duet_fd_clear(&fd);
+        return;
+    }
+    struct dirent *row;
+    while ((row = readdir(dir))) {
+        if (*row->d_name == '.' || g_hash_table_contains(needed, row->d_name))
+            continue;
+        if (sure && !g_hash_table_contains(sure, row->d_name) && is_young(dirfd(dir), row->d_name))
+            continue;
+        g_autofree char *gone = g_strdup_printf("gone%08x-%s", g_random_int(), row->d_name);
+        if (renameat(dirfd(dir), row->d_name, store->tmp_fd, gone) < 0)
+            unlinkat(dirfd(dir), row->d_name, 0);
+    }
+    closedir(dir);
+}
+
+static gboolean collect_garbage(Removal *removal, const char *const *in_use, GError **error)
+{
+    g_autoptr(GHashTable) blobs = new_set();
+    g_autoptr(GHashTable) chains = new_set();
+    g_autoptr(GHashTable) records = new_set();
+    if (!collect_needed(removal, blobs, chains, error))
+        return FALSE;
+    /* An instance may use what another tool took out of the index. */
+    for (const char *const *dir = in_use; dir && *dir; dir++)
+        g_hash_table_add(chains, g_path_get_basename(*dir));
+    for (guint i = 0; i < removal->rows->len; i++) {
+        const DuetRow *row = removal->rows->pdata[i];
+        g_hash_table_add(records, g_strdup(row->manifest_hex));
+    }
+    g_hash_table_add(records, g_strdup("refs"));
+    sweep(removal->store, "blobs/sha256", blobs, removal->dropped);
+    sweep(removal->store, "layers", chains, NULL);
+    sweep(removal->store, "vmroot", chains, NULL);
+    sweep(removal->store, DUET_RECORD_DIR, records, NULL);
+    return TRUE;
+}
+
+static gboolean run_removal(
+    Removal *removal, const char *ref, const char *const *in_use, GError **error)
+{
+    if (!find_target(removal, ref, error) || !drop_rows(removal, error) ||
+        !check_in_use(removal, ref, in_use, error))
+        return FALSE;
+    g_autoptr(DuetTransaction) transaction = duet_transaction_new(removal->store);
+    return duet_transaction_commit(transaction, removal->index, removal->rows, error) &&
+        collect_garbage(removal, in_use, error);
+}
+
+gboolean duet_images_remove(
+    const char *store_dir, const char *ref, const char *const *in_use, GError **error)
+{
+    DUET_RAW_NAMES;
+    g_autoptr(DuetStore) probe = duet_store_open_read(store_dir, NULL);
+    if (!probe) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND, "there are no images in store '%s'",
+            store_dir);
+        return FALSE;
+    }
+    g_autoptr(DuetStore) store = duet_store_open_write(store_dir, error);
+    g_autoptr(GPtrArray) rows = store ? duet_catalog_load(store, error) : NULL;
+    g_autoptr(JsonNode) index = rows ? duet_index_load(store, error) : NULL;
+    if (!index)
+        return FALSE;
+    Removal removal = { .store = store, .index = index, .rows = rows, .dropped = new_set() };
+    gboolean good = run_removal(&removal, ref, in_use, error);
+    g_hash_table_unref(removal.dropped);
+    g_free(removal.name);
+    g_free(removal.hex);
+    return good;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "images/manifest.h"
+#include "images/store.h"
+#include "images/unpack.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetTransaction: all that a writer adds to the store. Blobs and layers are staged in the work
+ * directory and moved into place by commit(), after everything else has been done that can fail;
+ * index.json is replaced last, which is the moment when the images are there.
+ */
+typedef struct _DuetTransaction DuetTransaction;
+
+/** duet_transaction_new: @store: (transfer none) opened to write */
+DuetTransaction *duet_transaction_new(DuetStore *store);
+/** duet_transaction_free: what was not committed is gone with the work directory. */
+void duet_transaction_free(DuetTransaction *transaction);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetTransaction, duet_transaction_free)
+
+/** duet_transaction_blob: stages the bytes of a manifest or config. */
+gboolean duet_transaction_blob(
+    DuetTransaction *transaction, const char *hex, const char *bytes, gsize length, GError **error);
+
+/**
+ * duet_transaction_copy_blob: stages a member of @source, or only checks it if the store has it.
+ * @expected: (nullable): its digest and size must be these
+ * @out_hex: (out) (transfer full) (optional)
+ */
+gboolean duet_transaction_copy_blob(DuetTransaction *transaction, DuetSource *source,
+    const char *member, const DuetDescriptor *expected, char **out_hex, guint64 *out_bytes,
+    GError **error);
+
+/** duet_transaction_stream_blob: stages what @stream holds, decompressed. */
+gboolean duet_transaction_stream_blob(
+    DuetTransaction *transaction, DuetStream *stream, GError **error);
+
+/** duet_transaction_open_blob: Returns: a staged or stored blob, or -1. */
+int duet_transaction_open_blob(DuetTransaction *transaction, const char *hex, GError **error);
+
+/**
+ * duet_transaction_layers: unpacks the layers that the store has not got, and checks the diff id
+ * of each blob. The blobs must be staged or stored.
+ * @trusted: the blobs were checked when they came in: read only those that must be unpacked
+ * @image: gets the layer directories, high ids and warnings
+ */
+gboolean duet_transaction_layers(DuetTransaction *transaction, const DuetManifest *manifest,
+    gboolean trusted, DuetImage *image, GError **error);
+
+/** duet_transaction_record: stages the record of an image. */
+gboolean duet_transaction_record(
+    DuetTransaction *transaction, const DuetImage *image, char **chains, GError **error);
+
+/** DuetRow: one row of the table of names. @manifest_hex and @config_hex may be "". */
+typedef struct {
+    char *name;
+    char *manifest_hex;
+    char *config_hex;
+    int code;
+    char *message;
+} DuetRow;
+void duet_row_free(DuetRow *row);
+
+/**
+ * duet_transaction_commit:
+ * @index: (nullable): the new index.json; NULL leaves it as it is
+ * @rows: (element-type DuetRow): the table of names that belongs to it
+ */
+gboolean duet_transaction_commit(
+    DuetTransaction *transaction, JsonNode *index, GPtrArray *rows, GError **error);
+
+G_END_DECLS

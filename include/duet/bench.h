@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/instance.h>
+
+G_BEGIN_DECLS
+
+/* Below this many samples an arm is measured all the same, with a warning. */
+#define DUET_BENCH_N_DEFAULT 30
+#define DUET_BENCH_N_MIN 10
+/* Every JSON reader keeps integers up to 2^53 whole, so no seed is larger. */
+#define DUET_BENCH_SEED_MAX ((G_GUINT64_CONSTANT(1) << 53) - 1)
+#define DUET_BENCH_TIMEOUT_DEFAULT_MS 60000
+/* A relative effect below this is never called a difference. */
+#define DUET_BENCH_FLOOR_DEFAULT 0.02
+
+/**
+ * DuetBenchArm: one thing to compare.
+ * @name: as shown and as in the result file ("vm")
+ * @spec: what each sample is made from, image resolved; every sample gets a copy with an id of its
+ *     own, so id and name are not used
+ */
+typedef struct {
+    const char *name;
+    const DuetSpec *spec;
+} DuetBenchArm;
+
+/**
+ * DuetBenchRequest: what `bench boot` and `compare` were asked.
+ * @arms: all with the same image, payload and limits
+ * @n: samples per arm, beside one that is discarded; `compare` takes one
+ * @seed: of the order of the arms and of all resampling
+ * @floor: the smallest relative effect that may be called a difference
+ * @ratio_with_failures: compare arms although samples of theirs failed
+ * @output_path: (nullable): where the result file goes
+ * @json: answer with the result file's text in place of the table
+ * @color: terminal colours in the table
+ * @progress: (nullable): called with one line before each sample, and with NULL at the end
+ */
+typedef struct {
+    DuetContext *context;
+    const DuetBenchArm *arms;
+    gsize n_arms;
+    guint n;
+    guint64 seed;
+    double floor;
+    gboolean ratio_with_failures;
+    const char *output_path;
+    gboolean json;
+    gboolean color;
+    void (*progress)(const char *line, gpointer data);
+    gpointer progress_data;
+} DuetBenchRequest;
+
+/**
+ * DuetBenchOps: the measuring half of duet (json-glib), in the module "duet-tools" under the
+ * symbol "duet_bench". It sees instances as any client does and never a driver: it can't favour a
+ * kind.
+ */
+typedef struct {
+    /**
+     * boot:
+     * @out_text: (out) (transfer full): the table or the JSON, for standard output
+     * @out_exit_code: 0; 1 when all samples of an arm failed; 130 when the user interrupted (what
+     *     was measured until then is in the table and the file)
+     *
+     * Returns: %FALSE when nothing could be measured or the file not be written.
+     */
+    gboolean (*boot)(
+        const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
+    /**
+     * compare: one round of the same, with the payload's output, a waterfall of the marks and
+     * the memory of an idle instance of each kind. @out_exit_code is 0 if the payload ran in all.
+     */
+    gboolean (*compare)(
+        const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
+} DuetBenchOps;
+
+extern const DuetBenchOps duet_bench;
+
+G_END_DECLS

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/mark.h>
+#include <duet/spec.h>
+
+G_BEGIN_DECLS
+
+/*
+ * What a driver is to core. A driver is seen only by the monitor of an instance (and by `duet
+ * check`): it brings one instance to life and takes it away again. All that an instance *does*
+ * while it lives (streams, exec, signals, exit codes) goes over the agent's channel and is core's
+ * work, the same for every kind.
+ */
+
+/**
+ * DuetCheck: one line of `duet check`.
+ * @name: short, stable, lower case ("kvm", "overlayfs")
+ * @advice: (nullable): what to do about a no
+ */
+typedef enum { DUET_CHECK_OK, DUET_CHECK_WARN, DUET_CHECK_NO } DuetCheckStatus;
+typedef struct {
+    char *name;
+    DuetCheckStatus status;
+    char *detail;
+    char *advice;
+} DuetCheck;
+
+DuetCheck *duet_check_new(
+    const char *name, DuetCheckStatus status, const char *detail, const char *advice);
+void duet_check_free(DuetCheck *check);
+
+/**
+ * DuetPlace: where an instance lives. All are owned by core and outlive the runtime.
+ * @instance_dir: absolute, root's, 0711: the driver may keep files here; they survive stop and
+ *     start, and go with the instance
+ * @run_dir: "/run/duet/<id>" (0711), for sockets and what may not survive; emptied and removed by
+ *     core at the end
+ * @cgroup: the instance's cgroup, already made; duet_cgroup_join_payload() in core/cgroup.h
+ * @id_base: first of the 131072 host ids that belong to this instance alone while it runs:
+ *     65536 for the ids 0-65535, then one for each high id. QEMU runs under @id_base itself.
+ * @private_fds: the monitor's own descriptors (lock, sockets), which a forked worker closes
+ */
+typedef struct {
+    const char *instance_dir;
+    const char *run_dir;
+    struct _DuetCgroup *cgroup;
+    guint32 id_base;
+    const int *private_fds;
+    guint n_private_fds;
+} DuetPlace;
+
+/**
+ * DuetStarted: what start() hands to the monitor. The monitor owns both descriptors then.
+ * @agent_fd: stream socket to the agent, non-blocking not required
+ * @pidfd: becomes readable when the instance is over (container init, QEMU)
+ * @pid: the same process, for people to read
+ * @facts: (nullable) (transfer full): a{sv} of what is worth recording: "accel", "qemu_version",
+ *     "libvirt_version", "machine", "kernel", "kernel_sha256", "cpu_model", ...; not floating
+ * @notice: (nullable) (transfer full): one line for the user ("no usable KVM: ...")
+ */
+typedef struct {
+    int agent_fd;
+    int pidfd;
+    pid_t pid;
+    GVariant *facts;
+    char *notice;
+} DuetStarted;
+
+typedef struct _DuetRuntime DuetRuntime;
+
+/**
+ * DuetRuntimeOps: one living instance. Optional members may be NULL: the dispatch then answers
+ * %DUET_ERROR_UNSUPPORTED, naming the driver.
+ */
+typedef struct {
+    /**
+     * start: (mandatory): brings the instance up to the point where its agent will say HELLO.
+     * Sets %DUET_MARK_SPAWNED and, for a VM, %DUET_MARK_RUNNING in @marks. May block for as long as
+     * the management takes, never for the guest. On error nothing is left behind.
+     */
+    gboolean (*start)(
+        DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error);
+    /** kill: (mandatory): ends it at once, whatever state it is in; no error if already gone. */
+    gboolean (*kill)(DuetRuntime *runtime, GError **error);
+    /**
+     * release: (mandatory): called once after the pidfd became readable: mounts, sockets, libvirt
+     * objects go. The writable layer in instance_dir stays.
+     */
+    gboolean (*release)(DuetRuntime *runtime, GError **error);
+    /** console_tail: (optional): Returns: (transfer full): last lines of the boot console, or NULL.
+     */
+    char *(*console_tail)(DuetRuntime *runtime);
+    gboolean (*pause)(DuetRuntime *runtime, GError **error); /* optional */
+    gboolean (*resume)(DuetRuntime *runtime, GError **error); /* optional */
+    void (*free)(DuetRuntime *runtime); /* mandatory */
+} DuetRuntimeOps;
+
+/** DuetRuntime: embed as the first member. */
+struct _DuetRuntime {
+    const DuetRuntimeOps *ops;
+    const char *driver_name;
+};
+
+/**
+ * DuetDriverOps:
+ * @name: "container", "vm", "native"
+ * @kind: what it runs
+ * @check: (optional): Returns: (transfer full) (element-type DuetCheck): its part of `duet check`
+ * @create: (mandatory): Returns: a runtime that has done nothing yet. @spec and @place outlive it.
+ */
+typedef struct {
+    const char *name;
+    DuetKind kind;
+    GPtrArray *(*check)(void);
+    DuetRuntime *(*create)(const DuetSpec *spec, const DuetPlace *place, GError **error);
+} DuetDriverOps;
+
+/**
+ * DuetDriverEntry: a row of the one table that names the drivers (cli/drivers.c).
+ * @ops: a driver that is linked in, or
+ * @module: the module that exports the ops as `const DuetDriverOps <symbol>`. Such a driver runs in
+ *     a worker process below the monitor, so that what it links never burdens the monitor.
+ */
+typedef struct _DuetDriverEntry {
+    DuetKind kind;
+    const DuetDriverOps *ops;
+    const char *module;
+    const char *symbol;
+} DuetDriverEntry;
+
+/* Thin dispatch (core/driver.c): the only callers of ops->. */
+const DuetDriverOps *duet_driver_load(const DuetDriverEntry *entry, GError **error);
+DuetRuntime *duet_runtime_new(
+    const DuetDriverEntry *entry, const DuetSpec *spec, const DuetPlace *place, GError **error);
+gboolean duet_runtime_start(
+    DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error);
+gboolean duet_runtime_kill(DuetRuntime *runtime, GError **error);
+gboolean duet_runtime_release(DuetRuntime *runtime, GError **error);
+char *duet_runtime_console_tail(DuetRuntime *runtime);
+gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error);
+gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error);
+void duet_runtime_free(DuetRuntime *runtime);
+
+G_END_DECLS

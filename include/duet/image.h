@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * DuetImage: one image of the store, as an instance needs it. Never changes.
+ * @ref: name in the store ("busybox:latest"), or NULL for an image without one
+ * @digest: "sha256:<hex>" of the manifest
+ * @config_digest: "sha256:<hex>" of the config: the image id that docker and podman print
+ * @layer_dirs: absolute paths of the unpacked layers, lowest first
+ * @entrypoint: (nullable), @cmd: (nullable), @env: never NULL
+ * @working_dir: absolute, "/" where the image names none
+ * @user: (nullable): the config's User
+ * @stop_signal: SIGTERM where the image names none
+ * @high_ids: (element-type guint32) ids above 65535 that files of the image have, ascending
+ * @size_bytes: sum of the sizes of the layers' blobs
+ * @created: (nullable): RFC 3339 time of the config
+ * @warnings: what could not be kept for one kind ("POSIX ACLs are not in a VM's root disk")
+ */
+typedef struct {
+    char *ref;
+    char *digest;
+    char *config_digest;
+    char **layer_dirs;
+    char **entrypoint;
+    char **cmd;
+    char **env;
+    char *working_dir;
+    char *user;
+    int stop_signal;
+    GArray *high_ids;
+    guint64 size_bytes;
+    char *created;
+    char **warnings;
+} DuetImage;
+
+void duet_image_free(DuetImage *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetImage, duet_image_free)
+
+/**
+ * duet_image_lookup:
+ * @store_dir: the store (an OCI image layout)
+ * @ref: a name ("busybox", "busybox:1.36"), a "sha256:<hex>" digest of manifest or config, or at
+ *     least 4 leading hex digits of one
+ *
+ * The cheap half of the store, for the start of an instance: reads only the derived records
+ * (GLib alone, no JSON). A name without a tag means ":latest".
+ *
+ * Returns: (transfer full): the image, all its layers unpacked; or NULL with
+ *     %DUET_ERROR_NOT_FOUND, or %DUET_ERROR_STALE when another tool changed the layout or a
+ *     derived file is missing: call the images module's refresh() and try again.
+ */
+DuetImage *duet_image_lookup(const char *store_dir, const char *ref, GError **error);
+
+typedef enum {
+    DUET_ARCHIVE_OCI,
+    DUET_ARCHIVE_DOCKER,
+} DuetArchive;
+
+/**
+ * DuetImagesOps: the heavy half of the store (libarchive, json-glib), in the module
+ * "duet-images" under the symbol "duet_images". All members are mandatory.
+ */
+typedef struct {
+    /**
+     * import:
+     * @source: an OCI layout directory, an OCI archive, a docker-archive or a plain root file
+     *     system tar, compressed or not
+     * @name: (nullable): `--name`; else the names that the archive holds; a plain tar without a
+     *     name is stored without one
+     *
+     * All or nothing: on any error the store is as it was.
+     *
+     * Returns: (transfer full) (element-type DuetImage): what is now in the store.
+     */
+    GPtrArray *(*import)(
+        const char *store_dir, const char *source, const char *name, GError **error);
+    /** export: writes @ref to the new file @path; never leaves a part of one. */
+    gboolean (*export)(const char *store_dir, const char *ref, DuetArchive format, const char *path,
+        GError **error);
+    /** list: Returns: (transfer full) (element-type DuetImage): one entry per name. */
+    GPtrArray *(*list)(const char *store_dir, GError **error);
+    /** inspect: Returns: (transfer full): a JSON object as text: manifest, config and store facts.
+     */
+    char *(*inspect)(const char *store_dir, const char *ref, GError **error);
+    /**
+     * remove: drops the name @ref (or the image, if @ref is a digest), then every blob and derived
+     * file that no image needs any more.
+     * @in_use: (nullable): layer directories that instances use; an image whose layer is
+     *     among them is refused with %DUET_ERROR_STATE
+     */
+    gboolean (*remove)(
+        const char *store_dir, const char *ref, const char *const *in_use, GError **error);
+    /** refresh: brings the derived records in line with index.json, unpacking what is missing. */
+    gboolean (*refresh)(const char *store_dir, GError **error);
+    /**
+     * root_disk: the image's shared read-only squashfs for VMs, made on first use.
+     * Returns: (transfer full): its absolute path.
+     */
+    char *(*root_disk)(const char *store_dir, const DuetImage *image, GError **error);
+} DuetImagesOps;
+
+G_END_DECLS

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/mark.h>
+#include <duet/spec.h>
+
+G_BEGIN_DECLS
+
+struct _DuetDriverEntry;
+
+/**
+ * DuetState:
+ * @DUET_STATE_CREATED: files only, never started
+ * @DUET_STATE_STARTING: its monitor lives; the payload has not been executed yet
+ * @DUET_STATE_RUNNING: the payload runs and exec works
+ * @DUET_STATE_EXITED: only files again
+ */
+typedef enum {
+    DUET_STATE_CREATED,
+    DUET_STATE_STARTING,
+    DUET_STATE_RUNNING,
+    DUET_STATE_PAUSED,
+    DUET_STATE_STOPPING,
+    DUET_STATE_EXITED,
+} DuetState;
+
+const char *duet_state_to_string(DuetState state);
+
+/**
+ * DuetInfo: what is known of an instance now.
+ * @spec: as it was created
+ * @exit_code: of the last run; -1 while there is none
+ * @error: (nullable): why the last run failed for duet (boot failure, killed monitor)
+ * @marks: of the current or last run
+ * @guest_agent_ns: how long the agent had run, by its own clock, when it said HELLO
+ * @guest_kernel_ns: how long the guest's kernel had run then, by the guest's clock; VM only
+ * @managing_cpu_ns: CPU time of monitor, worker and client-side helpers
+ * @payload_cpu_ns: CPU time charged to the payload's cgroup
+ * @peak_memory_bytes: the payload cgroup's high-water mark; 0 where the kernel has none
+ * @facts: (nullable): a{sv} the driver's facts (accel, versions, kernel hash)
+ * @cgroup: the instance's cgroup, relative to each hierarchy, for people to read
+ */
+typedef struct {
+    DuetSpec *spec;
+    DuetState state;
+    gint64 pid;
+    gint64 monitor_pid;
+    int exit_code;
+    int exit_signal;
+    gboolean oom;
+    char *error;
+    DuetMarks marks;
+    gint64 created_us;
+    gint64 started_us;
+    gint64 exited_us;
+    gint64 guest_agent_ns;
+    gint64 guest_kernel_ns;
+    gint64 managing_cpu_ns;
+    gint64 payload_cpu_ns;
+    guint64 peak_memory_bytes;
+    GVariant *facts;
+    char *cgroup;
+} DuetInfo;
+
+void duet_info_free(DuetInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetInfo, duet_info_free)
+
+/**
+ * DuetContext: one root directory (store and instances) and the drivers there are.
+ * Opening one also sweeps: what a killed monitor left behind is found by its free lock, killed by
+ * cgroup and removed.
+ */
+typedef struct _DuetContext DuetContext;
+
+/**
+ * duet_context_new:
+ * @root: (nullable): the directory; NULL: $DUET_ROOT, else /var/lib/duet (as a user:
+ *     $XDG_DATA_HOME/duet). Made if missing.
+ * @drivers: table that ends with a row whose ops and module are NULL; not copied
+ */
+DuetContext *duet_context_new(
+    const char *root, const struct _DuetDriverEntry *drivers, GError **error);
+void duet_context_free(DuetContext *context);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetContext, duet_context_free)
+const char *duet_context_store_dir(DuetContext *context);
+const struct _DuetDriverEntry *duet_context_drivers(DuetContext *context);
+/** duet_context_sweep: recovers what dead monitors left. Called by every verb. */
+void duet_context_sweep(DuetContext *context);
+
+/**
+ * DuetIo: the caller's ends of a session's streams; -1: nothing to read, discard what is written.
+ * The caller keeps ownership. Output to a descriptor whose reader went away closes the payload's
+ * pipe, as a shell pipeline would.
+ * @quiet: the driver's notice ("no usable KVM, ...") is not printed: for a caller that starts many
+ */
+typedef struct {
+    int stdin_fd;
+    int stdout_fd;
+    int stderr_fd;
+    gboolean quiet;
+} DuetIo;
+
+/**
+ * DuetExec: one `exec`.
+ */
+typedef struct {
+    char **argv;
+    char **env;
+    const char *cwd; /* (nullable): the instance's */
+    const char *user; /* (nullable): the instance's */
+    gboolean open_stdin;
+} DuetExec;
+
+/** DuetInstance: the client's handle on one instance; holds no lock. */
+typedef struct _DuetInstance DuetInstance;
+
+/**
+ * duet_instance_create:
+ * @spec: (transfer full): image resolved; a NULL name gets one
+ * Returns: (transfer full): the instance, or NULL with %DUET_ERROR_EXISTS when the name is taken.
+ */
+DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError **error);
+/** duet_instance_open: by name, id, or a unique beginning of an id. */
+DuetInstance *duet_instance_open(DuetContext *context, const char *name_or_id, GError **error);
+void duet_instance_free(DuetInstance *instance);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetInstance, duet_instance_free)
+const DuetSpec *duet_instance_spec(DuetInstance *instance);
+
+/** duet_instance_list: Returns: (transfer full) (element-type DuetInstance): sorted by age. */
+GPtrArray *duet_instance_list(DuetContext *context, GError **error);
+
+/** duet_instance_info: Returns: (transfer full): the truth as of now; never from a stale file. */
+DuetInfo *duet_instance_info(DuetInstance *instance, GError **error);
+
+/**
+ * duet_instance_run:
+ * @io: the payload's streams; signals that reach the caller are passed on while it waits if
+ *     @proxy_signals
+ *
+ * Starts the instance (the `request` mark is taken here) and stays until everything of it was
+ * released.
+ *
+ * Returns: (transfer full): the final state, with exit code and marks; NULL if it could not be
+ *     started (a command that is not there is %DUET_ERROR_COMMAND_NOT_FOUND). Once the driver was
+ *     called nothing is left behind either way.
+ */
+DuetInfo *duet_instance_run(
+    DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error);
+/** duet_instance_start: starts it and returns when the payload was executed. */
+gboolean duet_instance_start(DuetInstance *instance, GError **error);
+/** duet_instance_exec: Returns: the exit code, or -1 with @error. */
+int duet_instance_exec(
+    DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error);
+/** duet_instance_stop: stop signal, then kill after @grace_ms; returns after `released`. */
+gboolean duet_instance_stop(DuetInstance *instance, guint grace_ms, GError **error);
+gboolean duet_instance_signal(DuetInstance *instance, int signal_number, GError **error);
+gboolean duet_instance_pause(DuetInstance *instance, GError **error);
+gboolean duet_instance_resume(DuetInstance *instance, GError **error);
+/** duet_instance_wait: Returns: the exit code, or -1 with @error. */
+int duet_instance_wait(DuetInstance *instance, GError **error);
+/** duet_instance_remove: @force ends a running one first. */
+gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **error);
+/** duet_instance_logs: writes the payload's output so far; @follow: until it ends. */
+gboolean duet_instance_logs(
+    DuetInstance *instance, int stdout_fd, int stderr_fd, gboolean follow, GError **error);
+
+/**
+ * DuetMemory: an instance's memory, now.
+ * @payload_pss_bytes: sum of PSS over the payload cgroup's processes (a VM: QEMU and its helpers)
+ * @managing_pss_bytes: the same for monitor and worker
+ * @cgroup_bytes: what the payload's cgroup is charged with; 0 where there is no memory controller
+ * @cgroup_anon_bytes, @cgroup_file_bytes, @cgroup_kernel_bytes: its parts
+ */
+typedef struct {
+    guint64 payload_pss_bytes;
+    guint64 managing_pss_bytes;
+    guint64 cgroup_bytes;
+    guint64 cgroup_anon_bytes;
+    guint64 cgroup_file_bytes;
+    guint64 cgroup_kernel_bytes;
+} DuetMemory;
+
+gboolean duet_instance_memory(DuetInstance *instance, DuetMemory *out_memory, GError **error);
+
+G_END_DECLS

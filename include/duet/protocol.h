@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The one protocol of duet, version 1: client <-> monitor over a unix socket, monitor <-> agent
+ * over a socketpair (container, native) or a virtio-serial port (VM). No GLib here: the agent, a
+ * static program, includes this file too.
+ *
+ * A frame is an 8-byte header and `length` bytes of payload. Numbers are little-endian. A session
+ * is one process that the agent started for us: 0 is the instance's payload, others are `exec`s,
+ * numbered by the monitor. DATA counts against the credit that the receiver granted for that
+ * (session, channel): a reader that stalls stops its own stream and nothing else. Every other
+ * frame may be sent at any time.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DUET_PROTOCOL_VERSION 1
+#define DUET_FRAME_HEADER_BYTES 8
+/* Largest payload of any frame, and of the frames that carry a command line. */
+#define DUET_FRAME_MAX_BYTES (64u * 1024)
+#define DUET_FRAME_MAX_SPAWN_BYTES (2u * 1024 * 1024)
+/* What a sender may have under way per (session, channel) before the first CREDIT. */
+#define DUET_CREDIT_INITIAL_BYTES (256u * 1024)
+/* Exec sessions alive at once; the monitor refuses more. */
+#define DUET_SESSIONS_MAX 256
+
+enum duet_channel {
+    DUET_CHANNEL_STDIN = 0,
+    DUET_CHANNEL_STDOUT = 1,
+    DUET_CHANNEL_STDERR = 2,
+};
+
+enum duet_frame_type {
+    /* agent -> monitor, first of all: u32 version, u64 ns that the agent had run by its own clock,
+     * u64 ns that its kernel had run (CLOCK_BOOTTIME; 0 outside a VM) */
+    DUET_FRAME_HELLO = 1,
+    /* monitor -> agent, at most once, before SPAWN of session 0: fields, see duet_field */
+    DUET_FRAME_CONFIG = 2,
+    /* monitor -> agent, client -> monitor (exec; session 0 there): fields */
+    DUET_FRAME_SPAWN = 3,
+    /* the execve succeeded: u32 pid in the instance */
+    DUET_FRAME_STARTED = 4,
+    /* it did not: u32 exit code (125, 126, 127), then a message. Ends the session. */
+    DUET_FRAME_FAILED = 5,
+    /* bytes of one channel */
+    DUET_FRAME_DATA = 6,
+    /* the sender will send no more on this channel */
+    DUET_FRAME_EOF = 7,
+    /* the receiver wants no more: the other end closes its pipe, the payload gets SIGPIPE */
+    DUET_FRAME_CLOSE = 8,
+    /* u32: that many more bytes may be sent on this channel */
+    DUET_FRAME_CREDIT = 9,
+    /* u32 signal number, for the session's process */
+    DUET_FRAME_SIGNAL = 10,
+    /* the session ended, all its output was sent: u32 exit code (0-255, 128+signal), u32 signal
+     * number or 0 */
+    DUET_FRAME_EXIT = 11,
+    /* monitor -> agent: end everything and go (power off in a VM). Answers EXIT of session 0. */
+    DUET_FRAME_SHUTDOWN = 12,
+
+    /* client -> monitor */
+    DUET_FRAME_ATTACH = 32, /* this connection gets session 0's channels */
+    DUET_FRAME_STOP = 33, /* u32 grace in ms: stop signal, then kill */
+    DUET_FRAME_KILL = 34, /* u32 signal number for session 0; SIGKILL ends the instance */
+    DUET_FRAME_WAIT = 35, /* answer with RELEASED when all is over */
+    DUET_FRAME_STATE = 36, /* answer with STATE */
+    DUET_FRAME_PAUSE = 37,
+    DUET_FRAME_RESUME = 38,
+
+    /* monitor -> client */
+    DUET_FRAME_OK = 64, /* the request is done */
+    DUET_FRAME_ERROR = 65, /* u32 DuetError code, then a message */
+    DUET_FRAME_NOTICE = 66, /* a line for the user's stderr ("no KVM, ...") */
+    DUET_FRAME_RELEASED = 67, /* all is gone: the state, serialised as duet_state_to_variant() */
+};
+
+/* The fields of CONFIG and SPAWN: u8 tag, u32 length, bytes; repeated. Unknown tags are ignored. */
+enum duet_field {
+    DUET_FIELD_ARG = 1, /* one argument; repeated, in order */
+    DUET_FIELD_ENV = 2, /* one NAME=value; repeated */
+    DUET_FIELD_CWD = 3,
+    DUET_FIELD_USER = 4, /* user[:group], resolved against the instance's own files */
+    DUET_FIELD_FLAGS = 5, /* u32 of duet_spawn_flags */
+    DUET_FIELD_HOSTNAME = 6,
+    DUET_FIELD_PIDS_LIMIT = 7, /* u64, VM only */
+    /* VM only: how to mount: "<tag>\0<target>\0<options>", tag a virtiofs tag */
+    DUET_FIELD_MOUNT = 8,
+};
+
+enum duet_spawn_flags {
+    DUET_SPAWN_STDIN = 1, /* stdin is a stream; else the payload reads /dev/null */
+    DUET_SPAWN_IDLE = 2, /* no program: a child of the agent that sleeps until it is killed */
+};
+
+struct duet_frame {
+    uint8_t type;
+    uint8_t channel;
+    uint16_t session;
+    uint32_t length;
+    const uint8_t *payload; /* belongs to the reader, valid until its next call */
+};
+
+/* Collects bytes and cuts them into frames. Plain C, no GLib; zero-initialise before use. */
+struct duet_frame_reader {
+    uint8_t *buffer;
+    size_t size, start, end;
+};
+
+/**
+ * duet_frame_reader_space: where to read the next bytes into.
+ * Returns: a buffer of at least *out_bytes >= 4096 bytes, or NULL when memory ran out.
+ */
+uint8_t *duet_frame_reader_space(struct duet_frame_reader *reader, size_t *out_bytes);
+/** duet_frame_reader_fed: tells that @bytes were put there. */
+void duet_frame_reader_fed(struct duet_frame_reader *reader, size_t bytes);
+/**
+ * duet_frame_reader_next:
+ * Returns: 1 with a frame, 0 when more bytes are needed, -1 when the bytes are no frame (a length
+ * over its type's bound, an unknown type): the connection must be dropped.
+ */
+int duet_frame_reader_next(struct duet_frame_reader *reader, struct duet_frame *out_frame);
+void duet_frame_reader_clear(struct duet_frame_reader *reader);
+
+/** duet_frame_header: writes the 8 bytes of a header. */
+void duet_frame_header(uint8_t out[DUET_FRAME_HEADER_BYTES], uint8_t type, uint8_t channel,
+    uint16_t session, uint32_t length);
+
+/**
+ * duet_field_next: walks the fields of CONFIG or SPAWN.
+ * @cursor: starts as 0
+ * Returns: 1 with a field, 0 at the end, -1 when the fields are malformed.
+ */
+int duet_field_next(const uint8_t *payload, size_t length, size_t *cursor, uint8_t *out_tag,
+    const uint8_t **out_bytes, uint32_t *out_length);
+
+uint32_t duet_get_u32(const uint8_t *bytes);
+uint64_t duet_get_u64(const uint8_t *bytes);
+void duet_put_u32(uint8_t *bytes, uint32_t value);
+void duet_put_u64(uint8_t *bytes, uint64_t value);

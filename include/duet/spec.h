@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * DuetKind:
+ * @DUET_KIND_CONTAINER: namespaces and cgroups on the host's kernel
+ * @DUET_KIND_VM: a guest kernel under QEMU, managed through libvirt
+ * @DUET_KIND_NATIVE: a plain process chrooted into the same layers; exists for the benchmark alone
+ */
+typedef enum {
+    DUET_KIND_CONTAINER,
+    DUET_KIND_VM,
+    DUET_KIND_NATIVE,
+} DuetKind;
+
+const char *duet_kind_to_string(DuetKind kind);
+gboolean duet_kind_from_string(const char *text, DuetKind *out_kind);
+
+/**
+ * DuetMount: one `-v HOST:GUEST[:ro]`
+ * @source: absolute path on the host
+ * @target: absolute path in the instance
+ * @readonly: the payload may not write
+ */
+typedef struct {
+    char *source;
+    char *target;
+    gboolean readonly;
+} DuetMount;
+
+DuetMount *duet_mount_new(const char *source, const char *target, gboolean readonly);
+void duet_mount_free(DuetMount *mount);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetMount, duet_mount_free)
+
+/**
+ * DuetAccel: which accelerator a VM may use
+ * @DUET_ACCEL_AUTO: KVM where /dev/kvm works, else TCG, and said so
+ */
+typedef enum {
+    DUET_ACCEL_AUTO,
+    DUET_ACCEL_KVM,
+    DUET_ACCEL_TCG,
+} DuetAccel;
+
+const char *duet_accel_to_string(DuetAccel accel);
+gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
+
+/**
+ * DuetSpec: all that a user asked of an instance, with the image already resolved.
+ * @id: 12 lower-case hex digits, unique on the machine; given by duet_spec_new()
+ * @name: unique below one root directory
+ * @image_ref: what the user called the image
+ * @image_digest: "sha256:<hex>" of the image's manifest
+ * @layers: absolute paths of the unpacked layers, lowest first
+ * @root_disk: path of the shared read-only root disk; NULL unless @kind is VM
+ * @high_ids: (element-type guint32) ids above 65535 that the image's files use, ascending
+ * @argv: the payload: entrypoint and command merged; ignored when @idle
+ * @env: "NAME=value" strings, image's and user's merged, never NULL
+ * @cwd: absolute working directory in the instance
+ * @user: "user[:group]" names or numbers, resolved inside the instance; NULL is root
+ * @hostname: never NULL
+ * @stop_signal: what `stop` sends first
+ * @open_stdin: the caller's standard input is passed on (`-i`)
+ * @remove_at_exit: `--rm`
+ * @idle: the payload is the agent's own sleeping child (to measure memory with any image)
+ * @timeout_ms: the instance is killed when it ran this long; 0: never
+ * @memory_bytes: limit of the payload's memory; a VM's RAM; 0: no limit, a VM's default
+ * @cpus: CPU time as a share of one CPU; 0: no limit, a VM's default
+ * @pids_limit: how many processes; 0: no limit
+ * @mounts: (element-type DuetMount) bind mounts or shared folders
+ * @accel: VM: which accelerator
+ * @qemu_path: VM: the QEMU binary, or NULL for libvirt's choice
+ * @kernel_path: VM: the guest kernel, or NULL for the rule in docs
+ * @disk_bytes: VM: size of the writable layer's disk; 0: the default, 10 GiB
+ *
+ * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
+ */
+typedef struct {
+    char *id;
+    char *name;
+    DuetKind kind;
+    char *image_ref;
+    char *image_digest;
+    char **layers;
+    char *root_disk;
+    GArray *high_ids;
+    char **argv;
+    char **env;
+    char *cwd;
+    char *user;
+    char *hostname;
+    int stop_signal;
+    gboolean open_stdin;
+    gboolean remove_at_exit;
+    gboolean idle;
+    gint64 timeout_ms;
+    guint64 memory_bytes;
+    double cpus;
+    guint64 pids_limit;
+    GPtrArray *mounts;
+    DuetAccel accel;
+    char *qemu_path;
+    char *kernel_path;
+    guint64 disk_bytes;
+} DuetSpec;
+
+/**
+ * duet_spec_new:
+ *
+ * Returns: (transfer full): a spec with a fresh id, empty lists and SIGTERM as stop signal.
+ */
+DuetSpec *duet_spec_new(void);
+void duet_spec_free(DuetSpec *spec);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetSpec, duet_spec_free)
+
+/**
+ * duet_spec_to_variant:
+ *
+ * Returns: (transfer floating): an a{sv}; byte strings where the value need not be UTF-8.
+ */
+GVariant *duet_spec_to_variant(const DuetSpec *spec);
+
+/**
+ * duet_spec_from_variant:
+ *
+ * Returns: (transfer full): the spec, or NULL with %DUET_ERROR_BROKEN.
+ */
+DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,77 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The command line itself.
+
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+}
+teardown_file() { root_down; }
+
+@test "help lists every verb, and each has help of its own" {
+  run duet help
+  is "$status" 0
+  local help=$output
+  for verb in run create start stop kill rm ps inspect logs exec wait image compare bench check; do
+    [[ $help == *"  $verb "* ]]
+    [[ $verb == bench ]] || expect 0 duet "$verb" --help
+  done
+}
+
+@test "a near miss is answered with the nearest verb" {
+  run duet rnu
+  is "$status" 125
+  [[ $output == *"did you mean 'run'"* ]]
+  run duet image lss
+  is "$status" 125
+  [[ $output == *"did you mean 'ls'"* ]]
+}
+
+@test "impossible requests are one error each, code 125" {
+  for words in "run" "run --as chroot busybox true" "run -m lots busybox true" \
+    "run --cpus -1 busybox true" "run --cpus 99999 busybox true" "run --pids-limit -7 busybox true" \
+    "run --network bridge busybox true" "run -v relative busybox true" "run nosuchimage true" \
+    "exec" "logs" "logs nosuch" "inspect nosuch" "rm nosuch" "stop nosuch" "kill -s NOSUCH x" \
+    "image import" "image import /nosuch" "image rm nosuch" "ps --format yaml" "bench" \
+    "run --disk-size 1g busybox true" "run -w x busybox true"; do
+    # shellcheck disable=SC2086
+    run duet $words
+    [ "$status" = 125 ] || { echo "$status: duet $words: $output"; return 1; }
+    [ -n "$output" ]
+  done
+  is "$(duet ps -aq)" ""
+}
+
+@test "ps and image ls as JSON and as tables" {
+  duet create --name listed busybox true
+  duet ps -a --format json | jq -e '.[0].name == "listed" and .[0].state == "created"'
+  [[ $(duet ps -a) == *listed* ]]
+  is "$(duet ps -q)" ""
+  duet image ls --format json | jq -e '.[0].name | startswith("busybox")'
+  duet image inspect busybox | jq -e type
+  duet rm listed
+}
+
+@test "check answers with a line for each ability, as a table and as JSON" {
+  run duet check
+  is "$status" 0
+  for what in kvm cgroup overlayfs libvirt qemu disk; do [[ $output == *"$what"* ]]; done
+  duet check --format json | jq -e 'map(.name) | index("disk")'
+  duet check --format json | jq -e 'all(.status == "ok" or .status == "warning" or .status == "no")'
+  # a no comes with advice
+  duet check --format json | jq -e 'all(.[] | select(.status == "no"); .advice != null)'
+}
+
+@test "DUET_AS chooses the kind, DUET_ROOT the place" {
+  DUET_AS=nonsense run duet run --rm busybox true
+  is "$status" 125
+  DUET_AS=container run duet run --rm busybox true
+  is "$status" 0
+  [ -d "$DUET_ROOT/instances" ]
+}
+
+@test "a locale that is not UTF-8 changes nothing" {
+  is "$(LC_ALL=C duet run --rm -e 'U=ü' busybox sh -c 'echo "$U $1"' s 'é')" "ü é"
+}

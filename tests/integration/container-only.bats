@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What is a container's alone: its namespaces, its start-up cost.
+
+load lib
+KIND=container
+
+setup_file() {
+  root_up
+  stock_image busybox
+}
+teardown_file() { root_down; }
+
+@test "every namespace is the container's own" {
+  for ns in user mnt pid net uts ipc cgroup; do
+    [ "$(run_as busybox readlink "/proc/self/ns/$ns")" != "$(readlink "/proc/self/ns/$ns")" ]
+  done
+}
+
+@test "the id map holds 0-65535 above the host's own ids" {
+  run run_as busybox cat /proc/self/uid_map
+  read -r inside outside count <<<"$output"
+  is "$inside $count" "0 65536"
+  [ "$outside" -ge 524288 ]
+}
+
+@test "capabilities are dropped and no_new_privs is set" {
+  run run_as busybox cat /proc/self/status
+  [[ $output == *$'NoNewPrivs:\t1'* ]]
+  # docker's default set: nothing of SYS_ADMIN, SYS_PTRACE, NET_ADMIN, SYS_MODULE
+  is "$(grep CapBnd <<<"$output" | cut -f2)" 00000000a80425fb
+}
+
+@test "loopback is up and alone" {
+  is "$(run_as busybox sh -c 'ls /sys/class/net')" lo
+  run run_as busybox ping -c 1 -W 2 127.0.0.1
+  is "$status" 0
+}
+
+@test "proc, sys and dev are done right" {
+  expect 1 run_as busybox sh -c 'echo 1 > /proc/sys/kernel/hostname'
+  expect 1 run_as busybox sh -c 'echo b > /proc/sysrq-trigger'
+  expect 1 run_as busybox mknod /tmp/sda b 8 0
+  is "$(run_as busybox sh -c 'ls /dev | tr "\n" " "')" "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero "
+  is "$(run_as busybox sh -c 'head -c 5 /dev/zero | wc -c')" 5
+  is "$(run_as busybox sh -c 'cat /proc/kcore 2>/dev/null | wc -c')" 0
+}
+
+@test "no host mount and no descriptor is seen inside" {
+  run run_as busybox cat /proc/self/mountinfo
+  [[ $output != *"$DUET_ROOT"*" - ext4"* ]]
+  is "$(run_as busybox sh -c 'ls /proc/self/fd | wc -l')" 4
+}
+
+@test "the memory limit kills, and is reported" {
+  run --separate-stderr run_as -m 32m busybox sh -c 'tail /dev/zero'
+  is "$status" 137
+  [[ $stderr == *memory* ]]
+  is "$(duet run --rm -m 32m busybox sh -c 'tail /dev/zero; echo rc=$?; exit 5' 2>/dev/null)" rc=137
+}
+
+@test "the cpu quota holds" {
+  # Half a CPU: 1 s of work takes about 2 s.
+  local spent
+  duet run --name quota --cpus 0.5 busybox timeout 3 sh -c 'while :; do :; done' || true
+  spent=$(duet inspect quota | jq '.[0].payload_cpu_ns / 1e9')
+  duet rm quota
+  awk -v s="$spent" 'BEGIN { exit !(s > 1.2 && s < 1.8) }'
+}
+
+@test "layers are never written to" {
+  local before
+  before=$(find "$DUET_ROOT/images" -type f -exec sha256sum {} + | sort | sha256sum)
+  run_as busybox sh -c 'rm -rf /bin/ls /etc; echo x > /new; chmod 600 /bin/busybox' || true
+  is "$(find "$DUET_ROOT/images" -type f -exec sha256sum {} + | sort | sha256sum)" "$before"
+}
+
+@test "the executable links light libraries only, and a run loads no module" {
+  run ldd "$DUET"
+  [[ $output != *libvirt* && $output != *libxml2* && $output != *libarchive* && $output != *json-glib* ]]
+  [ "$(ldd "$source_dir/build/cli/duet" | wc -l)" -le 8 ]
+  strace -f -o "$scratch/trace" -e trace=openat "$DUET" run --rm busybox true
+  ! grep -q 'duet-vm.so\|duet-images.so\|duet-tools.so' "$scratch/trace"
+}
+
+@test "a start needs few system calls" {
+  [[ $DUET != *asan* ]] || DUET=$source_dir/build/cli/duet
+  strace -f -c -o "$scratch/count" "$DUET" run --rm busybox true
+  local calls
+  calls=$(awk '$NF == "total" { print $4 }' "$scratch/count")
+  echo "system calls: $calls"
+  [ "$calls" -gt 100 ]
+  [ "$calls" -le 900 ]
+}

@@ -1,0 +1,104 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What is left after many starts, and after a kill -9 at a random moment: nothing.
+
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+  # The first VM of a host probes QEMU and fetches a kernel: not part of what is tested here.
+  duet run --rm --vm busybox true 2>/dev/null
+}
+teardown_file() { root_down; }
+
+# many SHORT FULL: how often, in the short and in the full run.
+many() { if [ -n "${DUET_TEST_FULL:-}" ]; then echo "$2"; else echo "$1"; fi; }
+
+ids() { ls "$DUET_ROOT/instances"; }
+
+# After the next duet command nothing of these ids is left, and ps tells the truth.
+settled() {
+  duet ps -a >/dev/null
+  local left
+  left=$(left_behind "$@")
+  [ -z "$left" ] || { echo "left behind: $left"; return 1; }
+}
+
+cycles() {
+  local kind=$1 times=$2 seen=()
+  for ((i = 0; i < times; i++)); do
+    duet create --as "$kind" --name "cycle$i" busybox sleep 300
+    seen+=("$(ids)")
+    duet start "cycle$i"
+    duet rm -f "cycle$i"
+  done 2>/dev/null
+  is "$(duet ps -aq)" ""
+  settled "${seen[@]}"
+}
+
+@test "starts and removals of containers leave nothing" {
+  cycles container "$(many 10 50)"
+}
+
+@test "starts and removals of VMs leave nothing" {
+  cycles vm "$(many 3 50)"
+}
+
+# strike KIND VICTIM: kills one process of a run at a random moment of its life.
+strike() {
+  local kind=$1 victim=$2 span=300 client pid id
+  [ "$kind" = container ] || span=4000
+  duet run --rm --as "$kind" --name struck busybox sleep 1 >/dev/null 2>&1 3>&- &
+  client=$!
+  sleep "$(awk -v s="$span" -v r="$RANDOM" 'BEGIN { printf "%.3f", r / 32768 * s / 1000 }')"
+  id=$(ids | head -1)
+  case $victim in
+  client) pid=$client ;;
+  monitor) pid=$(pgrep -P "$client" -x duet-monitor) ;;
+  qemu) pid=$(duet inspect struck 2>/dev/null | jq '.[0].pid // empty' 2>/dev/null) ;;
+  esac
+  if [ -n "$pid" ] && [ "$pid" != 0 ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+  if [ "$victim" = client ]; then
+    wait "$client" || true
+    # What it left is listed, or gone; either can be ended.
+    duet rm -f struck >/dev/null 2>&1 || true
+  else
+    wait "$client" || true
+  fi
+  is "$(duet ps -q)" ""
+  [ -z "$id" ] || settled "$id"
+  duet rm -f --all >/dev/null
+}
+
+@test "kill -9 of a container's monitor at random moments" {
+  for ((n = 0; n < $(many 8 20); n++)); do strike container monitor; done
+}
+
+@test "kill -9 of a container's client at random moments" {
+  for ((n = 0; n < $(many 8 20); n++)); do strike container client; done
+}
+
+@test "kill -9 of a VM's monitor at random moments" {
+  for ((n = 0; n < $(many 3 20); n++)); do strike vm monitor; done
+}
+
+@test "kill -9 of a VM's client at random moments" {
+  for ((n = 0; n < $(many 3 20); n++)); do strike vm client; done
+}
+
+@test "kill -9 of QEMU at random moments" {
+  for ((n = 0; n < $(many 3 20); n++)); do strike vm qemu; done
+}
+
+@test "a full disk while an instance is made is one clear error and leaves nothing" {
+  local small=$scratch/small
+  mkdir "$small"
+  mount -t tmpfs -o size=4m,mode=0711 tmpfs "$small"
+  cp -a "$DUET_ROOT/images" "$small/" 2>/dev/null || true
+  run duet --root "$small" run --rm busybox true
+  local before=$status
+  umount "$small"
+  is "$before" 125
+  [[ $output != *"assert"* ]]
+}

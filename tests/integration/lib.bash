@@ -1,0 +1,127 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2119,SC2120 # functions with optional arguments
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What the integration tests share. Each file gets a root directory of its own with the stock image
+# busybox in it, uses the real binary, and checks at its end that nothing is left behind.
+
+bats_require_minimum_version 1.5.0
+tests_dir=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/..
+source_dir=$(realpath "$tests_dir/..")
+export DUET=${DUET:-$source_dir/build/cli/duet}
+duet() { "$DUET" "$@"; }
+
+# The kind under test is in the file's name: kind-vm.bats is a link to kind-container.bats.
+KIND=${BATS_TEST_FILENAME##*/kind-}
+KIND=${KIND%.bats}
+export KIND
+
+root_up() {
+  DUET_ROOT=$(mktemp -d /tmp/duet-test.XXXXXX)
+  export DUET_ROOT
+  chmod 0711 "$DUET_ROOT"
+  scratch=$(mktemp -d /tmp/duet-scratch.XXXXXX)
+  export scratch
+  processes_before=$(ours | sort)
+  export processes_before
+}
+
+stock_image() {
+  local archive=$scratch/$1.tar
+  "$source_dir/images/recipes/$1" "$archive" >/dev/null
+  duet image import --name "$1" "$archive" >/dev/null
+}
+
+root_down() {
+  [ -n "${DUET_ROOT:-}" ] || return 0
+  duet rm -f --all >/dev/null
+  local left
+  left=$(left_behind)
+  # Images need not go instance by instance: the whole root does.
+  rm -rf --one-file-system "$DUET_ROOT" "$scratch"
+  [ -z "$left" ] || { echo "left behind: $left"; return 1; }
+}
+
+# Processes of duet: monitors, workers, agents, QEMU; zombies that pid 1 has not reaped are nobody's.
+ours() {
+  local pid stat
+  for pid in /proc/[0-9]*; do
+    stat=$(cat "$pid/stat" 2>/dev/null) || continue
+    case $stat in
+    *") Z "*) ;;
+    *"(duet"* | *"(qemu-system-x86"* | *"(virtiofsd"*) echo "${pid#/proc/}" ;;
+    esac
+  done
+}
+
+# What this test's instances left: named by their ids, which are directories of this root.
+left_behind() {
+  local left deadline=$((SECONDS + 3))
+  while [ $SECONDS -lt $deadline ]; do
+    left=$(left_now "$@")
+    [ -n "$left" ] || return 0
+    sleep 0.1
+  done
+  echo "$left"
+}
+left_now() {
+  local folder
+  for folder in live names instances trash; do
+    find "$DUET_ROOT/$folder" -mindepth 1 -maxdepth 1 2>/dev/null
+  done
+  grep -F "$DUET_ROOT/" /proc/self/mountinfo
+  for pid in $(comm -13 <(echo "$processes_before") <(ours | sort)); do
+    # Of ours only: other tests may run beside this one.
+    grep -qzF "DUET_ROOT=$DUET_ROOT" "/proc/$pid/environ" 2>/dev/null &&
+      echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+  done
+  for id in "$@"; do
+    find /sys/fs/cgroup -type d -name "$id" 2>/dev/null
+    [ ! -e "/run/duet/$id" ] || echo "/run/duet/$id"
+  done
+}
+
+# run_as [OPTION...] IMAGE COMMAND...: one run of the kind under test that removes itself.
+run_as() {
+  local code=0 errors=$scratch/stderr.$BASHPID
+  duet run --rm --as "$KIND" "$@" 2>"$errors" || code=$?
+  grep -av 'no usable KVM' "$errors" >&2 || true
+  rm -f "$errors"
+  return "$code"
+}
+
+# The same, stderr as it is: byte for byte, the notice with it.
+run_plain() { duet run --rm --as "$KIND" "$@"; }
+
+# expect CODE COMMAND...: the command exits with that code; its output, both streams, is in $output.
+expect() {
+  local code=$1
+  shift
+  status=0
+  output=$("$@" 2>&1) || status=$?
+  [ "$status" = "$code" ] || {
+    echo "exit code $status, not $code, of: $*"
+    echo "$output"
+    return 1
+  }
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $end ] || { echo "in vain waited for: $*"; return 1; }
+    sleep 0.05
+  done
+}
+
+is() {
+  [ "$1" = "$2" ] || {
+    printf 'got:      %s\nexpected: %s\n' "$1" "$2"
+    return 1
+  }
+}
+
+wrote() { duet logs "$1" | grep -qx "$2"; }
+has_state() { [ "$(state_of "$1")" = "$2" ]; }
+state_of() { duet inspect "$1" | jq -r '.[0].state'; }

@@ -1,0 +1,113 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What is a VM's alone: its kernel, its accelerator, where QEMU lives.
+
+load lib
+KIND=vm
+
+setup_file() {
+  root_up
+  stock_image busybox
+}
+teardown_file() { root_down; }
+
+@test "a VM runs a kernel of its own" {
+  [ "$(run_as busybox uname -r)" != "$(uname -r)" ]
+}
+
+@test "C46 the accelerator is said once, recorded, and KVM is refused where it does not work" {
+  run --separate-stderr duet run --vm --name accel busybox true
+  is "$status" 0
+  local accel
+  accel=$(duet inspect accel | jq -r '.[0].driver.accel')
+  duet rm accel
+  if [ "$accel" = tcg ]; then
+    is "$(grep -c 'no usable KVM' <<<"$stderr")" 1
+    run duet run --rm --vm --accel kvm busybox true
+    is "$status" 125
+    [[ $output == *KVM* || $output == *kvm* ]]
+  else
+    is "$accel" kvm
+    is "$stderr" ""
+  fi
+  expect 125 duet run --rm --accel kvm busybox true
+}
+
+@test "QEMU lives in the payload cgroup, under a uid of its own" {
+  duet run -d --vm --cpus 1 --name place busybox sleep 300
+  local pid id
+  pid=$(duet inspect place | jq '.[0].pid')
+  id=$(duet inspect place | jq -r '.[0].id')
+  grep -q "/duet/$id/payload$" "/proc/$pid/cgroup"
+  for controller in memory cpu; do
+    if [ -d "/sys/fs/cgroup/$controller" ]; then
+      grep -q ":$controller:.*/duet/$id/payload$" "/proc/$pid/cgroup"
+    fi
+  done
+  [ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" -ge 524288 ]
+  duet rm -f place
+}
+
+@test "two VMs share nothing that can be written" {
+  duet run -d --vm --name one busybox sleep 300
+  duet run -d --vm --name two busybox sleep 300
+  local first second
+  first=$(duet inspect one | jq '.[0].pid')
+  second=$(duet inspect two | jq '.[0].pid')
+  [ "$(awk '/^Uid:/ { print $2 }' "/proc/$first/status")" != "$(awk '/^Uid:/ { print $2 }' "/proc/$second/status")" ]
+  # Open for writing in both: no file at all.
+  writable() {
+    local fd flags
+    for fd in /proc/"$1"/fd/*; do
+      flags=$(awk '/^flags:/ { print $2 }' "/proc/$1/fdinfo/${fd##*/}" 2>/dev/null) || continue
+      (((8#${flags: -1} & 3) != 0)) && readlink "$fd"
+    done | grep '^/' | grep -v '^/dev/\|^/memfd' | sort -u
+  }
+  is "$(comm -12 <(writable "$first") <(writable "$second"))" ""
+  duet rm -f one two
+}
+
+@test "memory below the minimum is refused before the boot" {
+  run duet run --rm --vm -m 32m busybox true
+  is "$status" 125
+  [[ $output == *"at least"* ]]
+  [ "$(run_as -m 512m busybox sh -c 'grep MemTotal /proc/meminfo | tr -dc 0-9')" -gt 400000 ]
+}
+
+@test "cpus are the guest's cpus" {
+  is "$(run_as --cpus 2 busybox nproc)" 2
+}
+
+@test "a boot that fails quotes the console" {
+  head -c 100000 /dev/urandom >"$scratch/kernel"
+  run timeout 200 "$DUET" run --rm --vm --kernel "$scratch/kernel" busybox true
+  is "$status" 125
+  run duet run --rm --vm --kernel /nosuch busybox true
+  is "$status" 125
+  [[ $output == *nosuch* ]]
+  run duet run --rm --vm --qemu /nosuch busybox true
+  is "$status" 125
+  [[ $output == *nosuch* ]]
+}
+
+@test "C37 the state before the payload runs is not running" {
+  duet run -d --vm --name early busybox sleep 300 >/dev/null 2>&1 3>&- &
+  local starter=$! seen
+  wait_for 10 duet inspect early
+  seen=$(state_of early)
+  [[ $seen == created || $seen == starting ]]
+  run duet exec early true
+  [ "$status" = 0 ] || [[ $output == *starting* ]]
+  wait "$starter"
+  is "$(state_of early)" running
+  duet rm -f early
+}
+
+@test "an image without a shell says what is missing, in time" {
+  mkdir -p "$scratch/empty/etc"
+  tar -C "$scratch/empty" -cf "$scratch/empty.tar" .
+  duet image import --name empty "$scratch/empty.tar"
+  run timeout 120 "$DUET" run --rm --vm empty /bin/sh
+  is "$status" 127
+  [[ $output == *"/bin/sh"* ]]
+}

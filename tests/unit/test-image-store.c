@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The store: names, digests, refusals that leave it as it was, export, removal, other tools. */
+#include "image-fixture.h"
+
+#include <duet/error.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/util.h"
+
+static GPtrArray *import(
+    ImageFixture *fixture, const char *archive, const char *name, GError **error)
+{
+    g_autofree char *path = image_archive(fixture, archive);
+    return duet_images.import(fixture->store, path, name, error);
+}
+
+/* All of the store but the time of its own directory, in which a writer's work comes and goes. */
+static char *state_of(ImageFixture *fixture)
+{
+    g_autofree char *all = image_describe(fixture->store);
+    return g_strdup(strchr(all, '\n'));
+}
+
+static void assert_import_fails(
+    ImageFixture *fixture, const char *archive, int code, const char *text)
+{
+    g_test_message("%s", archive);
+    g_autofree char *before = state_of(fixture);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) images = import(fixture, archive, NULL, &error);
+    g_assert_null(images);
+    g_assert_error(error, DUET_ERROR, code);
+    if (!strstr(error->message, text))
+        g_error("'%s' is not in: %s", text, error->message);
+    g_autofree char *after = state_of(fixture);
+    g_assert_cmpstr(before, ==, after);
+}
+
+static void test_refused(ImageFixture *fixture)
+{
+    static const struct {
+        const char *archive;
+        int code;
+        const char *text;
+    } rows[] = {
+        { "bad-dotdot", DUET_ERROR_BROKEN, "climbs out" },
+        { "bad-dotdot-inside", DUET_ERROR_BROKEN, "climbs out" },
+        { "bad-absolute", DUET_ERROR_BROKEN, "absolute name" },
+        { "bad-symlink", DUET_ERROR_BROKEN, "absolute symlink" },
+        { "bad-symlink-up", DUET_ERROR_BROKEN, "climbs out through a symlink" },
+        { "bad-symlink-lower", DUET_ERROR_BROKEN, "climbs out through a symlink" },
+        { "bad-symlink-loop", DUET_ERROR_BROKEN, "too many symlinks" },
+        { "bad-link-dotdot", DUET_ERROR_BROKEN, "climbs out" },
+        { "bad-link-absolute", DUET_ERROR_BROKEN, "absolute name" },
+        { "bad-link-symlink", DUET_ERROR_BROKEN, "absolute symlink" },
+        { "bad-link-missing", DUET_ERROR_BROKEN, "not there" },
+        { "bad-link-dir", DUET_ERROR_BROKEN, "directory" },
+        { "bad-whiteout", DUET_ERROR_BROKEN, "deletes nothing" },
+        { "bad-rootfs", DUET_ERROR_BROKEN, "climbs out" },
+        { "bad-owner", DUET_ERROR_BROKEN, "4294967295" },
+        { "bad-owners-301", DUET_ERROR_UNSUPPORTED, "300" },
+        { "bad-layer-bytes", DUET_ERROR_BROKEN, "lies" },
+        { "bad-config-bytes", DUET_ERROR_BROKEN, "lies" },
+        { "bad-no-layer", DUET_ERROR_BROKEN, "missing" },
+        { "bad-size", DUET_ERROR_BROKEN, "lies" },
+        { "bad-diff-id", DUET_ERROR_BROKEN, "lies" },
+        { "bad-layer-count", DUET_ERROR_BROKEN, "differ on the layers" },
+        { "bad-cut-layer", DUET_ERROR_BROKEN, "cut short" },
+        { "bad-cut-archive", DUET_ERROR_BROKEN, "cut short" },
+        { "bad-cut-gzip", DUET_ERROR_BROKEN, "cut short" },
+        { "bad-cut-rootfs", DUET_ERROR_BROKEN, "cut short" },
+        { "bad-cut-rootfs-middle", DUET_ERROR_BROKEN, "cut short" },
+        { "bad-json-depth", DUET_ERROR_BROKEN, "too deep" },
+        { "bad-empty", DUET_ERROR_BROKEN, "holds nothing" },
+        { "bad-noise", DUET_ERROR_BROKEN, "damaged" },
+        { "docker-no-manifest", DUET_ERROR_BROKEN, "manifest.json" },
+        { "nested-other", DUET_ERROR_PLATFORM, "wanted 'linux/" },
+        { "nested-other", DUET_ERROR_PLATFORM, "offered 'linux/" },
+        { "no-such-archive", DUET_ERROR_NOT_FOUND, "no-such-archive" },
+    };
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
+        assert_import_fails(fixture, rows[i].archive, rows[i].code, rows[i].text);
+    g_assert_cmpint(access("/tmp/escaped", F_OK), ==, -1);
+}
+
+/* Cut anywhere, an archive is refused or (in the padding at its end) whole. */
+static void test_cut_anywhere(ImageFixture *fixture)
+{
+    static const char *const names[] = { "plain", "gzip", "docker", "rootfs", "rootfs-xz" };
+    g_autoptr(DuetImage) image = image_import(fixture, "repeat");
+    g_autofree char *before = state_of(fixture);
+    g_autofree char *cut = g_build_filename(fixture->dir, "cut.tar", NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = image_archive(fixture, names[i]);
+        g_autofree char *bytes = NULL;
+        gsize length = 0;
+        g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+        gsize end = length;
+        while (end > 0 && bytes[end - 1] == 0)
+            end--;
+        for (gsize at = 0; at < end; at += MAX(end / 24, 1)) {
+            g_autoptr(GError) error = NULL;
+            g_assert_true(g_file_set_contents(cut, bytes, (gssize)at, NULL));
+            g_autoptr(GPtrArray) images = duet_images.import(fixture->store, cut, "cut", &error);
+            g_assert_null(images);
+            g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+        }
+    }
+    g_autofree char *after = state_of(fixture);
+    g_assert_cmpstr(before, ==, after);
+}
+
+static void test_disk_full(ImageFixture *fixture)
+{
+    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
+    g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", 0, "size=2m"), ==, 0);
+    {
+        g_autoptr(DuetImage) image = image_import(fixture, "plain");
+        assert_import_fails(fixture, "large", DUET_ERROR_SPACE, "No space left");
+        g_autoptr(DuetImage) again = duet_image_lookup(fixture->store, "plain", NULL);
+        g_assert_nonnull(again);
+        image_mount(fixture, again);
+        g_autofree char *hi = image_read(fixture, "hi");
+        g_assert_cmpstr(hi, ==, "hi\n");
+        image_unmount(fixture);
+    }
+    g_assert_cmpint(umount2(fixture->store, 0), ==, 0);
+}
+
+static void test_disk_full_disk(ImageFixture *fixture)
+{
+    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
+    g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", 0, "size=8m"), ==, 0);
+    g_autoptr(DuetImage) image = image_import(fixture, "large");
+    g_autofree char *before = state_of(fixture);
+    g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", MS_REMOUNT, "size=7m"), ==, 0);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
+    g_assert_null(disk);
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_SPACE);
+    g_autofree char *after = state_of(fixture);
+    g_assert_cmpstr(before, ==, after);
+    g_assert_cmpint(umount2(fixture->store, 0), ==, 0);
+}
+
+static void assert_finds(ImageFixture *fixture, const char *ref, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, ref, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(image->ref, ==, name);
+}
+
+static void assert_finds_not(ImageFixture *fixture, const char *ref, int code)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, ref, &error);
+    g_assert_null(image);
+    g_assert_error(error, DUET_ERROR, code);
+}
+
+static void test_names(ImageFixture *fixture)
+{
+    assert_finds_not(fixture, "docker", DUET_ERROR_NOT_FOUND);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) tags = import(fixture, "docker", NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(tags->len, ==, 2);
+    g_autoptr(GPtrArray) modern = import(fixture, "docker-modern", NULL, &error);
+    g_assert_no_error(error);
+    assert_finds(fixture, "t:1", "t:1");
+    assert_finds(fixture, "t:2", "t:2");
+    assert_finds(fixture, "modern:1", "modern:1");
+    assert_finds(fixture, "docker.io/library/modern:1", "modern:1");
+    assert_finds_not(fixture, "t", DUET_ERROR_NOT_FOUND);
+    assert_finds_not(fixture, "", DUET_ERROR_NOT_FOUND);
+    g_autoptr(DuetImage) config = image_import(fixture, "config");
+    assert_finds(fixture, "config", "config:latest");
+    assert_finds(fixture, config->digest, "config:latest");
+    assert_finds(fixture, config->config_digest, "config:latest");
+    g_autofree char *prefix = g_strndup(config->digest + strlen("sha256:"), 8);
+    assert_finds(fixture, prefix, "config:latest");
+    prefix[3] = '\0';
+    assert_finds_not(fixture, prefix, DUET_ERROR_NOT_FOUND);
+    static const char *const bad[] = { "a b", "", "../x", "/x", "x/", "a:b:", "sha256:0123" };
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) local = NULL;
+        g_autoptr(GPtrArray) none = import(fixture, "config", bad[i], &local);
+        g_assert_error(local, DUET_ERROR, DUET_ERROR_INVALID);
+    }
+}
+
+static void test_untagged(ImageFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) images = import(fixture, "docker-untagged", NULL, &error);
+    g_assert_no_error(error);
+    const DuetImage *image = images->pdata[0];
+    g_assert_null(image->ref);
+    assert_finds(fixture, image->digest, NULL);
+    assert_finds(fixture, image->config_digest, NULL);
+}
+
+static void test_config(ImageFixture *fixture)
+{
+    g_autoptr(DuetImage) image = image_import(fixture, "config");
+    static const char *const cmd[] = { "a", "b c", NULL }, *const env[] = { "PATH=/x", "E=", NULL };
+    g_assert_cmpstr(image->entrypoint[0], ==, "/bin/e");
+    g_assert_null(image->entrypoint[1]);
+    g_assert_cmpstrv(image->cmd, cmd);
+    g_assert_cmpstrv(image->env, env);
+    g_assert_cmpstr(image->working_dir, ==, "/work/dir");
+    g_assert_cmpstr(image->user, ==, "app:extra");
+    g_assert_cmpint(image->stop_signal, ==, SIGUSR1);
+    g_autoptr(DuetImage) plain = image_import(fixture, "gzip");
+    g_assert_null(plain->entrypoint);
+    g_assert_null(plain->cmd);
+    g_assert_null(plain->user);
+    g_assert_cmpstr(plain->working_dir, ==, "/");
+    g_assert_cmpint(plain->stop_signal, ==, SIGTERM);
+}
+
+static void test_high_ids(ImageFixture *fixture)
+{
+    g_autoptr(DuetImage) image = image_import(fixture, "high-300");
+    g_assert_cmpuint(image->high_ids->len, ==, 300);
+    g_assert_cmpuint(g_array_index(image->high_ids, guint32, 0), ==, 100000);
+    g_assert_cmpuint(g_array_index(image->high_ids, guint32, 299), ==, 100299);
+}
+
+static char *content_of(ImageFixture *fixture, const DuetImage *image)
+{
+    image_mount(fixture, image);
+    char *text = image_describe(fixture->view);
+    image_unmount(fixture);
+    return text;
+}
+
+/* Export and import again, in both formats: nothing is lost, and digests stay. */
+static void test_round_trip(ImageFixture *fixture)
+{
+    static const char *const names[] = { "names-pax", "owners-gnu", "repeat", "zstd", "xz",
+        "docker-links", "attributes", "links" };
+    g_autofree char *other = g_build_filename(fixture->dir, "other", NULL);
+    for (guint i = 0; i < 2 * G_N_ELEMENTS(names); i++) {
+        const char *name = names[i / 2];
+        DuetArchive format = i % 2 ? DUET_ARCHIVE_DOCKER : DUET_ARCHIVE_OCI;
+        g_autofree char *path = g_strdup_printf("%s/export-%u.tar", fixture->dir, i);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(DuetImage) image = image_import(fixture, name);
+        g_assert_true(duet_images.export(fixture->store, name, format, path, &error));
+        g_assert_no_error(error);
+        g_autoptr(GPtrArray) images = duet_images.import(other, path, NULL, &error);
+        g_assert_no_error(error);
+        const DuetImage *again = images->pdata[0];
+        g_assert_cmpstr(again->ref, ==, image->ref);
+        g_assert_cmpstr(again->config_digest, ==, image->config_digest);
+        if (format == DUET_ARCHIVE_OCI)
+            g_assert_cmpstr(again->digest, ==, image->digest);
+        g_autofree char *before = content_of(fixture, image), *after = content_of(fixture, again);
+        g_assert_cmpstr(before, ==, after);
+        g_assert_false(duet_images.export(fixture->store, name, format, path, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_EXISTS);
+    }
+}
+
+static void test_export_damaged(ImageFixture *fixture)
+{
+    g_autoptr(DuetImage) image = image_import(fixture, "plain");
+    g_autofree char *chain = g_path_get_basename(image->layer_dirs[0]);
+    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", chain, NULL);
+    g_autofree char *path = g_build_filename(fixture->dir, "out.tar", NULL);
+    g_assert_true(g_file_set_contents(blob, "x", 1, NULL));
+    g_autoptr(GError) error = NULL;
+    g_assert_false(duet_images.export(fixture->store, "plain", DUET_ARCHIVE_OCI, path, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+    g_assert_cmpint(access(path, F_OK), ==, -1);
+}
+
+static void test_remove(ImageFixture *fixture)
+{
+    g_autoptr(DuetImage) kept = image_import(fixture, "docker-untagged");
+    g_autofree char *before = state_of(fixture);
+    g_autoptr(GError) error = NULL;
+    {
+        g_autoptr(GPtrArray) tags = import(fixture, "docker-links", "second", &error);
+        g_assert_no_error(error);
+        g_autoptr(GPtrArray) more = import(fixture, "docker-links", "third:1", &error);
+        g_assert_no_error(error);
+    }
+    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, "third:1", NULL);
+    g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
+    g_assert_no_error(error);
+    const char *const in_use[] = { image->layer_dirs[2], NULL };
+    /* Only a name goes: the image stays. */
+    g_assert_true(duet_images.remove(fixture->store, "second", in_use, &error));
+    assert_finds(fixture, image->digest, "third:1");
+    g_assert_false(duet_images.remove(fixture->store, "third:1", in_use, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_STATE);
+    g_clear_error(&error);
+    assert_finds(fixture, "third:1", "third:1");
+    g_assert_true(duet_images.remove(fixture->store, image->digest, NULL, &error));
+    g_assert_no_error(error);
+    assert_finds_not(fixture, "third:1", DUET_ERROR_NOT_FOUND);
+    g_assert_cmpint(access(disk, F_OK), ==, -1);
+    /* Down to the last blob and layer it is as before; but for the times of index and records. */
+    g_autoptr(DuetImage) still = duet_image_lookup(fixture->store, "docker-untagged", &error);
+    g_assert_no_error(error);
+    g_autofree char *after = state_of(fixture);
+    g_auto(GStrv) old_lines = g_strsplit(before, "\n", -1);
+    g_auto(GStrv) new_lines = g_strsplit(after, "\n", -1);
+    g_assert_cmpuint(g_strv_length(old_lines), ==, g_strv_length(new_lines));
+    g_assert_false(duet_images.remove(fixture->store, "none", NULL, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND);
+}
+
+/* A name that moves to another image leaves the old one without a name. */
+static void test_name_moves(ImageFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) first = import(fixture, "gzip", "x", &error);
+    g_autoptr(GPtrArray) second = import(fixture, "config", "x", &error);
+    g_assert_no_error(error);
+    const DuetImage *old = first->pdata[0], *now = second->pdata[0];
+    assert_finds(fixture, old->digest, NULL);
+    assert_finds(fixture, now->digest, "x:latest");
+    g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(list->len, ==, 2);
+    /* What the records say is what index.json says. */
+    g_assert_true(duet_images.refresh(fixture->store, &error));
+    assert_finds(fixture, old->digest, NULL);
+    assert_finds(fixture, "x", "x:latest");
+}
+
+/* Everything derived may be deleted at any time, and other tools may write index.json. */
+static void test_refresh(ImageFixture *fixture)
+{
+    static const char *const derived[] = { "records", "layers", "vmroot", "tmp" };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "links");
+    g_autofree char *before = content_of(fixture, image);
+    g_autofree char *index = g_build_filename(fixture->store, "index.json", NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(derived); i++) {
+        g_autofree char *path = g_build_filename(fixture->store, derived[i], NULL);
+        g_assert_true(duet_remove_tree(AT_FDCWD, path, NULL));
+        if (i < 2)
+            assert_finds_not(fixture, "links", DUET_ERROR_STALE);
+        g_assert_true(duet_images.refresh(fixture->store, &error));
+        g_assert_no_error(error);
+        assert_finds(fixture, "links", "links:latest");
+    }
+    const struct timespec times[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+    g_assert_cmpint(utimensat(AT_FDCWD, index, times, 0), ==, 0);
+    assert_finds_not(fixture, "links", DUET_ERROR_STALE);
+    g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(list->len, ==, 1);
+    g_autofree char *after = content_of(fixture, list->pdata[0]);
+    g_assert_cmpstr(before, ==, after);
+}
+
+/* What another tool put there and can't be used is listed with the reason, and does no harm. */
+static void test_foreign_damage(ImageFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "plain");
+    g_autoptr(DuetImage) other = image_import(fixture, "config");
+    g_autofree char *chain = g_path_get_basename(image->layer_dirs[0]);
+    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", chain, NULL);
+    g_autofree char *layers = g_build_filename(fixture->store, "layers", NULL);
+    g_autofree char *records = g_build_filename(fixture->store, "records", NULL);
+    g_assert_true(g_file_set_contents(blob, "x", 1, NULL));
+    g_assert_true(duet_remove_tree(AT_FDCWD, layers, NULL));
+    g_assert_true(duet_remove_tree(AT_FDCWD, records, NULL));
+    g_assert_true(duet_images.refresh(fixture->store, &error));
+    g_assert_no_error(error);
+    assert_finds_not(fixture, "plain", DUET_ERROR_BROKEN);
+    assert_finds(fixture, "config", "config:latest");
+    g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
+    g_assert_cmpuint(list->len, ==, 2);
+    g_assert_true(duet_images.remove(fixture->store, "plain", NULL, &error));
+    g_assert_no_error(error);
+    /* A damaged record is not trusted either. */
+    g_autofree char *record = g_build_filename(records, other->digest + strlen("sha256:"), NULL);
+    g_assert_true(g_file_set_contents(record, "garbage", 7, NULL));
+    assert_finds_not(fixture, "config", DUET_ERROR_STALE);
+}
+
+/* A row that we can't read is another tool's: it stays, and the others work. */
+static void test_foreign_row(ImageFixture *fixture)
+{
+    static const char before[] = "\"manifests\":[";
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_autoptr(DuetImage) other = image_import(fixture, "config");
+    g_autofree char *path = g_build_filename(fixture->store, "index.json", NULL);
+    g_autofree char *text = NULL;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    char *at = strstr(text, before);
+    g_assert_nonnull(at);
+    at += strlen(before);
+    g_autofree char *changed =
+        g_strdup_printf("%.*s{\"mediaType\":\"x/y\",\"digest\":\"sha512:00\",\"size\":1},%s",
+            (int)(at - text), text, at);
+    g_assert_true(g_file_set_contents(path, changed, -1, NULL));
+    g_assert_true(duet_images.refresh(fixture->store, &error));
+    g_assert_no_error(error);
+    assert_finds(fixture, "gzip", "gzip:latest");
+    g_assert_true(duet_images.remove(fixture->store, "gzip", NULL, &error));
+    g_assert_no_error(error);
+    assert_finds(fixture, "config", "config:latest");
+    g_clear_pointer(&text, g_free);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_nonnull(strstr(text, "sha512:00"));
+}
+
+static void test_leftovers(ImageFixture *fixture)
+{
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_autofree char *before = state_of(fixture);
+    g_autofree char *dead = g_build_filename(fixture->store, "tmp/deadbeef/5/etc", NULL);
+    g_assert_true(duet_mkdir_p(dead, 0755, NULL));
+    g_autoptr(GError) error = NULL;
+    g_assert_true(duet_images.refresh(fixture->store, &error));
+    g_autofree char *after = state_of(fixture);
+    g_assert_null(strstr(after, "deadbeef"));
+    g_assert_nonnull(before);
+}
+
+static void test_root_disk(ImageFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
+    g_assert_no_error(error);
+    struct stat first, second;
+    g_assert_cmpint(stat(disk, &first), ==, 0);
+    g_assert_cmpuint(first.st_mode & 07777, ==, 0644);
+    g_autofree char *again = duet_images.root_disk(fixture->store, image, &error);
+    g_assert_cmpint(stat(again, &second), ==, 0);
+    g_assert_cmpuint(first.st_ino, ==, second.st_ino);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    image_test("/image-store/refused", test_refused);
+    image_test("/image-store/cut-anywhere", test_cut_anywhere);
+    image_test("/image-store/disk-full", test_disk_full);
+    image_test("/image-store/disk-full-root-disk", test_disk_full_disk);
+    image_test("/image-store/names", test_names);
+    image_test("/image-store/untagged", test_untagged);
+    image_test("/image-store/config", test_config);
+    image_test("/image-store/high-ids", test_high_ids);
+    image_test("/image-store/round-trip", test_round_trip);
+    image_test("/image-store/export-damaged", test_export_damaged);
+    image_test("/image-store/remove", test_remove);
+    image_test("/image-store/name-moves", test_name_moves);
+    image_test("/image-store/refresh", test_refresh);
+    image_test("/image-store/foreign-damage", test_foreign_damage);
+    image_test("/image-store/foreign-row", test_foreign_row);
+    image_test("/image-store/leftovers", test_leftovers);
+    image_test("/image-store/root-disk", test_root_disk);
+    return image_fixture_main();
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "bench/inference.h"
+#include "bench/random.h"
+#include "bench/stats.h"
+
+/*
+ * Reference values are Python's (statistics module of 3.11), with x a list:
+ *   mean(x) median(x) stdev(x) stdev(x) / len(x) ** 0.5 median([abs(v - median(x)) for v in x])
+ *   quantiles(x, n=4, method='inclusive')  quantiles(x, n=20, method='inclusive')[-1]
+ */
+
+#define assert_near(a, b) g_assert_cmpfloat_with_epsilon((a), (b), 1e-9 * (1 + fabs((double)(b))))
+
+static DuetSummary summarise(const double *values, gsize n)
+{
+    DuetSummary summary;
+    GError *error = NULL;
+
+    g_assert_true(duet_stats_summary(values, n, 42, &summary, &error));
+    g_assert_no_error(error);
+    return summary;
+}
+
+static void test_outlier(void)
+{
+    static const double values[] = { 10, 10, 10, 10, 10, 10, 10, 10, 10, 1000 };
+    DuetSummary s = summarise(values, G_N_ELEMENTS(values));
+
+    assert_near(s.mean, 109);
+    assert_near(s.median, 10);
+    assert_near(s.sd, 313.06548835666956);
+    assert_near(s.standard_error, 99.0);
+    assert_near(s.mad, 0);
+    assert_near(s.q1, 10);
+    assert_near(s.q3, 10);
+    g_assert_cmpuint(s.outliers, ==, 1);
+    g_assert_false(s.slow_first);
+    assert_near(s.low, 10);
+    assert_near(s.max, 1000);
+    g_assert_true(isfinite(s.high));
+    g_assert_true(isnan(s.p95));
+}
+
+static void test_small(void)
+{
+    static const double values[] = { 12, 15, 11, 14, 13, 90 };
+    DuetSummary s = summarise(values, G_N_ELEMENTS(values));
+
+    assert_near(s.mean, 25.833333333333332);
+    assert_near(s.median, 13.5);
+    assert_near(s.sd, 31.46691384083712);
+    assert_near(s.standard_error, 12.846313781695425);
+    assert_near(s.mad, 1.5);
+    assert_near(s.q1, 12.25);
+    assert_near(s.q3, 14.75);
+    g_assert_cmpuint(s.outliers, ==, 1);
+    g_assert_cmpfloat(s.low, >=, 11);
+    g_assert_cmpfloat(s.low, <, 13.5);
+    g_assert_cmpfloat(s.high, >, 13.5);
+    g_assert_cmpfloat(s.high, <=, 90);
+}
+
+static void test_single(void)
+{
+    static const double value = 7;
+    DuetSummary s = summarise(&value, 1);
+
+    assert_near(s.mean, 7);
+    assert_near(s.median, 7);
+    assert_near(s.mad, 0);
+    g_assert_true(isnan(s.sd));
+    g_assert_true(isnan(s.standard_error));
+    g_assert_true(isnan(s.low) && isnan(s.high));
+    g_assert_true(isnan(s.autocorrelation) && isnan(s.drift));
+}
+
+static void test_refused(void)
+{
+    static const double bad[] = { 1, NAN }, infinite[] = { INFINITY };
+    DuetSummary s = { .n = 77 };
+    g_autoptr(GError) none = NULL, nan = NULL, inf = NULL;
+
+    g_assert_false(duet_stats_summary(NULL, 0, 1, &s, &none));
+    g_assert_error(none, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_false(duet_stats_summary(bad, 2, 1, &s, &nan));
+    g_assert_error(nan, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_false(duet_stats_summary(infinite, 1, 1, &s, &inf));
+    g_assert_error(inf, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_cmpuint(s.n, ==, 77);
+}
+
+static void test_one_to_ten(void)
+{
+    static const double values[] = { 3, 1, 2, 10, 5, 4, 7, 6, 9, 8 };
+    DuetSummary s = summarise(values, G_N_ELEMENTS(values));
+    g_autofree double *sorted = duet_stats_sorted(values, G_N_ELEMENTS(values));
+
+    assert_near(s.sd, 3.0276503540974917);
+    assert_near(s.median, 5.5);
+    assert_near(s.mad, 2.5);
+    assert_near(s.q1, 3.25);
+    assert_near(s.q3, 7.75);
+    g_assert_cmpuint(s.outliers, ==, 0);
+    assert_near(duet_stats_percentile(sorted, 10, 0.95), 9.55);
+    assert_near(duet_stats_percentile(sorted, 10, 0), 1);
+    assert_near(duet_stats_percentile(sorted, 10, 1), 10);
+}
+
+static void test_tails_need_samples(void)
+{
+    double values[200];
+
+    for (guint i = 0; i < G_N_ELEMENTS(values); i++)
+        values[i] = i + 1;
+    g_assert_true(isnan(summarise(values, 19).p95));
+    /* quantiles(range(1, 21), n=20, method='inclusive')[-1] */
+    assert_near(summarise(values, 20).p95, 19.05);
+    g_assert_true(isnan(summarise(values, 199).p99));
+    /* quantiles(range(1, 201), n=100, method='inclusive')[98] */
+    assert_near(summarise(values, 200).p99, 198.01);
+    g_assert_true(isnan(summarise(values, DUET_STATS_INTERVAL_MIN - 1).low));
+    g_assert_true(isfinite(summarise(values, DUET_STATS_INTERVAL_MIN).low));
+}
+
+static void test_order(void)
+{
+    /* By hand: mean 3, deviations -2 -1 0 1 2; (2 + 0 + 0 + 2) / 10. */
+    static const double rising[] = { 1, 2, 3, 4, 5 };
+    double drifting[20];
+
+    assert_near(summarise(rising, 5).autocorrelation, 0.4);
+    g_assert_true(isnan(summarise(rising, 5).drift));
+    for (guint i = 0; i < G_N_ELEMENTS(drifting); i++)
+        drifting[i] = 100 + i;
+    /* Fifths of four: medians 101.5 and 117.5. */
+    assert_near(summarise(drifting, 20).drift, 117.5 / 101.5 - 1);
+    g_assert_false(summarise(drifting, 20).slow_first);
+    drifting[0] = 1000;
+    g_assert_true(summarise(drifting, 20).slow_first);
+}
+
+static void test_counted_median(void)
+{
+    static const double sorted[] = { 1, 2, 4, 8 };
+    static const guint odd[] = { 0, 3, 1, 1 }, even[] = { 2, 0, 1, 1 }, last[] = { 0, 0, 0, 4 };
+
+    assert_near(duet_stats_counted_median(sorted, odd, 5), 2);
+    assert_near(duet_stats_counted_median(sorted, even, 4), 2.5);
+    assert_near(duet_stats_counted_median(sorted, last, 4), 8);
+}
+
+/* A value near normal: twelve uniform ones. */
+static double noise(DuetRandom *random)
+{
+    double sum = 0;
+
+    for (guint i = 0; i < 12; i++)
+        sum += duet_random_below(random, 1u << 30) / (double)(1u << 30);
+    return sum - 6;
+}
+
+static void test_interval_covers(void)
+{
+    guint covered = 0;
+    const guint trials = 200;
+    DuetRandom random;
+
+    duet_random_init(&random, 7);
+    for (guint trial = 0; trial < trials; trial++) {
+        double values[30];
+        DuetSummary s;
+        for (guint i = 0; i < 30; i++)
+            values[i] = 100 + noise(&random);
+        g_assert_true(duet_stats_summary(values, 30, trial, &s, NULL));
+        covered += s.low <= 100 && 100 <= s.high;
+    }
+    /* 95 % of 200 is 190, with a standard error of 3. */
+    g_assert_cmpuint(covered, >=, 180);
+    g_assert_cmpuint(covered, <=, 199);
+}
+
+static void test_cliffs_delta(void)
+{
+    static const double low[] = { 1, 2, 3 }, high[] = { 4, 5, 6 }, mixed[] = { 2, 3, 4 };
+    DuetSeries a = { low, NULL, 3 }, b = { high, NULL, 3 }, c = { mixed, NULL, 3 };
+    DuetContrast contrast;
+
+    g_assert_true(duet_contrast(&a, &b, 1, 99, &contrast, NULL));
+    assert_near(contrast.cliffs_delta, -1);
+    g_assert_true(duet_contrast(&b, &a, 1, 99, &contrast, NULL));
+    assert_near(contrast.cliffs_delta, 1);
+    /* Of nine pairs, one above, six below, two equal. */
+    g_assert_true(duet_contrast(&a, &c, 1, 99, &contrast, NULL));
+    assert_near(contrast.cliffs_delta, -5.0 / 9);
+    g_assert_true(isnan(contrast.ratio_low));
+    assert_near(contrast.ratio, 2.0 / 3);
+    assert_near(contrast.difference, -1);
+}
+
+static void test_permutation_exact(void)
+{
+    /* Three against three, all of a below all of b. Of the 20 arrangements four are as far apart
+     * (medians 2 and 5: 3 and 4 may change places), and none further: p = 0.2. */
+    static const double low[] = { 1, 2, 3 }, high[] = { 4, 5, 6 };
+    static const guint blocks[] = { 0, 1, 2 };
+    DuetSeries a = { low, NULL, 3 }, b = { high, NULL, 3 };
+    DuetContrast contrast;
+
+    g_assert_true(duet_contrast(&a, &b, 5, DUET_STATS_RESAMPLES, &contrast, NULL));
+    g_assert_cmpfloat_with_epsilon(contrast.p, 0.2, 0.015);
+    /* Swapped within pairs there are 8, of which 2 are as far apart. */
+    a.blocks = b.blocks = blocks;
+    g_assert_true(duet_contrast(&a, &b, 5, DUET_STATS_RESAMPLES, &contrast, NULL));
+    g_assert_cmpfloat_with_epsilon(contrast.p, 0.25, 0.015);
+}
+
+static void test_equal_values(void)
+{
+    double values[30];
+    DuetSeries series = { values, NULL, 30 };
+    DuetContrast contrast;
+
+    for (guint i = 0; i < 30; i++)
+        values[i] = 10;
+    g_assert_true(duet_contrast(&series, &series, 1, 999, &contrast, NULL));
+    assert_near(contrast.p, 1);
+    assert_near(contrast.ratio, 1);
+    assert_near(contrast.ratio_low, 1);
+    assert_near(contrast.difference_high, 0);
+    assert_near(contrast.cliffs_delta, 0);
+    assert_near(contrast.detectable, 0);
+    for (guint i = 0; i < 30; i++)
+        values[i] = 0;
+    g_assert_true(duet_contrast(&series, &series, 1, 999, &contrast, NULL));
+    g_assert_true(isnan(contrast.ratio) && isnan(contrast.ratio_low));
+}
+
+static void test_contrast_refused(void)
+{
+    static const double one = 1, bad = NAN;
+    DuetSeries good = { &one, NULL, 1 }, empty = { NULL, NULL, 0 }, nan = { &bad, NULL, 1 };
+    DuetContrast contrast;
+    g_autoptr(GError) first = NULL, second = NULL;
+
+    g_assert_false(duet_contrast(&good, &empty, 1, 99, &contrast, &first));
+    g_assert_error(first, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_false(duet_contrast(&nan, &good, 1, 99, &contrast, &second));
+    g_assert_error(second, DUET_ERROR, DUET_ERROR_INVALID);
+}
+
+static void test_seeded(void)
+{
+    double a_values[30], b_values[30];
+    DuetSeries a = { a_values, NULL, 30 }, b = { b_values, NULL, 30 };
+    DuetContrast first = { 0 }, again = { 0 }, other = { 0 };
+    DuetRandom random;
+
+    duet_random_init(&random, 3);
+    for (guint i = 0; i < 30; i++) {
+        a_values[i] = 100 + noise(&random);
+        b_values[i] = 101 + noise(&random);
+    }
+    g_assert_true(duet_contrast(&a, &b, 9, 999, &first, NULL));
+    g_assert_true(duet_contrast(&a, &b, 9, 999, &again, NULL));
+    g_assert_true(duet_contrast(&a, &b, 10, 999, &other, NULL));
+    g_assert_cmpmem(&first, sizeof first, &again, sizeof again);
+    g_assert_cmpfloat(first.difference, ==, other.difference);
+    g_assert_cmpfloat(first.difference_low, !=, other.difference_low);
+}
+
+static void test_holm(void)
+{
+    /* By hand: 0.01 * 4, 0.02 * 3, then 0.03 * 2 = 0.06 and 0.04 * 1, lifted to 0.06. */
+    static const double p[] = { 0.04, 0.01, NAN, 0.03, 0.02 };
+    double adjusted[5];
+
+    duet_holm(p, 5, adjusted);
+    assert_near(adjusted[0], 0.06);
+    assert_near(adjusted[1], 0.04);
+    g_assert_true(isnan(adjusted[2]));
+    assert_near(adjusted[3], 0.06);
+    assert_near(adjusted[4], 0.06);
+    static const double large[] = { 0.9, 0.8 };
+    duet_holm(large, 2, adjusted);
+    assert_near(adjusted[0], 1);
+    assert_near(adjusted[1], 1);
+}
+
+/* Drifting, autocorrelated series as real machines give: level + slope + AR(1) noise. */
+static void machine(DuetRandom *random, double *values, gsize n)
+{
+    double carried = 0;
+
+    for (gsize i = 0; i < n; i++) {
+        carried = 0.5 * carried + noise(random);
+        values[i] = 220 - 10.0 * i / n + 4 * carried;
+    }
+}
+
+/* One arm twice: contiguous windows in their order, dealt out to two arms within blocks of two. */
+static void test_same_arm_twice(void)
+{
+    const guint windows = 1000, pairs = 30;
+    g_autofree double *recorded = g_new(double, windows + 2 * pairs);
+    guint alarms = 0;
+    DuetRandom random;
+
+    duet_random_init(&random, 11);
+    machine(&random, recorded, windows + 2 * pairs);
+    for (guint window = 0; window < windows; window++) {
+        double values[2][30];
+        guint blocks[30];
+        DuetContrast contrast;
+        for (guint pair = 0; pair < pairs; pair++) {
+            guint first = duet_random_below(&random, 2);
+            values[first][pair] = recorded[window + 2 * pair];
+            values[!first][pair] = recorded[window + 2 * pair + 1];
+            blocks[pair] = pair;
+        }
+        DuetSeries a = { values[0], blocks, pairs }, b = { values[1], blocks, pairs };
+        g_assert_true(duet_contrast(&a, &b, window, 499, &contrast, NULL));
+        alarms += contrast.p < 0.05;
+    }
+    g_assert_cmpuint(alarms, <=, 65);
+    g_assert_cmpuint(alarms, >=, 10);
+}
+
+static void test_injected_delay(void)
+{
+    static const double delays[] = { 5, 20, 100 };
+    const guint trials = 40;
+    DuetRandom random;
+
+    duet_random_init(&random, 13);
+    for (guint d = 0; d < G_N_ELEMENTS(delays); d++) {
+        guint inside = 0, found = 0, large = 0;
+        for (guint trial = 0; trial < trials; trial++) {
+            double all[60], values[2][30];
+            guint blocks[30];
+            DuetContrast contrast;
+            machine(&random, all, 60);
+            for (guint pair = 0; pair < 30; pair++) {
+                guint first = duet_random_below(&random, 2);
+                values[first][pair] = all[2 * pair];
+                values[!first][pair] = all[2 * pair + 1];
+                blocks[pair] = pair;
+            }
+            for (guint i = 0; i < 30; i++)
+                values[0][i] += delays[d];
+            DuetSeries a = { values[0], blocks, 30 }, b = { values[1], blocks, 30 };
+            g_assert_true(duet_contrast(&a, &b, trial, 999, &contrast, NULL));
+            inside += contrast.difference_low <= delays[d] && delays[d] <= contrast.difference_high;
+            if (contrast.detectable * 220 < delays[d]) {
+                large++;
+                found += contrast.difference_low > 0;
+            }
+        }
+        g_assert_cmpuint(inside, >=, trials * 85 / 100);
+        /* 80 % power is what "detectable" promises; well above it nothing is missed. */
+        g_assert_cmpuint(found, >=, large * 80 / 100);
+        if (delays[d] >= 20)
+            g_assert_cmpuint(found, ==, trials);
+    }
+}
+
+static void test_random(void)
+{
+    guint counts[3] = { 0 }, items[] = { 0, 1, 2, 3, 4 };
+    DuetRandom random, same;
+
+    /* splitmix64's published test vector for seed 1234567 begins with 6457827717110365317. */
+    duet_random_init(&random, 1234567);
+    g_assert_cmpuint(random.state[0], ==, G_GUINT64_CONSTANT(6457827717110365317));
+    g_assert_cmpuint(random.state[1], ==, G_GUINT64_CONSTANT(3203168211198807973));
+    duet_random_init(&same, 1234567);
+    for (guint i = 0; i < 3000; i++)
+        counts[duet_random_below(&random, 3)]++;
+    for (guint i = 0; i < 3; i++) {
+        g_assert_cmpuint(counts[i], >, 880);
+        g_assert_cmpuint(counts[i], <, 1120);
+    }
+    g_assert_cmpuint(duet_random_below(&same, 1), ==, 0);
+    duet_random_shuffle(&same, items, 5);
+    g_assert_cmpuint(items[0] + items[1] + items[2] + items[3] + items[4], ==, 10);
+    g_assert_cmpuint(duet_random_derive(1, 1), !=, duet_random_derive(1, 2));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/stats/outlier", test_outlier);
+    g_test_add_func("/stats/small", test_small);
+    g_test_add_func("/stats/single", test_single);
+    g_test_add_func("/stats/refused", test_refused);
+    g_test_add_func("/stats/one-to-ten", test_one_to_ten);
+    g_test_add_func("/stats/tails-need-samples", test_tails_need_samples);
+    g_test_add_func("/stats/order", test_order);
+    g_test_add_func("/stats/counted-median", test_counted_median);
+    g_test_add_func("/stats/interval-covers", test_interval_covers);
+    g_test_add_func("/stats/random", test_random);
+    g_test_add_func("/inference/cliffs-delta", test_cliffs_delta);
+    g_test_add_func("/inference/permutation-exact", test_permutation_exact);
+    g_test_add_func("/inference/equal-values", test_equal_values);
+    g_test_add_func("/inference/refused", test_contrast_refused);
+    g_test_add_func("/inference/seeded", test_seeded);
+    g_test_add_func("/inference/holm", test_holm);
+    g_test_add_func("/inference/same-arm-twice", test_same_arm_twice);
+    g_test_add_func("/inference/injected-delay", test_injected_delay);
+    return g_test_run();
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/kvm-probe.h"
+#include "core/util.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void assert_stage(const char *device, DuetKvmStage stage)
+{
+    g_autoptr(DuetKvm) kvm = duet_kvm_probe(device);
+    g_assert_cmpint(kvm->stage, ==, stage);
+    g_assert_nonnull(strstr(kvm->reason, device));
+}
+
+static void test_absent(void)
+{
+    assert_stage("/nonexistent/kvm", DUET_KVM_ABSENT);
+}
+
+static char *temp_dir(void)
+{
+    char *dir = g_dir_make_tmp("duet-kvm-XXXXXX", NULL);
+    g_assert_nonnull(dir);
+    return dir;
+}
+
+static void test_impostors(void)
+{
+    g_autofree char *dir = temp_dir();
+    g_autofree char *plain = g_build_filename(dir, "plain", NULL);
+    g_autofree char *fifo = g_build_filename(dir, "fifo", NULL);
+    g_assert_true(g_file_set_contents(plain, "", 0, NULL));
+    g_assert_cmpint(mkfifo(fifo, 0666), ==, 0);
+    assert_stage(plain, DUET_KVM_NO_DEVICE);
+    assert_stage(fifo, DUET_KVM_NO_DEVICE);
+    assert_stage("/dev/null", DUET_KVM_NO_DEVICE);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
+/* Whatever this host has: an answer, in bounded time, and the same one from the cache at once. */
+static void test_host(void)
+{
+    g_autofree char *dir = temp_dir();
+    gint64 start_us = g_get_monotonic_time();
+    g_autoptr(DuetKvm) first = duet_kvm_probe_cached("/dev/kvm", dir);
+    g_assert_cmpint(g_get_monotonic_time() - start_us, <, 5 * G_USEC_PER_SEC);
+    g_test_message("/dev/kvm: %s", first->reason);
+    g_autofree char *path = g_build_filename(dir, "kvm-verdict", NULL);
+    struct stat before, after;
+    g_assert_cmpint(stat(path, &before), ==, 0);
+    g_autoptr(DuetKvm) second = duet_kvm_probe_cached("/dev/kvm", dir);
+    g_assert_cmpint(stat(path, &after), ==, 0);
+    g_assert_cmpint(first->stage, ==, second->stage);
+    g_assert_cmpstr(first->reason, ==, second->reason);
+    g_assert_cmpuint(before.st_ino, ==, after.st_ino);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
+static void test_stale_cache(void)
+{
+    static const char *const texts[] = { "", "1 other-boot\n6\nusable\n", "x\n99\ny\n",
+        "\n\n\n\n" };
+    g_autofree char *dir = temp_dir();
+    g_autofree char *path = g_build_filename(dir, "kvm-verdict", NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_assert_true(g_file_set_contents(path, texts[i], -1, NULL));
+        g_autoptr(DuetKvm) kvm = duet_kvm_probe_cached("/dev/null", dir);
+        g_assert_cmpint(kvm->stage, ==, DUET_KVM_NO_DEVICE);
+    }
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
+/* The device's file changed its permissions: an old "no" must not outlive the cure. */
+static void test_permission_change(void)
+{
+    g_autofree char *dir = temp_dir();
+    g_autofree char *device = g_build_filename(dir, "kvm", NULL);
+    g_autoptr(DuetKvm) absent = duet_kvm_probe_cached(device, dir);
+    g_assert_cmpint(absent->stage, ==, DUET_KVM_ABSENT);
+    g_assert_true(g_file_set_contents(device, "", 0, NULL));
+    g_autoptr(DuetKvm) plain = duet_kvm_probe_cached(device, dir);
+    g_assert_cmpint(plain->stage, ==, DUET_KVM_NO_DEVICE);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/vmm-kvm/absent", test_absent);
+    g_test_add_func("/vmm-kvm/impostors", test_impostors);
+    g_test_add_func("/vmm-kvm/host", test_host);
+    g_test_add_func("/vmm-kvm/stale-cache", test_stale_cache);
+    g_test_add_func("/vmm-kvm/permission-change", test_permission_change);
+    return g_test_run();
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/domain-xml.h"
+
+#include <duet/vm-limits.h>
+
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+#include <string.h>
+
+static DuetSpec *spec_new(void)
+{
+    DuetSpec *spec = duet_spec_new();
+    g_free(spec->id);
+    spec->id = g_strdup("0123456789ab");
+    spec->kind = DUET_KIND_VM;
+    spec->name = g_strdup("golden");
+    return spec;
+}
+
+static DuetVmPlan plan_of(gboolean kvm, GPtrArray *folders)
+{
+    return (DuetVmPlan){
+        .kvm = kvm,
+        .emulator = "/usr/bin/qemu-system-x86_64",
+        .kernel = "/run/duet/0123456789ab/boot/kernel",
+        .initramfs = "/run/duet/0123456789ab/boot/initramfs",
+        .cmdline = "console=ttyS0 quiet",
+        .root_disk = "/run/duet/0123456789ab/boot/root",
+        .rw_disk = "/run/duet/0123456789ab/boot/rw",
+        .agent_socket = "/run/duet/0123456789ab/agent.sock",
+        .console_log = "/var/lib/duet/instances/0123456789ab/console.log",
+        .virtiofsd = "/usr/lib/qemu/virtiofsd",
+        .folders = folders,
+    };
+}
+
+static GPtrArray *folders_new(void)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)duet_vm_folder_free);
+}
+
+/* DUET_UPDATE_GOLDEN=1 writes the files anew: read the diff before you commit it. */
+static void assert_golden(const char *name, const char *xml)
+{
+    const char *source = g_getenv("DUET_SOURCE_DIR");
+    g_assert_nonnull(source);
+    g_autofree char *path = g_build_filename(source, "tests/golden", name, NULL);
+    if (g_getenv("DUET_UPDATE_GOLDEN"))
+        g_assert_true(g_file_set_contents(path, xml, -1, NULL));
+    g_autofree char *golden = NULL;
+    g_autoptr(GError) error = NULL;
+    g_file_get_contents(path, &golden, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(xml, ==, golden);
+}
+
+static void test_tcg(void)
+{
+    g_autoptr(DuetSpec) spec = spec_new();
+    g_autoptr(GPtrArray) none = folders_new();
+    DuetVmPlan plan = plan_of(FALSE, none);
+    g_autofree char *xml = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-tcg.xml", xml);
+    /* The host's CPU model needs KVM. */
+    g_assert_null(strstr(xml, "host-passthrough"));
+    g_assert_null(strstr(xml, "host-model"));
+}
+
+static void test_kvm(void)
+{
+    g_autoptr(DuetSpec) spec = spec_new();
+    spec->memory_bytes = G_GUINT64_CONSTANT(1) << 30;
+    spec->cpus = 1.5;
+    g_autoptr(GPtrArray) none = folders_new();
+    DuetVmPlan plan = plan_of(TRUE, none);
+    g_autofree char *xml = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-kvm.xml", xml);
+    g_assert_null(strstr(xml, "tb-cache"));
+}
+
+static void test_folders(void)
+{
+    g_autoptr(DuetSpec) spec = spec_new();
+    g_autoptr(GPtrArray) folders = folders_new();
+    g_ptr_array_add(folders, duet_vm_folder_new("duet-vol-0", "/run/duet/0123456789ab/vol/0"));
+    g_ptr_array_add(folders, duet_vm_folder_new("duet-vol-1", "/run/duet/0123456789ab/vol/1"));
+    DuetVmPlan plan = plan_of(FALSE, folders);
+    g_autofree char *xml = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-folders.xml", xml);
+}
+
+static char *xpath_string(const char *xml, const char *expression)
+{
+    xmlDoc *document = xmlParseMemory(xml, (int)strlen(xml));
+    g_assert_nonnull(document);
+    xmlXPathContext *context = xmlXPathNewContext(document);
+    xmlXPathObject *object = xmlXPathEvalExpression((const xmlChar *)expression, context);
+    xmlChar *value = xmlXPathCastToString(object);
+    char *text = g_strdup((const char *)value);
+    xmlFree(value);
+    xmlXPathFreeObject(object);
+    xmlXPathFreeContext(context);
+    xmlFreeDoc(document);
+    return text;
+}
+
+static void test_escapes(void)
+{
+    g_autoptr(DuetSpec) spec = spec_new();
+    g_autoptr(GPtrArray) none = folders_new();
+    DuetVmPlan plan = plan_of(FALSE, none);
+    plan.console_log = "/tmp/a\"b'<c>&d/console.log";
+    plan.emulator = "/opt/q&e<m>u";
+    g_autofree char *xml = duet_vm_domain_xml(spec, &plan);
+    g_autofree char *log = xpath_string(xml, "string(//serial/source/@path)");
+    g_autofree char *emulator = xpath_string(xml, "string(//emulator)");
+    g_assert_cmpstr(log, ==, plan.console_log);
+    g_assert_cmpstr(emulator, ==, plan.emulator);
+}
+
+static void test_uuid(void)
+{
+    g_autofree char *uuid = duet_vm_uuid("0123456789ab");
+    g_autofree char *again = duet_vm_uuid("0123456789ab");
+    g_autofree char *other = duet_vm_uuid("0123456789ac");
+    g_assert_true(g_uuid_string_is_valid(uuid));
+    g_assert_cmpstr(uuid, ==, again);
+    g_assert_cmpstr(uuid, !=, other);
+}
+
+static void test_limits(void)
+{
+    g_autoptr(DuetSpec) spec = spec_new();
+    g_assert_cmpuint(duet_vm_vcpus(spec), ==, 1);
+    g_assert_cmpuint(duet_vm_memory_bytes(spec), ==, DUET_VM_MEMORY_DEFAULT_BYTES);
+    spec->cpus = 0.25;
+    g_assert_cmpuint(duet_vm_vcpus(spec), ==, 1);
+    spec->cpus = 2;
+    g_assert_cmpuint(duet_vm_vcpus(spec), ==, 2);
+    spec->cpus = 2.01;
+    g_assert_cmpuint(duet_vm_vcpus(spec), ==, 3);
+    guint64 one = duet_vm_memory_allowance_bytes(spec);
+    spec->cpus = 1;
+    g_assert_cmpuint(duet_vm_memory_allowance_bytes(spec), <, one);
+    g_assert_cmpuint(duet_vm_memory_allowance_bytes(spec), >, DUET_VM_TB_CACHE_BYTES);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/vmm-xml/tcg", test_tcg);
+    g_test_add_func("/vmm-xml/kvm", test_kvm);
+    g_test_add_func("/vmm-xml/folders", test_folders);
+    g_test_add_func("/vmm-xml/escapes", test_escapes);
+    g_test_add_func("/vmm-xml/uuid", test_uuid);
+    g_test_add_func("/vmm-xml/limits", test_limits);
+    return g_test_run();
+}

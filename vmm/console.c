@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The serial console's log. QEMU writes it through a descriptor that libvirt opened, so the file is
+ * root's. The guest's root may write there without end: what is old is given back to the disk.
+ */
+#include "vmm/vm.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A boot that failed is explained by its last lines. */
+#define TAIL_BYTES 4096
+#define TAIL_LINES 20
+/* When the log takes more of the disk than this, all but its end is dropped. */
+#define LOG_MAX_BYTES (4 << 20)
+#define LOG_KEEP_BYTES (64 << 10)
+
+gboolean duet_vm_console_make(const DuetVm *vm, GError **error)
+{
+    DUET_AUTO_FD fd =
+        open(vm->console_log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd >= 0 || duet_error_set_errno(error, errno, "cannot create '%s'", vm->console_log);
+}
+
+/* A hole, not a shorter file: QEMU and those who read the end keep their offsets. */
+void duet_vm_console_trim(const DuetVm *vm)
+{
+    DUET_AUTO_FD fd = open(vm->console_log, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0 || (gint64)st.st_blocks * 512 <= LOG_MAX_BYTES)
+        return;
+    off_t end = (st.st_size - LOG_KEEP_BYTES) & ~(off_t)4095;
+    if (end > 0)
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, end);
+}
+
+static gboolean on_console(int fd, GIOCondition condition, gpointer data)
+{
+    char events[1024];
+    (void)condition;
+    while (read(fd, events, sizeof events) > 0)
+        ;
+    duet_vm_console_trim(data);
+    return G_SOURCE_CONTINUE;
+}
+
+void duet_vm_console_watch(DuetVm *vm)
+{
+    vm->console_watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (vm->console_watch_fd >= 0 &&
+        inotify_add_watch(vm->console_watch_fd, vm->console_log, IN_MODIFY) >= 0)
+        vm->console_source = g_unix_fd_add(vm->console_watch_fd, G_IO_IN, on_console, vm);
+}
+
+void duet_vm_console_unwatch(DuetVm *vm)
+{
+    if (vm->console_source)
+        g_source_remove(vm->console_source);
+    vm->console_source = 0;
+    duet_fd_clear(&vm->console_watch_fd);
+}
+
+/* The last lines; of a panic the first ones, which say why. Cuts @lines. */
+static char *lines_choose(char **lines)
+{
+    guint n = g_strv_length(lines);
+    guint from = n > TAIL_LINES ? n - TAIL_LINES : 0;
+    for (guint i = 0; i < n; i++)
+        if (strstr(lines[i], "Kernel panic"))
+            from = i;
+    if (n - from > TAIL_LINES)
+        g_clear_pointer(&lines[from + TAIL_LINES], g_free);
+    return g_strjoinv("\n", lines + from);
+}
+
+/* Printable lines only: a console brings carriage returns and terminal sequences of the firmware.
+ */
+static char *tail_clean(const char *bytes, gsize length)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (gsize i = 0; i < length; i++) {
+        if (bytes[i] == '\033') {
+            while (i + 1 < length && !g_ascii_isalpha(bytes[i]))
+                i++;
+            continue;
+        }
+        if (bytes[i] == '\n' || bytes[i] == '\t' || (guchar)bytes[i] >= ' ')
+            g_string_append_c(text, bytes[i]);
+    }
+    g_autofree char *valid = g_utf8_make_valid(text->str, (gssize)text->len);
+    g_auto(GStrv) lines = g_strsplit(g_strstrip(valid), "\n", -1);
+    return lines_choose(lines);
+}
+
+char *duet_vm_console_tail(DuetRuntime *runtime)
+{
+    const DuetVm *vm = (const DuetVm *)runtime;
+    DUET_AUTO_FD fd = open(vm->console_log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return NULL;
+    off_t end = lseek(fd, 0, SEEK_END);
+    char bytes[TAIL_BYTES];
+    ssize_t n = pread(fd, bytes, sizeof bytes, MAX(end - TAIL_BYTES, 0));
+    g_autofree char *text = n > 0 ? tail_clean(bytes, (gsize)n) : NULL;
+    return text && *text ? g_steal_pointer(&text) : NULL;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/spec.h>
+
+G_BEGIN_DECLS
+
+/**
+ * DuetVmFolder: a shared folder.
+ * @tag: virtiofs tag
+ * @path: what virtiofsd exports
+ */
+typedef struct {
+    char *tag;
+    char *path;
+} DuetVmFolder;
+
+DuetVmFolder *duet_vm_folder_new(const char *tag, const char *path);
+void duet_vm_folder_free(DuetVmFolder *folder);
+
+/**
+ * DuetVmPlan: what a start decided, beyond what the spec says. All strings are borrowed.
+ * @kvm: KVM, else TCG
+ * @emulator: path of QEMU
+ * @kernel, @initramfs, @root_disk, @rw_disk: as QEMU's uid can open them
+ * @cmdline: of the guest's kernel
+ * @agent_socket: where QEMU listens for the one who speaks with the agent
+ * @console_log: what the serial console is appended to
+ * @virtiofsd: (nullable): path of the daemon; NULL: libvirt looks for it
+ * @folders: (element-type DuetVmFolder): may be empty
+ */
+typedef struct {
+    gboolean kvm;
+    const char *emulator;
+    const char *kernel;
+    const char *initramfs;
+    const char *cmdline;
+    const char *root_disk;
+    const char *rw_disk;
+    const char *agent_socket;
+    const char *console_log;
+    const char *virtiofsd;
+    GPtrArray *folders;
+} DuetVmPlan;
+
+/** The machine type, and the CPU model of each accelerator, as facts name them. */
+#define DUET_VM_MACHINE "q35"
+#define DUET_VM_CPU_KVM "host-passthrough"
+#define DUET_VM_CPU_TCG "maximum"
+
+/** duet_vm_uuid: Returns: (transfer full): the UUID that belongs to an instance's id. */
+char *duet_vm_uuid(const char *id);
+
+/**
+ * duet_vm_domain_xml: a pure function.
+ * Returns: (transfer full): libvirt's domain XML for @spec, run as @plan says.
+ */
+char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan);
+
+G_END_DECLS

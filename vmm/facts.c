@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/vm.h"
+#include "vmm/domain-xml.h"
+#include "vmm/root.h"
+
+#include <duet/vm-limits.h>
+
+#include <string.h>
+#include <sys/utsname.h>
+
+static void put(GVariantBuilder *facts, const char *key, const char *value)
+{
+    if (value)
+        g_variant_builder_add(facts, "{sv}", key, g_variant_new_string(value));
+}
+
+static void put_u64(GVariantBuilder *facts, const char *key, guint64 value)
+{
+    g_variant_builder_add(facts, "{sv}", key, g_variant_new_uint64(value));
+}
+
+static char *libvirt_version(void)
+{
+    unsigned long version = 0;
+    if (virGetVersion(&version, NULL, NULL) < 0)
+        return NULL;
+    return g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+}
+
+static void put_kernel(GVariantBuilder *facts, const DuetVm *vm)
+{
+    g_autofree char *cmdline = duet_vm_cmdline(vm);
+    struct utsname uts;
+    put(facts, "kernel", vm->kernel->source);
+    put(facts, "kernel_version", vm->kernel->version);
+    put(facts, "kernel_sha256", vm->kernel->sha256);
+    put(facts, "kernel_booted", vm->kernel->boot_path);
+    put(facts, "kernel_cmdline", cmdline);
+    put(facts, "initramfs", vm->initramfs->path);
+    put(facts, "initramfs_sha256", vm->initramfs->sha256);
+    if (uname(&uts) < 0)
+        return;
+    put(facts, "host_kernel_version", uts.release);
+    if (strcmp(uts.release, vm->kernel->version) == 0)
+        return;
+    g_autofree char *note = g_strdup_printf(
+        "host and guest kernels differ: %s and %s", uts.release, vm->kernel->version);
+    put(facts, "note", note);
+}
+
+GVariant *duet_vm_facts(const DuetVm *vm)
+{
+    GVariantBuilder facts;
+    g_variant_builder_init(&facts, G_VARIANT_TYPE_VARDICT);
+    g_autofree char *libvirt = libvirt_version();
+    g_autofree char *qemu = duet_vm_qemu_version(vm->emulator, NULL);
+    put(&facts, "accel", vm->kvm ? "kvm" : "tcg");
+    put(&facts, "cpu_model", vm->kvm ? DUET_VM_CPU_KVM : DUET_VM_CPU_TCG);
+    put(&facts, "machine", DUET_VM_MACHINE);
+    put(&facts, "qemu", vm->emulator);
+    put(&facts, "qemu_version", qemu);
+    put(&facts, "libvirt_version", libvirt);
+    put(&facts, "domain_xml", vm->domain_xml);
+    put(&facts, "disk_cache", "writeback");
+    put_u64(&facts, "vcpus", duet_vm_vcpus(vm->spec));
+    put_u64(&facts, "memory_bytes", duet_vm_memory_bytes(vm->spec));
+    put_u64(&facts, "memory_allowance_bytes", duet_vm_memory_allowance_bytes(vm->spec));
+    put_kernel(&facts, vm);
+    return g_variant_ref_sink(g_variant_builder_end(&facts));
+}

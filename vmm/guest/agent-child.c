@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Theory of operation: the way of a child from its birth in the agent to execve().
+ *
+ * The payload of session 0 is born with CLONE_VM and CLONE_VFORK: nothing else runs yet, and a copy
+ * of the address space would cost more than all else here. `exec` sessions are forked: their paths
+ * lie in a file system that the payload may have made slow or stuck, and the agent must not wait
+ * for it. So this file obeys the stricter rule: no heap, no stdio, no writes to the agent's data
+ * other than the spare slots of the environment.
+ *
+ * What the payload gets: three standard streams and no other descriptor, a session and process
+ * group of its own, no blocked and no ignored signal, umask 022, the ids that were asked for. It is
+ * dumpable like any program, as execve() makes it so. What it must not get: the port, the report
+ * pipe, or any other descriptor of the agent.
+ */
+
+#include "agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define STACK_BYTES ((size_t)256 * 1024)
+#define FD_FLOOR 10 /* above the standard streams, so that dup2() overwrites nothing of ours */
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static void child_fail(struct agent_child *child, uint32_t code, const struct agent_text *text)
+{
+    struct agent_report report = { .code = code };
+
+    memcpy(report.text, text->bytes, text->length);
+    /* One write of less than PIPE_BUF bytes: whole or not at all. */
+    if (write(child->report_fd, &report, offsetof(struct agent_report, text) + text->length) < 0)
+        code = 125;
+    _exit((int)code);
+}
+
+static void child_fail_errno(
+    struct agent_child *child, uint32_t code, const char *what, const char *object, int error)
+{
+    struct agent_text text = { 0 };
+
+    agent_text_fail(&text, what, object, error);
+    child_fail(child, code, &text);
+}
+
+/* /dev/null, or where the instance has none that deserves the name, a pipe that is at its end. */
+static int open_nothing(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), ends[2];
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) {
+        fcntl(fd, F_SETFL, 0);
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    close(ends[1]);
+    return ends[0];
+}
+
+static void child_streams(struct agent_child *child)
+{
+    int fds[3], report_fd = fcntl(child->report_fd, F_DUPFD_CLOEXEC, FD_FLOOR);
+
+    if (report_fd < 0)
+        child_fail_errno(child, 125, "cannot set up standard streams of", "payload", errno);
+    child->report_fd = report_fd;
+    for (int i = 0; i < 3; i++) {
+        int fd = child->fds[i] >= 0 ? child->fds[i] : open_nothing();
+
+        fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, FD_FLOOR);
+        if (fds[i] < 0)
+            child_fail_errno(child, 125, "cannot set up standard streams of", "payload", errno);
+    }
+    for (int i = 0; i < 3; i++)
+        if (dup2(fds[i], i) < 0)
+            child_fail_errno(child, 125, "cannot set up standard streams of", "payload", errno);
+    /* All of ours are close-on-exec already. Closed now, a child that is stuck on its way to
+     * execve() keeps no other session's pipe open; a kernel before 5.9 can't. */
+    syscall(SYS_close_range, 3U, (unsigned)child->report_fd - 1, 0U);
+    syscall(SYS_close_range, (unsigned)child->report_fd + 1, ~0U, 0U);
+}
+
+/* An ignored signal would stay ignored over execve(); the mask would stay as well. */
+static void child_signals(void)
+{
+    struct sigaction plain = { .sa_handler = SIG_DFL };
+    sigset_t none;
+
+    for (int number = 1; number <= SIGRTMAX; number++)
+        sigaction(number, &plain, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void child_directory(struct agent_child *child, const struct agent_user *user)
+{
+    const char *cwd = child->spawn->cwd;
+
+    if (!cwd || !cwd[0])
+        cwd = "/";
+    if (chdir(cwd) == 0)
+        return;
+    if (errno == ENOENT && child->make_cwd && cwd[0] == '/') {
+        int error = agent_make_directories(cwd, strlen(cwd));
+
+        /* The last one goes to the user, as podman has it. */
+        if (error == 0 && user->uid != 0 && chown(cwd, user->uid, user->gid) < 0)
+            error = errno;
+        if (error)
+            child_fail_errno(child, 126, "cannot create working directory", cwd, error);
+        if (chdir(cwd) == 0)
+            return;
+    }
+    child_fail_errno(child, 126, "cannot change to working directory", cwd, errno);
+}
+
+/* Raw system calls: the C library's wrappers would tell threads that do not exist, in memory that
+ * may be the agent's. */
+static void child_user(struct agent_child *child, const struct agent_user *user)
+{
+    const char *name = child->spawn->user ? child->spawn->user : "root";
+    struct stat st;
+
+    /* Else "/dev/stdout" can't be opened by a user other than root. */
+    for (int i = 0; i < 3 && user->uid != 0; i++)
+        if (fstat(i, &st) == 0 && S_ISFIFO(st.st_mode) && fchown(i, user->uid, (gid_t)-1) < 0)
+            child_fail_errno(child, 125, "cannot give the streams to user", name, errno);
+    if (syscall(SYS_setgroups, user->group_count, user->groups) < 0)
+        child_fail_errno(child, 125, "cannot set the groups of user", name, errno);
+    if (syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
+        child_fail_errno(child, 125, "cannot set the group of user", name, errno);
+    if (syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
+        child_fail_errno(child, 125, "cannot become user", name, errno);
+}
+
+static const char *env_find(const struct agent_spawn *spawn, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = spawn->envc; i-- > 0;)
+        if (strncmp(spawn->envp[i], name, length) == 0 && spawn->envp[i][length] == '=')
+            return spawn->envp[i] + length + 1;
+    return NULL;
+}
+
+/* Uses the spare slots. @home and @path live on the child's stack, until execve() has copied them.
+ */
+static void child_environment(struct agent_spawn *spawn, char *home, char *path)
+{
+    size_t next = spawn->envc;
+
+    if (!env_find(spawn, "HOME"))
+        spawn->envp[next++] = home;
+    if (!env_find(spawn, "PATH"))
+        spawn->envp[next++] = path;
+    spawn->envp[next] = NULL;
+    spawn->envc = next;
+}
+
+static void exec_failed(struct agent_child *child, const char *path, int error)
+{
+    struct agent_text text = { 0 };
+
+    agent_text_add(&text, "exec: '", child->spawn->argv[0], "': ", NULL);
+    if (error == ENOENT && !strchr(child->spawn->argv[0], '/'))
+        agent_text_add(&text, "not found in $PATH", NULL);
+    else if (error == ENOENT && faccessat(AT_FDCWD, path, F_OK, 0) == 0)
+        agent_text_add(&text, "its interpreter or loader is not in the image", NULL);
+    else if (error == ENOEXEC)
+        agent_text_add(&text, "not a program for this machine, and no script with '#!'", NULL);
+    else
+        agent_text_add(&text, strerror(error), NULL);
+    child_fail(child, error == ENOENT ? 127 : 126, &text);
+}
+
+/* execvp() by the payload's own PATH and without its shell fallback. */
+static void child_exec(struct agent_child *child)
+{
+    struct agent_spawn *spawn = child->spawn;
+    const char *name = spawn->argv[0], *path = env_find(spawn, "PATH"), *end;
+    size_t name_length = strlen(name);
+    struct agent_span part;
+    char candidate[4096];
+    int error = ENOENT;
+
+    if (strchr(name, '/') || name_length == 0) {
+        execve(name, spawn->argv, spawn->envp);
+        exec_failed(child, name, errno);
+    }
+    end = path + strlen(path);
+    while (agent_span_next(&path, end, ':', &part)) {
+        if (part.length + 1 + name_length + 1 > sizeof(candidate))
+            continue;
+        memcpy(candidate, part.at, part.length);
+        candidate[part.length] = '/';
+        memcpy(candidate + part.length + 1, name, name_length + 1);
+        /* An empty part is the working directory. */
+        execve(part.length ? candidate : candidate + 1, spawn->argv, spawn->envp);
+        if (errno == EACCES)
+            error = EACCES; /* as execvp(): a later directory may have it */
+        else if (errno != ENOENT && errno != ENOTDIR)
+            exec_failed(child, candidate, errno);
+    }
+    exec_failed(child, name, error);
+}
+
+static void child_sleep(struct agent_child *child)
+{
+    close(child->report_fd); /* all is well: see agent_child.report_fd */
+    syscall(SYS_close_range, 3U, ~0U, 0U);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody else would ever end it */
+    for (;;)
+        pause();
+}
+
+static int child_main(void *data)
+{
+    /* A copy: the original may be the agent's own memory. */
+    struct agent_child copy = *(struct agent_child *)data, *child = &copy;
+    struct agent_text error = { 0 };
+    struct agent_user user;
+    char home[sizeof("HOME=") + AGENT_HOME_BYTES] = "HOME=", path[] = DEFAULT_PATH;
+
+    setsid();
+    umask(022);
+    child_streams(child);
+    if (child->spawn->flags & DUET_SPAWN_IDLE) {
+        child_signals();
+        child_sleep(child);
+    }
+    if (!agent_user_resolve("/etc/passwd", "/etc/group", child->spawn->user, &user, &error))
+        child_fail(child, 125, &error);
+    child_directory(child, &user);
+    child_user(child, &user);
+    memcpy(home + strlen("HOME="), user.home, strlen(user.home) + 1);
+    child_environment(child->spawn, home, path);
+    child_signals();
+    child_exec(child);
+    _exit(125);
+}
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define AGENT_NO_SHARED_MEMORY 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define AGENT_NO_SHARED_MEMORY 1
+#endif
+
+pid_t agent_child_start(struct agent_child *child, bool share_memory)
+{
+    pid_t pid;
+
+#ifdef AGENT_NO_SHARED_MEMORY
+    share_memory = false; /* the sanitizer's shadow of the stack would be shared as well */
+#endif
+    if (share_memory) {
+        char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+
+        if (stack == MAP_FAILED)
+            return -1;
+        /* Returns when the child has called execve() or has ended. */
+        pid = clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, child);
+        munmap(stack, STACK_BYTES);
+        return pid;
+    }
+    pid = fork();
+    if (pid == 0)
+        child_main(child);
+    return pid;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "agent.h"
+
+/* Where the disks are mounted in the initramfs. */
+#define AGENT_LOWER "/duet/lower"
+#define AGENT_RW "/duet/rw"
+#define AGENT_ROOT "/duet/root"
+
+struct agent_guest {
+    int uevents;
+    bool acpi;
+    struct agent_text port_path;
+    struct agent_file order; /* /modules/order, until all are loaded */
+    const char *next_module;
+    int rw_fd; /* the writable layer's file system, to flush it at the end */
+};
+
+/* agent-mount.c */
+
+/** agent_mount_early: /dev, /sys and our mount points in the initramfs. */
+bool agent_mount_early(struct agent_text *error);
+/** agent_mount_switch: AGENT_ROOT becomes "/", the initramfs is emptied. */
+bool agent_mount_switch(struct agent_text *error);
+/** agent_mount_payload: the file systems that a payload finds, the same as in a container. */
+bool agent_mount_payload(struct agent_text *error);
+/** agent_mount_loopback: brings "lo" up. */
+bool agent_mount_loopback(struct agent_text *error);

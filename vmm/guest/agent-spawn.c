@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Takes a SPAWN frame apart: counts first, then copies all strings into one piece of memory. */
+
+#include "agent.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Refuses what can't be a C string, counts arguments and variables. */
+static bool spawn_count(
+    const struct duet_frame *frame, size_t *out_argc, size_t *out_envc, struct agent_text *error)
+{
+    size_t cursor = 0;
+    const uint8_t *bytes;
+    uint32_t length;
+    uint8_t tag;
+    int more;
+
+    while ((more = duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length)) >
+        0) {
+        bool text = tag == DUET_FIELD_ARG || tag == DUET_FIELD_ENV || tag == DUET_FIELD_CWD ||
+            tag == DUET_FIELD_USER;
+
+        if (text && memchr(bytes, '\0', length)) {
+            agent_text_add(error, "an argument or variable has a NUL byte in it", NULL);
+            return false;
+        }
+        *out_argc += tag == DUET_FIELD_ARG;
+        *out_envc += tag == DUET_FIELD_ENV;
+        if (tag == DUET_FIELD_FLAGS && length != 4)
+            more = -1;
+        if (more < 0)
+            break;
+    }
+    if (more < 0)
+        agent_text_add(error, "the request to start a program is malformed", NULL);
+    return more == 0;
+}
+
+bool agent_spawn_parse(
+    const struct duet_frame *frame, struct agent_spawn *out_spawn, struct agent_text *error)
+{
+    size_t argc = 0, envc = 0, pointers, cursor = 0;
+    struct agent_spawn spawn = { 0 };
+    const uint8_t *bytes;
+    uint32_t length;
+    uint8_t tag;
+    char *at;
+
+    if (!spawn_count(frame, &argc, &envc, error))
+        return false;
+    pointers = argc + 1 + envc + AGENT_ENV_SPARE + 1;
+    /* A field's header is longer than the NUL that its string gets. */
+    spawn.arena = malloc(pointers * sizeof(char *) + frame->length + 1);
+    if (!spawn.arena) {
+        agent_text_add(error, "out of memory for the command line", NULL);
+        return false;
+    }
+    spawn.argv = spawn.arena;
+    spawn.envp = spawn.argv + argc + 1;
+    at = (char *)(spawn.argv + pointers);
+    while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0) {
+        if (tag == DUET_FIELD_FLAGS) {
+            spawn.flags = duet_get_u32(bytes);
+            continue;
+        }
+        if (tag == DUET_FIELD_ARG)
+            spawn.argv[spawn.argc++] = at;
+        else if (tag == DUET_FIELD_ENV)
+            spawn.envp[spawn.envc++] = at;
+        else if (tag == DUET_FIELD_CWD)
+            spawn.cwd = at;
+        else if (tag == DUET_FIELD_USER)
+            spawn.user = at;
+        else
+            continue;
+        memcpy(at, bytes, length);
+        at[length] = '\0';
+        at += length + 1;
+    }
+    spawn.argv[argc] = NULL;
+    spawn.envp[envc] = NULL;
+    *out_spawn = spawn;
+    if (argc > 0 || spawn.flags & DUET_SPAWN_IDLE)
+        return true;
+    agent_spawn_clear(out_spawn);
+    agent_text_add(error, "no command was given", NULL);
+    return false;
+}
+
+void agent_spawn_clear(struct agent_spawn *spawn)
+{
+    free(spawn->arena);
+    *spawn = (struct agent_spawn){ 0 };
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/vm.h"
+#include "vmm/disk.h"
+#include "vmm/kvm-probe.h"
+#include "vmm/mounts.h"
+#include "vmm/root.h"
+#include "core/agent.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+#include <duet/vm-limits.h>
+
+
+static gboolean limits_check(const DuetSpec *spec, GError **error)
+{
+    if (duet_vm_memory_bytes(spec) < DUET_VM_MEMORY_MIN_BYTES) {
+        g_autofree char *wanted = duet_format_bytes(spec->memory_bytes);
+        g_autofree char *minimum = duet_format_bytes(DUET_VM_MEMORY_MIN_BYTES);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "%s of memory is too little for a VM: its kernel needs at least %s", wanted, minimum);
+        return FALSE;
+    }
+    if (spec->cpus > DUET_VM_VCPUS_MAX) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "%g CPUs are too many for a VM: at most %d", spec->cpus, DUET_VM_VCPUS_MAX);
+        return FALSE;
+    }
+    if (spec->mounts->len > DUET_VM_MOUNTS_MAX) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "%u mounts are too many for a VM: at most %d", spec->mounts->len, DUET_VM_MOUNTS_MAX);
+        return FALSE;
+    }
+    if (!spec->root_disk) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "the image '%s' has no root disk for VMs yet", spec->image_ref);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean accel_choose(DuetVm *vm, GError **error)
+{
+    g_autoptr(DuetKvm) kvm = duet_kvm_probe_cached(DUET_VM_KVM_DEVICE, DUET_VM_KVM_CACHE);
+    vm->kvm_usable = kvm->stage == DUET_KVM_USABLE;
+    vm->kvm = vm->kvm_usable && vm->spec->accel != DUET_ACCEL_TCG;
+    if (vm->kvm || vm->spec->accel == DUET_ACCEL_TCG)
+        return TRUE;
+    if (vm->spec->accel == DUET_ACCEL_KVM) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "KVM was demanded and is not usable: %s; `duet check` tells more, --accel tcg runs "
+            "without it",
+            kvm->reason);
+        return FALSE;
+    }
+    g_string_append_printf(vm->notice,
+        "no usable KVM (%s): running under TCG, software emulation, many times slower",
+        kvm->reason);
+    return TRUE;
+}
+
+char *duet_vm_cmdline(const DuetVm *vm)
+{
+    (void)vm;
+    /*
+     * panic=-1 with QEMU's no-reboot makes a guest that panics exit at once, with the panic on the
+     * console. cryptomgr.notests: the kernel's self-tests of its ciphers are a tenth of a boot
+     * under TCG. There is no root= or init=: the agent is /init and mounts the disks.
+     */
+    return g_strdup("console=ttyS0 quiet loglevel=4 panic=-1 cryptomgr.notests");
+}
+
+gboolean duet_vm_prepare(DuetVm *vm, GError **error)
+{
+    g_autofree char *disk = g_build_filename(vm->place->instance_dir, "rw.img", NULL);
+    if (!limits_check(vm->spec, error) || !duet_vm_user_check(error))
+        return FALSE;
+    vm->emulator = duet_vm_qemu_find(vm->spec->qemu_path, error);
+    if (!vm->emulator || !accel_choose(vm, error))
+        return FALSE;
+    vm->kernel = duet_guest_kernel_get(vm->spec->kernel_path, vm->notice, error);
+    if (!vm->kernel)
+        return FALSE;
+    vm->initramfs = duet_initramfs_get(vm->kernel, duet_agent_start,
+        (gsize)(duet_agent_end - duet_agent_start), vm->spec->mounts->len > 0, error);
+    if (!vm->initramfs ||
+        !duet_disk_ensure(disk, vm->spec->disk_bytes, vm->place->id_base, error) ||
+        !duet_vm_console_make(vm, error))
+        return FALSE;
+    vm->in_namespace = TRUE;
+    return duet_vm_mounts_enter(vm->place, vm->kvm_usable, error);
+}

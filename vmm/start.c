@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/vm.h"
+#include "vmm/hold.h"
+#include "vmm/mounts.h"
+#include "vmm/root.h"
+#include "vmm/virt-error.h"
+#include "core/cgroup.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Where Debian's and other distributions' packages put the daemon. */
+static const char *virtiofsd_find(void)
+{
+    static const char *const paths[] = { "/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd" };
+    for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
+        if (access(paths[i], X_OK) == 0)
+            return paths[i];
+    return NULL;
+}
+
+static GPtrArray *folders_make(const DuetVm *vm, GError **error)
+{
+    const GPtrArray *mounts = vm->spec->mounts;
+    g_autoptr(GPtrArray) folders =
+        g_ptr_array_new_with_free_func((GDestroyNotify)duet_vm_folder_free);
+    for (guint i = 0; i < mounts->len; i++) {
+        DuetVmFolder *folder = duet_vm_mounts_folder(vm->place, mounts->pdata[i], i, error);
+        if (!folder)
+            return NULL;
+        g_ptr_array_add(folders, folder);
+    }
+    return g_steal_pointer(&folders);
+}
+
+static char *xml_make(const DuetVm *vm, GError **error)
+{
+    const DuetPlace *place = vm->place;
+    g_autofree char *rw_source = g_build_filename(place->instance_dir, "rw.img", NULL);
+    g_autofree char *kernel = duet_vm_mounts_file(place, "kernel", vm->kernel->boot_path, error);
+    g_autofree char *initramfs =
+        kernel ? duet_vm_mounts_file(place, "initramfs", vm->initramfs->path, error) : NULL;
+    g_autofree char *root =
+        initramfs ? duet_vm_mounts_file(place, "root", vm->spec->root_disk, error) : NULL;
+    g_autofree char *rw = root ? duet_vm_mounts_file(place, "rw", rw_source, error) : NULL;
+    g_autoptr(GPtrArray) folders = rw ? folders_make(vm, error) : NULL;
+    if (!folders)
+        return NULL;
+    g_autofree char *cmdline = duet_vm_cmdline(vm);
+    DuetVmPlan plan = {
+        .kvm = vm->kvm,
+        .emulator = vm->emulator,
+        .kernel = kernel,
+        .initramfs = initramfs,
+        .cmdline = cmdline,
+        .root_disk = root,
+        .rw_disk = rw,
+        .agent_socket = vm->agent_socket,
+        .console_log = vm->console_log,
+        .virtiofsd = virtiofsd_find(),
+        .folders = folders,
+    };
+    return duet_vm_domain_xml(vm->spec, &plan);
+}
+
+/*
+ * QEMU must be born in the payload's cgroup: memory is charged where it was first touched. Under v1
+ * this thread alone goes there, for libvirt forks QEMU in the thread that asks.
+ */
+static gboolean create_paused(DuetVm *vm, GError **error)
+{
+    int err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_PAYLOAD);
+    if (err)
+        return duet_error_set_errno(error, err, "cannot enter the cgroup of '%s'", vm->spec->name);
+    vm->domain = virDomainCreateXML(vm->connection, vm->domain_xml, VIR_DOMAIN_START_PAUSED);
+    gboolean ok = vm->domain || duet_virt_error_set(error, "cannot start '%s'", vm->spec->name);
+    err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_MONITOR);
+    if (err && ok)
+        ok = duet_error_set_errno(error, err, "cannot leave the cgroup of '%s'", vm->spec->name);
+    return ok;
+}
+
+static gboolean pidfd_open_qemu(DuetVm *vm, GError **error)
+{
+    g_autofree char *name = g_strconcat(vm->spec->id, ".pid", NULL);
+    g_autofree char *path = g_build_filename(vm->place->run_dir, "run/qemu", name, NULL);
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, 64, NULL, error);
+    if (!text)
+        return FALSE;
+    vm->pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
+    vm->pidfd = vm->pid > 1 ? (int)syscall(SYS_pidfd_open, vm->pid, 0) : -1;
+    /* Only a QEMU that was alive afterwards proves that the number was still its own. */
+    if (vm->pidfd >= 0 && virDomainIsActive(vm->domain) == 1) {
+        vm->hold = duet_vm_hold_monitor(vm->pid, vm->pidfd);
+        return TRUE;
+    }
+    g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED, "QEMU of '%s' ended right after its start",
+        vm->spec->name);
+    return FALSE;
+}
+
+static int agent_connect(const DuetVm *vm, GError **error)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    g_strlcpy(address.sun_path, vm->agent_socket, sizeof address.sun_path);
+    DUET_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return duet_fd_steal(&fd);
+    duet_error_set_errno(error, errno, "cannot connect to the agent's port '%s'", vm->agent_socket);
+    return -1;
+}
+
+static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError **error)
+{
+    if (!duet_vm_prepare(vm, error))
+        return FALSE;
+    vm->domain_xml = xml_make(vm, error);
+    if (!vm->domain_xml)
+        return FALSE;
+    vm->connection = duet_vm_root_open(vm->place, vm->emulator, vm->kvm_usable, error);
+    if (!vm->connection || !create_paused(vm, error))
+        return FALSE;
+    duet_marks_set(marks, DUET_MARK_SPAWNED);
+    if (!pidfd_open_qemu(vm, error))
+        return FALSE;
+    DUET_AUTO_FD agent_fd = agent_connect(vm, error);
+    if (agent_fd < 0)
+        return FALSE;
+    if (virDomainResume(vm->domain) < 0)
+        return duet_virt_error_set(error, "cannot run the vCPUs of '%s'", vm->spec->name);
+    duet_marks_set(marks, DUET_MARK_RUNNING);
+    duet_vm_console_watch(vm);
+    *out_agent_fd = duet_fd_steal(&agent_fd);
+    return TRUE;
+}
+
+gboolean duet_vm_start(
+    DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    DUET_AUTO_FD agent_fd = -1;
+    DUET_AUTO_FD pidfd = -1;
+    gboolean ok = bring_up(vm, marks, &agent_fd, error);
+    if (ok) {
+        pidfd = fcntl(vm->pidfd, F_DUPFD_CLOEXEC, 3);
+        ok = pidfd >= 0 || duet_error_set_errno(error, errno, "cannot copy a descriptor");
+    }
+    if (!ok) {
+        duet_vm_end(vm, NULL);
+        return FALSE;
+    }
+    out_started->facts = duet_vm_facts(vm);
+    out_started->notice = vm->notice->len ? g_strdup(vm->notice->str) : NULL;
+    out_started->pid = vm->pid;
+    out_started->pidfd = duet_fd_steal(&pidfd);
+    out_started->agent_fd = duet_fd_steal(&agent_fd);
+    return TRUE;
+}

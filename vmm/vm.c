@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The VM driver. It lives in a worker below the monitor: create() and start() change the
+ * process's environment and mounts, and libvirt brings threads along.
+ */
+#include "vmm/vm.h"
+#include "vmm/virt-error.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static gboolean vm_kill(DuetRuntime *runtime, GError **error)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    if (vm->pidfd < 0 || syscall(SYS_pidfd_send_signal, vm->pidfd, SIGKILL, NULL, 0) == 0 ||
+        errno == ESRCH)
+        return TRUE;
+    return duet_error_set_errno(error, errno, "cannot kill QEMU of '%s'", vm->spec->name);
+}
+
+static gboolean vm_release(DuetRuntime *runtime, GError **error)
+{
+    return duet_vm_end((DuetVm *)runtime, error);
+}
+
+static gboolean vm_pause(DuetRuntime *runtime, GError **error)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    return (vm->domain && virDomainSuspend(vm->domain) == 0) ||
+        duet_virt_error_set(error, "cannot pause '%s'", vm->spec->name);
+}
+
+static gboolean vm_resume(DuetRuntime *runtime, GError **error)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    return (vm->domain && virDomainResume(vm->domain) == 0) ||
+        duet_virt_error_set(error, "cannot resume '%s'", vm->spec->name);
+}
+
+static void vm_free(DuetRuntime *runtime)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    duet_vm_console_unwatch(vm);
+    duet_fd_clear(&vm->pidfd);
+    duet_fd_clear(&vm->hold);
+    duet_guest_kernel_free(vm->kernel);
+    duet_initramfs_free(vm->initramfs);
+    g_string_free(vm->notice, TRUE);
+    g_free(vm->emulator);
+    g_free(vm->console_log);
+    g_free(vm->agent_socket);
+    g_free(vm->domain_xml);
+    g_free(vm);
+}
+
+static const DuetRuntimeOps vm_ops = {
+    .start = duet_vm_start,
+    .kill = vm_kill,
+    .release = vm_release,
+    .console_tail = duet_vm_console_tail,
+    .pause = vm_pause,
+    .resume = vm_resume,
+    .free = vm_free,
+};
+
+static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
+{
+    (void)error;
+    DuetVm *vm = g_new0(DuetVm, 1);
+    vm->base.ops = &vm_ops;
+    vm->spec = spec;
+    vm->place = place;
+    vm->pidfd = -1;
+    vm->hold = -1;
+    vm->console_watch_fd = -1;
+    vm->notice = g_string_new(NULL);
+    vm->console_log = g_build_filename(place->instance_dir, "console.log", NULL);
+    vm->agent_socket = g_build_filename(place->run_dir, "agent.sock", NULL);
+    return &vm->base;
+}
+
+extern const DuetDriverOps duet_vm_driver;
+
+const DuetDriverOps duet_vm_driver = {
+    .name = "vm",
+    .kind = DUET_KIND_VM,
+    .check = duet_vm_check,
+    .create = vm_create,
+};
