@@ -52,10 +52,10 @@ strike() {
   duet run --rm --as "$kind" --name struck busybox sleep 1 >/dev/null 2>&1 3>&- &
   client=$!
   sleep "$(awk -v s="$span" -v r="$RANDOM" 'BEGIN { printf "%.3f", r / 32768 * s / 1000 }')"
-  id=$(ids | head -1)
+  id=$(ids | head -1 || true)
   case $victim in
   client) pid=$client ;;
-  monitor) pid=$(pgrep -P "$client" -x duet-monitor) ;;
+  monitor) pid=$(pgrep -P "$client" -x duet-monitor || true) ;;
   qemu) pid=$(duet inspect struck 2>/dev/null | jq '.[0].pid // empty' 2>/dev/null) ;;
   esac
   if [ -n "$pid" ] && [ "$pid" != 0 ]; then kill -KILL "$pid" 2>/dev/null || true; fi

@@ -1,0 +1,52 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What a start costs beside others, as a ratio of medians over interleaved runs in one sitting.
+
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+}
+teardown_file() { root_down; }
+
+@test "a container's whole run takes at most as long as crun's" {
+  local bundle=$scratch/bundle
+  # crun refuses the hybrid layout while no v1 hierarchy holds the controller that v2 has.
+  if [ -d /sys/fs/cgroup/unified ] && ! mountpoint -q /sys/fs/cgroup/hugetlb; then
+    mkdir -p /sys/fs/cgroup/hugetlb
+    mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb || true
+  fi
+  mkdir -p "$bundle/rootfs"
+  "$source_dir/images/recipes/busybox" - | tar -C "$bundle/rootfs" -x
+  (cd "$bundle" && crun spec && jq '.process.terminal = false | .process.args = ["true"] | del(.process.rlimits)
+    | .root.readonly = false | del(.linux.resources)' config.json >new.json && mv new.json config.json)
+  run python3 "$tests_dir/integration/interleave.py" 40 "$source_dir/build/cli/duet run --rm --as container busybox true" \
+    "crun run -b $bundle duet-speed"
+  echo "$output"
+  is "$status" 0
+  awk -v r="$(tail -1 <<<"$output")" 'BEGIN { exit !(r > 0 && r <= 1.0) }'
+}
+
+@test "a VM's request to init takes at most 1.3 times a hand-written QEMU's" {
+  local facts kernel initramfs cmdline qemu disk ours=() theirs=()
+  duet run --vm --name facts busybox true 2>/dev/null
+  facts=$(duet inspect facts | jq '.[0]')
+  duet rm facts
+  fact() { jq -r "$1" <<<"$facts"; }
+  for ((i = 0; i < 10; i++)); do
+    duet run --vm --name one busybox true 2>/dev/null
+    ours+=("$(duet inspect one | jq '.[0].marks | .init - .request')")
+    duet rm one
+    theirs+=("$(python3 "$tests_dir/integration/plain-qemu.py" "$(fact .driver.qemu)" \
+      "$(($(fact .driver.memory_bytes) / 1048576))" "$(fact .driver.kernel_booted)" "$(fact .driver.initramfs)" \
+      "$(fact .driver.kernel_cmdline)" "$(fact .root_disk)")")
+  done
+  run python3 -c 'import statistics, sys
+half = len(sys.argv) // 2
+ours, theirs = ([int(x) for x in part] for part in (sys.argv[1:half + 1], sys.argv[half + 1:]))
+print("ours", statistics.median(ours) / 1e9, "theirs", statistics.median(theirs) / 1e9)
+print(statistics.median(ours) / statistics.median(theirs))' "${ours[@]}" "${theirs[@]}"
+  echo "$output"
+  awk -v r="$(tail -1 <<<"$output")" 'BEGIN { exit !(r > 0 && r <= 1.3) }'
+}
