@@ -12,7 +12,6 @@
 
 #include <duet/error.h>
 
-#include "core/cgroup.h"
 #include "core/util.h"
 #include "raw.h"
 
@@ -104,7 +103,5 @@ GPtrArray *duet_container_check(void)
             ok ? NULL : "raise /proc/sys/user/max_user_namespaces; run duet as root on the host"));
     if (ok)
         check_overlay(checks, userns_fd);
-    g_autoptr(GPtrArray) cgroups = duet_cgroup_check();
-    g_ptr_array_extend_and_steal(checks, g_steal_pointer(&cgroups));
     return checks;
 }

@@ -104,21 +104,15 @@ int duet_dev_make(guint32 id_base, GError **error)
     return duet_fd_steal(&fd);
 }
 
-static int clone_tree(int source_fd, struct mount_attr *attr, gboolean recursive, int *out_err)
-{
-    unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u);
-    DUET_AUTO_FD fd = open_tree(source_fd, "", flags | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (fd < 0 || mount_setattr(fd, "", flags, attr, sizeof *attr) != 0) {
-        *out_err = errno;
-        return -1;
-    }
-    return duet_fd_steal(&fd);
-}
-
+/*
+ * A copy of the mounts, not only an open file: on kernels before 6.15 the monitor may be in a mount
+ * namespace of its own when the id map is there, and could copy nothing of the host's by then.
+ */
 int duet_volume_open(const DuetMount *mount, gboolean *out_is_dir, GError **error)
 {
     struct stat info;
-    DUET_AUTO_FD fd = open(mount->source, O_PATH | O_CLOEXEC);
+    DUET_AUTO_FD fd =
+        open_tree(AT_FDCWD, mount->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     if (fd < 0 || fstat(fd, &info) != 0) {
         duet_error_set_errno(error, errno, "cannot open the volume's source '%s'", mount->source);
         return -1;
@@ -127,8 +121,25 @@ int duet_volume_open(const DuetMount *mount, gboolean *out_is_dir, GError **erro
     return duet_fd_steal(&fd);
 }
 
+/* Returns @tree_fd with its attributes set, or a copy of the top mount alone, or -1 with errno. */
+static int set_attributes(
+    int tree_fd, const DuetMount *mount, struct mount_attr *attr, gboolean *out_is_part)
+{
+    unsigned flags = AT_EMPTY_PATH | AT_RECURSIVE;
+    if (mount_setattr(tree_fd, "", flags, attr, sizeof *attr) == 0)
+        return fcntl(tree_fd, F_DUPFD_CLOEXEC, 0);
+    if (errno != EINVAL && errno != EPERM)
+        return -1;
+    /* perhaps one of the mounts below it, say /proc, can't be idmapped */
+    DUET_AUTO_FD fd = open_tree(AT_FDCWD, mount->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, attr, sizeof *attr) != 0)
+        return -1;
+    *out_is_part = TRUE;
+    return duet_fd_steal(&fd);
+}
+
 int duet_volume_mount(
-    const DuetMount *mount, int source_fd, int userns_fd, char **out_notice, GError **error)
+    const DuetMount *mount, int tree_fd, int userns_fd, char **out_notice, GError **error)
 {
     struct mount_attr attr = {
         .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
@@ -137,17 +148,14 @@ int duet_volume_mount(
         .propagation = MS_PRIVATE,
         .userns_fd = userns_fd >= 0 ? (guint64)userns_fd : 0,
     };
-    int err = 0;
-    int fd = clone_tree(source_fd, &attr, TRUE, &err);
-    if (fd < 0 && (err == EINVAL || err == EPERM)) {
-        /* perhaps one of the mounts below it, say /proc, can't be idmapped */
-        fd = clone_tree(source_fd, &attr, FALSE, &err);
-        if (fd >= 0 && *out_notice == NULL)
-            *out_notice = g_strdup_printf(
-                "volume '%s': file systems mounted below it are not shared, for one of them has no "
-                "idmapped mounts",
-                mount->source);
-    }
+    gboolean is_part = FALSE;
+    int fd = set_attributes(tree_fd, mount, &attr, &is_part);
+    int err = fd < 0 ? errno : 0;
+    if (is_part && *out_notice == NULL)
+        *out_notice = g_strdup_printf(
+            "volume '%s': file systems mounted below it are not shared, for one of them has no "
+            "idmapped mounts",
+            mount->source);
     if (fd >= 0)
         return fd;
     if (err == EINVAL || err == EOPNOTSUPP)

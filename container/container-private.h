@@ -208,16 +208,17 @@ gboolean duet_overlay_private_ns(GError **error);
 
 /** duet_dev_make: Returns: a detached tmpfs with a container's devices, or -1 with @error. */
 int duet_dev_make(guint32 id_base, GError **error);
-/** duet_volume_open: Returns: the volume's source, or -1 with @error. */
+/** duet_volume_open: Returns: a detached copy of the source's mounts, or -1 with @error. */
 int duet_volume_open(const DuetMount *mount, gboolean *out_is_dir, GError **error);
 /**
  * duet_volume_mount:
+ * @tree_fd: of duet_volume_open()
  * @userns_fd: the id map, or -1 for none
  * @out_notice: (inout) (nullable): set when something has to be said
- * Returns: a detached mount of @source_fd, or -1 with @error.
+ * Returns: the detached mount to attach, or -1 with @error.
  */
 int duet_volume_mount(
-    const DuetMount *mount, int source_fd, int userns_fd, char **out_notice, GError **error);
+    const DuetMount *mount, int tree_fd, int userns_fd, char **out_notice, GError **error);
 
 /* ---- container-check.c ---- */
 

@@ -55,8 +55,8 @@ typedef struct {
     DuetClone clone;
     int fds[DUET_CHILD_FDS_MAX]; /* ours; the child, in the same memory, has its own numbers */
     int fds_count;
-    int source_fds[DUET_VOLUMES_MAX]; /* by their order in the spec */
-    int sources_count;
+    int tree_fds[DUET_VOLUMES_MAX]; /* by their order in the spec */
+    int trees_count;
     char *hosts;
     char *notice;
 } Start;
@@ -71,8 +71,8 @@ static void start_clear(Start *start)
     }
     for (int i = DUET_CHILD_FD_VOLUMES; i < start->fds_count; i++) /* the root is the overlay's */
         duet_fd_clear(&start->fds[i]);
-    for (int i = 0; i < start->sources_count; i++)
-        duet_fd_clear(&start->source_fds[i]);
+    for (int i = 0; i < start->trees_count; i++)
+        duet_fd_clear(&start->tree_fds[i]);
     if (start->child != NULL) {
         duet_fd_clear(&start->child->exec_fd);
         for (int i = 0; i < start->child->volumes_count; i++)
@@ -124,8 +124,8 @@ static gboolean open_volumes(Start *start, const DuetSpec *spec, GError **error)
         int fd = duet_volume_open(mount, &is_dir, error);
         if (fd < 0)
             return FALSE;
-        start->source_fds[i] = fd;
-        start->sources_count++;
+        start->tree_fds[i] = fd;
+        start->trees_count++;
         insert_volume(start->child, mount, is_dir, (int)i);
     }
     return TRUE;
@@ -208,7 +208,7 @@ static gboolean mount_volumes(Start *start, const DuetSpec *spec, int userns_fd,
     for (int i = 0; i < start->child->volumes_count; i++) {
         int index = start->child->volumes[i].index;
         int fd = duet_volume_mount(
-            spec->mounts->pdata[index], start->source_fds[index], userns_fd, &start->notice, error);
+            spec->mounts->pdata[index], start->tree_fds[index], userns_fd, &start->notice, error);
         if (fd < 0)
             return FALSE;
         start->fds[start->fds_count++] = fd;

@@ -140,9 +140,9 @@ static gboolean make_root(Native *native, char **out_notice, GError **error)
     for (guint i = 0; i < spec->mounts->len; i++) {
         const DuetMount *mount = spec->mounts->pdata[i];
         gboolean is_dir = FALSE;
-        DUET_AUTO_FD source_fd = duet_volume_open(mount, &is_dir, error);
+        DUET_AUTO_FD tree_fd = duet_volume_open(mount, &is_dir, error);
         DUET_AUTO_FD fd =
-            source_fd < 0 ? -1 : duet_volume_mount(mount, source_fd, -1, out_notice, error);
+            tree_fd < 0 ? -1 : duet_volume_mount(mount, tree_fd, -1, out_notice, error);
         if (fd < 0 || !attach_at(native, fd, mount->target, is_dir, error))
             return FALSE;
     }

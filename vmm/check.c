@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 static void add(GPtrArray *checks, const char *name, DuetCheckStatus status, const char *detail,
     const char *advice)
@@ -69,8 +68,7 @@ static void check_programs(GPtrArray *checks)
 {
     unsigned long version = 0;
     virGetVersion(&version, NULL, NULL);
-    g_autofree char *libvirt =
-        g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+    g_autofree char *libvirt = duet_vm_libvirt_version();
     /* 9.0 is what all of this was tried with; embed with capability_filters came by 7.0. */
     gboolean known = version >= 9000000;
     add(checks, "libvirt", known ? DUET_CHECK_OK : DUET_CHECK_WARN, libvirt,
@@ -86,10 +84,9 @@ static void check_programs(GPtrArray *checks)
     add(checks, "libvirt-user", user ? DUET_CHECK_OK : DUET_CHECK_NO,
         user ? "the user 'libvirt-qemu' exists" : error->message,
         user ? NULL : "install the package libvirt-daemon-system");
-    gboolean virtiofsd =
-        access("/usr/lib/qemu/virtiofsd", X_OK) == 0 || access("/usr/libexec/virtiofsd", X_OK) == 0;
+    const char *virtiofsd = duet_vm_virtiofsd_find();
     add(checks, "virtiofsd", virtiofsd ? DUET_CHECK_OK : DUET_CHECK_WARN,
-        virtiofsd ? "present" : "not found: VMs cannot have -v mounts",
+        virtiofsd ? virtiofsd : "not found: VMs cannot have -v mounts",
         virtiofsd ? NULL : "install qemu-system-common or virtiofsd");
 }
 

@@ -174,6 +174,21 @@ static void add_devices(xmlNode *domain, const DuetVmPlan *plan)
     add(devices, "memballoon", NULL, "model", "none", NULL);
 }
 
+/*
+ * libvirt has QEMU wait for it when the guest powers off. If the worker was killed nobody would
+ * come: a guest that lost its channel and powered off must be gone without anybody's help.
+ */
+static void add_qemu_arguments(xmlNode *domain)
+{
+    static const char *const arguments[] = { "-action", "shutdown=poweroff" };
+    xmlNs *qemu = xmlNewNs(domain, (const xmlChar *)"http://libvirt.org/schemas/domain/qemu/1.0",
+        (const xmlChar *)"qemu");
+    xmlNode *list = add(domain, "commandline", NULL, NULL);
+    xmlSetNs(list, qemu);
+    for (guint i = 0; i < G_N_ELEMENTS(arguments); i++)
+        xmlSetNs(add(list, "arg", NULL, "value", arguments[i], NULL), qemu);
+}
+
 char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan)
 {
     g_autofree char *uuid = duet_vm_uuid(spec->id);
@@ -191,6 +206,7 @@ char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan)
     add(domain, "on_reboot", "destroy", NULL);
     add(domain, "on_crash", "destroy", NULL);
     add_devices(domain, plan);
+    add_qemu_arguments(domain);
     xmlChar *text = NULL;
     int length = 0;
     xmlDocDumpFormatMemory(document, &text, &length, 1);

@@ -19,14 +19,6 @@ static void put_u64(GVariantBuilder *facts, const char *key, guint64 value)
     g_variant_builder_add(facts, "{sv}", key, g_variant_new_uint64(value));
 }
 
-static char *libvirt_version(void)
-{
-    unsigned long version = 0;
-    if (virGetVersion(&version, NULL, NULL) < 0)
-        return NULL;
-    return g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
-}
-
 static void put_kernel(GVariantBuilder *facts, const DuetVm *vm)
 {
     g_autofree char *cmdline = duet_vm_cmdline(vm);
@@ -52,7 +44,7 @@ GVariant *duet_vm_facts(const DuetVm *vm)
 {
     GVariantBuilder facts;
     g_variant_builder_init(&facts, G_VARIANT_TYPE_VARDICT);
-    g_autofree char *libvirt = libvirt_version();
+    g_autofree char *libvirt = duet_vm_libvirt_version();
     g_autofree char *qemu = duet_vm_qemu_version(vm->emulator, NULL);
     put(&facts, "accel", vm->kvm ? "kvm" : "tcg");
     put(&facts, "cpu_model", vm->kvm ? DUET_VM_CPU_KVM : DUET_VM_CPU_TCG);

@@ -10,7 +10,6 @@
 #include <duet/error.h>
 #include <duet/vm-limits.h>
 
-
 static gboolean limits_check(const DuetSpec *spec, GError **error)
 {
     if (duet_vm_memory_bytes(spec) < DUET_VM_MEMORY_MIN_BYTES) {

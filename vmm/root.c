@@ -223,3 +223,20 @@ char *duet_vm_qemu_find(const char *wanted, GError **error)
     g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "the emulator '%s' is no file", path);
     return NULL;
 }
+
+char *duet_vm_libvirt_version(void)
+{
+    unsigned long version = 0;
+    virGetVersion(&version, NULL, NULL);
+    return g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+}
+
+const char *duet_vm_virtiofsd_find(void)
+{
+    static const char *const paths[] = { "/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd",
+        "/usr/lib/virtiofsd" };
+    for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
+        if (access(paths[i], X_OK) == 0)
+            return paths[i];
+    return NULL;
+}

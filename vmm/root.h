@@ -39,4 +39,10 @@ char *duet_vm_qemu_find(const char *wanted, GError **error);
 /** duet_vm_user_check: %FALSE where the user is missing without whom libvirt refuses to start. */
 gboolean duet_vm_user_check(GError **error);
 
+/** duet_vm_libvirt_version: Returns: (transfer full): "9.0.0". */
+char *duet_vm_libvirt_version(void);
+
+/** duet_vm_virtiofsd_find: Returns: (nullable): where distributions put the daemon. */
+const char *duet_vm_virtiofsd_find(void);
+
 G_END_DECLS

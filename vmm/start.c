@@ -19,16 +19,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Where Debian's and other distributions' packages put the daemon. */
-static const char *virtiofsd_find(void)
-{
-    static const char *const paths[] = { "/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd" };
-    for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
-        if (access(paths[i], X_OK) == 0)
-            return paths[i];
-    return NULL;
-}
-
 static GPtrArray *folders_make(const DuetVm *vm, GError **error)
 {
     const GPtrArray *mounts = vm->spec->mounts;
@@ -67,7 +57,7 @@ static char *xml_make(const DuetVm *vm, GError **error)
         .rw_disk = rw,
         .agent_socket = vm->agent_socket,
         .console_log = vm->console_log,
-        .virtiofsd = virtiofsd_find(),
+        .virtiofsd = duet_vm_virtiofsd_find(),
         .folders = folders,
     };
     return duet_vm_domain_xml(vm->spec, &plan);
