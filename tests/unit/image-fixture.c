@@ -68,6 +68,7 @@ static void write_archives(const char *dir)
     const char *argv[] = { "python3", script, dir, NULL };
     g_autoptr(GError) error = NULL;
     g_autofree char *output = duet_capture(argv, &error);
+    g_assert_nonnull(output);
     g_assert_no_error(error);
 }
 
@@ -124,6 +125,7 @@ void image_mount_disk(ImageFixture *fixture, const DuetImage *image)
     g_assert_no_error(error);
     const char *argv[] = { "mount", "-t", "squashfs", "-o", "loop,ro", disk, fixture->view, NULL };
     g_autofree char *output = duet_capture(argv, &error);
+    g_assert_nonnull(output);
     g_assert_no_error(error);
 }
 

@@ -86,6 +86,7 @@ static void test_refused(ImageFixture *fixture)
         { "no-such-archive", DUET_ERROR_NOT_FOUND, "no-such-archive" },
     };
     g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_assert_nonnull(image);
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
         assert_import_fails(fixture, rows[i].archive, rows[i].code, rows[i].text);
     g_assert_cmpint(access("/tmp/escaped", F_OK), ==, -1);
@@ -96,6 +97,7 @@ static void test_cut_anywhere(ImageFixture *fixture)
 {
     static const char *const names[] = { "plain", "gzip", "docker", "rootfs", "rootfs-xz" };
     g_autoptr(DuetImage) image = image_import(fixture, "repeat");
+    g_assert_nonnull(image);
     g_autofree char *before = state_of(fixture);
     g_autofree char *cut = g_build_filename(fixture->dir, "cut.tar", NULL);
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -124,6 +126,7 @@ static void test_disk_full(ImageFixture *fixture)
     g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", 0, "size=2m"), ==, 0);
     {
         g_autoptr(DuetImage) image = image_import(fixture, "plain");
+        g_assert_nonnull(image);
         assert_import_fails(fixture, "large", DUET_ERROR_SPACE, "No space left");
         g_autoptr(DuetImage) again = duet_image_lookup(fixture->store, "plain", NULL);
         g_assert_nonnull(again);
@@ -175,6 +178,7 @@ static void test_names(ImageFixture *fixture)
     g_assert_no_error(error);
     g_assert_cmpuint(tags->len, ==, 2);
     g_autoptr(GPtrArray) modern = import(fixture, "docker-modern", NULL, &error);
+    g_assert_nonnull(modern);
     g_assert_no_error(error);
     assert_finds(fixture, "t:1", "t:1");
     assert_finds(fixture, "t:2", "t:2");
@@ -194,6 +198,7 @@ static void test_names(ImageFixture *fixture)
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) local = NULL;
         g_autoptr(GPtrArray) none = import(fixture, "config", bad[i], &local);
+        g_assert_null(none);
         g_assert_error(local, DUET_ERROR, DUET_ERROR_INVALID);
     }
 }
@@ -288,12 +293,15 @@ static void test_export_damaged(ImageFixture *fixture)
 static void test_remove(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) kept = image_import(fixture, "docker-untagged");
+    g_assert_nonnull(kept);
     g_autofree char *before = state_of(fixture);
     g_autoptr(GError) error = NULL;
     {
         g_autoptr(GPtrArray) tags = import(fixture, "docker-links", "second", &error);
+        g_assert_nonnull(tags);
         g_assert_no_error(error);
         g_autoptr(GPtrArray) more = import(fixture, "docker-links", "third:1", &error);
+        g_assert_nonnull(more);
         g_assert_no_error(error);
     }
     g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, "third:1", NULL);
@@ -313,6 +321,7 @@ static void test_remove(ImageFixture *fixture)
     g_assert_cmpint(access(disk, F_OK), ==, -1);
     /* Down to the last blob and layer it is as before; but for the times of index and records. */
     g_autoptr(DuetImage) still = duet_image_lookup(fixture->store, "docker-untagged", &error);
+    g_assert_nonnull(still);
     g_assert_no_error(error);
     g_autofree char *after = state_of(fixture);
     g_auto(GStrv) old_lines = g_strsplit(before, "\n", -1);
@@ -401,7 +410,9 @@ static void test_foreign_row(ImageFixture *fixture)
     static const char before[] = "\"manifests\":[";
     g_autoptr(GError) error = NULL;
     g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_assert_nonnull(image);
     g_autoptr(DuetImage) other = image_import(fixture, "config");
+    g_assert_nonnull(other);
     g_autofree char *path = g_build_filename(fixture->store, "index.json", NULL);
     g_autofree char *text = NULL;
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
@@ -426,6 +437,7 @@ static void test_foreign_row(ImageFixture *fixture)
 static void test_leftovers(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_assert_nonnull(image);
     g_autofree char *before = state_of(fixture);
     g_autofree char *dead = g_build_filename(fixture->store, "tmp/deadbeef/5/etc", NULL);
     g_assert_true(duet_mkdir_p(dead, 0755, NULL));

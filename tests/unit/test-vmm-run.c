@@ -65,6 +65,7 @@ static char *root_disk_make(const char *dir)
     const char *const argv[] = { "gensquashfs", "-q", "-D", empty, disk, NULL };
     g_autoptr(GError) error = NULL;
     g_autofree char *out = duet_capture(argv, &error);
+    g_assert_nonnull(out);
     g_assert_no_error(error);
     return g_steal_pointer(&disk);
 }
