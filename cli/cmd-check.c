@@ -2,9 +2,11 @@
 /* What this host can do, and what to do about a no. Each layer brings its own lines. */
 #include "cli/cli.h"
 #include "core/cgroup.h"
+#include "core/module.h"
 #include "core/util.h"
 
 #include <duet/error.h>
+#include <duet/vm-limits.h>
 
 #include <stdio.h>
 #include <sys/statvfs.h>
@@ -86,11 +88,26 @@ static void print_lines(GPtrArray *checks)
     }
 }
 
+/* Does now what the first VM would have to do: fetches a guest kernel where there is none. */
+static int prepare(void)
+{
+    g_autoptr(GError) error = NULL;
+    DuetGuestKernelEnsure ensure = (DuetGuestKernelEnsure)(guintptr)duet_module_symbol(
+        "duet-vm", "duet_guest_kernel_ensure", &error);
+    g_autofree char *kernel = ensure ? ensure(NULL, &error) : NULL;
+    if (!kernel)
+        return duet_cli_fail(error);
+    printf("guest kernel: %s\n", kernel);
+    return 0;
+}
+
 int duet_cmd_check(DuetCli *cli, int argc, char **argv)
 {
     g_autofree char *format = NULL;
-    gboolean json;
+    gboolean json, prepare_vm = FALSE;
     const GOptionEntry entries[] = {
+        { "prepare", 0, 0, G_OPTION_ARG_NONE, &prepare_vm,
+            "fetch a guest kernel for VMs where there is none", NULL },
         { "format", 0, 0, G_OPTION_ARG_FILENAME, &format, "json or table", "FORMAT" },
         G_OPTION_ENTRY_NULL,
     };
@@ -98,6 +115,8 @@ int duet_cmd_check(DuetCli *cli, int argc, char **argv)
     if (!duet_cli_options(argv[0], entries, &argc, &argv, &error) ||
         !duet_cli_format_is_json(format, &json, &error) || !duet_cli_context(cli, &error))
         return duet_cli_fail(error);
+    if (prepare_vm)
+        return prepare();
     g_autoptr(GPtrArray) checks = g_ptr_array_new_with_free_func((GDestroyNotify)duet_check_free);
     check_kernel(checks);
     add_all(checks, duet_cgroup_check());

@@ -169,7 +169,7 @@ static gboolean open_entry(
     return TRUE;
 }
 
-DuetCgroup *duet_cgroup_open(const char *path, GError **error)
+DuetCgroup *duet_cgroup_open(const char *path, const char *id, GError **error)
 {
     g_autoptr(GPtrArray) layout = duet_cgroup_layout_read(error);
     if (layout == NULL)
@@ -180,9 +180,16 @@ DuetCgroup *duet_cgroup_open(const char *path, GError **error)
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the name of a cgroup is empty");
         return NULL;
     }
-    for (char **entry = entries; *entry != NULL; entry++)
+    g_autofree char *end = g_strconcat("/duet/", id, NULL);
+    for (char **entry = entries; *entry != NULL; entry++) {
+        if (!g_str_has_suffix(*entry, end)) {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+                "'%s' is not the cgroup of the instance %s", *entry, id);
+            return NULL;
+        }
         if (!open_entry(cgroup, layout, *entry, error))
             return NULL;
+    }
     /* the hierarchy that tracked may be another one than this host would choose today */
     for (guint i = 0; i < cgroup->members_count; i++)
         for (guint part = 0; part < G_N_ELEMENTS(cgroup->tracking); part++)

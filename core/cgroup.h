@@ -41,8 +41,9 @@ DuetCgroup *duet_cgroup_new(const char *id, const DuetLimits *limits, GError **e
  * duet_cgroup_open: the same cgroup as seen later, to read or to end it; directories that are gone
  * are no error.
  * @path: what duet_cgroup_path() gave, from a state file that may be stale or hostile
+ * @id: whose it must be: nobody else's processes are ever touched
  */
-DuetCgroup *duet_cgroup_open(const char *path, GError **error);
+DuetCgroup *duet_cgroup_open(const char *path, const char *id, GError **error);
 /** duet_cgroup_free: closes descriptors; the directories stay. */
 void duet_cgroup_free(DuetCgroup *cgroup);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetCgroup, duet_cgroup_free)

@@ -171,7 +171,7 @@ static void end_processes(DuetContext *context, const char *id)
 {
     g_autofree char *marker = g_strconcat("live/", id, NULL);
     g_autofree char *path = duet_file_read(context->root_fd, marker, 4096, NULL, NULL);
-    g_autoptr(DuetCgroup) cgroup = path && *path ? duet_cgroup_open(path, NULL) : NULL;
+    g_autoptr(DuetCgroup) cgroup = path && *path ? duet_cgroup_open(path, id, NULL) : NULL;
     if (!cgroup)
         return;
     duet_cgroup_kill(cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);

@@ -38,7 +38,7 @@ gboolean duet_instance_memory(DuetInstance *instance, DuetMemory *out_memory, GE
             instance->spec->name);
         return FALSE;
     }
-    g_autoptr(DuetCgroup) cgroup = duet_cgroup_open(info->cgroup, error);
+    g_autoptr(DuetCgroup) cgroup = duet_cgroup_open(info->cgroup, instance->spec->id, error);
     if (!cgroup)
         return FALSE;
     DuetCgroupUsage usage = { 0 };

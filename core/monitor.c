@@ -49,13 +49,27 @@ static gint64 rusage_ns(const struct rusage *usage)
     return us * 1000;
 }
 
+/* Nobody can manage the instance any more: it ends. */
+static void on_helper_gone(Monitor *monitor)
+{
+    if (monitor->over || monitor->payload_gone)
+        return;
+    if (!monitor->failure)
+        g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_FAILED, "the %s driver's worker died",
+            monitor->runtime->driver_name);
+    duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 1000, NULL);
+}
+
 static void reap(Monitor *monitor)
 {
     struct rusage usage;
     pid_t pid;
-    while ((pid = wait4(-1, NULL, WNOHANG, &usage)) > 0)
+    while ((pid = wait4(-1, NULL, WNOHANG, &usage)) > 0) {
         if (pid != monitor->info->pid)
             monitor->info->managing_cpu_ns += rusage_ns(&usage);
+        if (monitor->runtime && pid == monitor->runtime->helper_pid)
+            on_helper_gone(monitor);
+    }
 }
 
 static gboolean on_signal(int fd, GIOCondition condition, gpointer data)

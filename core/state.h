@@ -11,14 +11,15 @@ G_BEGIN_DECLS
  * The files below one root directory:
  *
  *   images/            the store (images/ owns what is in it)
- *   instances/<id>/    spec, state, log, lock, sock; the driver's writable layer
+ *   instances/<id>/    spec, state, log, lock; the driver's writable layer
  *   names/<name>       symlink to the id: creating it is what takes a name
  *   live/<id>          exists from before the first file of an instance until it is whole, and from
  *                      before its monitor makes anything outside this tree until all of that is
  * gone; holds the path of its cgroup. With a free lock it means: clean up. trash/             what
  * was renamed away to be removed later
  *
- * Beside it, on a file system of the machine: /run/duet/<id>/ for sockets, /run/duet/ids.
+ * Beside it, on a file system of the machine: /run/duet/<id>/ with the monitor's socket and what
+ * else may not survive, and /run/duet/ids.
  */
 
 struct _DuetContext {

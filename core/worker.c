@@ -163,7 +163,6 @@ static G_NORETURN void worker_main(int fd, const DuetDriverEntry *entry, const D
 typedef struct {
     DuetRuntime base;
     int fd;
-    pid_t pid;
     int pidfd;
 } WorkerRuntime;
 
@@ -282,7 +281,7 @@ static void worker_runtime_free(DuetRuntime *runtime)
     /* Gone before the instance counts as released; who reaps it gets its CPU time. */
     struct pollfd gone = { .fd = worker->pidfd, .events = POLLIN };
     if (worker->pidfd >= 0 && poll(&gone, 1, EXIT_TIMEOUT_MS) == 0)
-        kill(worker->pid, SIGKILL);
+        kill(worker->base.helper_pid, SIGKILL);
     duet_fd_clear(&worker->pidfd);
     g_free(worker);
 }
@@ -316,7 +315,7 @@ DuetRuntime *duet_worker_new(
     worker->base.ops = &worker_ops;
     worker->base.driver_name = duet_kind_to_string(entry->kind);
     worker->fd = fds[0];
-    worker->pid = pid;
+    worker->base.helper_pid = pid;
     worker->pidfd = pid < 0 ? -1 : pidfd_open(pid, 0);
     g_autoptr(GVariant) reply = NULL;
     if (pid < 0)

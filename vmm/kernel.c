@@ -83,7 +83,7 @@ char *duet_guest_kernel_locate(const char *wanted, GError **error)
     if (!path)
         g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
             "no guest kernel: neither the host's in '/boot' with its modules nor one in duet's "
-            "cache; run './setup build', or name one with --kernel");
+            "cache; run `duet check --prepare`, or name one with --kernel");
     return path;
 }
 

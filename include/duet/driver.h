@@ -96,10 +96,14 @@ typedef struct {
     void (*free)(DuetRuntime *runtime); /* mandatory */
 } DuetRuntimeOps;
 
-/** DuetRuntime: embed as the first member. */
+/**
+ * DuetRuntime: embed as the first member.
+ * @helper_pid: a child of the monitor without which the instance can't be managed; 0: none
+ */
 struct _DuetRuntime {
     const DuetRuntimeOps *ops;
     const char *driver_name;
+    pid_t helper_pid;
 };
 
 /**

@@ -111,3 +111,24 @@ teardown_file() { root_down; }
   is "$status" 127
   [[ $output == *"/bin/sh"* ]]
 }
+
+@test "a worker that dies ends its VM, and says so" {
+  duet run -d --vm --name orphaned busybox sleep 300
+  local monitor pid worker
+  monitor=$(duet inspect orphaned | jq '.[0].monitor_pid')
+  pid=$(duet inspect orphaned | jq '.[0].pid')
+  worker=$(pgrep -P "$monitor" -x duet-monitor)
+  kill -KILL "$worker"
+  wait_for 10 has_state orphaned exited
+  ! kill -0 "$pid" 2>/dev/null
+  [[ $(duet inspect orphaned | jq -r '.[0].error') == *"worker died"* ]]
+  is "$(duet wait orphaned)" 125
+  duet rm orphaned
+}
+
+@test "a root directory that only root may enter is no obstacle" {
+  local closed=$scratch/closed
+  mkdir -m 0700 "$closed"
+  duet --root "$closed" image import --name busybox "$scratch/busybox.tar" >/dev/null
+  is "$(duet --root "$closed" run --rm --vm busybox echo in 2>/dev/null)" in
+}

@@ -224,7 +224,7 @@ static void run_life(const GPtrArray *layout)
         found++;
     g_assert_cmpuint(found, ==, cgroup->members_count);
 
-    g_autoptr(DuetCgroup) again = duet_cgroup_open(duet_cgroup_path(cgroup), &error);
+    g_autoptr(DuetCgroup) again = duet_cgroup_open(duet_cgroup_path(cgroup), id, &error);
     g_assert_no_error(error);
     g_autoptr(GArray) pids = duet_cgroup_pids(again, DUET_CGROUP_PAYLOAD);
     g_assert_cmpuint(pids->len, ==, 1);
@@ -243,7 +243,7 @@ static void run_life(const GPtrArray *layout)
     g_assert_no_error(error);
     assert_gone(cgroup);
     g_assert_true(duet_cgroup_remove(cgroup, &error));
-    g_autoptr(DuetCgroup) gone = duet_cgroup_open(duet_cgroup_path(cgroup), &error);
+    g_autoptr(DuetCgroup) gone = duet_cgroup_open(duet_cgroup_path(cgroup), id, &error);
     g_assert_no_error(error);
     g_assert_true(duet_cgroup_kill(gone, DUET_CGROUP_PAYLOAD, 10, &error));
     g_assert_true(duet_cgroup_remove(gone, &error));
@@ -478,16 +478,17 @@ static void test_open_hostile(void)
         "memory:/duet/0123456789ab  pids:/duet/0123456789ab",
         "memory:/duet/0123456789ab pids:/duet/0123456789ac",
         "/duet/0123456789ab",
+        "memory:/duet/ba9876543210",
     };
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
         g_test_message("path '%s'", bad[i]);
-        g_assert_null(duet_cgroup_open(bad[i], &error));
+        g_assert_null(duet_cgroup_open(bad[i], "0123456789ab", &error));
         g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
     }
     g_autoptr(GError) error = NULL;
-    g_autoptr(DuetCgroup) stale =
-        duet_cgroup_open("gone:/duet/0123456789ab memory:/no/such/duet/0123456789ab", &error);
+    g_autoptr(DuetCgroup) stale = duet_cgroup_open(
+        "gone:/duet/0123456789ab memory:/no/such/duet/0123456789ab", "0123456789ab", &error);
     g_assert_no_error(error);
     g_assert_true(duet_cgroup_kill(stale, DUET_CGROUP_PAYLOAD, 10, &error));
     g_assert_true(duet_cgroup_remove(stale, &error));

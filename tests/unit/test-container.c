@@ -518,7 +518,7 @@ static void run_monitor_killed(const DuetDriverOps *driver)
     g_assert_cmpint(poll(&wait, 1, 10000), ==, 1);
     close(pidfd);
     g_autoptr(GError) error = NULL;
-    box->cgroup = duet_cgroup_open(told.cgroup, &error);
+    box->cgroup = duet_cgroup_open(told.cgroup, box->spec->id, &error);
     g_assert_no_error(error);
     g_assert_true(duet_cgroup_kill(box->cgroup, DUET_CGROUP_PAYLOAD, 5000, &error));
     g_assert_no_error(error);
