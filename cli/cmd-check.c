@@ -97,7 +97,7 @@ static int prepare(void)
     g_autofree char *kernel = ensure ? ensure(NULL, &error) : NULL;
     if (!kernel)
         return duet_cli_fail(error);
-    printf("guest kernel: %s\n", kernel);
+    printf("%s\n", kernel);
     return 0;
 }
 
