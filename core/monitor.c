@@ -72,17 +72,23 @@ static void reap(Monitor *monitor)
     }
 }
 
-static gboolean on_signal(int fd, GIOCondition condition, gpointer data)
+static void read_signals(gpointer data)
 {
     Monitor *monitor = data;
     struct signalfd_siginfo info;
+    while (read(monitor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            reap(monitor);
+        else
+            monitor_stop(monitor, 10000);
+    }
+}
+
+static gboolean on_signal(int fd, GIOCondition condition, gpointer data)
+{
+    (void)fd;
     (void)condition;
-    if (read(fd, &info, sizeof info) != (ssize_t)sizeof info)
-        return G_SOURCE_CONTINUE;
-    if (info.ssi_signo == SIGCHLD)
-        reap(monitor);
-    else
-        monitor_stop(monitor, 10000);
+    read_signals(data);
     return G_SOURCE_CONTINUE;
 }
 
@@ -274,6 +280,9 @@ static gboolean bring_up(Monitor *monitor, GError **error)
     monitor->place.instance_dir = monitor->dir;
     monitor->place.run_dir = monitor->run_dir;
     monitor->place.cgroup = monitor->cgroup;
+    monitor->place.child_fd = monitor->signal_fd;
+    monitor->place.on_child = read_signals;
+    monitor->place.on_child_data = monitor;
     monitor->place.private_fds = monitor->private_fds;
     monitor->place.n_private_fds = G_N_ELEMENTS(monitor->private_fds);
     monitor->runtime = duet_runtime_new(monitor->entry, monitor->spec, &monitor->place, error);
@@ -290,6 +299,9 @@ static gboolean bring_up(Monitor *monitor, GError **error)
     monitor_agent_attach(monitor, started.agent_fd);
     monitor_agent_begin(monitor);
     monitor->boot_timer = g_timeout_add_seconds(BOOT_TIMEOUT_S, on_boot_timeout, monitor);
+    /* A signal to us came while the driver was at work. */
+    if (monitor->asked_to_stop)
+        monitor_shut_down(monitor, 0);
     if (monitor->spec->timeout_ms)
         monitor->run_timer =
             g_timeout_add((guint)monitor->spec->timeout_ms, on_run_timeout, monitor);

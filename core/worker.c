@@ -162,9 +162,26 @@ static G_NORETURN void worker_main(int fd, const DuetDriverEntry *entry, const D
 
 typedef struct {
     DuetRuntime base;
+    const DuetPlace *place;
     int fd;
     int pidfd;
 } WorkerRuntime;
+
+/* Returns: 1 when there is something to read, 0 when it took too long, -1 with errno. */
+static int await_reply(WorkerRuntime *worker)
+{
+    const DuetPlace *place = worker->place;
+    gint64 deadline_us = g_get_monotonic_time() + REPLY_TIMEOUT_MS * G_GINT64_CONSTANT(1000);
+    for (;;) {
+        gint64 left_ms = (deadline_us - g_get_monotonic_time()) / 1000;
+        struct pollfd fds[] = { { worker->fd, POLLIN, 0 }, { place->child_fd, POLLIN, 0 } };
+        int polled = left_ms > 0 ? poll(fds, place->on_child ? 2 : 1, (int)left_ms) : 0;
+        if (polled > 0 && fds[1].revents)
+            place->on_child(place->on_child_data);
+        if (polled == 0 || fds[0].revents || (polled < 0 && errno != EINTR))
+            return polled < 0 ? -1 : polled > 0;
+    }
+}
 
 static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
 {
@@ -178,10 +195,7 @@ static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
         .msg_iovlen = 1,
         .msg_control = control.bytes,
         .msg_controllen = sizeof control };
-    struct pollfd ready = { .fd = worker->fd, .events = POLLIN };
-    int polled;
-    while ((polled = poll(&ready, 1, REPLY_TIMEOUT_MS)) < 0 && errno == EINTR)
-        ;
+    int polled = await_reply(worker);
     ssize_t n = polled > 0 ? recvmsg(worker->fd, &message, MSG_CMSG_CLOEXEC) : -1;
     if (n <= 0) {
         g_set_error(error, DUET_ERROR, polled == 0 ? DUET_ERROR_TIMEOUT : DUET_ERROR_FAILED,
@@ -314,6 +328,7 @@ DuetRuntime *duet_worker_new(
     WorkerRuntime *worker = g_new0(WorkerRuntime, 1);
     worker->base.ops = &worker_ops;
     worker->base.driver_name = duet_kind_to_string(entry->kind);
+    worker->place = place;
     worker->fd = fds[0];
     worker->base.helper_pid = pid;
     worker->pidfd = pid < 0 ? -1 : pidfd_open(pid, 0);
