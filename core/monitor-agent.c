@@ -135,7 +135,8 @@ static void on_data(
         return;
     }
     client->uncredited[channel] += frame->length;
-    if (client->uncredited[channel] > DUET_CREDIT_INITIAL_BYTES) {
+    guint32 most = DUET_CREDIT_INITIAL_BYTES + (client->draining ? DUET_CREDIT_LAST_BYTES : 0);
+    if (client->uncredited[channel] > most) {
         if (!monitor->failure)
             g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BROKEN,
                 "the agent sent more than it had credit for");
@@ -143,6 +144,17 @@ static void on_data(
         return;
     }
     duet_link_send(client->link, DUET_FRAME_DATA, channel, 0, frame->payload, frame->length);
+}
+
+/* Now at most the pipes' contents come: taken at once, whoever reads how slowly. */
+static void on_ended(Monitor *monitor, Client *client, guint16 session)
+{
+    if (!client || client->draining)
+        return;
+    client->draining = TRUE;
+    for (guint8 channel = DUET_CHANNEL_STDOUT; channel <= DUET_CHANNEL_STDERR; channel++)
+        duet_link_send_u32(
+            monitor->agent, DUET_FRAME_CREDIT, channel, session, DUET_CREDIT_LAST_BYTES);
 }
 
 static void on_exit_frame(
@@ -193,6 +205,9 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
         if (client && frame->channel <= DUET_CHANNEL_STDERR)
             duet_link_send(
                 client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
+        break;
+    case DUET_FRAME_ENDED:
+        on_ended(monitor, client, session);
         break;
     case DUET_FRAME_EXIT:
         on_exit_frame(monitor, client, session, frame);

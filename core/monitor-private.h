@@ -20,6 +20,7 @@ typedef struct _Monitor Monitor;
  * A connection to us. It has at most one session: 0 if it is attached to the payload, another if
  * it did an exec. On its own side the session is always numbered 0.
  * @uncredited: bytes of stdout and stderr that it was sent and has not granted credit for
+ * @draining: its session's process ended, and the rest of the output is on its way
  */
 typedef struct {
     Monitor *monitor;
@@ -28,6 +29,7 @@ typedef struct {
     gboolean wants_started;
     gboolean wants_released;
     guint32 uncredited[3];
+    gboolean draining;
 } Client;
 
 struct _Monitor {

@@ -33,6 +33,8 @@ typedef struct {
     } out[3];
     int signal_fd;
     int last_signal;
+    /* The user wants it to end: nobody waits for a reader of the output then. */
+    gboolean impatient;
     gboolean started, done, closed, quiet;
     DuetSessionUntil until;
     DuetSessionEnd *end;
@@ -81,6 +83,7 @@ static void on_signal(Session *session)
         return;
     int number = (int)info.ssi_signo;
     gboolean ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
+    session->impatient |= ends;
     if (ends && !session->started && session->until == DUET_SESSION_UNTIL_RELEASED) {
         session->end->early_signal = number;
         duet_frame_write_u32(session->fd, DUET_FRAME_STOP, 0, 0);
@@ -252,7 +255,8 @@ static void on_connection(Session *session)
 
 static gboolean output_waits(const Session *session)
 {
-    return session->out[1].waiting->len > 0 || session->out[2].waiting->len > 0;
+    return !session->impatient &&
+        (session->out[1].waiting->len > 0 || session->out[2].waiting->len > 0);
 }
 
 static void step(Session *session)

@@ -23,6 +23,8 @@
 #define DUET_FRAME_MAX_SPAWN_BYTES (2u * 1024 * 1024)
 /* What a sender may have under way per (session, channel) before the first CREDIT. */
 #define DUET_CREDIT_INITIAL_BYTES (256u * 1024)
+/* Granted once more when a session ENDED: the largest pipe that a user may ask for, and some. */
+#define DUET_CREDIT_LAST_BYTES (1024u * 1024 + DUET_FRAME_MAX_BYTES)
 /* Exec sessions alive at once; the monitor refuses more. */
 #define DUET_SESSIONS_MAX 256
 
@@ -59,6 +61,10 @@ enum duet_frame_type {
     DUET_FRAME_EXIT = 11,
     /* monitor -> agent: end everything and go (power off in a VM). Answers EXIT of session 0. */
     DUET_FRAME_SHUTDOWN = 12,
+    /* agent -> monitor: the session's process ended; what is left in its pipes follows, then EXIT.
+     * The monitor grants DUET_CREDIT_LAST_BYTES for it, so that a reader that stalls holds back
+     * neither the exit code nor the clean-up. */
+    DUET_FRAME_ENDED = 13,
 
     /* client -> monitor */
     DUET_FRAME_ATTACH = 32, /* this connection gets session 0's channels */

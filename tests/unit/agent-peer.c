@@ -187,7 +187,12 @@ static void take_frame(Peer *peer, const struct duet_frame *frame)
         g_assert_cmpuint(frame->channel, ==, DUET_CHANNEL_STDIN);
         session->stdin_credit += duet_get_u32(frame->payload);
         break;
+    case DUET_FRAME_ENDED:
+        g_assert_false(session->process_ended);
+        session->process_ended = TRUE;
+        break;
     case DUET_FRAME_EXIT:
+        g_assert_true(session->process_ended);
         session->ended = TRUE;
         session->code = duet_get_u32(frame->payload);
         session->signal = duet_get_u32(frame->payload + 4);

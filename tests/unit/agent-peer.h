@@ -15,7 +15,7 @@
 
 typedef struct {
     GByteArray *out[3]; /* by channel */
-    gboolean started, ended, failed;
+    gboolean started, process_ended, ended, failed;
     gboolean eof[3], closed[3];
     guint32 pid, code, signal;
     char *message;

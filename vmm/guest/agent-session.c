@@ -310,6 +310,7 @@ void agent_session_exited(struct agent *agent, pid_t pid, int status)
     if (!session || session->ended)
         return; /* an orphan that came to us: reaped, no more */
     session->ended = true;
+    agent_send(agent, DUET_FRAME_ENDED, 0, session->id, NULL, 0);
     session->signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0;
     session->code = session->signal ? 128 + session->signal : (uint32_t)WEXITSTATUS(status);
     /* It may have ended before we looked at its report: that comes first. */
