@@ -140,17 +140,30 @@ gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GErro
     return TRUE;
 }
 
-void duet_trash_empty(DuetContext *context)
+/* Calls @each with the name of every entry of one of the root's folders. */
+static void for_each_entry(DuetContext *context, const char *folder,
+    void (*each)(DuetContext *context, int dir_fd, const char *name))
 {
-    int fd = openat(context->root_fd, "trash", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(context->root_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir)
         return;
     struct dirent *entry;
     while ((entry = readdir(dir)))
         if (entry->d_name[0] != '.')
-            duet_remove_tree(dirfd(dir), entry->d_name, NULL);
+            each(context, fd, entry->d_name);
     closedir(dir);
+}
+
+static void remove_entry(DuetContext *context, int dir_fd, const char *name)
+{
+    (void)context;
+    duet_remove_tree(dir_fd, name, NULL);
+}
+
+void duet_trash_empty(DuetContext *context)
+{
+    for_each_entry(context, "trash", remove_entry);
 }
 
 /* What a process that died left of a half-made instance: no name leads to it yet. */
@@ -196,8 +209,9 @@ static void record_death(int dir_fd, const DuetSpec *spec)
     duet_file_replace(dir_fd, "state", fresh, strlen(fresh), NULL);
 }
 
-static void recover(DuetContext *context, const char *id)
+static void recover(DuetContext *context, int live_fd, const char *id)
 {
+    (void)live_fd;
     g_autofree char *path = g_strconcat("instances/", id, NULL);
     DUET_AUTO_FD dir_fd =
         openat(context->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -236,14 +250,6 @@ static void recover(DuetContext *context, const char *id)
 
 void duet_context_sweep(DuetContext *context)
 {
-    int fd = openat(context->root_fd, "live", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir)
-        return;
-    struct dirent *entry;
-    while ((entry = readdir(dir)))
-        if (entry->d_name[0] != '.')
-            recover(context, entry->d_name);
-    closedir(dir);
+    for_each_entry(context, "live", recover);
     duet_trash_empty(context);
 }
