@@ -4,6 +4,7 @@
 
 #include <duet/error.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,10 @@ int main(int argc, char **argv)
     DuetCli cli = { 0 };
     ensure_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    /* At `ulimit -f` an error that cleans up, not a death in the middle. */
+    signal(SIGXFSZ, SIG_IGN);
+    /* A caller may have ignored it; then nobody below us could wait for its children. */
+    signal(SIGCHLD, SIG_DFL);
 
     int i = 1;
     for (; i < argc && argv[i][0] == '-'; i++) {
@@ -55,7 +60,10 @@ int main(int argc, char **argv)
     int code = command ? command->run(&cli, argc - i, argv + i) : 125;
     duet_context_free(cli.context);
     /* What the shell would miss must not pass for a success: a full disk, a closed pipe. */
-    if (fflush(stdout) != 0 && code == 0)
+    gboolean lost = fflush(stdout) != 0;
+    if (lost && errno != EPIPE)
+        fprintf(stderr, "duet: cannot write the output: %s\n", g_strerror(errno));
+    if ((lost || ferror(stdout)) && code == 0)
         code = 125;
     return code;
 }

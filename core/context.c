@@ -209,18 +209,22 @@ static void record_death(int dir_fd, const DuetSpec *spec)
     duet_file_replace(dir_fd, "state", fresh, strlen(fresh), NULL);
 }
 
+/* Its creator may be between two of its first steps: making the marker, the directory, the lock. */
+static gboolean is_young(int live_fd, const char *id)
+{
+    struct stat st;
+    return fstatat(live_fd, id, &st, 0) < 0 || time(NULL) - st.st_mtime <= 5;
+}
+
 static void recover(DuetContext *context, int live_fd, const char *id)
 {
-    (void)live_fd;
     g_autofree char *path = g_strconcat("instances/", id, NULL);
     DUET_AUTO_FD dir_fd =
         openat(context->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir_fd < 0) {
         /* Gone but for its marker: a monitor that was killed right at its end, or a creator that
-         * was killed right at its start, or is about to make the directory: leave young ones. */
-        struct stat st;
-        g_autofree char *marker = g_strconcat("live/", id, NULL);
-        if (fstatat(context->root_fd, marker, &st, 0) == 0 && time(NULL) - st.st_mtime > 5) {
+         * was killed right at its start. */
+        if (!is_young(live_fd, id)) {
             end_processes(context, id);
             g_autofree char *run_path = duet_run_path(context, id);
             duet_remove_tree(AT_FDCWD, run_path, NULL);
@@ -228,6 +232,9 @@ static void recover(DuetContext *context, int live_fd, const char *id)
         }
         return;
     }
+    /* Without a spec its creator may not have the lock yet, and must not find it taken. */
+    if (faccessat(dir_fd, "spec", F_OK, 0) < 0 && is_young(live_fd, id))
+        return;
     DUET_AUTO_FD lock_fd = duet_lock_take(dir_fd);
     if (lock_fd < 0)
         return;

@@ -62,19 +62,22 @@ static int connect_or_fail(DuetInstance *instance, GError **error)
     return fd;
 }
 
+/* Sets @error for a lock that could not be taken; @busy: what to say if someone has it. */
+static gboolean lock_failed(DuetInstance *instance, int err, const char *busy, GError **error)
+{
+    const char *name = instance->spec->name;
+    if (err != EWOULDBLOCK)
+        return duet_error_set_errno(error, err, "cannot lock the instance '%s'", name);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' %s", name, busy);
+    return FALSE;
+}
+
 static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
 {
     if (instance->lock_fd >= 0)
         return TRUE;
     instance->lock_fd = duet_lock_take(instance->dir_fd);
-    if (instance->lock_fd >= 0)
-        return TRUE;
-    if (errno == EWOULDBLOCK)
-        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' is already running",
-            instance->spec->name);
-    else
-        duet_error_set_errno(error, errno, "cannot lock the instance '%s'", instance->spec->name);
-    return FALSE;
+    return instance->lock_fd >= 0 || lock_failed(instance, errno, "is already running", error);
 }
 
 /* Forks the monitor. Returns: our connection to it, or -1. */
@@ -207,8 +210,8 @@ static char *ask(
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            g_set_error(&failure, DUET_ERROR, DUET_ERROR_FAILED,
-                "the monitor of '%s' went away without an answer", instance->spec->name);
+            g_set_error(&failure, DUET_ERROR, DUET_ERROR_STATE,
+                "the instance '%s' ended before it could answer", instance->spec->name);
             break;
         }
         duet_frame_reader_fed(&reader, (size_t)n);
@@ -240,7 +243,15 @@ static gboolean request_simply(
 
 gboolean duet_instance_stop(DuetInstance *instance, guint grace_ms, GError **error)
 {
-    return request_simply(instance, DUET_FRAME_STOP, grace_ms, DUET_FRAME_RELEASED, error);
+    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    if (fd < 0)
+        return FALSE;
+    g_autofree char *text = ask(instance, fd, DUET_FRAME_STOP, grace_ms, DUET_FRAME_RELEASED, NULL);
+    /* Without an answer it was at its end already: over once the monitor let go of the lock. */
+    duet_fd_clear(&fd);
+    if (!text)
+        fd = connect_or_settle(instance);
+    return TRUE;
 }
 
 gboolean duet_instance_signal(DuetInstance *instance, int signal_number, GError **error)
@@ -276,6 +287,11 @@ DuetInfo *duet_instance_info(DuetInstance *instance, GError **error)
     DUET_AUTO_FD fd = instance->lock_fd >= 0 ? -1 : connect_or_settle(instance);
     g_autofree char *live =
         fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_STATE, 0, DUET_FRAME_STATE, NULL);
+    if (fd >= 0 && !live) {
+        /* At its end: its file has the last word once the monitor let go of the lock. */
+        duet_fd_clear(&fd);
+        fd = connect_or_settle(instance);
+    }
     return live ? duet_info_from_text(live, instance->spec) : info_from_files(instance);
 }
 
@@ -304,12 +320,9 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
     DuetContext *context = instance->context;
     DUET_AUTO_FD lock_fd = instance->lock_fd >= 0 ? duet_fd_steal(&instance->lock_fd)
                                                   : duet_lock_take(instance->dir_fd);
-    if (lock_fd < 0 && !force) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
-            "the instance '%s' is running; stop it first or use `duet rm -f`",
-            instance->spec->name);
-        return FALSE;
-    }
+    int err = lock_fd < 0 ? errno : 0;
+    if (lock_fd < 0 && !force)
+        return lock_failed(instance, err, "is running; stop it first or use `duet rm -f`", error);
     /* Between RELEASED and our lock another command may have started it again: then once more. */
     for (int tries = 0; lock_fd < 0 && tries < 5; tries++) {
         g_autoptr(GError) failure = NULL;
@@ -319,7 +332,11 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
             return FALSE;
         }
         lock_fd = duet_lock_take(instance->dir_fd);
+        err = lock_fd < 0 ? errno : 0;
     }
+    /* ENOENT: another removal was faster. */
+    if (lock_fd < 0 && err != ENOENT)
+        return lock_failed(instance, err, "does not end", error);
     if (!duet_instance_discard(context, instance->spec, error))
         return FALSE;
     duet_live_unmark(context, instance->spec->id);

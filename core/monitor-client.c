@@ -69,6 +69,8 @@ static void on_exec(Client *client, const struct duet_frame *frame)
         send_error(client, DUET_ERROR_STATE, "the instance is stopping");
     else if (!monitor->started)
         send_error(client, DUET_ERROR_STATE, "the instance is starting; try again in a moment");
+    else if (monitor->info->state == DUET_STATE_PAUSED)
+        send_error(client, DUET_ERROR_STATE, "it is paused; let it go on with `duet unpause`");
     else if (session == NO_SESSION)
         send_error(client, DUET_ERROR_FAILED, "too many exec sessions at once");
     else {

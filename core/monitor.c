@@ -241,7 +241,9 @@ static gboolean make_place(Monitor *monitor, GError **error)
     monitor->run_dir = duet_run_path(context, id);
     if (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
         (!duet_mkdir_p(context->run_base, 0711, error) ||
-            (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST)))
+            (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
+                !duet_error_set_errno(
+                    error, errno, "cannot make the directory '%s'", monitor->run_dir))))
         return FALSE;
     monitor->ids_fd = duet_ids_take(context, id, &monitor->place.id_base, error);
     if (monitor->ids_fd < 0)

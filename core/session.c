@@ -19,6 +19,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* How long a reader may take nothing of the last output after the user wanted an end. */
+#define LAST_READER_MS 1000
 /* How long a program gets that did not obey the second of the same signal. */
 #define SECOND_SIGNAL_GRACE_MS 10000
 
@@ -33,8 +35,8 @@ typedef struct {
     } out[3];
     int signal_fd;
     int last_signal;
-    /* The user wants it to end: nobody waits for a reader of the output then. */
-    gboolean impatient;
+    /* The user wants it to end: a reader of the output that stalls is not waited for then. */
+    gboolean impatient, gave_up;
     gboolean started, done, closed, quiet;
     DuetSessionUntil until;
     DuetSessionEnd *end;
@@ -67,6 +69,10 @@ static void proxied_signals(sigset_t *set)
     sigemptyset(set);
     for (guint i = 0; i < G_N_ELEMENTS(signals); i++)
         sigaddset(set, signals[i]);
+    /* Under nohup the terminal may go away, the instance stays. */
+    struct sigaction hang_up;
+    if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler == SIG_IGN)
+        sigdelset(set, SIGHUP);
 }
 
 void duet_session_block_signals(sigset_t *out_old)
@@ -84,6 +90,7 @@ static void on_signal(Session *session)
     int number = (int)info.ssi_signo;
     gboolean ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
     session->impatient |= ends;
+    session->gave_up |= ends && session->done;
     if (ends && !session->started && session->until == DUET_SESSION_UNTIL_RELEASED) {
         session->end->early_signal = number;
         duet_frame_write_u32(session->fd, DUET_FRAME_STOP, 0, 0);
@@ -255,7 +262,7 @@ static void on_connection(Session *session)
 
 static gboolean output_waits(const Session *session)
 {
-    return !session->impatient &&
+    return !session->gave_up &&
         (session->out[1].waiting->len > 0 || session->out[2].waiting->len > 0);
 }
 
@@ -270,7 +277,10 @@ static void step(Session *session)
     for (int c = 1; c <= 2; c++)
         fds[2 + c] =
             (struct pollfd){ session->out[c].waiting->len ? session->out[c].fd : -1, POLLOUT, 0 };
-    if (poll(fds, G_N_ELEMENTS(fds), -1) < 0)
+    gboolean hurry = session->done && session->impatient;
+    int ready = poll(fds, G_N_ELEMENTS(fds), hurry ? LAST_READER_MS : -1);
+    session->gave_up |= ready == 0;
+    if (ready <= 0)
         return;
     if (fds[2].revents)
         on_signal(session);
@@ -313,7 +323,9 @@ gboolean duet_session_pump(int fd, const DuetIo *io, DuetSessionUntil until, gbo
         step(&session);
     if (session.closed && !session.done && !session.error)
         g_set_error(&session.error, DUET_ERROR, DUET_ERROR_FAILED,
-            "the instance's monitor died; `duet ps -a` cleans up and shows what is left");
+            until == DUET_SESSION_UNTIL_EXIT
+                ? "the instance ended, or its monitor died, before the command did"
+                : "the instance's monitor died; `duet ps -a` cleans up and shows what is left");
     duet_fd_clear(&session.signal_fd);
     for (int i = 1; i <= 2; i++)
         g_byte_array_unref(session.out[i].waiting);

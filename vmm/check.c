@@ -96,7 +96,8 @@ static void check_kernel(GPtrArray *checks)
     g_autofree char *path = duet_guest_kernel_locate(NULL, &error);
     if (!path) {
         add(checks, "guest-kernel", DUET_CHECK_WARN, error->message,
-            "the first VM fetches Debian's cloud kernel with apt; `duet check --prepare` does it before");
+            "the first VM fetches Debian's cloud kernel with apt; `duet check --prepare` does it "
+            "before");
         return;
     }
     g_autoptr(GMappedFile) map = g_mapped_file_new(path, FALSE, &error);

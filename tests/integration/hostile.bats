@@ -119,3 +119,95 @@ PYTHON
   is "$(duet --root "$long" run --rm busybox echo in)" in
   (cd "$odd" && is "$(duet --root . run --rm busybox echo in)" in)
 }
+
+@test "output that waits when the user ends it still reaches a reader that reads" {
+  python3 - <<'PYTHON'
+import os, signal, subprocess, time
+script = 'trap "head -c 300000 /dev/zero; exit 6" TERM; echo; while :; do sleep 0.05; done'
+p = subprocess.Popen([os.environ["DUET"], "run", "--rm", "busybox", "sh", "-c", script], stdout=subprocess.PIPE)
+p.stdout.read(1)
+time.sleep(0.2)
+p.send_signal(signal.SIGTERM)
+time.sleep(0.7)
+got = 0
+while chunk := os.read(p.stdout.fileno(), 16384):
+    got += len(chunk)
+    time.sleep(0.02)
+assert (got, p.wait(5)) == (300000, 6), (got, p.returncode)
+PYTHON
+}
+
+@test "an exec in a paused instance is refused" {
+  duet run -d --name held busybox sleep 100
+  duet pause held
+  expect 125 timeout -k 1 5 "$DUET" exec held true
+  [[ $output == *"duet unpause"* ]]
+}
+
+@test "a stop at the moment of the end is no failure" {
+  local i
+  for ((i = 0; i < 20; i++)); do
+    duet run -d --name brief busybox sh -c "sleep 0.0$((i % 8)); exit 5" >/dev/null
+    { duet stop brief 2>&1 || echo failed; } >"$scratch/stop" 3>&- &
+    expect 0 duet stop brief
+    wait $!
+    is "$(grep -c failed "$scratch/stop" || true)" 0
+    duet rm brief
+  done
+}
+
+@test "who asks at the moment of the end is told the exit code" {
+  local i n
+  for ((i = 0; i < 20; i++)); do
+    duet run -d --name brief busybox sh -c "sleep 0.0$((i % 5)); exit 5" >/dev/null
+    for ((n = 0; n < 100; n++)); do
+      output=$(duet inspect brief | jq -r '.[0] | "\(.state) \(.exit_code)"')
+      [[ $output == exited* ]] && break
+    done
+    is "$output" "exited 5"
+    duet rm brief
+  done
+}
+
+@test "many commands at once sweep away nothing that is being made" {
+  local i
+  for ((i = 0; i < 8; i++)); do
+    (for n in {1..25}; do "$DUET" run --rm --name many busybox true; done) >"$scratch/many.$i" 2>&1 3>&- &
+  done
+  wait
+  is "$(cat "$scratch"/many.* | grep -vc 'is in use by the instance')" 0
+}
+
+@test "a tree deeper than there are descriptors is removed" {
+  run -0 duet run --name deep busybox sh -c 'cd /root; i=0
+    while [ $i -lt 2000 ]; do mkdir -p a/a/a/a/a/a/a/a/a/a && cd -P a/a/a/a/a/a/a/a/a/a || exit; i=$((i + 10)); done'
+  duet rm deep
+  is "$(ls "$DUET_ROOT/trash")" ""
+}
+
+@test "what can't be written is no running instance" {
+  local small=$scratch/small
+  mkdir "$small"
+  mount -t tmpfs -o mode=0711 tmpfs "$small"
+  duet --root "$small" image import --name busybox "$scratch/busybox.tar"
+  duet --root "$small" create --name still busybox true
+  mount -o remount,ro "$small"
+  run duet --root "$small" rm -f still
+  local forced="$status $output"
+  run duet --root "$small" rm still
+  umount "$small"
+  is "$status $output" "125 duet: cannot lock the instance 'still': Read-only file system"
+  is "$forced" "$status $output"
+}
+
+@test "a caller's ignored signals and file size limit do no harm" {
+  # nohup: the terminal goes away, the instance stays.
+  (trap '' HUP && exec "$DUET" run --rm --name kept busybox sleep 2) 3>&- &
+  wait_for 5 has_state kept running
+  kill -HUP $!
+  wait $!
+  expect 5 bash -c 'trap "" CHLD INT TERM; exec "$DUET" run --rm busybox sh -c "exit 5"'
+  run bash -c 'ulimit -f 0; "$DUET" create busybox true 2>&1 | cat'
+  [[ $output == "duet: cannot write 'spec': File too large" ]]
+  is "$(ls "$DUET_ROOT/live")" ""
+}

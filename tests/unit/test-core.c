@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -166,6 +167,54 @@ static void test_remove_tree(void)
     g_assert_true(duet_remove_tree(AT_FDCWD, outside, &error));
 }
 
+/* Deeper than there are descriptors to hold open, and with a name of ours in the way. */
+static void test_remove_deep_tree(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *dir = g_dir_make_tmp("duet-deep-XXXXXX", NULL);
+    g_autofree char *taken = g_build_filename(dir, ".deep.0", NULL);
+    g_assert_true(g_file_set_contents(taken, "x", 1, NULL));
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int depth = 0; depth < 3000; depth++) {
+        g_assert_cmpint(mkdirat(fd, "d", 0755), ==, 0);
+        if (depth % 100 == 0)
+            g_assert_cmpint(mkdirat(fd, "beside", 0755), ==, 0);
+        int next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g_assert_cmpint(next, >=, 0);
+        close(fd);
+        fd = next;
+    }
+    close(fd);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, &error));
+    g_assert_no_error(error);
+    g_assert_false(g_file_test(dir, G_FILE_TEST_EXISTS));
+}
+
+/* A sweep leaves alone what its creator may be about to lock, and takes what it left long ago. */
+static void test_sweep_half_made(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *dir = g_dir_make_tmp("duet-sweep-XXXXXX", NULL);
+    DuetContext *context = duet_context_new(dir, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(duet_live_mark(context, "0123456789ab", NULL, &error));
+    g_autofree char *made = duet_instance_path(context, "0123456789ab");
+    g_assert_cmpint(g_mkdir(made, 0711), ==, 0);
+    duet_context_sweep(context);
+    g_assert_true(g_file_test(made, G_FILE_TEST_IS_DIR));
+    g_autofree char *lock = g_build_filename(made, "lock", NULL);
+    g_assert_false(g_file_test(lock, G_FILE_TEST_EXISTS));
+
+    struct timespec old[2] = { { 1000, 0 }, { 1000, 0 } };
+    g_autofree char *marker = g_build_filename(dir, "live", "0123456789ab", NULL);
+    g_assert_cmpint(utimensat(AT_FDCWD, marker, old, 0), ==, 0);
+    duet_context_sweep(context);
+    g_assert_false(g_file_test(made, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(marker, G_FILE_TEST_EXISTS));
+    duet_context_free(context);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
 static void test_file_replace(void)
 {
     g_autoptr(GError) error = NULL;
@@ -247,6 +296,8 @@ int main(int argc, char **argv)
     g_test_add_func("/core/state/round-trip", test_state_round_trip);
     g_test_add_func("/core/log", test_log);
     g_test_add_func("/core/remove-tree", test_remove_tree);
+    g_test_add_func("/core/remove-deep-tree", test_remove_deep_tree);
+    g_test_add_func("/core/sweep-half-made", test_sweep_half_made);
     g_test_add_func("/core/file-replace", test_file_replace);
     g_test_add_func("/core/errors", test_errors);
     g_test_add_func("/core/ids", test_ids);
