@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "environment.h"
 #include "notes.h"
 #include "random.h"
 
@@ -14,6 +15,7 @@ static const char *const verdict_names[] = {
     [DUET_VERDICT_NO_KVM] = "undecided (no KVM)",
     [DUET_VERDICT_TOO_FEW] = "too few samples",
     [DUET_VERDICT_FAILURES] = "withheld: samples failed",
+    [DUET_VERDICT_NESTED] = "withheld: nested under TCG",
     [DUET_VERDICT_NO_DATA] = "no data",
 };
 
@@ -21,6 +23,12 @@ const char *duet_verdict_to_string(DuetVerdict verdict)
 {
     g_return_val_if_fail((gsize)verdict < G_N_ELEMENTS(verdict_names), "no data");
     return verdict_names[verdict];
+}
+
+gboolean duet_verdict_withholds(DuetVerdict verdict)
+{
+    return verdict == DUET_VERDICT_FAILURES || verdict == DUET_VERDICT_NESTED ||
+        verdict == DUET_VERDICT_NO_DATA;
 }
 
 /* The values of one metric of one arm's good samples, in the order of measuring. */
@@ -148,6 +156,10 @@ static void contrast_arms(const DuetRun *run, const DuetAnalysis *analysis,
         comparison->verdict = DUET_VERDICT_FAILURES;
         return;
     }
+    if (analysis->nested) {
+        comparison->verdict = DUET_VERDICT_NESTED;
+        return;
+    }
     DuetSeries series_a = { (const double *)(void *)values_a.values->data,
         (const guint *)(void *)values_a.blocks->data, values_a.values->len };
     DuetSeries series_b = { (const double *)(void *)values_b.values->data,
@@ -198,6 +210,7 @@ DuetAnalysis *duet_analysis_new(const DuetRun *run, gboolean ratio_with_failures
     DuetAnalysis *analysis = g_new0(DuetAnalysis, 1);
 
     analysis->n_arms = run->arms->len;
+    analysis->nested = duet_environment_under_tcg(run->host);
     analysis->headline_to = duet_metric_headline(run);
     analysis->arms = g_new0(DuetArmAnalysis, analysis->n_arms + 1);
     analysis->comparisons = g_array_new(FALSE, FALSE, sizeof(DuetComparison));

@@ -159,7 +159,7 @@ static void append_ratio(GString *out, const DuetCompareView *view, const DuetCo
     const char *b = duet_run_arm(view->run, pair->b)->name;
     const DuetIdle *idle_a = &view->idle[pair->a], *idle_b = &view->idle[pair->b];
 
-    if (pair->verdict == DUET_VERDICT_FAILURES || pair->verdict == DUET_VERDICT_NO_DATA) {
+    if (duet_verdict_withholds(pair->verdict)) {
         g_string_append_printf(
             out, "ratio of times, %s / %s: %s\n", a, b, duet_verdict_to_string(pair->verdict));
     } else {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "environment.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +112,36 @@ static void add_mitigations(JsonObject *cpu)
     json_object_set_object_member(cpu, "mitigations", mitigations);
 }
 
+/* Returns: (transfer full): what the CPU itself says of the hypervisor below, or NULL: none, or
+ * one that hides. Its signature is CPUID leaf 0x40000000 wherever the "hypervisor" bit is set. */
+static char *hypervisor(void)
+{
+#ifdef __x86_64__
+    static const struct {
+        const char *signature, *name;
+    } known[] = {
+        { "TCGTCGTCGTCG", "tcg" },
+        { "KVMKVMKVM", "kvm" },
+        { "Microsoft Hv", "hyper-v" },
+        { "VMwareVMware", "vmware" },
+        { "XenVMMXenVMM", "xen" },
+    };
+    guint32 a, b, c, d;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 31)))
+        return NULL;
+    guint32 words[4] = { 0 };
+    __cpuid(0x40000000, a, words[0], words[1], words[2]);
+    for (gsize i = 0; i < G_N_ELEMENTS(known); i++) {
+        if (strcmp((const char *)words, known[i].signature) == 0)
+            return g_strdup(known[i].name);
+    }
+    return g_utf8_make_valid((const char *)words, -1);
+#else
+    return NULL;
+#endif
+}
+
 static void add_cpu(JsonObject *host)
 {
     JsonObject *cpu = json_object_new();
@@ -135,6 +168,7 @@ static void add_cpu(JsonObject *host)
         json_object_set_null_member(cpu, "turbo");
     json_object_set_boolean_member(
         cpu, "hypervisor_flag", g_strv_contains((const char *const *)flag_list, "hypervisor"));
+    set_text(cpu, "hypervisor", hypervisor());
     json_object_set_boolean_member(cpu, "virtualization_flag",
         g_strv_contains((const char *const *)flag_list, "vmx") ||
             g_strv_contains((const char *const *)flag_list, "svm"));
@@ -298,6 +332,16 @@ static void warn(GPtrArray *warnings, const char *format, ...)
     va_end(args);
 }
 
+gboolean duet_environment_under_tcg(JsonObject *host)
+{
+    JsonNode *node = json_object_get_member(host, "cpu");
+    JsonObject *cpu = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    node = cpu ? json_object_get_member(cpu, "hypervisor") : NULL;
+
+    return node && json_node_get_value_type(node) == G_TYPE_STRING &&
+        strcmp(json_node_get_string(node), "tcg") == 0;
+}
+
 GPtrArray *duet_environment_warnings(JsonObject *host)
 {
     GPtrArray *warnings = g_ptr_array_new_with_free_func(g_free);
@@ -309,6 +353,8 @@ GPtrArray *duet_environment_warnings(JsonObject *host)
     gint64 swap = json_object_get_int_member_with_default(memory, "swap_bytes", 0);
     gint64 swap_free = json_object_get_int_member_with_default(memory, "swap_free_bytes", 0);
 
+    if (duet_environment_under_tcg(host))
+        warn(warnings, "nested under TCG: this host's own CPUs are emulated; publish none of this");
     if (load > online / 2.0)
         warn(warnings, "the host was busy before the run: load %.2f on %" G_GINT64_FORMAT " CPUs",
             load, online);

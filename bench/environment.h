@@ -14,6 +14,9 @@ G_BEGIN_DECLS
  */
 JsonObject *duet_environment_host(const char *root);
 
+/** duet_environment_under_tcg: Returns: whether @host says that its CPUs are emulated by TCG. */
+gboolean duet_environment_under_tcg(JsonObject *host);
+
 /** duet_environment_tool: Returns: (transfer full): version, commit and build flags of duet. */
 JsonObject *duet_environment_tool(void);
 

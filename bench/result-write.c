@@ -190,7 +190,7 @@ static JsonObject *comparison_object(
     set_string(object, "b", duet_run_arm(run, comparison->b)->name);
     set_string(object, "metric", metric);
     set_string(object, "verdict", duet_verdict_to_string(comparison->verdict));
-    if (comparison->verdict == DUET_VERDICT_FAILURES || comparison->verdict == DUET_VERDICT_NO_DATA)
+    if (duet_verdict_withholds(comparison->verdict))
         return object;
     set_double(object, "ratio", contrast->ratio);
     set_double(object, "ratio_low", contrast->ratio_low);

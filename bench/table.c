@@ -9,7 +9,10 @@
 
 void duet_bench_table_banner(GString *out, const DuetAnalysis *analysis)
 {
-    if (analysis->tcg)
+    if (analysis->nested)
+        g_string_append(out,
+            "*** Nested under TCG: this host's CPUs are emulated, no figure is a result. ***\n");
+    else if (analysis->tcg)
         g_string_append(
             out, "*** No hardware virtualization (QEMU's TCG): VM figures are upper bounds. ***\n");
 }
@@ -110,8 +113,7 @@ static void comparison_rows(GString *out, const DuetRun *run, const DuetComparis
         "%s / %s", duet_run_arm(run, comparison->a)->name, duet_run_arm(run, comparison->b)->name);
 
     duet_text_append_padded(out, pair, 24);
-    if (comparison->verdict == DUET_VERDICT_FAILURES ||
-        comparison->verdict == DUET_VERDICT_NO_DATA) {
+    if (duet_verdict_withholds(comparison->verdict)) {
         g_string_append_printf(out, "%s\n", duet_verdict_to_string(comparison->verdict));
         return;
     }

@@ -55,6 +55,7 @@ typedef struct {
 
 typedef struct {
     FakeArm *arms;
+    const char *hypervisor; /* below the made-up host; NULL: it is bare metal */
     DuetRandom random;
     gint64 clock_ns;
     guint hopeless_after; /* from this sample on nothing can be run; 0: never */
@@ -137,6 +138,8 @@ static DuetRun *lab_run(Lab *lab, guint n_arms, guint n, GError **error)
     duet_random_init(&lab->random, 5);
     json_object_unref(run->host);
     run->host = duet_environment_host("/");
+    json_object_set_string_member(json_object_get_object_member(run->host, "cpu"), "hypervisor",
+        lab->hypervisor ? lab->hypervisor : "");
     json_object_unref(run->tool);
     run->tool = duet_environment_tool();
     for (guint i = 0; i < n_arms; i++) {
@@ -245,6 +248,26 @@ static void test_kvm_differs(void)
     g_autoptr(DuetRun) fast = lab_run(&again, 2, 10, NULL);
     g_autoptr(DuetAnalysis) finding = duet_analysis_new(fast, FALSE);
     g_assert_cmpint(comparison(finding, 0)->verdict, ==, DUET_VERDICT_DIFFERS);
+}
+
+/* In a guest of TCG's all figures are made of emulation, a container's as well. */
+static void test_nested_under_tcg(void)
+{
+    FakeArm arms[] = { vm_tcg(), container(), native() };
+    Lab lab = { .arms = arms, .hypervisor = "tcg" };
+    arms[0].accel = "kvm";
+    g_autoptr(DuetRun) run = lab_run(&lab, 3, 10, NULL);
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autofree char *table = duet_bench_table(run, analysis);
+    g_autofree char *json = duet_result_to_json(run, analysis);
+
+    g_assert_true(analysis->nested);
+    for (guint i = 0; i < 3; i++)
+        g_assert_cmpint(comparison(analysis, i)->verdict, ==, DUET_VERDICT_NESTED);
+    g_assert_true(g_str_has_prefix(table, "*** Nested under TCG"));
+    g_assert_nonnull(strstr(json, "\"withheld: nested under TCG\""));
+    g_assert_null(strstr(json, "\"ratio\""));
+    assert_fits(table);
 }
 
 static void test_floor(void)
@@ -547,12 +570,14 @@ static void test_environment(void)
 
     /* A host made to be doubted. */
     json_object_set_double_member(host, "load_1min", 1000);
+    json_object_set_string_member(cpu, "hypervisor", "tcg");
     json_object_set_string_member(cpu, "governor", "powersave");
     json_object_set_int_member(memory, "ksm_run", 1);
     json_object_set_int_member(memory, "swap_bytes", 4 << 20);
     json_object_set_int_member(memory, "swap_free_bytes", 1 << 20);
     g_autoptr(GPtrArray) many = duet_environment_warnings(host);
-    g_assert_cmpuint(many->len, >=, 4);
+    g_assert_cmpuint(many->len, >=, 5);
+    g_assert_true(g_str_has_prefix(g_ptr_array_index(many, 0), "nested under TCG"));
 }
 
 int main(int argc, char **argv)
@@ -561,6 +586,7 @@ int main(int argc, char **argv)
     g_test_add_func("/bench/plan", test_plan);
     g_test_add_func("/bench/three-arms", test_three_arms);
     g_test_add_func("/bench/kvm-differs", test_kvm_differs);
+    g_test_add_func("/bench/nested-under-tcg", test_nested_under_tcg);
     g_test_add_func("/bench/floor", test_floor);
     g_test_add_func("/bench/too-few", test_too_few);
     g_test_add_func("/bench/failures", test_failures);
