@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Instances as files: making, finding, listing and removing them. */
+#include "core/session.h"
 #include "core/state.h"
 #include "core/util.h"
 
@@ -8,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,6 +110,20 @@ static gboolean write_files(DuetInstance *instance, const char *path, GError **e
     return take_name(context, instance->spec, error);
 }
 
+static gboolean make_files(DuetInstance *instance, GError **error)
+{
+    DuetContext *context = instance->context;
+    const char *id = instance->spec->id;
+    g_autofree char *path = g_strconcat("instances/", id, NULL);
+    if (!duet_live_mark(context, id, NULL, error))
+        return FALSE;
+    if (write_files(instance, path, error))
+        return TRUE;
+    duet_remove_tree(context->root_fd, path, NULL);
+    duet_live_unmark(context, id);
+    return FALSE;
+}
+
 DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError **error)
 {
     g_autoptr(DuetInstance) instance = instance_new(context, spec, -1);
@@ -119,15 +135,12 @@ DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError 
             spec->name, NAME_MAX_BYTES);
         return NULL;
     }
-    g_autofree char *path = g_strconcat("instances/", spec->id, NULL);
-    if (!duet_live_mark(context, spec->id, NULL, error))
-        return NULL;
-    if (!write_files(instance, path, error)) {
-        duet_remove_tree(context->root_fd, path, NULL);
-        duet_live_unmark(context, spec->id);
-        return NULL;
-    }
-    return g_steal_pointer(&instance);
+    /* A signal ends us before the first of its files is there, or when all of them are. */
+    sigset_t old;
+    duet_session_block_signals(&old);
+    gboolean ok = make_files(instance, error);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    return ok ? g_steal_pointer(&instance) : NULL;
 }
 
 static DuetInstance *open_id(DuetContext *context, const char *id, GError **error)

@@ -102,3 +102,12 @@ strike() {
   is "$before" 125
   [[ $output != *"assert"* ]]
 }
+
+@test "a signal in the middle of a creation leaves nothing" {
+  local call
+  for call in mkdirat symlinkat; do
+    expect 143 strace -qq -o /dev/null -e trace="$call" -e inject="$call:signal=TERM:when=1" "$DUET" run --rm busybox sleep 60
+    settled
+    is "$(ls -A "$DUET_ROOT/instances" "$DUET_ROOT/live" "$DUET_ROOT/names" | grep -v :)" ""
+  done
+}

@@ -4,6 +4,20 @@
 
 load lib
 
+# at_most LIMIT COMMAND...: the last line of its output, a ratio. A neighbour on a shared host can spoil
+# one sitting; a regression spoils all three.
+at_most() {
+  local limit=$1
+  shift
+  for _ in 1 2 3; do
+    run "$@"
+    echo "$output"
+    is "$status" 0
+    awk -v r="$(tail -1 <<<"$output")" -v l="$limit" 'BEGIN { exit !(r > 0 && r <= l) }' && return 0
+  done
+  return 1
+}
+
 setup_file() {
   root_up
   stock_image busybox
@@ -21,32 +35,31 @@ teardown_file() { root_down; }
   "$source_dir/images/recipes/busybox" - | tar -C "$bundle/rootfs" -x
   (cd "$bundle" && crun spec && jq '.process.terminal = false | .process.args = ["true"] | del(.process.rlimits)
     | .root.readonly = false | del(.linux.resources)' config.json >new.json && mv new.json config.json)
-  run python3 "$tests_dir/integration/interleave.py" 40 "$source_dir/build/cli/duet run --rm --as container busybox true" \
+  at_most 1.0 python3 "$tests_dir/integration/interleave.py" 40 "$source_dir/build/cli/duet run --rm --as container busybox true" \
     "crun run -b $bundle duet-speed"
-  echo "$output"
-  is "$status" 0
-  awk -v r="$(tail -1 <<<"$output")" 'BEGIN { exit !(r > 0 && r <= 1.0) }'
 }
 
-@test "a VM's request to init takes at most 1.3 times a hand-written QEMU's" {
-  local facts kernel initramfs cmdline qemu disk ours=() theirs=()
-  duet run --vm --name facts busybox true 2>/dev/null
-  facts=$(duet inspect facts | jq '.[0]')
-  duet rm facts
-  fact() { jq -r "$1" <<<"$facts"; }
+vm_ratio() {
+  local ours=() theirs=()
   for ((i = 0; i < 10; i++)); do
     duet run --vm --name one busybox true 2>/dev/null
     ours+=("$(duet inspect one | jq '.[0].marks | .init - .request')")
     duet rm one
-    theirs+=("$(python3 "$tests_dir/integration/plain-qemu.py" "$(fact .driver.qemu)" \
-      "$(($(fact .driver.memory_bytes) / 1048576))" "$(fact .driver.kernel_booted)" "$(fact .driver.initramfs)" \
-      "$(fact .driver.kernel_cmdline)" "$(fact .root_disk)")")
+    theirs+=("$(python3 "$tests_dir/integration/plain-qemu.py" "$@")")
   done
-  run python3 -c 'import statistics, sys
+  python3 -c 'import statistics, sys
 half = len(sys.argv) // 2
 ours, theirs = ([int(x) for x in part] for part in (sys.argv[1:half + 1], sys.argv[half + 1:]))
 print("ours", statistics.median(ours) / 1e9, "theirs", statistics.median(theirs) / 1e9)
 print(statistics.median(ours) / statistics.median(theirs))' "${ours[@]}" "${theirs[@]}"
-  echo "$output"
-  awk -v r="$(tail -1 <<<"$output")" 'BEGIN { exit !(r > 0 && r <= 1.3) }'
+}
+
+@test "a VM's request to init takes at most 1.3 times a hand-written QEMU's" {
+  local facts
+  duet run --vm --name facts busybox true 2>/dev/null
+  facts=$(duet inspect facts | jq '.[0]')
+  duet rm facts
+  fact() { jq -r "$1" <<<"$facts"; }
+  at_most 1.3 vm_ratio "$(fact .driver.qemu)" "$(($(fact .driver.memory_bytes) / 1048576))" \
+    "$(fact .driver.kernel_booted)" "$(fact .driver.initramfs)" "$(fact .driver.kernel_cmdline)" "$(fact .root_disk)"
 }
