@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <mntent.h>
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -49,12 +52,29 @@ static gboolean devices_make(const char *dev, gboolean with_kvm, GError **error)
     return !with_kvm || device_show("kvm", dev, error);
 }
 
+/*
+ * systemd mounts a hugetlbfs at /dev/hugepages. As root libvirt looks at every one in the mount
+ * table: it fails if another /dev covers it, and makes directories in it if not. No VM of ours uses
+ * huge pages, so its view has none.
+ */
+static void hugetlbfs_hide(void)
+{
+    FILE *table = setmntent("/proc/self/mounts", "re");
+    const struct mntent *row;
+    while (table && (row = getmntent(table)))
+        if (strcmp(row->mnt_type, "hugetlbfs") == 0)
+            umount2(row->mnt_dir, MNT_DETACH | UMOUNT_NOFOLLOW);
+    if (table)
+        endmntent(table);
+}
+
 gboolean duet_vm_mounts_enter(const DuetPlace *place, gboolean with_kvm, GError **error)
 {
     if (unshare(CLONE_NEWNS) < 0)
         return duet_error_set_errno(error, errno, "cannot make a mount namespace for the VM");
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         return duet_error_set_errno(error, errno, "cannot make the VM's mounts private");
+    hugetlbfs_hide();
     g_autofree char *dev = g_build_filename(place->run_dir, "dev", NULL);
     if (!devices_make(dev, with_kvm, error))
         return FALSE;

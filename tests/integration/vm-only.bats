@@ -132,3 +132,13 @@ teardown_file() { root_down; }
   duet --root "$closed" image import --name busybox "$scratch/busybox.tar" >/dev/null
   is "$(duet --root "$closed" run --rm --vm busybox echo in 2>/dev/null)" in
 }
+
+@test "a VM starts where systemd has mounted /dev/hugepages, and puts nothing there" {
+  in_hugetlbfs() {
+    mount -t tmpfs none /dev/shm && mkdir /dev/shm/pages && mount -t hugetlbfs none /dev/shm/pages
+    "$DUET" run --rm --vm busybox echo hello 2>&1 && ls -A /dev/shm/pages
+  }
+  export -f in_hugetlbfs
+  run --separate-stderr unshare -m bash -c in_hugetlbfs
+  is "$(tail -n 1 <<<"$output")" hello
+}
