@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
+#include "vmm/apparmor.h"
 #include "vmm/mounts.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
@@ -65,5 +66,6 @@ gboolean duet_vm_end(DuetVm *vm, GError **error)
     /* The first error is the one to tell; what follows is tried all the same. */
     if (vm->in_namespace && !duet_vm_mounts_remove(vm->place, ok ? error : NULL))
         ok = FALSE;
+    duet_vm_apparmor_forget(vm->spec->id);
     return duet_vm_root_remove(vm->place, ok ? error : NULL) && ok;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/root.h"
+#include "vmm/apparmor.h"
 #include "vmm/cache.h"
 #include "vmm/virt-error.h"
 #include "core/util.h"
@@ -78,12 +79,20 @@ static gboolean cache_link(const DuetPlace *place, GError **error)
     return TRUE;
 }
 
-static void environment_set(const DuetPlace *place)
+/*
+ * libvirt reads where to log only once, and from the environment. It must not stay there: libvirt's
+ * virt-aa-helper, which takes a VM's AppArmor profile away, inherits it, may not write that file
+ * by a profile of its own, and gives up.
+ */
+static gboolean libvirt_initialize(const DuetPlace *place, GError **error)
 {
     g_autofree char *log = g_strdup_printf("3:file:%s/libvirt.log", place->run_dir);
     /* Else libvirt asks machined to make a scope, and QEMU leaves the instance's cgroup. */
     g_setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/duet-has-no-system-bus", TRUE);
     g_setenv("LIBVIRT_LOG_OUTPUTS", log, FALSE);
+    gboolean ok = virInitialize() == 0;
+    g_unsetenv("LIBVIRT_LOG_OUTPUTS");
+    return ok || duet_virt_error_set(error, "cannot initialize libvirt");
 }
 
 static char *version_of(const char *emulator, GError **error)
@@ -162,10 +171,12 @@ static virConnectPtr probe_and_open(
 virConnectPtr duet_vm_root_open(
     const DuetPlace *place, const char *emulator, gboolean kvm_usable, GError **error)
 {
-    if (!duet_vm_user_check(error) || !config_write(place, error) || !cache_link(place, error))
+    if (!duet_vm_user_check(error) || !config_write(place, error) || !cache_link(place, error) ||
+        !libvirt_initialize(place, error))
         return NULL;
-    environment_set(place);
     duet_virt_error_quiet();
+    g_autofree char *run_base = g_path_get_dirname(place->run_dir);
+    duet_vm_apparmor_sweep(run_base);
     gvir_event_register();
     g_autofree char *stamp = stamp_path(emulator, kvm_usable, error);
     if (!stamp)

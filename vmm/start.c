@@ -40,9 +40,10 @@ static char *xml_make(const DuetVm *vm, GError **error)
     g_autofree char *kernel = duet_vm_mounts_file(place, "kernel", vm->kernel->boot_path, error);
     g_autofree char *initramfs =
         kernel ? duet_vm_mounts_file(place, "initramfs", vm->initramfs->path, error) : NULL;
+    /* ".img": AppArmor lets libvirt's helper look into such a file, and logs a denial of others. */
     g_autofree char *root =
-        initramfs ? duet_vm_mounts_file(place, "root", vm->spec->root_disk, error) : NULL;
-    g_autofree char *rw = root ? duet_vm_mounts_file(place, "rw", rw_source, error) : NULL;
+        initramfs ? duet_vm_mounts_file(place, "root.img", vm->spec->root_disk, error) : NULL;
+    g_autofree char *rw = root ? duet_vm_mounts_file(place, "rw.img", rw_source, error) : NULL;
     g_autoptr(GPtrArray) folders = rw ? folders_make(vm, error) : NULL;
     if (!folders)
         return NULL;

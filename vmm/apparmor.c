@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/apparmor.h"
+#include "vmm/domain-xml.h"
+#include "core/util.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PROFILE_DIR "/etc/apparmor.d/libvirt"
+#define RULES_MAX_BYTES (1u << 20)
+
+/* libvirt's own tool takes a profile out of the kernel, and the rules that it wrote with it. */
+static void unload(const char *profile)
+{
+    static const char *const tools[] = { "/usr/lib/libvirt/virt-aa-helper",
+        "/usr/libexec/virt-aa-helper", "/usr/libexec/libvirt/virt-aa-helper" };
+    for (guint i = 0; i < G_N_ELEMENTS(tools); i++) {
+        if (access(tools[i], X_OK) < 0)
+            continue;
+        const char *const argv[] = { tools[i], "-D", "-u", profile, NULL };
+        g_autofree char *out = duet_capture(argv, NULL);
+        return;
+    }
+}
+
+void duet_vm_apparmor_forget(const char *id)
+{
+    g_autofree char *uuid = duet_vm_uuid(id);
+    g_autofree char *profile = g_strconcat("libvirt-", uuid, NULL);
+    g_autofree char *path = g_build_filename(PROFILE_DIR, profile, NULL);
+    g_autofree char *rules = g_strconcat(path, ".files", NULL);
+    /* The rules are there as long as nobody has unloaded the profile. */
+    if (access(rules, F_OK) == 0)
+        unload(profile);
+    unlink(rules);
+    unlink(path);
+}
+
+/* Returns: (nullable): whose rules these are, if it is an instance below @run_base that has ended.
+ */
+static char *dead_owner(int dir_fd, const char *name, const char *run_base)
+{
+    g_autofree char *rules = duet_file_read(dir_fd, name, RULES_MAX_BYTES, NULL, NULL);
+    g_autofree char *start = g_strconcat("\"", run_base, "/", NULL);
+    const char *at = rules ? strstr(rules, start) : NULL;
+    if (!at)
+        return NULL;
+    at += strlen(start);
+    g_autofree char *id = g_strndup(at, strspn(at, "0123456789abcdef"));
+    g_autofree char *run_dir = g_build_filename(run_base, id, NULL);
+    return access(run_dir, F_OK) < 0 ? g_steal_pointer(&id) : NULL;
+}
+
+void duet_vm_apparmor_sweep(const char *run_base)
+{
+    g_autoptr(GDir) dir = g_dir_open(PROFILE_DIR, 0, NULL);
+    DUET_AUTO_FD dir_fd = open(PROFILE_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const char *name;
+    while (dir && dir_fd >= 0 && (name = g_dir_read_name(dir))) {
+        g_autofree char *id =
+            g_str_has_suffix(name, ".files") ? dead_owner(dir_fd, name, run_base) : NULL;
+        if (id)
+            duet_vm_apparmor_forget(id);
+    }
+}
