@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -96,7 +97,19 @@ DuetKvm *duet_kvm_probe(const char *device)
     return kvm_new(device, answer.stage, answer.err);
 }
 
-/* What the verdict depends on: this boot, this kernel, this node with these permissions. */
+/* Who else may open the node; 0 without an access control list. */
+static guint acl_hash(const char *device)
+{
+    char acl[1024];
+    ssize_t n = getxattr(device, "system.posix_acl_access", acl, sizeof acl);
+    g_autoptr(GBytes) bytes = g_bytes_new_static(acl, n > 0 ? (gsize)n : 0);
+    return n > 0 ? g_bytes_hash(bytes) : 0;
+}
+
+/*
+ * What the verdict depends on: this boot, this kernel, this node with these permissions. Not the
+ * node's times: udev sets them anew for each VM that anybody makes, the probe's own too.
+ */
 static char *verdict_key(const char *device)
 {
     g_autofree char *boot =
@@ -106,11 +119,9 @@ static char *verdict_key(const char *device)
         uts.release[0] = '\0';
     struct stat st = { 0 };
     int err = stat(device, &st) < 0 ? errno : 0;
-    return g_strdup_printf("4 %s %s %s %d %o %u %u %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT
-                           ".%ld %u",
+    return g_strdup_printf("5 %s %s %s %d %o %u %u %" G_GUINT64_FORMAT " %x %u",
         boot ? g_strstrip(boot) : "-", uts.release, device, err, (guint)st.st_mode, st.st_uid,
-        st.st_gid, (guint64)st.st_rdev, (gint64)st.st_ctim.tv_sec, st.st_ctim.tv_nsec,
-        (guint)geteuid());
+        st.st_gid, (guint64)st.st_rdev, err ? 0 : acl_hash(device), (guint)geteuid());
 }
 
 static DuetKvm *verdict_read(const char *path, const char *key)

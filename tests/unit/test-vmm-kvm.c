@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static void assert_stage(const char *device, DuetKvmStage stage)
@@ -72,6 +73,34 @@ static void test_stale_cache(void)
     g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
 }
 
+/* udev touches the node whenever anybody makes a VM; that is no news. An access list is. */
+static void test_node_touched(void)
+{
+    g_autofree char *dir = temp_dir();
+    g_autofree char *device = g_build_filename(dir, "kvm", NULL);
+    g_autofree char *path = g_build_filename(dir, "kvm-verdict", NULL);
+    g_assert_true(g_file_set_contents(device, "", 0, NULL));
+    g_autoptr(DuetKvm) first = duet_kvm_probe_cached(device, dir);
+    struct stat before, touched, listed;
+    g_assert_cmpint(stat(path, &before), ==, 0);
+    g_assert_cmpint(utimensat(AT_FDCWD, device, NULL, 0), ==, 0);
+    g_autoptr(DuetKvm) second = duet_kvm_probe_cached(device, dir);
+    g_assert_cmpint(stat(path, &touched), ==, 0);
+    g_assert_cmpuint(before.st_ino, ==, touched.st_ino);
+    /* setfacl -m u:12345:rw, as the kernel keeps it; the mode stays the same. */
+    static const guint8 acl[] = { 2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 6, 0, 57, 48, 0,
+        0, 4, 0, 6, 0, 255, 255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 6, 0, 255, 255,
+        255, 255 };
+    g_assert_cmpint(chmod(device, 0666), ==, 0);
+    g_autoptr(DuetKvm) third = duet_kvm_probe_cached(device, dir);
+    g_assert_cmpint(stat(path, &before), ==, 0);
+    g_assert_cmpint(setxattr(device, "system.posix_acl_access", acl, sizeof acl, 0), ==, 0);
+    g_autoptr(DuetKvm) fourth = duet_kvm_probe_cached(device, dir);
+    g_assert_cmpint(stat(path, &listed), ==, 0);
+    g_assert_cmpuint(before.st_ino, !=, listed.st_ino);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
 /* The device's file changed its permissions: an old "no" must not outlive the cure. */
 static void test_permission_change(void)
 {
@@ -92,6 +121,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-kvm/impostors", test_impostors);
     g_test_add_func("/vmm-kvm/host", test_host);
     g_test_add_func("/vmm-kvm/stale-cache", test_stale_cache);
+    g_test_add_func("/vmm-kvm/node-touched", test_node_touched);
     g_test_add_func("/vmm-kvm/permission-change", test_permission_change);
     return g_test_run();
 }
