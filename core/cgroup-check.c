@@ -1,16 +1,76 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/cgroup-private.h"
 
-static gboolean try_limits(const GPtrArray *layout, const DuetLimits *limits, char **out_reason)
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/util.h"
+
+#define REASON_MAX_BYTES 4096
+
+static gboolean try_once(const DuetLimits *limits, GError **error)
 {
-    g_autoptr(GError) error = NULL;
     g_autofree char *id = g_strdup_printf("%08x%04x", g_random_int(), g_random_int() & 0xffff);
-    g_autoptr(DuetCgroup) cgroup = duet_cgroup_new_in(layout, id, limits, &error);
-    if (cgroup == NULL || !duet_cgroup_remove(cgroup, &error)) {
-        *out_reason = g_strdup(error->message);
-        return FALSE;
+    g_autoptr(DuetCgroup) cgroup = duet_cgroup_plan(id, "check", limits, error);
+    return cgroup != NULL && duet_cgroup_make(cgroup, error) && duet_cgroup_remove(cgroup, error);
+}
+
+/*
+ * Returns: (transfer full): why not, or NULL. In a child, as a scope takes the process that asks
+ * for it along, and a user's can't come back.
+ */
+static char *try_limits(const DuetLimits *limits)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return g_strdup(g_strerror(errno));
+    pid_t pid = fork();
+    if (pid == 0) {
+        g_autoptr(GError) error = NULL;
+        if (!try_once(limits, &error))
+            duet_write_all(ends[1], error->message, strlen(error->message));
+        _exit(error != NULL);
     }
-    return TRUE;
+    close(ends[1]);
+    char reason[REASON_MAX_BYTES];
+    gsize length = 0;
+    gssize bytes;
+    while (length < sizeof reason - 1 &&
+        (bytes = read(ends[0], reason + length, sizeof reason - 1 - length)) > 0)
+        length += (gsize)bytes;
+    close(ends[0]);
+    reason[length] = '\0';
+    int status = -1;
+    if (pid > 0)
+        waitpid(pid, &status, 0);
+    if (status == 0)
+        return NULL;
+    return g_strdup(length > 0 ? reason : "the process that tried it died");
+}
+
+/* Who makes an instance's cgroup. */
+static DuetCheck *check_manager(GPtrArray *layout)
+{
+    static const char name[] = "cgroup-manager";
+    if (!duet_scope_booted())
+        return duet_check_new(
+            name, DUET_CHECK_OK, "own directories: systemd is not the init here", NULL);
+    g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
+    duet_cgroup_scope_choose(cgroup, layout);
+    if (cgroup->manager == NULL) {
+        g_autofree char *detail =
+            g_strconcat("own directories, beside systemd's: ", cgroup->no_scope, NULL);
+        return duet_check_new(name, DUET_CHECK_WARN, detail,
+            "two that write to one cgroup tree may undo each other's work; let duet reach systemd");
+    }
+    g_autofree char *names = duet_controllers_to_string(
+        duet_cgroup_scope_controllers(cgroup->manager, duet_cgroup_layout_v2(layout)));
+    g_autofree char *detail = g_strdup_printf("systemd scope in /%s, with the controllers %s",
+        duet_scope_manager_slice(cgroup->manager), names[0] != '\0' ? names : "none");
+    return duet_check_new(name, DUET_CHECK_OK, detail, NULL);
 }
 
 static DuetCheck *check_layout(const GPtrArray *layout)
@@ -55,13 +115,16 @@ GPtrArray *duet_cgroup_check(void)
         return checks;
     }
     g_ptr_array_add(checks, check_layout(layout));
+    if (layout->len > 0)
+        g_ptr_array_add(checks, check_manager(layout));
     for (gsize i = 0; i < G_N_ELEMENTS(tries) && layout->len > 0; i++) {
-        g_autofree char *reason = NULL;
-        gboolean ok = try_limits(layout, &tries[i].limits, &reason);
+        g_autofree char *reason = try_limits(&tries[i].limits);
+        gboolean ok = reason == NULL;
         g_ptr_array_add(checks,
             duet_check_new(tries[i].name, ok ? DUET_CHECK_OK : DUET_CHECK_NO,
                 ok ? "tried with a cgroup of its own" : reason,
-                ok ? NULL : "run duet as root, outside of other containers"));
+                ok || duet_scope_booted() ? NULL
+                                          : "run duet as root, outside of other containers"));
     }
     return checks;
 }

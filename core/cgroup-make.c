@@ -18,7 +18,8 @@
  * and leaves by itself, which costs v2 a wait for all CPUs (8 ms where a v1 join takes 10 us), so a
  * v1 memory controller tracks it if there is one. The memory controller is always used, with both
  * parts, for memory is what duet compares. A controller that a limit needs is used for the payload
- * alone. Every further directory would cost some 100 us per start.
+ * alone. Every further directory would cost some 100 us per start. A scope takes the place of the
+ * directories in v2, see cgroup-scope.c.
  */
 
 /* Another duet may remove an empty parent directory between two of our steps. */
@@ -61,11 +62,23 @@ static gboolean refuse_limits(
     return FALSE;
 }
 
+/* Back to where we came from; the root takes everyone, should that be gone. */
+static DuetCgroupMember *add_own(
+    DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base)
+{
+    DuetCgroupMember *member = duet_cgroup_add(cgroup, hierarchy, base, FALSE);
+    member->homes[0] = g_build_filename(hierarchy->mount_point, hierarchy->own, NULL);
+    member->homes[1] = g_strdup(hierarchy->mount_point);
+    return member;
+}
+
 static gboolean choose_v2(DuetCgroup *cgroup, const GPtrArray *layout, const DuetLimits *limits,
     guint unmet, GError **error)
 {
     const DuetHierarchy *v2 = duet_cgroup_layout_v2(layout);
     guint required = unmet & duet_limits_controllers(limits);
+    if (cgroup->manager != NULL)
+        return duet_cgroup_scope_add(cgroup, v2, unmet, required, error);
     if (v2 == NULL)
         return required == 0 || refuse_limits(layout, limits, required, error);
     g_autofree char *base = NULL;
@@ -76,8 +89,7 @@ static gboolean choose_v2(DuetCgroup *cgroup, const GPtrArray *layout, const Due
         base = v2_base(v2, granted = required);
     if (base == NULL && required != 0)
         return refuse_limits(layout, limits, required, error);
-    DuetCgroupMember *member = duet_cgroup_add(cgroup, v2, base != NULL ? base : v2->own);
-    member->home = g_build_filename(v2->mount_point, v2->own, NULL);
+    DuetCgroupMember *member = add_own(cgroup, v2, base != NULL ? base : v2->own);
     member->controllers = base != NULL ? granted : 0;
     member->both_parts =
         member->controllers != 0 || v2 == duet_cgroup_layout_tracking(layout, DUET_CGROUP_MONITOR);
@@ -108,8 +120,7 @@ static gboolean choose_members(
             ((hierarchy->controllers & wanted) == 0 && hierarchy != tracking[0] &&
                 hierarchy != tracking[1]))
             continue;
-        DuetCgroupMember *member = duet_cgroup_add(cgroup, hierarchy, hierarchy->own);
-        member->home = g_build_filename(hierarchy->mount_point, hierarchy->own, NULL);
+        DuetCgroupMember *member = add_own(cgroup, hierarchy, hierarchy->own);
         member->both_parts = hierarchy == tracking[DUET_CGROUP_MONITOR] ||
             (hierarchy->controllers & DUET_CONTROLLER_MEMORY) != 0;
         unmet &= ~hierarchy->controllers;
@@ -123,28 +134,10 @@ static gboolean choose_members(
     return TRUE;
 }
 
-/* Returns 0 or an errno value; ENOENT and ENODEV: the parent went away meanwhile. */
-static int make_once(DuetCgroupMember *member, const char *id)
+/* Makes and opens the directories of the parts. Returns 0 or an errno value. */
+static int make_parts(DuetCgroupMember *member, int dir_fd)
 {
-    char path[64];
-    if (mkdirat(member->base_fd, DUET_CGROUP_PARENT, 0755) != 0 && errno != EEXIST)
-        return errno;
-    g_snprintf(path, sizeof path, DUET_CGROUP_PARENT "/%s", id);
-    guint enable = member->version == DUET_CGROUP_V2 ? member->controllers : 0;
-    if (enable != 0) {
-        DUET_AUTO_FD fd =
-            openat(member->base_fd, DUET_CGROUP_PARENT, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        int err = fd < 0 ? errno : duet_cgroup_v2_enable(fd, enable);
-        if (err != 0)
-            return err;
-    }
-    if (mkdirat(member->base_fd, path, 0755) != 0)
-        return errno;
-    DUET_AUTO_FD dir_fd = openat(member->base_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0)
-        return errno;
-    int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : 0;
-    for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names) && err == 0; part++) {
+    for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names); part++) {
         if (part == DUET_CGROUP_MONITOR && !member->both_parts)
             continue;
         if (mkdirat(dir_fd, duet_cgroup_part_names[part], 0755) != 0)
@@ -158,46 +151,79 @@ static int make_once(DuetCgroupMember *member, const char *id)
             return errno;
         member->join_fds[part] = fd;
     }
-    return err;
+    return 0;
 }
 
-static gboolean member_make(DuetCgroupMember *member, const char *id, const DuetLimits *limits,
-    gboolean *out_made, GError **error)
+/* Returns 0 or an errno value; ENOENT and ENODEV: the parent went away meanwhile. */
+static int make_own(DuetCgroupMember *member)
+{
+    if (mkdirat(member->base_fd, DUET_CGROUP_PARENT, 0755) != 0 && errno != EEXIST)
+        return errno;
+    guint enable = member->version == DUET_CGROUP_V2 ? member->controllers : 0;
+    if (enable != 0) {
+        DUET_AUTO_FD fd =
+            openat(member->base_fd, DUET_CGROUP_PARENT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int err = fd < 0 ? errno : duet_cgroup_v2_enable(fd, enable);
+        if (err != 0)
+            return err;
+    }
+    if (mkdirat(member->base_fd, member->dir, 0755) != 0)
+        return errno;
+    DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return errno;
+    int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : 0;
+    return err != 0 ? err : make_parts(member, dir_fd);
+}
+
+/*
+ * Below a scope that systemd just put us into. We have to be in a leaf before its children can have
+ * controllers. Joining that costs nothing: the kernel's wait was systemd's, a moment ago.
+ */
+static int make_in_scope(DuetCgroupMember *member)
+{
+    DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int err = dir_fd < 0 ? errno : make_parts(member, dir_fd);
+    if (err == 0 && write(member->join_fds[DUET_CGROUP_MONITOR], "0", 1) != 1)
+        err = errno;
+    return err != 0 ? err : duet_cgroup_v2_enable(dir_fd, member->controllers);
+}
+
+static gboolean member_make(
+    DuetCgroupMember *member, const DuetLimits *limits, gboolean *out_made, GError **error)
 {
     g_autofree char *base = g_build_filename(member->mount_point, member->base, NULL);
     member->base_fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int err = member->base_fd < 0 ? errno : ENOENT;
     for (guint tries = 0; member->base_fd >= 0 && tries < MAKE_TRIES; tries++) {
-        err = make_once(member, id);
+        err = member->in_scope ? make_in_scope(member) : make_own(member);
         if (err != ENOENT && err != ENODEV)
             break;
     }
     *out_made = err != EEXIST;
     if (err == EEXIST) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
-            "cgroup '%s/" DUET_CGROUP_PARENT
-            "/%s' exists already: an instance with this id runs or was left "
-            "behind",
-            base, id);
+            "cgroup '%s/%s' exists already: an instance with this id runs or was left behind", base,
+            member->dir);
         return FALSE;
     }
     if (err != 0)
-        return duet_error_set_errno(
-            error, err, "cannot make cgroup '%s/" DUET_CGROUP_PARENT "/%s'", base, id);
+        return duet_error_set_errno(error, err, "cannot make cgroup '%s/%s'", base, member->dir);
     return duet_limits_apply(
         limits, member->version, member->controllers, member->part_fds[DUET_CGROUP_PAYLOAD], error);
 }
 
-static DuetCgroup *plan_in(
-    const GPtrArray *layout, const char *id, const DuetLimits *limits, GError **error)
+/* Takes @cgroup, which knows its manager if it has one. */
+static DuetCgroup *plan(DuetCgroup *planned, const GPtrArray *layout, const char *id,
+    const DuetLimits *limits, GError **error)
 {
+    g_autoptr(DuetCgroup) cgroup = planned;
     if (!duet_cgroup_id_is_valid(id)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "'%s' is no instance id", id);
         return NULL;
     }
     if (!duet_limits_validate(limits, error))
         return NULL;
-    g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
     cgroup->id = g_strdup(id);
     cgroup->limits = *limits;
     if (!choose_members(cgroup, layout, limits, error))
@@ -206,36 +232,53 @@ static DuetCgroup *plan_in(
     return g_steal_pointer(&cgroup);
 }
 
-DuetCgroup *duet_cgroup_plan(const char *id, const DuetLimits *limits, GError **error)
+DuetCgroup *duet_cgroup_plan(
+    const char *id, const char *name, const DuetLimits *limits, GError **error)
 {
     g_autoptr(GPtrArray) layout = duet_cgroup_layout_read(error);
-    return layout != NULL ? plan_in(layout, id, limits, error) : NULL;
+    if (layout == NULL)
+        return NULL;
+    DuetCgroup *cgroup = g_new0(DuetCgroup, 1);
+    cgroup->name = g_strdup(name);
+    duet_cgroup_scope_choose(cgroup, layout);
+    return plan(cgroup, layout, id, limits, error);
+}
+
+static void undo(DuetCgroup *cgroup)
+{
+    duet_cgroup_remove(cgroup, NULL);
+    g_clear_pointer(&cgroup->unit, g_free);
+    for (guint i = 0; i < cgroup->members_count; i++)
+        duet_fd_clear(&cgroup->members[i].base_fd);
 }
 
 gboolean duet_cgroup_make(DuetCgroup *cgroup, GError **error)
 {
-    for (guint i = 0; i < cgroup->members_count; i++) {
+    gboolean ok = cgroup->unit == NULL || duet_cgroup_scope_start(cgroup, error);
+    for (guint i = 0; i < cgroup->members_count && ok; i++) {
+        DuetCgroupMember *member = &cgroup->members[i];
         gboolean made = FALSE;
-        if (member_make(&cgroup->members[i], cgroup->id, &cgroup->limits, &made, error))
-            continue;
-        for (guint undo = 0; undo < i + (made ? 1 : 0); undo++)
-            duet_cgroup_member_remove(&cgroup->members[undo], cgroup->id, NULL);
-        for (guint member = 0; member < cgroup->members_count; member++)
-            duet_fd_clear(&cgroup->members[member].base_fd);
-        return FALSE;
+        ok = member_make(member, &cgroup->limits, &made, error);
+        if (!made) /* what is there is another's */
+            duet_fd_clear(&member->base_fd);
     }
-    return TRUE;
+    if (ok)
+        return TRUE;
+    if (cgroup->no_scope != NULL)
+        g_prefix_error(error, "%s; and without a scope of systemd: ", cgroup->no_scope);
+    undo(cgroup);
+    return FALSE;
 }
 
 DuetCgroup *duet_cgroup_new_in(
     const GPtrArray *layout, const char *id, const DuetLimits *limits, GError **error)
 {
-    g_autoptr(DuetCgroup) cgroup = plan_in(layout, id, limits, error);
+    g_autoptr(DuetCgroup) cgroup = plan(g_new0(DuetCgroup, 1), layout, id, limits, error);
     return cgroup != NULL && duet_cgroup_make(cgroup, error) ? g_steal_pointer(&cgroup) : NULL;
 }
 
 DuetCgroup *duet_cgroup_new(const char *id, const DuetLimits *limits, GError **error)
 {
-    g_autoptr(DuetCgroup) cgroup = duet_cgroup_plan(id, limits, error);
-    return cgroup != NULL && duet_cgroup_make(cgroup, error) ? g_steal_pointer(&cgroup) : NULL;
+    g_autoptr(GPtrArray) layout = duet_cgroup_layout_read(error);
+    return layout != NULL ? duet_cgroup_new_in(layout, id, limits, error) : NULL;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/cgroup.h"
+#include "core/scope.h"
 
 G_BEGIN_DECLS
 
@@ -83,8 +84,11 @@ extern const char *const duet_cgroup_part_names[2];
 
 /**
  * DuetCgroupMember: the instance's directory in one hierarchy.
- * @home: directory of our own cgroup, for leaving the instance's; NULL after duet_cgroup_open()
- * @base: below the mount point, the cgroup that holds "duet/<id>"
+ * @homes: directories to go to when leaving the instance's cgroup: our own one, and where that is
+ *     gone or closed to us, one that always takes us; NULL after duet_cgroup_open()
+ * @base: below the mount point, the cgroup that holds @dir
+ * @dir: "duet/<id>", or "duet-<id>.scope"
+ * @in_scope: @dir is systemd's, and only what is below it is ours
  * @base_fd: the same, open; -1 when it is gone
  * @part_fds: open directories; -1: not made here, or gone
  */
@@ -95,8 +99,10 @@ typedef struct {
     gboolean both_parts;
     char *name;
     char *mount_point;
-    char *home;
+    char *homes[2];
     char *base;
+    char *dir;
+    gboolean in_scope;
     int base_fd;
     int part_fds[2];
     int join_fds[2];
@@ -104,13 +110,20 @@ typedef struct {
 
 /**
  * _DuetCgroup:
+ * @unit: "duet-<id>.scope", or NULL: directories of our own
+ * @manager: from plan to make: who makes the scope
+ * @no_scope: why there is none though systemd runs
  * @tracking: by part: the member that says which processes there are
  * @joined: this process joined a part
  * @was_in_payload: it was the payload's
  */
 struct _DuetCgroup {
     char *id;
+    char *name;
     char *path;
+    char *unit;
+    DuetScopeManager *manager;
+    char *no_scope;
     DuetLimits limits;
     DuetCgroupMember *tracking[2];
     guint members_count;
@@ -121,10 +134,10 @@ struct _DuetCgroup {
 
 /** duet_cgroup_add: Returns: a new member of @cgroup, with no directory yet. */
 DuetCgroupMember *duet_cgroup_add(
-    DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base);
-/** duet_cgroup_member_remove: removes the directories of @member and the parent if it was the last.
- */
-gboolean duet_cgroup_member_remove(DuetCgroupMember *member, const char *id, GError **error);
+    DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base, gboolean in_scope);
+/** duet_cgroup_member_remove: removes the directories of @member that are ours, and the parent if
+ * it was the last. */
+gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error);
 /** duet_cgroup_member_leave: puts the caller back into its own cgroup. Async-signal-safe. Returns:
  * an errno value. */
 int duet_cgroup_member_leave(const DuetCgroupMember *member);
@@ -140,6 +153,29 @@ char *duet_cgroup_path_text(const DuetCgroup *cgroup);
 /** duet_cgroup_new_in: duet_cgroup_new() with the hierarchies given. */
 DuetCgroup *duet_cgroup_new_in(
     const GPtrArray *layout, const char *id, const DuetLimits *limits, GError **error);
+
+/** duet_cgroup_scope_unit: Returns: (transfer full): the scope's name. */
+char *duet_cgroup_scope_unit(const char *id);
+/**
+ * duet_cgroup_scope_choose: connects to the manager that is to make a scope of @cgroup, or writes
+ * down why there is none.
+ * @layout: loses what can't be used with that
+ */
+void duet_cgroup_scope_choose(DuetCgroup *cgroup, GPtrArray *layout);
+/** duet_cgroup_scope_controllers: Returns: the mask that the manager has to delegate. */
+guint duet_cgroup_scope_controllers(const DuetScopeManager *manager, const DuetHierarchy *v2);
+/**
+ * duet_cgroup_scope_add: the scope in the v2 hierarchy.
+ * @wanted: controllers that would be of use
+ * @required: those that limits need. What the manager doesn't delegate of them is an error.
+ */
+gboolean duet_cgroup_scope_add(
+    DuetCgroup *cgroup, const DuetHierarchy *v2, guint wanted, guint required, GError **error);
+/** duet_cgroup_scope_start: makes it and puts the caller into it; the connection is closed. */
+gboolean duet_cgroup_scope_start(DuetCgroup *cgroup, GError **error);
+/** duet_cgroup_scope_end: when nothing runs in it any more: waits until systemd removed it, or asks
+ * for that. */
+gboolean duet_cgroup_scope_end(DuetCgroup *cgroup, GError **error);
 
 /** duet_cgroup_v2_controllers: Returns: the mask in @dir_fd's cgroup.controllers. */
 guint duet_cgroup_v2_controllers(int dir_fd);

@@ -50,26 +50,25 @@ static int remove_dir(int parent_fd, const char *name, guint depth)
     }
 }
 
-gboolean duet_cgroup_member_remove(DuetCgroupMember *member, const char *id, GError **error)
+gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error)
 {
     if (member->base_fd < 0)
         return TRUE;
-    char path[64];
+    DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return TRUE;
     int err = 0;
-    for (int step = (int)G_N_ELEMENTS(duet_cgroup_part_names); step >= 0 && err == 0; step--) {
-        gboolean whole = step == 0;
-        if (!whole && step - 1 == DUET_CGROUP_MONITOR && !member->both_parts)
-            continue;
-        g_snprintf(path, sizeof path, DUET_CGROUP_PARENT "/%s%s%s", id, whole ? "" : "/",
-            whole ? "" : duet_cgroup_part_names[step - 1]);
-        err = remove_dir(member->base_fd, path, whole ? 0 : 1);
+    for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names) && err == 0; part++)
+        err = remove_dir(dir_fd, duet_cgroup_part_names[part], 1);
+    if (err == 0 && !member->in_scope) {
+        err = remove_dir(member->base_fd, member->dir, 0);
+        /* whoever is the last takes the parent along; it is only empty then */
+        if (err == 0)
+            unlinkat(member->base_fd, DUET_CGROUP_PARENT, AT_REMOVEDIR);
     }
-    /* whoever is the last takes the parent along; it is only empty then */
-    if (err == 0)
-        unlinkat(member->base_fd, DUET_CGROUP_PARENT, AT_REMOVEDIR);
     if (err != 0)
-        return duet_error_set_errno(
-            error, err, "cannot remove cgroup '%s/%s/%s'", member->mount_point, member->base, path);
+        return duet_error_set_errno(error, err, "cannot remove cgroup '%s/%s/%s'",
+            member->mount_point, member->base, member->dir);
     return TRUE;
 }
 
@@ -80,8 +79,10 @@ gboolean duet_cgroup_remove(DuetCgroup *cgroup, GError **error)
         DuetCgroupMember *member = &cgroup->members[i];
         if (cgroup->joined && (member->both_parts || cgroup->was_in_payload))
             duet_cgroup_member_leave(member);
-        ok = duet_cgroup_member_remove(member, cgroup->id, ok ? error : NULL) && ok;
+        ok = duet_cgroup_member_remove(member, ok ? error : NULL) && ok;
     }
+    if (cgroup->unit != NULL)
+        ok = duet_cgroup_scope_end(cgroup, ok ? error : NULL) && ok;
     cgroup->joined = FALSE;
     return ok;
 }

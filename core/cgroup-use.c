@@ -9,21 +9,31 @@
 
 #define FREEZE_TIMEOUT_MS 5000
 
-/* No GLib and no allocation: a child calls this between clone and exec. */
-int duet_cgroup_member_leave(const DuetCgroupMember *member)
+/* Returns 0 or an errno value. */
+static int join_dir(const char *dir, const char *join_file)
 {
-    if (member->home == NULL)
-        return 0;
-    int dir_fd = open(member->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
         return errno;
     int err = 0;
-    int fd = openat(dir_fd, member->backend->join_file, O_WRONLY | O_CLOEXEC);
+    int fd = openat(dir_fd, join_file, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, "0", 1) != 1)
         err = errno;
     if (fd >= 0)
         close(fd);
     close(dir_fd);
+    return err;
+}
+
+/* No GLib and no allocation: a child calls this between clone and exec. */
+int duet_cgroup_member_leave(const DuetCgroupMember *member)
+{
+    int err = 0;
+    for (gsize i = 0; i < G_N_ELEMENTS(member->homes) && member->homes[i] != NULL; i++) {
+        err = join_dir(member->homes[i], member->backend->join_file);
+        if (err == 0)
+            return 0;
+    }
     return err;
 }
 
@@ -51,6 +61,9 @@ static int join_members(DuetCgroup *cgroup, DuetCgroupPart part, gboolean born_t
 
 int duet_cgroup_join(DuetCgroup *cgroup, DuetCgroupPart part)
 {
+    /* Each join may cost v2 a wait for all CPUs. */
+    if (cgroup->joined && cgroup->was_in_payload == (part == DUET_CGROUP_PAYLOAD))
+        return 0;
     return join_members(cgroup, part, FALSE);
 }
 

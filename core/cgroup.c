@@ -19,7 +19,7 @@ const char *const duet_cgroup_part_names[] = {
 };
 
 DuetCgroupMember *duet_cgroup_add(
-    DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base)
+    DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base, gboolean in_scope)
 {
     DuetCgroupMember *member = &cgroup->members[cgroup->members_count++];
     *member = (DuetCgroupMember){
@@ -29,6 +29,9 @@ DuetCgroupMember *duet_cgroup_add(
         .name = g_strdup(hierarchy->name),
         .mount_point = g_strdup(hierarchy->mount_point),
         .base = g_strdup(base),
+        .dir = in_scope ? duet_cgroup_scope_unit(cgroup->id)
+                        : g_strconcat(DUET_CGROUP_PARENT "/", cgroup->id, NULL),
+        .in_scope = in_scope,
         .base_fd = -1,
         .part_fds = { -1, -1 },
         .join_fds = { -1, -1 },
@@ -40,8 +43,10 @@ static void member_clear(DuetCgroupMember *member)
 {
     g_free(member->name);
     g_free(member->mount_point);
-    g_free(member->home);
+    g_free(member->homes[0]);
+    g_free(member->homes[1]);
     g_free(member->base);
+    g_free(member->dir);
     duet_fd_clear(&member->base_fd);
     for (gsize i = 0; i < G_N_ELEMENTS(member->part_fds); i++) {
         duet_fd_clear(&member->part_fds[i]);
@@ -55,8 +60,12 @@ void duet_cgroup_free(DuetCgroup *cgroup)
         return;
     for (guint i = 0; i < cgroup->members_count; i++)
         member_clear(&cgroup->members[i]);
+    duet_scope_manager_close(cgroup->manager);
     g_free(cgroup->id);
+    g_free(cgroup->name);
     g_free(cgroup->path);
+    g_free(cgroup->unit);
+    g_free(cgroup->no_scope);
     g_free(cgroup);
 }
 
@@ -65,15 +74,15 @@ const char *duet_cgroup_path(DuetCgroup *cgroup)
     return cgroup->path;
 }
 
-/* "memory:/user/duet/0123456789ab v2:/duet/0123456789ab" */
+/* "memory:/user/duet/0123456789ab v2:/machine.slice/duet-0123456789ab.scope" */
 char *duet_cgroup_path_text(const DuetCgroup *cgroup)
 {
     GString *text = g_string_new(NULL);
     for (guint i = 0; i < cgroup->members_count; i++) {
         const DuetCgroupMember *member = &cgroup->members[i];
         g_autofree char *base = g_uri_escape_string(member->base, "/\\=,@:", TRUE);
-        g_string_append_printf(text, "%s%s:/%s%s" DUET_CGROUP_PARENT "/%s", i > 0 ? " " : "",
-            member->name, base, base[0] != '\0' ? "/" : "", cgroup->id);
+        g_string_append_printf(text, "%s%s:/%s%s%s", i > 0 ? " " : "", member->name, base,
+            base[0] != '\0' ? "/" : "", member->dir);
     }
     return g_string_free(text, FALSE);
 }
@@ -92,36 +101,47 @@ static int open_beneath(int dir_fd, const char *path)
     return (int)syscall(SYS_openat2, dir_fd, path[0] != '\0' ? path : ".", &how, sizeof how);
 }
 
-/*
- * Splits "memory:/a/duet/<id>" into name, base ("a") and id. Returns FALSE for anything that
- * duet_cgroup_path_text() can't have made: what is opened here may be killed and removed.
- */
-static gboolean parse_entry(const char *entry, char **out_name, char **out_base, char **out_id)
+static gboolean base_is_valid(const char *base)
 {
-    const char *colon = strstr(entry, ":/");
-    const char *tail = strrchr(entry, '/');
-    if (colon == NULL || colon == entry || tail == NULL || !duet_cgroup_id_is_valid(tail + 1))
-        return FALSE;
-    gsize length = (gsize)(tail - colon - 1); /* "/a/duet" */
-    gsize suffix = strlen("/" DUET_CGROUP_PARENT);
-    if (length < suffix || strncmp(tail - suffix, "/" DUET_CGROUP_PARENT, suffix) != 0)
-        return FALSE;
-    length -= suffix;
-    g_autofree char *escaped = g_strndup(colon + 2, length > 0 ? length - 1 : 0);
-    g_autofree char *base = g_uri_unescape_string(escaped, NULL);
-    if (base == NULL)
+    if (base[0] == '\0')
         return FALSE;
     g_auto(GStrv) steps = g_strsplit(base, "/", -1);
     for (char **step = steps; *step != NULL; step++)
         if (**step == '\0' || strcmp(*step, ".") == 0 || strcmp(*step, "..") == 0)
             return FALSE;
-    *out_name = g_strndup(entry, (gsize)(colon - entry));
-    *out_base = g_steal_pointer(&base);
-    *out_id = g_strdup(tail + 1);
     return TRUE;
 }
 
-static void member_open(DuetCgroupMember *member, const char *id)
+/*
+ * Splits "memory:/a/duet/<id>", or "v2:/a/duet-<id>.scope", into name and base ("a"). Returns FALSE
+ * for anything that duet_cgroup_path_text() can't have made of this instance: what is opened here
+ * may be killed and removed.
+ */
+static gboolean parse_entry(
+    const char *entry, const char *id, char **out_name, char **out_base, gboolean *out_in_scope)
+{
+    g_autofree char *own = g_strconcat("/" DUET_CGROUP_PARENT "/", id, NULL);
+    g_autofree char *unit = duet_cgroup_scope_unit(id);
+    g_autofree char *scope = g_strconcat("/", unit, NULL);
+    *out_in_scope = g_str_has_suffix(entry, scope);
+    const char *colon = strstr(entry, ":/");
+    if (colon == NULL || colon == entry || (!*out_in_scope && !g_str_has_suffix(entry, own)))
+        return FALSE;
+    gsize suffix = strlen(*out_in_scope ? scope : own);
+    const char *tail = entry + strlen(entry) - suffix;
+    if (tail <= colon)
+        return FALSE;
+    g_autofree char *escaped =
+        tail > colon + 2 ? g_strndup(colon + 2, (gsize)(tail - colon - 2)) : g_strdup("");
+    g_autofree char *base = g_uri_unescape_string(escaped, NULL);
+    if (base == NULL || (tail > colon + 1 && !base_is_valid(base)))
+        return FALSE;
+    *out_name = g_strndup(entry, (gsize)(colon - entry));
+    *out_base = g_steal_pointer(&base);
+    return TRUE;
+}
+
+static void member_open(DuetCgroupMember *member)
 {
     DUET_AUTO_FD mount_fd = open(member->mount_point, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (mount_fd < 0)
@@ -129,8 +149,7 @@ static void member_open(DuetCgroupMember *member, const char *id)
     member->base_fd = open_beneath(mount_fd, member->base);
     for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names) && member->base_fd >= 0;
          part++) {
-        g_autofree char *path =
-            g_strdup_printf(DUET_CGROUP_PARENT "/%s/%s", id, duet_cgroup_part_names[part]);
+        g_autofree char *path = g_build_filename(member->dir, duet_cgroup_part_names[part], NULL);
         int fd = openat(member->base_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         member->part_fds[part] = fd;
         if (fd >= 0)
@@ -144,22 +163,22 @@ static void member_open(DuetCgroupMember *member, const char *id)
 static gboolean open_entry(
     DuetCgroup *cgroup, const GPtrArray *layout, const char *entry, GError **error)
 {
-    g_autofree char *name = NULL, *base = NULL, *id = NULL;
-    if (!parse_entry(entry, &name, &base, &id) ||
-        cgroup->members_count >= DUET_CGROUP_MEMBERS_MAX ||
-        (cgroup->id != NULL && strcmp(cgroup->id, id) != 0)) {
-        g_set_error(
-            error, DUET_ERROR, DUET_ERROR_BROKEN, "'%s' is not the cgroup of an instance", entry);
+    g_autofree char *name = NULL, *base = NULL;
+    gboolean in_scope;
+    if (!parse_entry(entry, cgroup->id, &name, &base, &in_scope) ||
+        cgroup->members_count >= DUET_CGROUP_MEMBERS_MAX) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+            "'%s' is not the cgroup of the instance %s", entry, cgroup->id);
         return FALSE;
     }
-    if (cgroup->id == NULL)
-        cgroup->id = g_strdup(id);
+    if (in_scope && cgroup->unit == NULL)
+        cgroup->unit = duet_cgroup_scope_unit(cgroup->id);
     for (guint i = 0; i < layout->len; i++) {
         const DuetHierarchy *hierarchy = layout->pdata[i];
         if (strcmp(hierarchy->name, name) != 0)
             continue;
-        DuetCgroupMember *member = duet_cgroup_add(cgroup, hierarchy, base);
-        member_open(member, id);
+        DuetCgroupMember *member = duet_cgroup_add(cgroup, hierarchy, base, in_scope);
+        member_open(member);
         member->both_parts = member->part_fds[DUET_CGROUP_MONITOR] >= 0;
         for (guint part = 0; part < G_N_ELEMENTS(cgroup->tracking); part++)
             if (hierarchy == duet_cgroup_layout_tracking(layout, (DuetCgroupPart)part))
@@ -174,22 +193,17 @@ DuetCgroup *duet_cgroup_open(const char *path, const char *id, GError **error)
     g_autoptr(GPtrArray) layout = duet_cgroup_layout_read(error);
     if (layout == NULL)
         return NULL;
-    g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
-    g_auto(GStrv) entries = g_strsplit(path, " ", -1);
-    if (entries[0] == NULL) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the name of a cgroup is empty");
+    if (path[0] == '\0' || !duet_cgroup_id_is_valid(id)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "'%s' is not the cgroup of an instance",
+            path[0] != '\0' ? id : path);
         return NULL;
     }
-    g_autofree char *end = g_strconcat("/duet/", id, NULL);
-    for (char **entry = entries; *entry != NULL; entry++) {
-        if (!g_str_has_suffix(*entry, end)) {
-            g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
-                "'%s' is not the cgroup of the instance %s", *entry, id);
-            return NULL;
-        }
+    g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
+    cgroup->id = g_strdup(id);
+    g_auto(GStrv) entries = g_strsplit(path, " ", -1);
+    for (char **entry = entries; *entry != NULL; entry++)
         if (!open_entry(cgroup, layout, *entry, error))
             return NULL;
-    }
     /* the hierarchy that tracked may be another one than this host would choose today */
     for (guint i = 0; i < cgroup->members_count; i++)
         for (guint part = 0; part < G_N_ELEMENTS(cgroup->tracking); part++)

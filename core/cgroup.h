@@ -6,9 +6,11 @@
 G_BEGIN_DECLS
 
 /*
- * An instance's cgroup: `<ours>/duet/<id>/{monitor,payload}` in each hierarchy that is used, where
- * <ours> is the cgroup that duet itself runs in. One table maps a limit to its v2 file and its v1
- * controller and file; two small back ends use it.
+ * An instance's cgroup has two children, `monitor` and `payload`. Where systemd is the init it is a
+ * transient scope, `duet-<id>.scope`, for systemd wants to be the only one who makes cgroups but
+ * below what it delegates; else, or where its bus can't be reached, it is `<ours>/duet/<id>` in
+ * each hierarchy that is used, where <ours> is the cgroup that duet itself runs in. One table maps
+ * a limit to its v2 file and its v1 controller and file; two small back ends use it.
  */
 typedef struct _DuetCgroup DuetCgroup;
 
@@ -26,16 +28,21 @@ typedef struct {
 
 /**
  * duet_cgroup_plan: chooses the hierarchies for @id and @limits; makes nothing yet, so that
- * duet_cgroup_path() can be written down before there is anything to find again. A limit that no
+ * duet_cgroup_path() can be written down before there is anything to find again.
+ * @name: the instance's, for people who look at systemd's units
+ *
+ * A limit that no
  * usable controller can keep is %DUET_ERROR_UNSUPPORTED, never ignored.
  */
-DuetCgroup *duet_cgroup_plan(const char *id, const DuetLimits *limits, GError **error);
+DuetCgroup *duet_cgroup_plan(
+    const char *id, const char *name, const DuetLimits *limits, GError **error);
 /**
- * duet_cgroup_make: makes the directories and sets the limits on the payload part. On error nothing
- * is left behind and duet_cgroup_remove() does nothing.
+ * duet_cgroup_make: makes the directories and sets the limits on the payload part. A scope can't be
+ * empty: the caller is in its monitor part then. On error nothing is left behind and
+ * duet_cgroup_remove() does nothing.
  */
 gboolean duet_cgroup_make(DuetCgroup *cgroup, GError **error);
-/** duet_cgroup_new: plans and makes. */
+/** duet_cgroup_new: plans and makes directories of our own. */
 DuetCgroup *duet_cgroup_new(const char *id, const DuetLimits *limits, GError **error);
 /**
  * duet_cgroup_open: the same cgroup as seen later, to read or to end it; directories that are gone
@@ -82,7 +89,8 @@ gboolean duet_cgroup_freeze(DuetCgroup *cgroup, gboolean frozen, GError **error)
 
 /**
  * duet_cgroup_remove: removes the directories; the parts must be empty, but for the calling
- * process itself, which moves back to the cgroup that duet started in (<ours>).
+ * process itself, which moves back to the cgroup that duet started in (<ours>), or where it may not
+ * (a user's session), to the one of its user's manager.
  */
 gboolean duet_cgroup_remove(DuetCgroup *cgroup, GError **error);
 

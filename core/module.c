@@ -3,8 +3,6 @@
 
 #include <duet/error.h>
 
-#include <gmodule.h>
-
 /* Where a module lies: beside the sources' folders in a build tree, else where it was installed. */
 static char *module_path(const char *module)
 {
@@ -14,7 +12,7 @@ static char *module_path(const char *module)
         return g_build_filename(override, file, NULL);
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     if (self && g_str_has_prefix(self, DUET_BUILD_DIR "/")) {
-        static const char *const folders[] = { "vmm", "images", "cli" };
+        static const char *const folders[] = { "vmm", "images", "cli", "core" };
         for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
             g_autofree char *path = g_build_filename(DUET_BUILD_DIR, folders[i], file, NULL);
             if (g_file_test(path, G_FILE_TEST_EXISTS))
@@ -24,17 +22,25 @@ static char *module_path(const char *module)
     return g_build_filename(DUET_MODULE_DIR, file, NULL);
 }
 
-gconstpointer duet_module_symbol(const char *module, const char *symbol, GError **error)
+GModule *duet_module_open(
+    const char *module, const char *symbol, gpointer *out_address, GError **error)
 {
     g_autofree char *path = module_path(module);
     GModule *handle = g_module_open(path, G_MODULE_BIND_LOCAL | G_MODULE_BIND_LAZY);
+    if (handle && g_module_symbol(handle, symbol, out_address))
+        return handle;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
+        "cannot load the module '%s': %s; is this part of duet installed?", path, g_module_error());
+    if (handle)
+        g_module_close(handle);
+    return NULL;
+}
+
+gconstpointer duet_module_symbol(const char *module, const char *symbol, GError **error)
+{
     gpointer address = NULL;
-    if (!handle || !g_module_symbol(handle, symbol, &address)) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
-            "cannot load the module '%s': %s; is this part of duet installed?", path,
-            g_module_error());
-        return NULL;
-    }
-    g_module_make_resident(handle);
+    GModule *handle = duet_module_open(module, symbol, &address, error);
+    if (handle)
+        g_module_make_resident(handle);
     return address;
 }

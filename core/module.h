@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
+#include <gmodule.h>
 
 G_BEGIN_DECLS
+
+/**
+ * duet_module_open: loads a module, to be unloaded by g_module_close(), and looks up @symbol.
+ * @module: see duet_module_symbol()
+ *
+ * Returns: (transfer full): NULL with %DUET_ERROR_NOT_FOUND.
+ */
+GModule *duet_module_open(
+    const char *module, const char *symbol, gpointer *out_address, GError **error);
 
 /**
  * duet_module_symbol:

@@ -235,7 +235,7 @@ static gboolean make_place(Monitor *monitor, GError **error)
     DuetContext *context = monitor->context;
     const char *id = monitor->spec->id;
     DuetLimits limits = cgroup_limits(monitor->spec);
-    monitor->cgroup = duet_cgroup_plan(id, &limits, error);
+    monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
     if (!monitor->cgroup || !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), error))
         return FALSE;
     monitor->run_dir = duet_run_path(context, id);
