@@ -113,6 +113,8 @@ typedef struct {
  * @unit: "duet-<id>.scope", or NULL: directories of our own
  * @manager: from plan to make: who makes the scope
  * @no_scope: why there is none though systemd runs
+ * @v1_homes: hybrid host: our own directories in the v1 hierarchies, where systemd takes the
+ * monitor along into the scope
  * @tracking: by part: the member that says which processes there are
  * @joined: this process joined a part
  * @was_in_payload: it was the payload's
@@ -124,6 +126,7 @@ struct _DuetCgroup {
     char *unit;
     DuetScopeManager *manager;
     char *no_scope;
+    char **v1_homes;
     DuetLimits limits;
     DuetCgroupMember *tracking[2];
     guint members_count;
@@ -141,6 +144,8 @@ gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error);
 /** duet_cgroup_member_leave: puts the caller back into its own cgroup. Async-signal-safe. Returns:
  * an errno value. */
 int duet_cgroup_member_leave(const DuetCgroupMember *member);
+/** duet_cgroup_dir_join: puts the caller into @dir. Async-signal-safe. Returns: an errno value. */
+int duet_cgroup_dir_join(const char *dir, const char *join_file);
 /** duet_cgroup_layout_v2: Returns: (nullable): the v2 hierarchy. */
 const DuetHierarchy *duet_cgroup_layout_v2(const GPtrArray *layout);
 /** duet_cgroup_layout_tracking: Returns: (nullable): the one that tracks @part. */

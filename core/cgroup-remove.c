@@ -75,6 +75,9 @@ gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error)
 gboolean duet_cgroup_remove(DuetCgroup *cgroup, GError **error)
 {
     gboolean ok = TRUE;
+    for (char **home = cgroup->joined ? cgroup->v1_homes : NULL; home != NULL && *home != NULL;
+         home++)
+        duet_cgroup_dir_join(*home, duet_cgroup_backend_v1.join_file);
     for (guint i = 0; i < cgroup->members_count; i++) {
         DuetCgroupMember *member = &cgroup->members[i];
         if (cgroup->joined && (member->both_parts || cgroup->was_in_payload))

@@ -11,8 +11,9 @@
  * monitor that is just being killed into a scope that thereby is empty from its birth. Such a scope
  * never ends by itself, so the sweep always asks to stop the unit.
  *
- * The v2 hierarchy is all that systemd is asked for. On a hybrid host v1 controllers are used as
- * they are without systemd: it leaves cgroups alone there that it has not made.
+ * The v2 hierarchy is where systemd keeps the books, also on a hybrid host. Controllers that are
+ * v1's there are used as they are without systemd: it leaves cgroups alone in v1 that it has not
+ * made.
  */
 #include "core/cgroup-private.h"
 
@@ -46,12 +47,20 @@ void duet_cgroup_scope_choose(DuetCgroup *cgroup, GPtrArray *layout)
         cgroup->no_scope = g_strdup("no scope of systemd: cgroup v2 is not mounted");
     else if ((cgroup->manager = duet_scope_manager_open(&why)) == NULL)
         cgroup->no_scope = g_strdup(why->message);
-    if (cgroup->manager == NULL || !duet_scope_manager_is_user(cgroup->manager))
+    if (cgroup->manager == NULL)
         return;
-    /* v1 can't be delegated to users. */
-    for (guint i = layout->len; i > 0; i--)
-        if (((const DuetHierarchy *)layout->pdata[i - 1])->version == DUET_CGROUP_V1)
+    g_autoptr(GPtrArray) homes = g_ptr_array_new();
+    for (guint i = layout->len; i > 0; i--) {
+        const DuetHierarchy *hierarchy = layout->pdata[i - 1];
+        if (hierarchy->version != DUET_CGROUP_V1)
+            continue;
+        if (duet_scope_manager_uid(cgroup->manager) != 0) /* v1 can't be delegated to users */
             g_ptr_array_remove_index(layout, i - 1);
+        else
+            g_ptr_array_add(homes, g_build_filename(hierarchy->mount_point, hierarchy->own, NULL));
+    }
+    g_ptr_array_add(homes, NULL);
+    cgroup->v1_homes = (char **)g_ptr_array_free(g_steal_pointer(&homes), FALSE);
 }
 
 static gboolean refuse_limits(
@@ -59,13 +68,14 @@ static gboolean refuse_limits(
 {
     g_autofree char *options = duet_limits_options(limits, missing);
     g_autofree char *names = duet_controllers_to_string(missing);
-    if (duet_scope_manager_is_user(cgroup->manager))
+    uid_t uid = duet_scope_manager_uid(cgroup->manager);
+    if (uid != 0)
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "cannot keep %s: the cgroup controller '%s' is not delegated to your systemd; as root "
             "write '[Service]' and 'Delegate=cpu cpuset io memory pids' to "
             "/etc/systemd/system/user@.service.d/delegate.conf, run `systemctl daemon-reload` and "
             "`systemctl restart user@%u`",
-            options, names, (guint)getuid());
+            options, names, (guint)uid);
     else
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "cannot keep %s: systemd has no cgroup controller '%s'; enable it on the kernel's "

@@ -9,8 +9,7 @@
 
 #define FREEZE_TIMEOUT_MS 5000
 
-/* Returns 0 or an errno value. */
-static int join_dir(const char *dir, const char *join_file)
+int duet_cgroup_dir_join(const char *dir, const char *join_file)
 {
     int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
@@ -30,7 +29,7 @@ int duet_cgroup_member_leave(const DuetCgroupMember *member)
 {
     int err = 0;
     for (gsize i = 0; i < G_N_ELEMENTS(member->homes) && member->homes[i] != NULL; i++) {
-        err = join_dir(member->homes[i], member->backend->join_file);
+        err = duet_cgroup_dir_join(member->homes[i], member->backend->join_file);
         if (err == 0)
             return 0;
     }

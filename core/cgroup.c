@@ -66,6 +66,7 @@ void duet_cgroup_free(DuetCgroup *cgroup)
     g_free(cgroup->path);
     g_free(cgroup->unit);
     g_free(cgroup->no_scope);
+    g_strfreev(cgroup->v1_homes);
     g_free(cgroup);
 }
 

@@ -11,7 +11,7 @@ struct _DuetScopeManager {
     GModule *module;
     const DuetScopeOps *ops;
     DuetScopeBus *bus;
-    gboolean user;
+    uid_t uid;
     char *root;
     char *slice;
 };
@@ -22,14 +22,15 @@ gboolean duet_scope_booted(void)
     return access("/run/systemd/system/", F_OK) == 0;
 }
 
-static gboolean user_manager(void)
+/* Whose manager makes our scopes; 0: the system's. */
+static uid_t manager_uid(void)
 {
-    return geteuid() != 0;
+    return geteuid();
 }
 
 static const char *slice_unit(const DuetScopeManager *manager)
 {
-    return manager->user ? USER_SLICE : SYSTEM_SLICE;
+    return manager->uid != 0 ? USER_SLICE : SYSTEM_SLICE;
 }
 
 DuetScopeManager *duet_scope_manager_open(GError **error)
@@ -40,9 +41,9 @@ DuetScopeManager *duet_scope_manager_open(GError **error)
     if (!manager->module)
         return NULL;
     manager->ops = ops;
-    manager->user = user_manager();
+    manager->uid = manager_uid();
     g_autofree char *root = NULL;
-    manager->bus = manager->ops->connect(manager->user, &root, error);
+    manager->bus = manager->ops->connect(manager->uid, &root, error);
     if (!manager->bus)
         return NULL;
     manager->root = g_strdup(root + (root[0] == '/'));
@@ -64,9 +65,9 @@ void duet_scope_manager_close(DuetScopeManager *manager)
     g_free(manager);
 }
 
-gboolean duet_scope_manager_is_user(const DuetScopeManager *manager)
+uid_t duet_scope_manager_uid(const DuetScopeManager *manager)
 {
-    return manager->user;
+    return manager->uid;
 }
 
 const char *duet_scope_manager_root(const DuetScopeManager *manager)

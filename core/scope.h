@@ -32,13 +32,13 @@ typedef struct {
 
 /**
  * DuetScopeOps: what the module exports as `duet_scope_ops`. All are mandatory.
- * @connect: to the user's manager or the system's. @out_root: (transfer full): the cgroup that all
- *     units of it are below, "" or "/..."
+ * @connect: to the manager of the user @uid, or for 0 to the system's. @out_root: (transfer full):
+ *     the cgroup that all units of it are below, "" or "/..."
  * @start: makes the scope and returns when the process is in it
  * @stop: ends what is left of the scope; one that is not there is no error
  */
 typedef struct {
-    DuetScopeBus *(*connect)(gboolean user, char **out_root, GError **error);
+    DuetScopeBus *(*connect)(uid_t uid, char **out_root, GError **error);
     gboolean (*start)(DuetScopeBus *bus, const DuetScopeRequest *request, GError **error);
     gboolean (*stop)(DuetScopeBus *bus, const char *unit, GError **error);
     void (*disconnect)(DuetScopeBus *bus);
@@ -60,8 +60,8 @@ DuetScopeManager *duet_scope_manager_open(GError **error);
 void duet_scope_manager_close(DuetScopeManager *manager);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetScopeManager, duet_scope_manager_close)
 
-/** duet_scope_manager_is_user: Returns: whether it is the user's own. */
-gboolean duet_scope_manager_is_user(const DuetScopeManager *manager);
+/** duet_scope_manager_uid: Returns: the user whose own it is; 0: the system's. */
+uid_t duet_scope_manager_uid(const DuetScopeManager *manager);
 /** duet_scope_manager_root: Returns: the cgroup of all its units, without a leading slash. */
 const char *duet_scope_manager_root(const DuetScopeManager *manager);
 /** duet_scope_manager_slice: Returns: the cgroup that scopes are made in, likewise. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
+#include <unistd.h>
 
 #define DESTINATION "org.freedesktop.systemd1"
 #define OBJECT "/org/freedesktop/systemd1"
@@ -39,7 +40,8 @@ static const char *whose(gboolean user)
 
 static void bus_disconnect(DuetScopeBus *bus)
 {
-    sd_bus_flush_close_unref(bus->bus);
+    /* Nothing is left to be sent, and a flush would wait for a bus that does not answer. */
+    sd_bus_close_unref(bus->bus);
     g_free(bus->job);
     g_free(bus->result);
     g_free(bus);
@@ -62,15 +64,58 @@ static gboolean fail_to_connect(GError **error, gboolean user, const char *why)
     g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
         "cannot reach %s over its bus: %s; install the package '%s'%s", whose(user), why,
         user ? "dbus-user-session" : "dbus",
-        user ? " and log in so that XDG_RUNTIME_DIR is set (ssh, console, machinectl shell)" : "");
+        user ? " and log in (ssh, console, `machinectl shell`), or as root `loginctl enable-linger "
+               "USER`"
+             : "");
     return FALSE;
 }
 
-static DuetScopeBus *bus_connect(gboolean user, char **out_root, GError **error)
+/* Returns: 0 when it @is so, or a negative errno value. */
+static int await(DuetScopeBus *bus, gboolean (*is)(const DuetScopeBus *bus))
 {
+    gint64 deadline_us = g_get_monotonic_time() + TIMEOUT_US;
+    while (!is(bus)) {
+        int code = sd_bus_process(bus->bus, NULL);
+        gint64 left_us = deadline_us - g_get_monotonic_time();
+        if (code == 0 && !is(bus))
+            code = left_us > 0 ? sd_bus_wait(bus->bus, (guint64)left_us) : -ETIMEDOUT;
+        if (code < 0 && code != -EINTR)
+            return code;
+    }
+    return 0;
+}
+
+static gboolean is_ready(const DuetScopeBus *bus)
+{
+    return sd_bus_is_ready(bus->bus) > 0;
+}
+
+/*
+ * The bus of the user's manager is where logind has put it: su and sudo leave the environment with
+ * another user's, or none. The environment is for hosts that have it elsewhere.
+ */
+static int open_user(sd_bus **out_bus, uid_t uid)
+{
+    g_autofree char *path = g_strdup_printf("/run/user/%u/bus", (guint)uid);
+    if (access(path, F_OK) < 0)
+        return sd_bus_open_user(out_bus);
+    g_autofree char *address = g_strconcat("unix:path=", path, NULL);
+    int code = sd_bus_new(out_bus);
+    if (code >= 0)
+        code = sd_bus_set_address(*out_bus, address);
+    if (code >= 0)
+        code = sd_bus_set_bus_client(*out_bus, TRUE);
+    return code >= 0 ? sd_bus_start(*out_bus) : code;
+}
+
+static DuetScopeBus *bus_connect(uid_t uid, char **out_root, GError **error)
+{
+    gboolean user = uid != 0;
     g_autoptr(DuetScopeBus) bus = g_new0(DuetScopeBus, 1);
     bus->user = user;
-    int code = user ? sd_bus_open_user(&bus->bus) : sd_bus_open_system(&bus->bus);
+    int code = user ? open_user(&bus->bus, uid) : sd_bus_open_system(&bus->bus);
+    if (code >= 0)
+        code = await(bus, is_ready);
     if (code < 0) {
         fail_to_connect(error, user, g_strerror(-code));
         return NULL;
@@ -108,19 +153,9 @@ static int watch_jobs(DuetScopeBus *bus)
         bus->bus, NULL, DESTINATION, OBJECT, MANAGER, "JobRemoved", on_job_removed, NULL, bus);
 }
 
-/* Returns: 0 when the job is over, or a negative errno value. */
-static int await_job(DuetScopeBus *bus)
+static gboolean job_is_over(const DuetScopeBus *bus)
 {
-    gint64 deadline_us = g_get_monotonic_time() + TIMEOUT_US;
-    while (!bus->result) {
-        int code = sd_bus_process(bus->bus, NULL);
-        gint64 left_us = deadline_us - g_get_monotonic_time();
-        if (code == 0)
-            code = left_us > 0 ? sd_bus_wait(bus->bus, (guint64)left_us) : -ETIMEDOUT;
-        if (code < 0 && code != -EINTR)
-            return code;
-    }
-    return 0;
+    return bus->result != NULL;
 }
 
 /* Sends @call, whose answer is a job, and waits until that is done. */
@@ -136,7 +171,7 @@ static gboolean run_job(DuetScopeBus *bus, sd_bus_message *call, const char *ver
         code = sd_bus_message_read(reply, "o", &job);
     bus->job = g_strdup(job);
     if (code >= 0)
-        code = await_job(bus);
+        code = await(bus, job_is_over);
     gboolean absent = sd_bus_error_has_name(&told, "org.freedesktop.systemd1.NoSuchUnit");
     gboolean ok = code >= 0 || absent || fail(error, bus, code, &told, verb);
     if (ok && !absent && strcmp(bus->result, "done") != 0) {

@@ -75,10 +75,15 @@ left_now() {
       echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
   done
   for id in "$@"; do
-    find /sys/fs/cgroup -type d -name "$id" 2>/dev/null
+    find /sys/fs/cgroup -type d '(' -name "$id" -o -name "duet-$id.scope" ')' 2>/dev/null
+    ! systemd_runs || our_systemctl list-units --all --no-legend "duet-$id.scope"
     [ ! -e "/run/duet/$id" ] || echo "/run/duet/$id"
   done
 }
+
+# Whether instances are scopes of systemd here, and its manager of ours.
+systemd_runs() { [ -d /run/systemd/system ]; }
+our_systemctl() { if [ "$(id -u)" = 0 ]; then systemctl "$@"; else systemctl --user "$@"; fi; }
 
 # run_as [OPTION...] IMAGE COMMAND...: one run of the kind under test that removes itself.
 run_as() {

@@ -38,10 +38,10 @@ teardown_file() { root_down; }
   local pid id
   pid=$(duet inspect place | jq '.[0].pid')
   id=$(duet inspect place | jq -r '.[0].id')
-  grep -q "/duet/$id/payload$" "/proc/$pid/cgroup"
+  grep -Eq "/duet(/$id|-$id.scope)/payload$" "/proc/$pid/cgroup"
   for controller in memory cpu; do
     if [ -d "/sys/fs/cgroup/$controller" ]; then
-      grep -q ":$controller:.*/duet/$id/payload$" "/proc/$pid/cgroup"
+      grep -Eq ":$controller:.*/duet(/$id|-$id.scope)/payload$" "/proc/$pid/cgroup"
     fi
   done
   [ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" -ge 524288 ]
