@@ -52,24 +52,25 @@ static char *try_limits(const DuetLimits *limits)
 }
 
 /* Who makes an instance's cgroup. */
-static DuetCheck *check_manager(GPtrArray *layout)
+static DuetCheck *check_manager(const DuetCgroup *cgroup, const GPtrArray *layout)
 {
     static const char name[] = "cgroup-manager";
     if (!duet_scope_booted())
         return duet_check_new(
             name, DUET_CHECK_OK, "own directories: systemd is not the init here", NULL);
-    g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
-    duet_cgroup_scope_choose(cgroup, layout);
     if (cgroup->manager == NULL) {
         g_autofree char *detail =
             g_strconcat("own directories, beside systemd's: ", cgroup->no_scope, NULL);
         return duet_check_new(name, DUET_CHECK_WARN, detail,
             "two that write to one cgroup tree may undo each other's work; let duet reach systemd");
     }
-    g_autofree char *names = duet_controllers_to_string(
-        duet_cgroup_scope_controllers(cgroup->manager, duet_cgroup_layout_v2(layout)));
-    g_autofree char *detail = g_strdup_printf("systemd scope in /%s, with the controllers %s",
-        duet_scope_manager_slice(cgroup->manager), names[0] != '\0' ? names : "none");
+    const DuetHierarchy *v2 = duet_cgroup_layout_v2(layout);
+    g_autofree char *names =
+        duet_controllers_to_string(duet_cgroup_scope_controllers(cgroup->manager, v2));
+    const char *slice = duet_scope_manager_slice(cgroup->manager);
+    g_autofree char *detail = names[0] != '\0'
+        ? g_strdup_printf("systemd scope in /%s, with the controllers %s", slice, names)
+        : g_strdup_printf("systemd scope in /%s, and own directories for v1's controllers", slice);
     return duet_check_new(name, DUET_CHECK_OK, detail, NULL);
 }
 
@@ -114,9 +115,11 @@ GPtrArray *duet_cgroup_check(void)
             checks, duet_check_new("cgroup", DUET_CHECK_NO, error->message, "mount /proc"));
         return checks;
     }
+    g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
+    duet_cgroup_scope_choose(cgroup, layout);
     g_ptr_array_add(checks, check_layout(layout));
     if (layout->len > 0)
-        g_ptr_array_add(checks, check_manager(layout));
+        g_ptr_array_add(checks, check_manager(cgroup, layout));
     for (gsize i = 0; i < G_N_ELEMENTS(tries) && layout->len > 0; i++) {
         g_autofree char *reason = try_limits(&tries[i].limits);
         gboolean ok = reason == NULL;

@@ -261,6 +261,10 @@ gboolean duet_cgroup_make(DuetCgroup *cgroup, GError **error)
         ok = member_make(member, &cgroup->limits, &made, error);
         if (!made) /* what is there is another's */
             duet_fd_clear(&member->base_fd);
+        /* a hybrid host: all of the monitor part, not the scope alone */
+        int fd = member->join_fds[DUET_CGROUP_MONITOR];
+        if (ok && cgroup->joined && !member->in_scope && fd >= 0 && write(fd, "0", 1) != 1)
+            ok = duet_error_set_errno(error, errno, "cannot join the cgroup '%s'", cgroup->path);
     }
     if (ok)
         return TRUE;

@@ -43,7 +43,7 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
   if ! systemd_runs; then
     [[ $output == ok*"own directories: systemd is not the init here"* ]]
   elif [ "$(id -u)" = 0 ]; then
-    [[ $output == ok*"systemd scope in /machine.slice, with the controllers "*memory* ]]
+    [[ $output == ok*"systemd scope in /machine.slice, "*controllers* ]]
   else
     [[ $output == ok*"systemd scope in /user.slice/"*"/user@$(id -u).service/app.slice, with"* ]]
   fi
@@ -60,7 +60,9 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
     is "$(our_systemctl show -p Delegate --value "duet-$id.scope")" yes
     is "$(our_systemctl show -p TasksMax --value "duet-$id.scope")" infinity
     is "$(cat "$(part_dir box ..)/cgroup.procs")" ""
-    grep -q "/duet-$id.scope/monitor$" "/proc/$(monitor_of box)/cgroup"
+    grep -q "^0:.*/duet-$id.scope/monitor$" "/proc/$(monitor_of box)/cgroup"
+    # On a hybrid host the memory controller is v1's.
+    [ ! -d /sys/fs/cgroup/memory ] || grep -q ":memory:.*/duet/$id/monitor$" "/proc/$(monitor_of box)/cgroup"
   else
     [[ $path == *"/duet/$id"* ]]
     [[ $path != *.scope* ]]
