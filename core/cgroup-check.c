@@ -118,7 +118,7 @@ GPtrArray *duet_cgroup_check(void)
     g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
     duet_cgroup_scope_choose(cgroup, layout);
     g_ptr_array_add(checks, check_layout(layout));
-    if (layout->len > 0)
+    if (layout->len > 0 || duet_scope_booted())
         g_ptr_array_add(checks, check_manager(cgroup, layout));
     for (gsize i = 0; i < G_N_ELEMENTS(tries) && layout->len > 0; i++) {
         g_autofree char *reason = try_limits(&tries[i].limits);
