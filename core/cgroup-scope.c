@@ -54,10 +54,9 @@ void duet_cgroup_scope_choose(DuetCgroup *cgroup, GPtrArray *layout)
         const DuetHierarchy *hierarchy = layout->pdata[i - 1];
         if (hierarchy->version != DUET_CGROUP_V1)
             continue;
-        if (duet_scope_manager_uid(cgroup->manager) != 0) /* v1 can't be delegated to users */
-            g_ptr_array_remove_index(layout, i - 1);
-        else
-            g_ptr_array_add(homes, g_build_filename(hierarchy->mount_point, hierarchy->own, NULL));
+        g_ptr_array_add(homes, g_build_filename(hierarchy->mount_point, hierarchy->own, NULL));
+        if (duet_scope_manager_uid(cgroup->manager) != 0)
+            g_ptr_array_remove_index(layout, i - 1); /* v1 can't be delegated to users */
     }
     g_ptr_array_add(homes, NULL);
     cgroup->v1_homes = (char **)g_ptr_array_free(g_steal_pointer(&homes), FALSE);
@@ -69,7 +68,12 @@ static gboolean refuse_limits(
     g_autofree char *options = duet_limits_options(limits, missing);
     g_autofree char *names = duet_controllers_to_string(missing);
     uid_t uid = duet_scope_manager_uid(cgroup->manager);
-    if (uid != 0)
+    if (uid != 0 && cgroup->v1_homes[0] != NULL)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "cannot keep %s: the cgroup controller '%s' is one of cgroup v1, which can't be "
+            "delegated to users; boot with systemd.unified_cgroup_hierarchy=1 or run duet as root",
+            options, names);
+    else if (uid != 0)
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "cannot keep %s: the cgroup controller '%s' is not delegated to your systemd; as root "
             "write '[Service]' and 'Delegate=cpu cpuset io memory pids' to "

@@ -235,7 +235,12 @@ END
   systemctl daemon-reload
   echo "$output"
   is "$status" 0
-  [[ $output == *"systemd scope in /user.slice/user-$uid.slice/user@$uid.service/app.slice, with the controllers memory, pids"* ]]
-  [[ $output == *"no       limit-cpus"*"cannot keep --cpus"*"Delegate=cpu cpuset io memory pids"* ]]
-  [[ $output == *"ok       limit-memory"* ]]
+  [[ $output == *"systemd scope in /user.slice/user-$uid.slice/user@$uid.service/app.slice, "* ]]
+  [[ $output == *"no       limit-cpus"*"cannot keep --cpus"* ]]
+  if [ -d /sys/fs/cgroup/memory ]; then
+    [[ $output == *"no       limit-cpus"*"systemd.unified_cgroup_hierarchy=1"* ]]
+  else
+    [[ $output == *"no       limit-cpus"*"Delegate=cpu cpuset io memory pids"* ]]
+    [[ $output == *"ok       limit-memory"* ]]
+  fi
 }
