@@ -49,7 +49,8 @@ cycles() {
 strike() {
   local kind=$1 victim=$2 span=300 client pid id
   [ "$kind" = container ] || span=4000
-  duet run --rm --as "$kind" --name struck busybox sleep 1 >/dev/null 2>&1 3>&- &
+  # Not the function: its process would be the one that is struck.
+  "$DUET" run --rm --as "$kind" --name struck busybox sleep 1 >/dev/null 2>&1 3>&- &
   client=$!
   sleep "$(awk -v s="$span" -v r="$RANDOM" 'BEGIN { printf "%.3f", r / 32768 * s / 1000 }')"
   id=$(ids | head -1 || true)
