@@ -153,7 +153,8 @@ gboolean duet_cgroup_scope_end(DuetCgroup *cgroup, GError **error)
     if (cgroup->joined && wait_gone(path, GONE_MS))
         return TRUE;
     g_autoptr(GError) why = NULL;
-    g_autoptr(DuetScopeManager) manager = duet_scope_manager_open(&why);
+    g_autoptr(DuetScopeManager) manager =
+        duet_scope_booted() ? duet_scope_manager_open(&why) : NULL;
     if (manager != NULL)
         duet_scope_stop(manager, cgroup->unit, &why);
     /* Whatever became of systemd: nothing may be left. */

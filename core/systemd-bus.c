@@ -51,7 +51,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetScopeBus, bus_disconnect)
 static gboolean fail(
     GError **error, const DuetScopeBus *bus, int code, const sd_bus_error *told, const char *verb)
 {
-    gboolean late = code == -ETIMEDOUT;
+    gboolean late = code == -ETIMEDOUT && !sd_bus_error_has_name(told, SD_BUS_ERROR_NO_REPLY);
     const char *why = told && told->message ? told->message : g_strerror(-code);
     g_set_error(error, DUET_ERROR, late ? DUET_ERROR_TIMEOUT : DUET_ERROR_FAILED,
         "cannot %s: %s %s%s", verb, whose(bus->user), late ? "did not do it within " : "says: ",

@@ -479,6 +479,16 @@ static void test_open_hostile(void)
         "memory:/duet/0123456789ab pids:/duet/0123456789ac",
         "/duet/0123456789ab",
         "memory:/duet/ba9876543210",
+        "v2:/machine.slice/duet-ba9876543210.scope",
+        "v2:/machine.slice/duet-0123456789ab.scope/payload",
+        "v2:/machine.slice/duet-0123456789ab.service",
+        "v2:/machine.slice/xduet-0123456789ab.scope",
+        "v2:/machine.slice/../duet-0123456789ab.scope",
+        "v2:/machine.slice//duet-0123456789ab.scope",
+        "v2://duet-0123456789ab.scope",
+        "v2:machine.slice/duet-0123456789ab.scope",
+        ":/machine.slice/duet-0123456789ab.scope",
+        "v2:/machine.slice/duet-0123456789ab.scope v2:/duet/ba9876543210",
     };
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
@@ -487,8 +497,10 @@ static void test_open_hostile(void)
         g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
     }
     g_autoptr(GError) error = NULL;
-    g_autoptr(DuetCgroup) stale = duet_cgroup_open(
-        "gone:/duet/0123456789ab memory:/no/such/duet/0123456789ab", "0123456789ab", &error);
+    g_autoptr(DuetCgroup) stale =
+        duet_cgroup_open("gone:/duet/0123456789ab memory:/no/such/duet/0123456789ab "
+                         "v2:/no.slice/duet-0123456789ab.scope",
+            "0123456789ab", &error);
     g_assert_no_error(error);
     g_assert_true(duet_cgroup_kill(stale, DUET_CGROUP_PAYLOAD, 10, &error));
     g_assert_true(duet_cgroup_remove(stale, &error));
