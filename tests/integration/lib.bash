@@ -110,9 +110,12 @@ expect() {
   }
 }
 
+# How many times slower than a usual machine this one is: the laboratory's guest is emulated.
+slow=${DUET_TEST_SLOW:-1}
+
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for() {
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + $1 * slow))
   shift
   until "$@" >/dev/null 2>&1; do
     [ $SECONDS -lt $end ] || { echo "in vain waited for: $*"; return 1; }
