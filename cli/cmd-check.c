@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "core/cgroup.h"
 #include "core/module.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -119,6 +120,7 @@ int duet_cmd_check(DuetCli *cli, int argc, char **argv)
         return prepare();
     g_autoptr(GPtrArray) checks = g_ptr_array_new_with_free_func((GDestroyNotify)duet_check_free);
     check_kernel(checks);
+    add_all(checks, duet_rootless_check());
     add_all(checks, duet_cgroup_check());
     check_drivers(checks);
     check_disk(cli, checks);

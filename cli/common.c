@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/cli.h"
 #include "core/module.h"
+#include "core/rootless.h"
 
 #include <duet/error.h>
 
@@ -11,6 +12,9 @@
 DuetContext *duet_cli_context(DuetCli *cli, GError **error)
 {
     if (!cli->context) {
+        /* Before there is a thread, a lock or an open file. */
+        if (!duet_rootless_enter(error))
+            return NULL;
         cli->context = duet_context_new(cli->root, duet_drivers, error);
         if (cli->context)
             duet_context_sweep(cli->context);

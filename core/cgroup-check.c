@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/cgroup-private.h"
+#include "core/rootless.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,6 +92,10 @@ static DuetCheck *check_layout(const GPtrArray *layout)
         detail = g_strdup_printf("v2 at %s", v2->mount_point);
     else
         detail = g_strdup_printf("v1 (%s)", v1_text);
+    if (layout->len == 0 && duet_is_rootless())
+        return duet_check_new("cgroup", DUET_CHECK_WARN,
+            "none was delegated to you: no limits, no pause, figures of memory by PSS alone",
+            "log in to a systemd session with cgroup v2, or run duet as root");
     if (layout->len == 0)
         return duet_check_new("cgroup", DUET_CHECK_NO, "no hierarchy is mounted",
             "mount -t cgroup2 none /sys/fs/cgroup");

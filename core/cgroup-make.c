@@ -9,6 +9,7 @@
 
 #include <duet/error.h>
 
+#include "core/rootless.h"
 #include "core/util.h"
 
 /*
@@ -72,6 +73,20 @@ static DuetCgroupMember *add_own(
     return member;
 }
 
+static gboolean refuse_user_limits(const DuetLimits *limits, GError **error)
+{
+    guint asked = duet_limits_controllers(limits);
+    if (asked == 0)
+        return TRUE;
+    g_autofree char *options = duet_limits_options(limits, asked);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "cannot keep %s: no cgroup was delegated to you; log in to a systemd session with cgroup "
+        "v2 "
+        "(loginctl enable-linger keeps one), or run duet as root",
+        options);
+    return FALSE;
+}
+
 static gboolean choose_v2(DuetCgroup *cgroup, const GPtrArray *layout, const DuetLimits *limits,
     guint unmet, GError **error)
 {
@@ -103,6 +118,9 @@ static gboolean choose_members(
         [DUET_CGROUP_MONITOR] = duet_cgroup_layout_tracking(layout, DUET_CGROUP_MONITOR),
         [DUET_CGROUP_PAYLOAD] = duet_cgroup_layout_tracking(layout, DUET_CGROUP_PAYLOAD),
     };
+    /* An ordinary user to whom nothing was delegated: see duet_cgroup_plan(). */
+    if (layout->len == 0 && duet_is_rootless())
+        return refuse_user_limits(limits, error);
     if (layout->len == 0) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "no cgroup hierarchy is mounted where duet can use it; mount one: mount -t cgroup2 "

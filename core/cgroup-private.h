@@ -73,7 +73,7 @@ void duet_hierarchy_free(DuetHierarchy *hierarchy);
  *     own cgroup can be reached.
  */
 GPtrArray *duet_cgroup_layout_parse(const char *mountinfo, const char *self_cgroup);
-/** duet_cgroup_layout_read: the same from /proc. */
+/** duet_cgroup_layout_read: the same from /proc; of an ordinary user, only what was delegated. */
 GPtrArray *duet_cgroup_layout_read(GError **error);
 
 #define DUET_CGROUP_PARENT "duet"

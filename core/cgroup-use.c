@@ -82,6 +82,11 @@ gboolean duet_cgroup_is_pure_v2(DuetCgroup *cgroup)
     return cgroup->members_count == 1 && cgroup->members[0].version == DUET_CGROUP_V2;
 }
 
+gboolean duet_cgroup_tracks(DuetCgroup *cgroup, DuetCgroupPart part)
+{
+    return cgroup->tracking[part] != NULL;
+}
+
 GArray *duet_cgroup_pids(DuetCgroup *cgroup, DuetCgroupPart part)
 {
     GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
@@ -141,8 +146,10 @@ gboolean duet_cgroup_freeze(DuetCgroup *cgroup, gboolean frozen, GError **error)
     const DuetCgroupMember *member = freezer_member(cgroup);
     const char *verb = frozen ? "pause" : "resume";
     if (member == NULL) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "cannot %s: neither cgroup v2 nor v1's freezer is mounted", verb);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED, "cannot %s: %s", verb,
+            cgroup->members_count == 0
+                ? "it has no cgroup, for none was delegated to you; see `duet check`"
+                : "neither cgroup v2 nor v1's freezer is mounted");
         return FALSE;
     }
     int part_fd = member->part_fds[DUET_CGROUP_PAYLOAD];

@@ -78,7 +78,7 @@ const char *duet_cgroup_path(DuetCgroup *cgroup)
 /* "memory:/user/duet/0123456789ab v2:/machine.slice/duet-0123456789ab.scope" */
 char *duet_cgroup_path_text(const DuetCgroup *cgroup)
 {
-    GString *text = g_string_new(NULL);
+    GString *text = g_string_new(cgroup->members_count == 0 ? DUET_CGROUP_NONE : NULL);
     for (guint i = 0; i < cgroup->members_count; i++) {
         const DuetCgroupMember *member = &cgroup->members[i];
         g_autofree char *base = g_uri_escape_string(member->base, "/\\=,@:", TRUE);
@@ -202,7 +202,7 @@ DuetCgroup *duet_cgroup_open(const char *path, const char *id, GError **error)
     g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
     cgroup->id = g_strdup(id);
     g_auto(GStrv) entries = g_strsplit(path, " ", -1);
-    for (char **entry = entries; *entry != NULL; entry++)
+    for (char **entry = entries; *entry != NULL && strcmp(path, DUET_CGROUP_NONE) != 0; entry++)
         if (!open_entry(cgroup, layout, *entry, error))
             return NULL;
     /* the hierarchy that tracked may be another one than this host would choose today */

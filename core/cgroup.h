@@ -33,6 +33,9 @@ typedef struct {
  *
  * A limit that no
  * usable controller can keep is %DUET_ERROR_UNSUPPORTED, never ignored.
+ *
+ * An ordinary user to whom no cgroup was delegated, and who asks for no limit, gets one without
+ * directories, %DUET_CGROUP_NONE: all that follows works on it, knows nothing and ends nobody.
  */
 DuetCgroup *duet_cgroup_plan(
     const char *id, const char *name, const DuetLimits *limits, GError **error);
@@ -54,6 +57,10 @@ DuetCgroup *duet_cgroup_open(const char *path, const char *id, GError **error);
 /** duet_cgroup_free: closes descriptors; the directories stay. */
 void duet_cgroup_free(DuetCgroup *cgroup);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetCgroup, duet_cgroup_free)
+
+#define DUET_CGROUP_NONE "none"
+/** duet_cgroup_tracks: Returns: whether the kernel tells which processes are in @part. */
+gboolean duet_cgroup_tracks(DuetCgroup *cgroup, DuetCgroupPart part);
 
 /** duet_cgroup_path: a text that finds it again and that people can read. */
 const char *duet_cgroup_path(DuetCgroup *cgroup);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/rootless.h"
 #include "core/state.h"
+#include "core/stray.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -18,20 +20,60 @@ static char *default_root(void)
     const char *root = g_getenv("DUET_ROOT");
     if (root && *root)
         return g_strdup(root);
-    if (geteuid() == 0)
+    if (!duet_is_rootless())
         return g_strdup("/var/lib/duet");
     return g_build_filename(g_get_user_data_dir(), "duet", NULL);
+}
+
+/* 0711: root's QEMU, an ordinary user, must reach its disk in here. A user's own runs as that user,
+ * and the set-user-id programs in that user's instances are no business of others. */
+static int folder_mode(DuetContext *context)
+{
+    return context->rootless ? 0700 : 0711;
 }
 
 static gboolean make_folders(DuetContext *context, GError **error)
 {
     static const char *const folders[] = { "instances", "names", "live", "trash" };
     for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
-        if (mkdirat(context->root_fd, folders[i], 0711) < 0 && errno != EEXIST)
+        if (mkdirat(context->root_fd, folders[i], folder_mode(context)) < 0 && errno != EEXIST)
             return duet_error_set_errno(error, errno,
                 "cannot make '%s' in '%s': choose another place with --root", folders[i],
                 context->root);
     return TRUE;
+}
+
+/*
+ * A store is of the one who made it: a user's layers belong to that user's ids and have other marks
+ * than root's, and who can write to a store can have its reader run anything.
+ */
+static gboolean check_owner(DuetContext *context, uid_t owner, GError **error)
+{
+    if (owner == geteuid())
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
+        "the root directory '%s' was made by another user: choose one of your own with --root "
+        "(or unset DUET_ROOT)",
+        context->root);
+    return FALSE;
+}
+
+static gboolean open_root(DuetContext *context, GError **error)
+{
+    struct stat st;
+    context->root_fd = open(context->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (context->root_fd < 0) {
+        if (!duet_mkdir_p(context->root, folder_mode(context), error)) {
+            g_prefix_error(error, "no root directory (choose one with --root): ");
+            return FALSE;
+        }
+        context->root_fd = open(context->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (context->root_fd < 0)
+            return duet_error_set_errno(error, errno, "cannot open '%s'", context->root);
+    }
+    if (fstatat(context->root_fd, "live", &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return check_owner(context, st.st_uid, error);
+    return make_folders(context, error);
 }
 
 DuetContext *duet_context_new(
@@ -43,22 +85,9 @@ DuetContext *duet_context_new(
     context->drivers = drivers;
     context->root = g_canonicalize_filename(wanted, NULL);
     context->store_dir = g_build_filename(context->root, "images", NULL);
-    context->run_base = geteuid() == 0 ? g_strdup("/run/duet")
-                                       : g_build_filename(g_get_user_runtime_dir(), "duet", NULL);
-    context->root_fd = open(context->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (context->root_fd < 0) {
-        /* 0711: QEMU, an ordinary user, must reach its disk in here. */
-        if (!duet_mkdir_p(context->root, 0711, error)) {
-            g_prefix_error(error, "no root directory (choose one with --root): ");
-            return NULL;
-        }
-        context->root_fd = open(context->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (context->root_fd < 0) {
-            duet_error_set_errno(error, errno, "cannot open '%s'", context->root);
-            return NULL;
-        }
-    }
-    if (faccessat(context->root_fd, "live", F_OK, 0) < 0 && !make_folders(context, error))
+    context->rootless = duet_is_rootless();
+    context->run_base = context->rootless ? duet_rootless_run_base(error) : g_strdup("/run/duet");
+    if (!context->run_base || !open_root(context, error))
         return NULL;
     return g_steal_pointer(&context);
 }
@@ -185,6 +214,8 @@ static void end_processes(DuetContext *context, const char *id)
     g_autofree char *marker = g_strconcat("live/", id, NULL);
     g_autofree char *path = duet_file_read(context->root_fd, marker, 4096, NULL, NULL);
     g_autoptr(DuetCgroup) cgroup = path && *path ? duet_cgroup_open(path, id, NULL) : NULL;
+    g_autofree char *run_path = duet_run_path(context, id);
+    duet_stray_kill_holder(run_path);
     if (!cgroup)
         return;
     duet_cgroup_kill(cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);

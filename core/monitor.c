@@ -7,6 +7,7 @@
  * finds its lock free and its marker in live/, and cleans up (context.c).
  */
 #include "core/monitor-private.h"
+#include "core/stray.h"
 
 #include <duet/error.h>
 #include <duet/vm-limits.h>
@@ -16,6 +17,7 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -27,6 +29,8 @@
 
 /* A guest under emulation on a loaded host has been seen to need 20 s. */
 #define BOOT_TIMEOUT_S 120
+/* What has no cgroup is killed child by child. */
+#define STRAY_TIMEOUT_MS 5000
 
 void monitor_save_state(Monitor *monitor)
 {
@@ -49,6 +53,18 @@ static gint64 rusage_ns(const struct rusage *usage)
     return us * 1000;
 }
 
+/* By whatever leads to it: the cgroup, the process that stands for it, the lock that it holds. */
+static void kill_payload(Monitor *monitor)
+{
+    duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 1000, NULL);
+    if (duet_cgroup_tracks(monitor->cgroup, DUET_CGROUP_PAYLOAD))
+        return;
+    if (monitor->pidfd >= 0)
+        pidfd_send_signal(monitor->pidfd, SIGKILL, NULL, 0);
+    else
+        duet_stray_kill_holder(monitor->run_dir);
+}
+
 /* Nobody can manage the instance any more: it ends. */
 static void on_helper_gone(Monitor *monitor)
 {
@@ -57,7 +73,7 @@ static void on_helper_gone(Monitor *monitor)
     if (!monitor->failure)
         g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_FAILED, "the %s driver's worker died",
             monitor->runtime->driver_name);
-    duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 1000, NULL);
+    kill_payload(monitor);
 }
 
 static void reap(Monitor *monitor)
@@ -67,6 +83,8 @@ static void reap(Monitor *monitor)
     while ((pid = wait4(-1, NULL, WNOHANG, &usage)) > 0) {
         if (pid != monitor->info->pid)
             monitor->info->managing_cpu_ns += rusage_ns(&usage);
+        else /* where no cgroup has a better figure */
+            monitor->info->payload_cpu_ns = rusage_ns(&usage);
         if (monitor->runtime && pid == monitor->runtime->helper_pid)
             on_helper_gone(monitor);
     }
@@ -96,8 +114,7 @@ static gboolean on_signal(int fd, GIOCondition condition, gpointer data)
 
 static gboolean on_last_resort(gpointer data)
 {
-    Monitor *monitor = data;
-    duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 1000, NULL);
+    kill_payload(data);
     return G_SOURCE_CONTINUE;
 }
 
@@ -213,7 +230,7 @@ static gboolean listen_on_socket(Monitor *monitor, GError **error)
     monitor->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (monitor->listen_fd < 0 ||
         bind(monitor->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(monitor->listen_fd, 64) < 0)
+        chmod(path, 0600) < 0 || listen(monitor->listen_fd, 64) < 0)
         return duet_error_set_errno(error, errno, "cannot listen on '%s'", path);
     monitor_clients_listen(monitor);
     return TRUE;
@@ -245,8 +262,7 @@ static gboolean make_place(Monitor *monitor, GError **error)
                 !duet_error_set_errno(
                     error, errno, "cannot make the directory '%s'", monitor->run_dir))))
         return FALSE;
-    monitor->ids_fd = duet_ids_take(context, id, &monitor->place.id_base, error);
-    if (monitor->ids_fd < 0)
+    if (!duet_ids_take(context, id, &monitor->ids_fd, &monitor->place.id_base, error))
         return FALSE;
     if (!duet_cgroup_make(monitor->cgroup, error))
         return FALSE;
@@ -342,7 +358,8 @@ static void take_usage(Monitor *monitor)
     if (monitor->cgroup)
         duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_PAYLOAD, &usage);
     getrusage(RUSAGE_SELF, &own);
-    monitor->info->payload_cpu_ns = (gint64)usage.cpu_ns;
+    if (usage.cpu_ns)
+        monitor->info->payload_cpu_ns = (gint64)usage.cpu_ns;
     monitor->info->peak_memory_bytes = usage.memory_peak_bytes;
     monitor->info->oom = usage.oom_kills > 0;
     monitor->info->managing_cpu_ns += rusage_ns(&own);
@@ -361,6 +378,8 @@ static void release_all(Monitor *monitor)
         monitor->runtime = NULL;
     }
     reap(monitor);
+    if (monitor->cgroup && !duet_cgroup_tracks(monitor->cgroup, DUET_CGROUP_PAYLOAD))
+        duet_stray_kill_children(STRAY_TIMEOUT_MS);
     take_usage(monitor);
     if (monitor->cgroup) {
         g_autoptr(GError) error = NULL;

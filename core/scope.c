@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/scope.h"
 #include "core/module.h"
+#include "core/rootless.h"
 
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ gboolean duet_scope_booted(void)
 /* Whose manager makes our scopes; 0: the system's. */
 static uid_t manager_uid(void)
 {
-    return geteuid();
+    return duet_rootless_uid();
 }
 
 static const char *slice_unit(const DuetScopeManager *manager)

@@ -135,14 +135,17 @@ DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec)
 #define IDS_PER_INSTANCE 131072u
 #define IDS_SLOTS ((1879048191u - IDS_FIRST) / IDS_PER_INSTANCE)
 
-int duet_ids_take(DuetContext *context, const char *id, guint32 *out_base, GError **error)
+gboolean duet_ids_take(
+    DuetContext *context, const char *id, int *out_fd, guint32 *out_base, GError **error)
 {
+    *out_fd = -1;
+    *out_base = 0;
+    if (context->rootless)
+        return TRUE;
     g_autofree char *path = g_build_filename(context->run_base, "ids", NULL);
     DUET_AUTO_FD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        duet_error_set_errno(error, errno, "cannot open '%s'", path);
-        return -1;
-    }
+    if (fd < 0)
+        return duet_error_set_errno(error, errno, "cannot open '%s'", path);
     /* One byte of the file is one range: the lock goes with its holder, whatever happens to it. */
     guint start = g_str_hash(id) % IDS_SLOTS;
     for (guint i = 0; i < IDS_SLOTS; i++) {
@@ -152,10 +155,11 @@ int duet_ids_take(DuetContext *context, const char *id, guint32 *out_base, GErro
         };
         if (fcntl(fd, F_OFD_SETLK, &range) == 0) {
             *out_base = IDS_FIRST + slot * IDS_PER_INSTANCE;
-            return duet_fd_steal(&fd);
+            *out_fd = duet_fd_steal(&fd);
+            return TRUE;
         }
     }
     g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
         "all %u id ranges are in use; stop an instance and try again", IDS_SLOTS);
-    return -1;
+    return FALSE;
 }

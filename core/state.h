@@ -19,7 +19,7 @@ G_BEGIN_DECLS
  * was renamed away to be removed later
  *
  * Beside it, on a file system of the machine: /run/duet/<id>/ with the monitor's socket and what
- * else may not survive, and /run/duet/ids.
+ * else may not survive, and /run/duet/ids. An ordinary user's are elsewhere: rootless.h.
  */
 
 struct _DuetContext {
@@ -27,6 +27,7 @@ struct _DuetContext {
     int root_fd;
     char *store_dir;
     char *run_base;
+    gboolean rootless;
     const struct _DuetDriverEntry *drivers;
 };
 
@@ -40,7 +41,7 @@ struct _DuetInstance {
 
 /** duet_instance_path: Returns: (transfer full): absolute path of an instance's directory. */
 char *duet_instance_path(DuetContext *context, const char *id);
-/** duet_run_path: Returns: (transfer full): "/run/duet/<id>". */
+/** duet_run_path: Returns: (transfer full): "/run/duet/<id>", or a user's own. */
 char *duet_run_path(DuetContext *context, const char *id);
 
 /**
@@ -70,9 +71,10 @@ GVariant *duet_variant_read(int dir_fd, const char *name, GError **error);
 
 /**
  * duet_ids_take: reserves one of the machine's ranges of 131072 ids for as long as the descriptor
- * is open.
- * Returns: the descriptor, or -1 with @error when all are taken.
+ * is open. An ordinary user has none to take: *out_fd is -1 and *out_base 0 then.
+ * Returns: %FALSE with @error when all are taken.
  */
-int duet_ids_take(DuetContext *context, const char *id, guint32 *out_base, GError **error);
+gboolean duet_ids_take(
+    DuetContext *context, const char *id, int *out_fd, guint32 *out_base, GError **error);
 
 G_END_DECLS

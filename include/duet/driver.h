@@ -39,6 +39,7 @@ void duet_check_free(DuetCheck *check);
  * @cgroup: the instance's cgroup, already made; duet_cgroup_join_payload() in core/cgroup.h
  * @id_base: first of the 131072 host ids that belong to this instance alone while it runs:
  *     65536 for the ids 0-65535, then one for each high id. QEMU runs under @id_base itself.
+ *     An ordinary user's instances have no range of their own: 0.
  * @child_fd: readable when a child of the monitor exited; who keeps the monitor waiting watches it,
  * and calls @on_child then: libvirt waits 20 s for each orphan of its that nobody reaps
  * @private_fds: the monitor's own descriptors (lock, sockets), which a forked worker closes

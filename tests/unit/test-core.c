@@ -259,15 +259,17 @@ static void test_ids(void)
     g_autofree char *dir = g_dir_make_tmp("duet-ids-XXXXXX", NULL);
     DuetContext context = { .run_base = dir };
     guint32 first, second, again;
-    int one = duet_ids_take(&context, "same", &first, &error);
-    DUET_AUTO_FD two = duet_ids_take(&context, "same", &second, &error);
+    DUET_AUTO_FD one = -1;
+    DUET_AUTO_FD two = -1;
+    DUET_AUTO_FD three = -1;
+    g_assert_true(duet_ids_take(&context, "same", &one, &first, &error));
+    g_assert_true(duet_ids_take(&context, "same", &two, &second, &error));
     g_assert_cmpint(one, >=, 0);
     g_assert_cmpint(two, >=, 0);
     g_assert_cmpuint(first % 131072, ==, 524288 % 131072);
     g_assert_cmpuint(second - first, ==, 131072);
-    close(one);
-    DUET_AUTO_FD three = duet_ids_take(&context, "same", &again, &error);
-    g_assert_cmpint(three, >=, 0);
+    duet_fd_clear(&one);
+    g_assert_true(duet_ids_take(&context, "same", &three, &again, &error));
     g_assert_cmpuint(again, ==, first);
     g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
 }

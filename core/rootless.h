@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/driver.h>
+
+G_BEGIN_DECLS
+
+/*
+ * duet as an ordinary user; rootless.c has the theory of operation. Nothing is kept in memory: what
+ * a process may do is asked of the kernel, so the answers hold in client, monitor and worker alike.
+ */
+
+/** duet_is_rootless: Returns: whether this process's powers end at a user namespace, or are none.
+ */
+gboolean duet_is_rootless(void);
+
+/**
+ * duet_is_flat: Returns: whether there is no user namespace either: one id is all there is, and on
+ * disk every file of an image is the user's own, which stands for root.
+ */
+gboolean duet_is_flat(void);
+
+/**
+ * duet_rootless_enter: gives an ordinary user a user namespace, and a mount namespace in it, in
+ * which the process is root. Nothing happens to root, and where user namespaces are forbidden.
+ * The process must have one thread.
+ */
+gboolean duet_rootless_enter(GError **error);
+
+/**
+ * duet_rootless_leave: makes the process an ordinary user again, in its own eyes: a further user
+ * namespace, in which it has its true id and no other. For libvirt, which asks who it is.
+ */
+gboolean duet_rootless_leave(GError **error);
+
+/**
+ * duet_rootless_obstacle: Returns: (transfer full) (nullable): why this user can have no user
+ * namespace, and what helps; NULL: nothing hinders.
+ */
+char *duet_rootless_obstacle(void);
+
+/** duet_rootless_uid: Returns: the user's id as the host knows it. */
+uid_t duet_rootless_uid(void);
+
+/**
+ * duet_rootless_run_base: the user's directory for what may not survive, made if need be: in
+ * $XDG_RUNTIME_DIR, /run/user/<uid>, or else a private one in /tmp. Returns: (transfer full): its
+ * path, or NULL with @error for one that others could write to.
+ */
+char *duet_rootless_run_base(GError **error);
+
+/** duet_rootless_check: Returns: (transfer full) (element-type DuetCheck): lines of `duet check`.
+ */
+GPtrArray *duet_rootless_check(void);
+
+/* ---- rootless-ids.c ---- */
+
+/**
+ * DuetIdRange: @count ids from @inside on are those from @outside on to who made the namespace.
+ */
+typedef struct {
+    guint32 inside;
+    guint32 outside;
+    guint32 count;
+} DuetIdRange;
+
+typedef enum { DUET_ID_USER, DUET_ID_GROUP } DuetIdType;
+
+/** duet_ids_own: Returns: (transfer full) (element-type DuetIdRange): what this process can map. */
+GArray *duet_ids_own(DuetIdType type);
+/** duet_ids_contain: Returns: whether @inside is one of @ranges. */
+gboolean duet_ids_contain(const GArray *ranges, guint32 inside);
+/**
+ * duet_ids_granted: what /etc/subuid or /etc/subgid give @user (or @uid, as a number), after the
+ * user's own @id as 0.
+ * Returns: (transfer full) (element-type DuetIdRange)
+ */
+GArray *duet_ids_granted(DuetIdType type, const char *user, uid_t uid, guint32 id);
+/** duet_ids_advice: Returns: (transfer full): the command that gives the user more ids. */
+char *duet_ids_advice(void);
+
+G_END_DECLS
