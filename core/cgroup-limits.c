@@ -6,6 +6,8 @@
 
 #include <duet/error.h>
 
+#include "core/rootless.h"
+
 /* The kernel's default period; its smallest quota is 1 ms. */
 #define PERIOD_US 100000
 #define QUOTA_MIN_US 1000
@@ -62,6 +64,18 @@ guint duet_limits_controllers(const DuetLimits *limits)
     return (limits->memory_bytes > 0 ? DUET_CONTROLLER_MEMORY : 0u) |
         (limits->cpus > 0 ? DUET_CONTROLLER_CPU : 0u) |
         (limits->pids > 0 ? DUET_CONTROLLER_PIDS : 0u);
+}
+
+guint duet_limits_required(const DuetLimits *limits)
+{
+    guint required = duet_limits_controllers(limits);
+    if (!duet_is_rootless())
+        return required;
+    if (limits->memory_is_guard)
+        required &= ~(guint)DUET_CONTROLLER_MEMORY;
+    if (limits->cpus_is_guard)
+        required &= ~(guint)DUET_CONTROLLER_CPU;
+    return required;
 }
 
 gboolean duet_limits_validate(const DuetLimits *limits, GError **error)

@@ -75,14 +75,13 @@ static DuetCgroupMember *add_own(
 
 static gboolean refuse_user_limits(const DuetLimits *limits, GError **error)
 {
-    guint asked = duet_limits_controllers(limits);
+    guint asked = duet_limits_required(limits);
     if (asked == 0)
         return TRUE;
     g_autofree char *options = duet_limits_options(limits, asked);
     g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
         "cannot keep %s: no cgroup was delegated to you; log in to a systemd session with cgroup "
-        "v2 "
-        "(loginctl enable-linger keeps one), or run duet as root",
+        "v2 (loginctl enable-linger keeps one), or run duet as root",
         options);
     return FALSE;
 }
@@ -91,7 +90,7 @@ static gboolean choose_v2(DuetCgroup *cgroup, const GPtrArray *layout, const Due
     guint unmet, GError **error)
 {
     const DuetHierarchy *v2 = duet_cgroup_layout_v2(layout);
-    guint required = unmet & duet_limits_controllers(limits);
+    guint required = unmet & duet_limits_required(limits);
     if (cgroup->manager != NULL)
         return duet_cgroup_scope_add(cgroup, v2, unmet, required, error);
     if (v2 == NULL)

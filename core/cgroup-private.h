@@ -192,6 +192,9 @@ int duet_cgroup_v2_enable(int dir_fd, guint controllers);
 
 /** duet_limits_controllers: Returns: the mask that @limits need in @version. */
 guint duet_limits_controllers(const DuetLimits *limits);
+/** duet_limits_required: Returns: those without which an instance can't be: not an ordinary user's
+ * guards. */
+guint duet_limits_required(const DuetLimits *limits);
 /** duet_limits_validate: refuses what no kernel can keep. */
 gboolean duet_limits_validate(const DuetLimits *limits, GError **error);
 /** duet_limits_options: Returns: (transfer full): "--memory, --cpus": what @controllers are for. */

@@ -19,11 +19,17 @@ typedef enum {
     DUET_CGROUP_PAYLOAD,
 } DuetCgroupPart;
 
-/** DuetLimits: 0: none. */
+/**
+ * DuetLimits: 0: none.
+ * @memory_is_guard, @cpus_is_guard: something else keeps what was asked for (QEMU gives a guest its
+ * RAM and CPUs and no more), so that an ordinary user without a cgroup can do without
+ */
 typedef struct {
     guint64 memory_bytes;
     double cpus;
     guint64 pids;
+    gboolean memory_is_guard;
+    gboolean cpus_is_guard;
 } DuetLimits;
 
 /**

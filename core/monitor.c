@@ -239,10 +239,14 @@ static gboolean listen_on_socket(Monitor *monitor, GError **error)
 /* What the kernel is told of the spec's limits. A VM's RAM is QEMU's: see vm-limits.h. */
 static DuetLimits cgroup_limits(const DuetSpec *spec)
 {
-    DuetLimits limits = { spec->memory_bytes, spec->cpus, spec->pids_limit };
+    DuetLimits limits = {
+        .memory_bytes = spec->memory_bytes, .cpus = spec->cpus, .pids = spec->pids_limit
+    };
     if (spec->kind == DUET_KIND_VM) {
         limits.memory_bytes = duet_vm_memory_bytes(spec) + duet_vm_memory_allowance_bytes(spec);
         limits.pids = 0;
+        limits.memory_is_guard = TRUE;
+        limits.cpus_is_guard = spec->cpus == (double)duet_vm_vcpus(spec);
     }
     return limits;
 }

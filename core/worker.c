@@ -5,6 +5,7 @@
  * request is short (a libvirt call), and there is never more than one.
  */
 #include "core/worker.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -145,7 +146,8 @@ static G_NORETURN void worker_main(int fd, const DuetDriverEntry *entry, const D
     sigprocmask(SIG_SETMASK, &none, NULL);
 
     g_autoptr(GError) failure = NULL;
-    const DuetDriverOps *ops = duet_driver_load(entry, &failure);
+    const DuetDriverOps *ops =
+        duet_rootless_leave(&failure) ? duet_driver_load(entry, &failure) : NULL;
     Worker worker = { .fd = fd, .runtime = ops ? ops->create(spec, place, &failure) : NULL };
     send_packet(fd, reply_new(worker.runtime != NULL, failure, NULL, NULL, NULL), NULL, 0);
     if (!worker.runtime)
