@@ -12,6 +12,7 @@
 
 #include <duet/error.h>
 
+#include "core/rootless.h"
 #include "core/util.h"
 #include "raw.h"
 
@@ -20,10 +21,13 @@
 
 /* The whole root file system is tried, in a directory of its own where instances will live. */
 
-static const char *root_dir(void)
+static char *root_dir(void)
 {
     const char *root = g_getenv("DUET_ROOT");
-    return root != NULL && root[0] != '\0' ? root : "/var/lib/duet";
+    if (root != NULL && root[0] != '\0')
+        return g_strdup(root);
+    return duet_is_rootless() ? g_build_filename(g_get_user_data_dir(), "duet", NULL)
+                              : g_strdup("/var/lib/duet");
 }
 
 /* Sleeps in new namespaces until it is killed. */
@@ -39,14 +43,16 @@ static void hold_namespaces(void *data)
 static int open_userns(GError **error)
 {
     DuetClone clone;
-    g_autofree char *text = duet_idmap_text(CHECK_ID_BASE, NULL, NULL);
+    g_auto(DuetIdmap) map = { NULL, NULL };
+    if (!duet_idmap_make(&map, CHECK_ID_BASE, NULL, error))
+        return -1;
     guint64 flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC |
         CLONE_NEWNET | CLONE_NEWCGROUP;
     if (!duet_clone(flags, -1, hold_namespaces, NULL, &clone)) {
         duet_error_set_errno(error, errno, "cannot make a container's namespaces");
         return -1;
     }
-    int fd = duet_idmap_write(clone.pid, text, error) ? duet_idmap_open(clone.pid, error) : -1;
+    int fd = duet_idmap_write(clone.pid, &map, error) ? duet_idmap_open(clone.pid, error) : -1;
     duet_clone_abort(&clone);
     return fd;
 }
@@ -54,9 +60,10 @@ static int open_userns(GError **error)
 static void check_overlay(GPtrArray *checks, int userns_fd)
 {
     g_autoptr(GError) error = NULL;
+    gboolean rootless = duet_is_rootless();
     const char *advice =
         "keep --root on ext4, xfs, btrfs or tmpfs; Linux 5.19 or later; modprobe overlay";
-    g_autofree char *root = g_strdup(root_dir());
+    g_autofree char *root = root_dir();
     g_autofree char *dir = NULL;
     if (duet_mkdir_p(root, 0711, &error)) {
         dir = g_build_filename(root, ".check-XXXXXX", NULL);
@@ -66,15 +73,16 @@ static void check_overlay(GPtrArray *checks, int userns_fd)
     if (error == NULL) {
         DuetOverlay overlay;
         char *const layers[] = { NULL };
-        gboolean ok =
-            duet_overlay_make(&overlay, layers, dir, userns_fd, CHECK_ID_BASE, TRUE, &error);
+        gboolean ok = duet_overlay_make(
+            &overlay, layers, dir, rootless ? -1 : userns_fd, CHECK_ID_BASE, TRUE, &error);
         if (ok)
             duet_overlay_clear(&overlay);
         duet_remove_tree(AT_FDCWD, dir, NULL);
     }
     g_autofree char *detail = error != NULL
         ? g_strdup(error->message)
-        : g_strdup_printf("overlay over idmapped mounts works in '%s'", root);
+        : g_strdup_printf("overlay %s works in '%s'",
+              rootless ? "in a user namespace" : "over idmapped mounts", root);
     g_ptr_array_add(checks,
         duet_check_new("overlayfs", error == NULL ? DUET_CHECK_OK : DUET_CHECK_NO, detail,
             error == NULL ? NULL : advice));

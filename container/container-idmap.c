@@ -11,6 +11,10 @@
  * container's own ids, and no file is ever chowned.
  *
  * The kernel takes 340 extents, and the whole text in one write of less than a page.
+ *
+ * An ordinary user is in a user namespace already, whose map is that shift. The container's is
+ * nested in it and maps every id of it to itself: extent by extent, as one of ours must lie in one
+ * of theirs.
  */
 
 #include "container-private.h"
@@ -22,6 +26,7 @@
 
 #include <duet/error.h>
 
+#include "core/rootless.h"
 #include "core/util.h"
 
 #define LOW_IDS 65536u
@@ -58,6 +63,66 @@ char *duet_idmap_text(guint32 id_base, const GArray *high_ids, GError **error)
     return g_string_free(text, FALSE);
 }
 
+/* Ids that an image was imported with may have been taken from the user since. */
+static gboolean check_ids(const GArray *own, const GArray *high_ids, GError **error)
+{
+    for (guint i = 0; high_ids != NULL && i < high_ids->len; i++) {
+        guint32 id = g_array_index(high_ids, guint32, i);
+        if (duet_ids_contain(own, id))
+            continue;
+        g_autofree char *advice = duet_ids_advice();
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "the image has files of the owner %u, which is more ids than you have; %s", id, advice);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static char *identity_text(const GArray *own)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < own->len; i++) {
+        const DuetIdRange *range = &g_array_index(own, DuetIdRange, i);
+        g_string_append_printf(text, "%u %u %u\n", range->inside, range->inside, range->count);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static gboolean make_nested(DuetIdmap *out_map, const GArray *high_ids, GError **error)
+{
+    g_autofree char *obstacle = duet_is_flat() ? duet_rootless_obstacle() : NULL;
+    if (duet_is_flat()) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
+            "no container without a user namespace: %s; VMs (--vm) need none",
+            obstacle != NULL ? obstacle : "this process has none");
+        return FALSE;
+    }
+    g_autoptr(GArray) users = duet_ids_own(DUET_ID_USER);
+    g_autoptr(GArray) groups = duet_ids_own(DUET_ID_GROUP);
+    if (!check_ids(users, high_ids, error))
+        return FALSE;
+    *out_map = (DuetIdmap){ .users = identity_text(users), .groups = identity_text(groups) };
+    return TRUE;
+}
+
+gboolean duet_idmap_make(
+    DuetIdmap *out_map, guint32 id_base, const GArray *high_ids, GError **error)
+{
+    if (duet_is_rootless())
+        return make_nested(out_map, high_ids, error);
+    char *text = duet_idmap_text(id_base, high_ids, error);
+    if (text == NULL)
+        return FALSE;
+    *out_map = (DuetIdmap){ .users = text, .groups = g_strdup(text) };
+    return TRUE;
+}
+
+void duet_idmap_clear(DuetIdmap *map)
+{
+    g_clear_pointer(&map->users, g_free);
+    g_clear_pointer(&map->groups, g_free);
+}
+
 static gboolean write_map(pid_t pid, const char *file, const char *text, GError **error)
 {
     char path[64];
@@ -74,9 +139,10 @@ static gboolean write_map(pid_t pid, const char *file, const char *text, GError 
     return TRUE;
 }
 
-gboolean duet_idmap_write(pid_t pid, const char *text, GError **error)
+gboolean duet_idmap_write(pid_t pid, const DuetIdmap *map, GError **error)
 {
-    return write_map(pid, "uid_map", text, error) && write_map(pid, "gid_map", text, error);
+    return write_map(pid, "uid_map", map->users, error) &&
+        write_map(pid, "gid_map", map->groups, error);
 }
 
 int duet_idmap_open(pid_t pid, GError **error)

@@ -19,6 +19,7 @@ typedef struct {
     GArray *trees; /* of int: idmapped mounts */
     guint32 id_base;
     gboolean is_volatile;
+    gboolean in_userns;
     const char *attach_point;
 } DuetLayerPlan;
 

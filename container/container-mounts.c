@@ -3,15 +3,14 @@
 /*
  * Theory of operation
  *
- * What the child could not make with the powers it has: device nodes, and mounts of host
- * directories. The monitor makes them as detached mounts and sends the descriptors; the child puts
- * them where they belong. Six device nodes exist, the root file system and volumes are nodev, so no
- * other device of the host can be reached whatever nodes an image or a payload brings.
+ * What the child could not make with the powers it has: mounts of host directories. The monitor
+ * makes them as detached mounts and sends the descriptors; the child puts them where they belong.
  *
  * A volume is mounted with the container's id map: the payload's uid 0 is uid 0 on the host's
  * directory, as it is for a VM that gets the same directory over virtiofs. So files look the same
  * from the host and from both kinds, and a payload that runs as root writes root's files: share
- * only what it may change.
+ * only what it may change. An ordinary user's container has that user as its root: no map is
+ * needed.
  */
 
 #include "container-private.h"
@@ -21,88 +20,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <duet/error.h>
 
 #include "core/util.h"
-
-static const struct {
-    const char *name;
-    unsigned major, minor;
-} dev_nodes[] = {
-    { "null", 1, 3 },
-    { "zero", 1, 5 },
-    { "full", 1, 7 },
-    { "random", 1, 8 },
-    { "urandom", 1, 9 },
-    { "tty", 5, 0 },
-};
-
-static const struct {
-    const char *name, *to;
-} dev_links[] = {
-    { "fd", "/proc/self/fd" },
-    { "stdin", "/proc/self/fd/0" },
-    { "stdout", "/proc/self/fd/1" },
-    { "stderr", "/proc/self/fd/2" },
-    { "ptmx", "pts/ptmx" },
-};
-
-static const char *const dev_dirs[] = { "pts", "shm", "mqueue" };
-
-/* All belong to the container's root, or it would see them as nobody's. */
-static int fill_dev(int fd, guint32 id_base)
-{
-    for (gsize i = 0; i < G_N_ELEMENTS(dev_nodes); i++) {
-        dev_t dev = makedev(dev_nodes[i].major, dev_nodes[i].minor);
-        if (mknodat(fd, dev_nodes[i].name, S_IFCHR | 0666, dev) != 0 ||
-            fchownat(fd, dev_nodes[i].name, id_base, id_base, AT_SYMLINK_NOFOLLOW) != 0)
-            return errno;
-    }
-    for (gsize i = 0; i < G_N_ELEMENTS(dev_links); i++)
-        if (symlinkat(dev_links[i].to, fd, dev_links[i].name) != 0 ||
-            fchownat(fd, dev_links[i].name, id_base, id_base, AT_SYMLINK_NOFOLLOW) != 0)
-            return errno;
-    for (gsize i = 0; i < G_N_ELEMENTS(dev_dirs); i++)
-        if (mkdirat(fd, dev_dirs[i], 0755) != 0 ||
-            fchownat(fd, dev_dirs[i], id_base, id_base, AT_SYMLINK_NOFOLLOW) != 0)
-            return errno;
-    return 0;
-}
-
-int duet_dev_make(guint32 id_base, GError **error)
-{
-    char id[16];
-    g_snprintf(id, sizeof id, "%u", id_base);
-    DUET_AUTO_FD fs_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
-    if (fs_fd < 0 || fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", "dev", 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "mode", "755", 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "size", "65536k", 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "uid", id, 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "gid", id, 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0) {
-        duet_error_set_errno(error, errno, "cannot make the container's /dev");
-        return -1;
-    }
-    DUET_AUTO_FD fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-    if (fd < 0) {
-        duet_error_set_errno(error, errno, "cannot make the container's /dev");
-        return -1;
-    }
-    mode_t mask = umask(0);
-    int err = fill_dev(fd, id_base);
-    umask(mask);
-    if (err != 0) {
-        duet_error_set_errno(error, err,
-            "cannot make the container's device nodes; duet needs CAP_MKNOD, so it can't run "
-            "inside "
-            "an unprivileged container");
-        return -1;
-    }
-    return duet_fd_steal(&fd);
-}
 
 /*
  * A copy of the mounts, not only an open file: on kernels before 6.15 the monitor may be in a mount

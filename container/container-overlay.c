@@ -16,6 +16,10 @@
  * them. The monitor's uid 0 is not in the idmapped mounts' map, so it mounts as the container's
  * root, by fsuid, with the capabilities of the host's.
  *
+ * In an ordinary user's namespace the ids on disk are shifted already: the directories themselves
+ * are the layers, and overlayfs keeps its marks in user.overlay.*, the only ones that it may write
+ * there.
+ *
  * Directories reach overlayfs as /proc/self/fd/<n>: no name is looked up twice, no option grows
  * too long, and the container's mountinfo tells nothing of the host.
  */
@@ -36,6 +40,7 @@
 
 #include <duet/error.h>
 
+#include "core/rootless.h"
 #include "core/util.h"
 
 /* fsconfig() takes values of less than 256 bytes, mount(2) a page of options. */
@@ -127,6 +132,7 @@ static int mount_new_api(const DuetLayerPlan *plan, OverlayWay way, int *out_fd,
     if (fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", "duet", 0) != 0 ||
         config_fd(fs_fd, "upperdir", plan->upper_fd) != 0 ||
         config_fd(fs_fd, "workdir", plan->work_fd) != 0 ||
+        (plan->in_userns && fsconfig(fs_fd, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) != 0) ||
         (plan->is_volatile && fsconfig(fs_fd, FSCONFIG_SET_FLAG, "volatile", NULL, 0) != 0))
         err = errno;
     if (err == 0)
@@ -149,8 +155,9 @@ static int mount_new_api(const DuetLayerPlan *plan, OverlayWay way, int *out_fd,
 static int mount_syscall(const DuetLayerPlan *plan, int *out_fd)
 {
     g_autofree char *lower = lower_text(plan);
-    g_autofree char *data = g_strdup_printf("lowerdir=%s,upperdir=%d,workdir=%d%s", lower,
-        plan->upper_fd, plan->work_fd, plan->is_volatile ? ",volatile" : "");
+    g_autofree char *data = g_strdup_printf("lowerdir=%s,upperdir=%d,workdir=%d%s%s", lower,
+        plan->upper_fd, plan->work_fd, plan->is_volatile ? ",volatile" : "",
+        plan->in_userns ? ",userxattr" : "");
     if (strlen(data) > MOUNT_DATA_MAX)
         return E2BIG;
     if (mount("duet", plan->attach_point, "overlay", MS_NODEV, data) != 0)
@@ -260,6 +267,7 @@ gboolean duet_overlay_make(DuetOverlay *overlay, char *const *layers, const char
         .trees = g_array_new(FALSE, FALSE, sizeof(int)),
         .id_base = id_base,
         .is_volatile = is_volatile,
+        .in_userns = duet_is_rootless(),
         .attach_point = attach_point,
     };
     if (duet_layer_plan_make(&plan, layers, instance_dir, userns_fd, error) &&

@@ -13,7 +13,8 @@
  *   container-idmap.c    the user namespace's maps
  *   container-layers.c   layers and writable layer, through idmapped mounts
  *   container-overlay.c  the root file system, put together from them
- *   container-mounts.c   /dev and volumes, made by the monitor and moved in by the child
+ *   container-dev.c      /dev
+ *   container-mounts.c   volumes, made by the monitor and moved in by the child
  *   container-check.c    lines of `duet check`
  *   native.c             the same payload without a container, for the benchmark
  */
@@ -116,7 +117,8 @@ enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
  * @agent_fd: becomes descriptor 3 of the agent
  * @exec_fd: the agent's program
  * @argv: of the agent
- * @dev_fd: the container's /dev; came with %DUET_GO_MAPPED
+ * @rootless: an ordinary user's: with the host's devices, and groups that may have to stay
+ * @dev_fd: the container's /dev; came with %DUET_GO_MAPPED, or -1: to be made from the host's
  * @cgroup2: also mount the cgroup2 file system
  */
 typedef struct {
@@ -130,6 +132,7 @@ typedef struct {
     const char *hosts;
     gsize hosts_length;
     gboolean cgroup2;
+    gboolean rootless;
     int dev_fd;
     int fds[DUET_CHILD_FDS_MAX];
     int fds_count;
@@ -172,8 +175,19 @@ long duet_caps_drop(void);
  *     high ids than the kernel can map.
  */
 char *duet_idmap_text(guint32 id_base, const GArray *high_ids, GError **error);
+/** DuetIdmap: the texts of uid_map and gid_map. */
+typedef struct {
+    char *users;
+    char *groups;
+} DuetIdmap;
+/** duet_idmap_make: duet_idmap_text() for both, or for an ordinary user the ids of their namespace.
+ */
+gboolean duet_idmap_make(
+    DuetIdmap *out_map, guint32 id_base, const GArray *high_ids, GError **error);
+void duet_idmap_clear(DuetIdmap *map);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetIdmap, duet_idmap_clear)
 /** duet_idmap_write: gives @pid's user namespace its maps. */
-gboolean duet_idmap_write(pid_t pid, const char *text, GError **error);
+gboolean duet_idmap_write(pid_t pid, const DuetIdmap *map, GError **error);
 /** duet_idmap_open: Returns: @pid's user namespace, or -1 with @error. */
 int duet_idmap_open(pid_t pid, GError **error);
 
@@ -204,10 +218,22 @@ void duet_overlay_clear(DuetOverlay *overlay);
 /** duet_overlay_private_ns: gives the calling process a mount namespace of its own, once. */
 gboolean duet_overlay_private_ns(GError **error);
 
+/* ---- container-dev.c ---- */
+
+/** duet_dev_make: (monitor) Returns: a detached tmpfs with a container's devices, or -1 with
+ * @error. */
+int duet_dev_make(guint32 id_base, GError **error);
+/**
+ * duet_dev_bind: (child) mounts such a tmpfs with the host's devices in it on the directory "dev"
+ * of
+ * @base_fd, before the host's tree is left. Returns: 0 or -errno
+ */
+long duet_dev_bind(int base_fd);
+/** duet_dev_fill: (child) mounts what /dev needs beside devices. Returns: 0 or -errno */
+long duet_dev_fill(void);
+
 /* ---- container-mounts.c ---- */
 
-/** duet_dev_make: Returns: a detached tmpfs with a container's devices, or -1 with @error. */
-int duet_dev_make(guint32 id_base, GError **error);
 /** duet_volume_open: Returns: a detached copy of the source's mounts, or -1 with @error. */
 int duet_volume_open(const DuetMount *mount, gboolean *out_is_dir, GError **error);
 /**

@@ -132,7 +132,8 @@ static void enter_base(const DuetChild *child)
     mount_base(child, DUET_STEP_SYS, (int)base_fd, "sysfs", "sys", PROC_FLAGS | MS_RDONLY);
     long dev_fd = open_target((int)base_fd, "dev");
     check(child, DUET_STEP_DEV, dev_fd);
-    check(child, DUET_STEP_DEV, move_to(child->dev_fd, (int)dev_fd));
+    check(child, DUET_STEP_DEV,
+        child->dev_fd >= 0 ? move_to(child->dev_fd, (int)dev_fd) : duet_dev_bind((int)base_fd));
     raw(SYS_close, dev_fd);
 
     struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
@@ -144,19 +145,6 @@ static void enter_base(const DuetChild *child)
     check(child, DUET_STEP_BASE, raw(SYS_umount2, ".", MNT_DETACH));
     check(child, DUET_STEP_BASE, raw(SYS_chdir, "/"));
     raw(SYS_close, base_fd);
-}
-
-/* /dev is ours alone: plain paths are safe there. */
-static void fill_dev(const DuetChild *child)
-{
-    check(child, DUET_STEP_DEV,
-        raw(SYS_mount, "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-            "newinstance,ptmxmode=0666,mode=0620,gid=5"));
-    check(child, DUET_STEP_DEV,
-        raw(SYS_mount, "shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV,
-            "mode=1777,size=65536k"));
-    check(child, DUET_STEP_DEV,
-        raw(SYS_mount, "mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL));
 }
 
 /* Moves the base's mount @path to the image's directory @name. */
@@ -301,7 +289,7 @@ static void mask_paths(const DuetChild *child)
 void duet_rootfs_prepare(DuetChild *child)
 {
     enter_base(child);
-    fill_dev(child);
+    check(child, DUET_STEP_DEV, duet_dev_fill());
     if (child->cgroup2) {
         long result =
             raw(SYS_mount, "cgroup", "/sys/fs/cgroup", "cgroup2", PROC_FLAGS | MS_RDONLY, NULL);

@@ -30,6 +30,7 @@
 #include "container.h"
 #include "core/agent.h"
 #include "core/cgroup.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 /* Below this the container would be killed while it is being made; the same is docker's minimum. */
@@ -42,8 +43,9 @@ typedef struct {
     DuetRuntime base;
     const DuetSpec *spec;
     const DuetPlace *place;
-    char *idmap;
+    DuetIdmap idmap;
     DuetOverlay overlay;
+    gboolean rootless;
     int pidfd;
 } Container;
 
@@ -153,6 +155,7 @@ static gboolean start_prepare(Start *start, const Container *container, GError *
     child->hostname_length = strlen(spec->hostname);
     child->hosts = start->hosts;
     child->hosts_length = strlen(start->hosts);
+    child->rootless = container->rootless;
     child->cgroup2 = duet_cgroup_is_pure_v2(container->place->cgroup);
     return open_volumes(start, spec, error);
 }
@@ -219,8 +222,8 @@ static gboolean mount_volumes(Start *start, const DuetSpec *spec, int userns_fd,
 static gboolean make_mounts(Container *container, Start *start, GError **error)
 {
     const DuetSpec *spec = container->spec;
-    DUET_AUTO_FD userns_fd = duet_idmap_open(start->clone.pid, error);
-    if (userns_fd < 0 ||
+    DUET_AUTO_FD userns_fd = container->rootless ? -1 : duet_idmap_open(start->clone.pid, error);
+    if ((userns_fd < 0 && !container->rootless) ||
         !duet_overlay_make(&container->overlay, spec->layers, container->place->instance_dir,
             userns_fd, container->place->id_base, spec->remove_at_exit, error))
         return FALSE;
@@ -259,12 +262,13 @@ static gboolean start_child(Container *container, Start *start, DuetMarks *marks
     duet_marks_set(marks, DUET_MARK_SPAWNED);
     duet_fd_clear(&start->sync[1]);
     duet_fd_clear(&start->agent[1]);
-    if (!duet_idmap_write(start->clone.pid, container->idmap, error))
+    if (!duet_idmap_write(start->clone.pid, &container->idmap, error))
         return FALSE;
-    DUET_AUTO_FD dev_fd = duet_dev_make(container->place->id_base, error);
-    if (dev_fd < 0)
+    DUET_AUTO_FD dev_fd =
+        container->rootless ? -1 : duet_dev_make(container->place->id_base, error);
+    if (dev_fd < 0 && !container->rootless)
         return FALSE;
-    if (send_go(start, DUET_GO_MAPPED, &dev_fd, 1)) {
+    if (send_go(start, DUET_GO_MAPPED, &dev_fd, dev_fd >= 0 ? 1 : 0)) {
         if (!make_mounts(container, start, error))
             return FALSE;
         send_go(start, DUET_GO_MOUNTS, start->fds, start->fds_count);
@@ -338,7 +342,7 @@ static void container_free(DuetRuntime *runtime)
     Container *container = (Container *)runtime;
     duet_overlay_clear(&container->overlay);
     duet_fd_clear(&container->pidfd);
-    g_free(container->idmap);
+    duet_idmap_clear(&container->idmap);
     g_free(container);
 }
 
@@ -380,14 +384,15 @@ static DuetRuntime *container_create(const DuetSpec *spec, const DuetPlace *plac
 {
     if (!validate(spec, error))
         return NULL;
-    g_autofree char *idmap = duet_idmap_text(place->id_base, spec->high_ids, error);
-    if (idmap == NULL)
+    DuetIdmap idmap;
+    if (!duet_idmap_make(&idmap, place->id_base, spec->high_ids, error))
         return NULL;
     Container *container = g_new0(Container, 1);
     container->base = (DuetRuntime){ .ops = &container_ops, .driver_name = "container" };
     container->spec = spec;
     container->place = place;
-    container->idmap = g_steal_pointer(&idmap);
+    container->idmap = idmap;
+    container->rootless = duet_is_rootless();
     container->overlay.root_fd = -1;
     container->pidfd = -1;
     return &container->base;

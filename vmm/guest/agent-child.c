@@ -129,6 +129,14 @@ static void child_directory(struct agent_child *child, const struct agent_user *
     child_fail_errno(child, 126, "cannot change to working directory", cwd, errno);
 }
 
+/* EINVAL is an id that the user namespace does not have: an ordinary user's may have only 0. */
+static void user_failed(struct agent_child *child, const char *what, const char *name)
+{
+    child_fail_errno(child, 125,
+        errno == EINVAL ? "this instance has not enough ids (see duet check) to become user" : what,
+        name, errno);
+}
+
 /* Raw system calls: the C library's wrappers would tell threads that do not exist, in memory that
  * may be the agent's. */
 static void child_user(struct agent_child *child, const struct agent_user *user)
@@ -139,13 +147,16 @@ static void child_user(struct agent_child *child, const struct agent_user *user)
     /* Else "/dev/stdout" can't be opened by a user other than root. */
     for (int i = 0; i < 3 && user->uid != 0; i++)
         if (fstat(i, &st) == 0 && S_ISFIFO(st.st_mode) && fchown(i, user->uid, (gid_t)-1) < 0)
-            child_fail_errno(child, 125, "cannot give the streams to user", name, errno);
-    if (syscall(SYS_setgroups, user->group_count, user->groups) < 0)
-        child_fail_errno(child, 125, "cannot set the groups of user", name, errno);
+            user_failed(child, "cannot give the streams to user", name);
+    /* Where one id is all there is, the kernel lets nobody change groups, and nobody else can be.
+     */
+    if (syscall(SYS_setgroups, user->group_count, user->groups) < 0 &&
+        (errno != EPERM || user->uid != 0))
+        user_failed(child, "cannot set the groups of user", name);
     if (syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
-        child_fail_errno(child, 125, "cannot set the group of user", name, errno);
+        user_failed(child, "cannot set the group of user", name);
     if (syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
-        child_fail_errno(child, 125, "cannot become user", name, errno);
+        user_failed(child, "cannot become user", name);
 }
 
 static const char *env_find(const struct agent_spawn *spawn, const char *name)
