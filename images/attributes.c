@@ -62,7 +62,9 @@ gboolean duet_entry_ids(DuetUnpack *unpack, struct archive_entry *entry, GError 
                 unpack->what, archive_entry_pathname(entry), ids[i]);
             return FALSE;
         }
-        if (!duet_facts_add_id(unpack->facts, (guint32)ids[i], unpack->what, error))
+        if (!duet_facts_add_id(unpack->facts, (guint32)ids[i], unpack->what, error) ||
+            !duet_owner_check(unpack, i == 0 ? DUET_ID_USER : DUET_ID_GROUP, (guint32)ids[i],
+                archive_entry_pathname(entry), error))
             return FALSE;
     }
     return TRUE;
@@ -79,7 +81,7 @@ static gboolean keeps_xattr(DuetUnpack *unpack, const char *name)
     if (g_str_equal(name, "security.capability"))
         return TRUE;
     if (g_str_has_prefix(name, "user."))
-        return !g_str_has_prefix(name, "user.overlay.");
+        return !g_str_has_prefix(name, DUET_XATTR_USER_MARKS);
     if (!g_str_has_prefix(name, "security."))
         duet_facts_warn(unpack->facts,
             "extended attributes that are neither 'user.*' nor 'security.capability' are left out");
@@ -109,6 +111,10 @@ static gboolean set_xattr(DuetUnpack *unpack, int fd, const char *name, const ch
         return TRUE;
     if (errno == ENOTSUP) {
         duet_facts_warn(unpack->facts, "the store's file system keeps no extended attributes");
+        return TRUE;
+    }
+    if (errno == EPERM && unpack->rootless) {
+        duet_facts_warn(unpack->facts, "file capabilities are left out: only root may set them");
         return TRUE;
     }
     if (errno == EINVAL) {
@@ -209,9 +215,10 @@ gboolean duet_entry_attributes(
     DuetUnpack *unpack, int fd, const char *name, struct archive_entry *entry, GError **error)
 {
     /* chown(2) takes set-user-id bits and capabilities away: it comes first. */
-    if (fchown(fd, (uid_t)archive_entry_uid(entry), (gid_t)archive_entry_gid(entry)) < 0)
-        return duet_error_set_errno(error, errno,
-            "cannot give '%s' of '%s' its owner (images are unpacked by root)", name, unpack->what);
+    if (fchown(fd, duet_owner_to_disk(archive_entry_uid(entry)),
+            duet_owner_to_disk(archive_entry_gid(entry))) < 0)
+        return duet_error_set_errno(
+            error, errno, "cannot give '%s' of '%s' its owner", name, unpack->what);
     if (fchmod(fd, archive_entry_perm(entry) & 07777) < 0)
         return duet_error_set_errno(
             error, errno, "cannot set the mode of '%s' of '%s'", name, unpack->what);

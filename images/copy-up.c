@@ -35,7 +35,7 @@ static gboolean copy_xattrs(int from, int to)
     if (length < 0)
         return errno == ENOTSUP;
     for (char *name = names; name < names + length; name += strlen(name) + 1) {
-        if (g_str_has_prefix(name, "trusted."))
+        if (g_str_has_prefix(name, "trusted.") || g_str_has_prefix(name, DUET_XATTR_USER_MARKS))
             continue;
         ssize_t n = fgetxattr(from, name, value, MAX_XATTR);
         if (n < 0 || (fsetxattr(to, name, value, (size_t)n, 0) < 0 && errno != ENOTSUP))

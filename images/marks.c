@@ -86,7 +86,7 @@ static gboolean drop_copied(DuetUnpack *unpack, GError **error)
 static gboolean set_opaque(DuetUnpack *unpack, const char *real, GError **error)
 {
     DUET_AUTO_FD fd = duet_open_beneath(unpack->root, real);
-    if (fd < 0 || fsetxattr(fd, DUET_XATTR_OPAQUE, "y", 1, 0) < 0)
+    if (fd < 0 || fsetxattr(fd, duet_opaque_attribute(), "y", 1, 0) < 0)
         return set_error(unpack, real, error);
     return TRUE;
 }

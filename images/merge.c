@@ -87,7 +87,8 @@ static gboolean read_error(const char *path, GError **error)
 
 static gboolean is_packed_xattr(const char *name)
 {
-    return g_str_has_prefix(name, "user.") || g_str_equal(name, "security.capability");
+    return (g_str_has_prefix(name, "user.") && !g_str_has_prefix(name, DUET_XATTR_USER_MARKS)) ||
+        g_str_equal(name, "security.capability");
 }
 
 /* By path below the descriptor, as devices can't be opened. */
@@ -110,8 +111,8 @@ static struct archive_entry *entry_of(const char *path, const struct stat *st)
     archive_entry_copy_pathname(entry, *path ? path : "./");
     archive_entry_set_filetype(entry, st->st_mode & S_IFMT);
     archive_entry_set_perm(entry, st->st_mode & 07777);
-    archive_entry_set_uid(entry, st->st_uid);
-    archive_entry_set_gid(entry, st->st_gid);
+    archive_entry_set_uid(entry, duet_owner_from_disk(st->st_uid));
+    archive_entry_set_gid(entry, duet_owner_from_disk(st->st_gid));
     archive_entry_set_mtime(entry, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
     archive_entry_set_size(entry, S_ISREG(st->st_mode) ? st->st_size : 0);
     if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))

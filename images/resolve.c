@@ -63,7 +63,7 @@ gboolean duet_dir_is_opaque(int fd, const char *name)
 {
     DUET_AUTO_FD dir = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     char value = 0;
-    return dir >= 0 && fgetxattr(dir, DUET_XATTR_OPAQUE, &value, 1) == 1 && value == 'y';
+    return dir >= 0 && fgetxattr(dir, duet_opaque_attribute(), &value, 1) == 1 && value == 'y';
 }
 
 typedef enum {

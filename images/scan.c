@@ -32,8 +32,8 @@ static gboolean scan_file(
     struct stat st;
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return duet_error_set_errno(error, errno, "cannot read '%s' of '%s'", name, what);
-    if (!duet_facts_add_id(facts, st.st_uid, what, error) ||
-        !duet_facts_add_id(facts, st.st_gid, what, error))
+    if (!duet_facts_add_id(facts, duet_owner_from_disk(st.st_uid), what, error) ||
+        !duet_facts_add_id(facts, duet_owner_from_disk(st.st_gid), what, error))
         return FALSE;
     if (!S_ISLNK(st.st_mode) && has_acl(dir_fd, name))
         duet_facts_warn(facts, DUET_WARN_ACL);
@@ -72,8 +72,8 @@ gboolean duet_layer_scan(int root_fd, const char *what, DuetFacts *facts, GError
         return duet_error_set_errno(error, errno, "cannot open '%s'", what);
     struct stat st;
     if (fstat(fd, &st) == 0 &&
-        (!duet_facts_add_id(facts, st.st_uid, what, error) ||
-            !duet_facts_add_id(facts, st.st_gid, what, error))) {
+        (!duet_facts_add_id(facts, duet_owner_from_disk(st.st_uid), what, error) ||
+            !duet_facts_add_id(facts, duet_owner_from_disk(st.st_gid), what, error))) {
         duet_fd_clear(&fd);
         return FALSE;
     }

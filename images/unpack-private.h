@@ -3,11 +3,13 @@
 
 #include <sys/stat.h>
 
+#include "core/rootless.h"
 #include "images/unpack.h"
 
 G_BEGIN_DECLS
 
-#define DUET_XATTR_OPAQUE "trusted.overlay.opaque"
+/** The marks of overlayfs in a user namespace; in a layer of root's they mean nothing. */
+#define DUET_XATTR_USER_MARKS "user.overlay."
 
 /**
  * DuetUnpack: one layer while it is unpacked. A "real" path is relative to the root, clean, and
@@ -17,6 +19,7 @@ G_BEGIN_DECLS
  * @whiteouts, @opaques: real paths that the layer hides in the layers below; applied at the end, so
  *     that they never touch the layer's own files whatever the order
  * @copied: real paths that came from the layers below and are not in the archive
+ * @rootless, @own_ids: an ordinary user unpacks, and has these ids (owners.c)
  * @last_dir, @last_fd: the directory that was used last: archives list files by directory
  */
 typedef struct {
@@ -30,8 +33,24 @@ typedef struct {
     GHashTable *copied;
     char *last_dir;
     int last_fd;
+    gboolean rootless;
+    GArray *own_ids[2];
     DuetFacts *facts;
 } DuetUnpack;
+
+/* owners.c */
+
+/** duet_opaque_attribute: the extended attribute of a directory that hides those below it. */
+const char *duet_opaque_attribute(void);
+void duet_owners_init(DuetUnpack *unpack);
+void duet_owners_clear(DuetUnpack *unpack);
+/** duet_owner_check: %DUET_ERROR_UNSUPPORTED for an id that the user does not have. */
+gboolean duet_owner_check(
+    DuetUnpack *unpack, DuetIdType type, guint32 id, const char *member, GError **error);
+/** duet_owner_to_disk: Returns: what to give chown(2) for the archive's @id. */
+uid_t duet_owner_to_disk(gint64 id);
+/** duet_owner_from_disk: Returns: the id that an unpacked file's owner stands for. */
+guint32 duet_owner_from_disk(uid_t id);
 
 /* resolve.c */
 

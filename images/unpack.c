@@ -180,8 +180,8 @@ static gboolean unpack_special(DuetUnpack *unpack, Member *member, GError **erro
     struct timespec times[2];
     entry_times(entry, times);
     if (r < 0 ||
-        fchownat(member->fd, member->name, (uid_t)archive_entry_uid(entry),
-            (gid_t)archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) < 0)
+        fchownat(member->fd, member->name, duet_owner_to_disk(archive_entry_uid(entry)),
+            duet_owner_to_disk(archive_entry_gid(entry)), AT_SYMLINK_NOFOLLOW) < 0)
         return member_errno(unpack, member, error);
     /* It was made here a moment ago: not a symlink, which fchmodat(2) would follow. */
     if (type != AE_IFLNK &&
@@ -189,6 +189,16 @@ static gboolean unpack_special(DuetUnpack *unpack, Member *member, GError **erro
         return member_errno(unpack, member, error);
     return utimensat(member->fd, member->name, times, AT_SYMLINK_NOFOLLOW) == 0 ||
         member_errno(unpack, member, error);
+}
+
+/* As podman and docker have it in a user namespace. The name is free then, also in layers below. */
+static gboolean skip_device(DuetUnpack *unpack, Member *member, GError **error)
+{
+    duet_facts_warn(unpack->facts, "device nodes are left out: only root may make them");
+    if (!clear_place(unpack, member, error))
+        return FALSE;
+    g_hash_table_add(unpack->whiteouts, g_strdup(member->real));
+    return TRUE;
 }
 
 static gboolean link_place(DuetUnpack *unpack, Member *member, const char *target, GError **error)
@@ -307,9 +317,12 @@ static gboolean unpack_file(DuetUnpack *unpack, Member *member, GError **error)
         return unpack_regular(unpack, member, error);
     case AE_IFDIR:
         return unpack_dir(unpack, member, error);
-    case AE_IFLNK:
     case AE_IFCHR:
     case AE_IFBLK:
+        if (unpack->rootless)
+            return skip_device(unpack, member, error);
+        return unpack_special(unpack, member, error);
+    case AE_IFLNK:
     case AE_IFIFO:
         return unpack_special(unpack, member, error);
     default:
@@ -385,9 +398,11 @@ gboolean duet_layer_unpack(DuetStream *stream, int root_fd, const int *lowers, g
         .last_fd = -1,
         .facts = facts,
     };
+    duet_owners_init(&unpack);
     gboolean good = prepare_root(&unpack, error) && unpack_all(&unpack, stream, error) &&
         duet_unpack_finish(&unpack, error);
     duet_unpack_forget_dir(&unpack);
+    duet_owners_clear(&unpack);
     g_hash_table_unref(unpack.dir_times);
     g_hash_table_unref(unpack.whiteouts);
     g_hash_table_unref(unpack.opaques);
