@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/cache.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -16,7 +17,7 @@ static char *cache_root(void)
     const char *override = g_getenv("DUET_CACHE_DIR");
     if (override && g_path_is_absolute(override))
         return g_strdup(override);
-    if (geteuid() == 0)
+    if (!duet_is_rootless())
         return g_strdup("/var/cache/duet");
     return g_build_filename(g_get_user_cache_dir(), "duet", NULL);
 }

@@ -28,7 +28,7 @@ static void check_kvm(GPtrArray *checks)
         [DUET_KVM_RUNS] = "chgrp kvm /dev/kvm; chmod 660 /dev/kvm (udev's rule does it on most "
                           "systems); VMs run under TCG",
     };
-    g_autoptr(DuetKvm) kvm = duet_kvm_probe_cached(DUET_VM_KVM_DEVICE, DUET_VM_KVM_CACHE);
+    g_autoptr(DuetKvm) kvm = duet_vm_kvm();
     gboolean usable = kvm->stage == DUET_KVM_USABLE;
     g_autofree char *detail = usable ? g_strdup("a vCPU ran, and QEMU's group may use it") : NULL;
     add(checks, "kvm", usable ? DUET_CHECK_OK : DUET_CHECK_WARN, usable ? detail : kvm->reason,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/kvm-guest.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <errno.h>
@@ -166,7 +167,7 @@ static DuetKvmStage machine_try(int kvm, int *out_err)
 static int open_as_qemu(const char *device, gid_t group)
 {
     const uid_t nobody = 65534;
-    if (geteuid() == 0) {
+    if (!duet_is_rootless()) {
         /* The raw calls: the C library's would signal threads that a forked child lacks. */
         gid_t gid = group == (gid_t)-1 ? nobody : group;
         if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, gid, gid, gid) < 0 ||

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/kvm-probe.h"
 #include "vmm/kvm-guest.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <errno.h>
@@ -121,7 +122,8 @@ static char *verdict_key(const char *device)
     int err = stat(device, &st) < 0 ? errno : 0;
     return g_strdup_printf("5 %s %s %s %d %o %u %u %" G_GUINT64_FORMAT " %x %u",
         boot ? g_strstrip(boot) : "-", uts.release, device, err, (guint)st.st_mode, st.st_uid,
-        st.st_gid, (guint64)st.st_rdev, err ? 0 : acl_hash(device), (guint)geteuid());
+        st.st_gid, (guint64)st.st_rdev, err ? 0 : acl_hash(device),
+        duet_is_rootless() ? duet_rootless_uid() : 0);
 }
 
 static DuetKvm *verdict_read(const char *path, const char *key)

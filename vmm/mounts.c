@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/mounts.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -86,6 +87,8 @@ gboolean duet_vm_mounts_enter(const DuetPlace *place, gboolean with_kvm, GError 
 char *duet_vm_mounts_file(
     const DuetPlace *place, const char *name, const char *source, GError **error)
 {
+    if (duet_is_rootless())
+        return g_strdup(source);
     g_autofree char *dir = g_build_filename(place->run_dir, "boot", NULL);
     g_autofree char *target = g_build_filename(dir, name, NULL);
     if (!duet_mkdir_p(dir, 0711, error) || !touch(target, error) || !bind(source, target, 0, error))

@@ -25,7 +25,8 @@ gboolean duet_vm_mounts_enter(const DuetPlace *place, gboolean with_kvm, GError 
 
 /**
  * duet_vm_mounts_file: shows the file @source to QEMU.
- * Returns: (transfer full): its path below the run directory, or NULL with @error.
+ * Returns: (transfer full): its path below the run directory (an ordinary user's: @source), or NULL
+ *     with @error.
  */
 char *duet_vm_mounts_file(
     const DuetPlace *place, const char *name, const char *source, GError **error);

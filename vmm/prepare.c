@@ -5,6 +5,7 @@
 #include "vmm/mounts.h"
 #include "vmm/root.h"
 #include "core/agent.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -29,6 +30,14 @@ static gboolean limits_check(const DuetSpec *spec, GError **error)
             "%u mounts are too many for a VM: at most %d", spec->mounts->len, DUET_VM_MOUNTS_MAX);
         return FALSE;
     }
+    if (spec->mounts->len > 0 && duet_is_rootless()) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "an ordinary user's VM can share no folder ('%s'), as virtiofsd wants to be root; use "
+            "a "
+            "container, or run duet as root",
+            ((const DuetMount *)spec->mounts->pdata[0])->source);
+        return FALSE;
+    }
     if (!spec->root_disk) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the image '%s' has no root disk for VMs yet", spec->image_ref);
@@ -39,7 +48,7 @@ static gboolean limits_check(const DuetSpec *spec, GError **error)
 
 static gboolean accel_choose(DuetVm *vm, GError **error)
 {
-    g_autoptr(DuetKvm) kvm = duet_kvm_probe_cached(DUET_VM_KVM_DEVICE, DUET_VM_KVM_CACHE);
+    g_autoptr(DuetKvm) kvm = duet_vm_kvm();
     vm->kvm_usable = kvm->stage == DUET_KVM_USABLE;
     vm->kvm = vm->kvm_usable && vm->spec->accel != DUET_ACCEL_TCG;
     if (vm->kvm || vm->spec->accel == DUET_ACCEL_TCG)
@@ -85,6 +94,9 @@ gboolean duet_vm_prepare(DuetVm *vm, GError **error)
         !duet_disk_ensure(disk, vm->spec->disk_bytes, vm->place->id_base, error) ||
         !duet_vm_console_make(vm, error))
         return FALSE;
+    /* An ordinary user's QEMU is that user: it reaches what the worker does. */
+    if (duet_is_rootless())
+        return TRUE;
     vm->in_namespace = TRUE;
     return duet_vm_mounts_enter(vm->place, vm->kvm_usable, error);
 }

@@ -3,6 +3,8 @@
 #include "vmm/apparmor.h"
 #include "vmm/cache.h"
 #include "vmm/virt-error.h"
+#include "core/rootless.h"
+#include "core/stray.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -15,12 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What libvirt makes in its root, and our link into the shared cache. */
-static const char *const root_entries[] = { "cache", "etc", "lib", "log", "run", "libvirt.log" };
+/* What libvirt makes in its root, our link into the shared cache, and that to its pid file. */
+static const char *const root_entries[] = { "cache", "etc", "lib", "log", "run", "libvirt.log",
+    DUET_STRAY_LOCK };
 
 gboolean duet_vm_user_check(GError **error)
 {
-    if (geteuid() != 0 || getpwnam("libvirt-qemu"))
+    if (duet_is_rootless() || getpwnam("libvirt-qemu"))
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
         "the user 'libvirt-qemu' does not exist, and libvirt's QEMU driver does not start without "
@@ -40,12 +43,21 @@ static const char *capability_filters(void)
         : "capability_filters = [ \"cpu-unavailable-features\" ]\n";
 }
 
+/* Whom root's QEMU becomes; an ordinary user's stays who it is. */
+static char *identity_lines(const DuetPlace *place)
+{
+    if (duet_is_rootless())
+        return g_strdup("");
+    g_autofree char *group =
+        getgrnam("kvm") ? g_strdup("kvm") : g_strdup_printf("+%u", place->id_base);
+    return g_strdup_printf("user = \"+%u\"\ngroup = \"%s\"\n", place->id_base, group);
+}
+
 static gboolean config_write(const DuetPlace *place, GError **error)
 {
     g_autofree char *dir = g_build_filename(place->run_dir, "etc", NULL);
     g_autofree char *path = g_build_filename(dir, "qemu.conf", NULL);
-    g_autofree char *group =
-        getgrnam("kvm") ? g_strdup("kvm") : g_strdup_printf("+%u", place->id_base);
+    g_autofree char *identity = identity_lines(place);
     /*
      * Without dynamic_ownership = 0 libvirt chowns kernel, initramfs and root disk to one VM's
      * user; with cgroup controllers it moves QEMU to cgroups of its own. The security driver
@@ -56,10 +68,8 @@ static gboolean config_write(const DuetPlace *place, GError **error)
                                             "dynamic_ownership = 0\n"
                                             "remember_owner = 0\n"
                                             "namespaces = [ ]\n"
-                                            "user = \"+%u\"\n"
-                                            "group = \"%s\"\n"
-                                            "%s",
-        place->id_base, group, capability_filters());
+                                            "%s%s",
+        identity, capability_filters());
     return duet_mkdir_p(dir, 0755, error) &&
         duet_file_replace(AT_FDCWD, path, text, strlen(text), error);
 }
@@ -89,6 +99,7 @@ static gboolean libvirt_initialize(const DuetPlace *place, GError **error)
     g_autofree char *log = g_strdup_printf("3:file:%s/libvirt.log", place->run_dir);
     /* Else libvirt asks machined to make a scope, and QEMU leaves the instance's cgroup. */
     g_setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/duet-has-no-system-bus", TRUE);
+    g_setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/duet-has-no-session-bus", TRUE);
     g_setenv("LIBVIRT_LOG_OUTPUTS", log, FALSE);
     gboolean ok = virInitialize() == 0;
     g_unsetenv("LIBVIRT_LOG_OUTPUTS");

@@ -5,6 +5,7 @@
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
 #include "core/cgroup.h"
+#include "core/stray.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -64,6 +65,16 @@ static char *xml_make(const DuetVm *vm, GError **error)
     return duet_vm_domain_xml(vm->spec, &plan);
 }
 
+/* Where no cgroup tells of QEMU, the lock on its pid file does: see core/stray.h. */
+static gboolean pid_file_link(const DuetVm *vm, GError **error)
+{
+    g_autofree char *target = g_strdup_printf("run/qemu/%s.pid", vm->spec->id);
+    g_autofree char *link = g_build_filename(vm->place->run_dir, DUET_STRAY_LOCK, NULL);
+    return duet_cgroup_tracks(vm->place->cgroup, DUET_CGROUP_PAYLOAD) ||
+        symlink(target, link) == 0 || errno == EEXIST ||
+        duet_error_set_errno(error, errno, "cannot make the link '%s'", link);
+}
+
 /*
  * QEMU must be born in the payload's cgroup: memory is charged where it was first touched. Under v1
  * this thread alone goes there, for libvirt forks QEMU in the thread that asks.
@@ -119,7 +130,7 @@ static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError
     if (!vm->domain_xml)
         return FALSE;
     vm->connection = duet_vm_root_open(vm->place, vm->emulator, vm->kvm_usable, error);
-    if (!vm->connection || !create_paused(vm, error))
+    if (!vm->connection || !pid_file_link(vm, error) || !create_paused(vm, error))
         return FALSE;
     duet_marks_set(marks, DUET_MARK_SPAWNED);
     if (!pidfd_open_qemu(vm, error))

@@ -5,6 +5,7 @@
  */
 #include "vmm/vm.h"
 #include "vmm/virt-error.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -13,6 +14,13 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+DuetKvm *duet_vm_kvm(void)
+{
+    g_autofree char *dir =
+        duet_is_rootless() ? duet_rootless_run_base(NULL) : g_strdup("/run/duet");
+    return duet_kvm_probe_cached(DUET_VM_KVM_DEVICE, dir ? dir : "/nonexistent");
+}
 
 static gboolean vm_kill(DuetRuntime *runtime, GError **error)
 {

@@ -3,6 +3,7 @@
 
 #include "vmm/initramfs.h"
 #include "vmm/kernel.h"
+#include "vmm/kvm-probe.h"
 
 #include <duet/driver.h>
 
@@ -77,8 +78,8 @@ char *duet_vm_console_tail(DuetRuntime *runtime);
 /** duet_vm_check: #DuetDriverOps check. */
 GPtrArray *duet_vm_check(void);
 
-/** The KVM device, and where the verdict on it is kept. */
 #define DUET_VM_KVM_DEVICE "/dev/kvm"
-#define DUET_VM_KVM_CACHE "/run/duet"
+/** duet_vm_kvm: Returns: (transfer full): how far this host's KVM gets, asked once per boot. */
+DuetKvm *duet_vm_kvm(void);
 
 G_END_DECLS
