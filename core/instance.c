@@ -87,10 +87,17 @@ static gboolean take_name(DuetContext *context, const DuetSpec *spec, GError **e
     return FALSE;
 }
 
+/* Root's QEMU is another user and must pass. A container's writable layer has the container's owners:
+ * its root's set-user-id programs would be the host's, for any user who could reach them. */
+static mode_t dir_mode(const DuetSpec *spec)
+{
+    return spec->kind == DUET_KIND_VM ? 0711 : 0700;
+}
+
 static gboolean write_files(DuetInstance *instance, const char *path, GError **error)
 {
     DuetContext *context = instance->context;
-    if (mkdirat(context->root_fd, path, 0711) < 0)
+    if (mkdirat(context->root_fd, path, dir_mode(instance->spec)) < 0)
         return duet_error_set_errno(error, errno, "cannot make '%s/%s'", context->root, path);
     instance->dir_fd =
         openat(context->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -211,3 +211,11 @@ PYTHON
   [[ $output == "duet: cannot write 'spec': File too large" ]]
   is "$(ls "$DUET_ROOT/live")" ""
 }
+
+@test "a container's set-user-id programs are out of reach for the host's users" {
+  local id
+  id=$(duet run -d busybox sh -c 'cp /bin/busybox /bin/mine; chmod 4755 /bin/mine; echo made; sleep 100')
+  wait_for 5 wrote "$id" made
+  [ -u "$DUET_ROOT/instances/$id/upper/bin/mine" ]
+  setpriv --reuid 65534 --regid 65534 --clear-groups test ! -e "$DUET_ROOT/instances/$id/upper/bin/mine"
+}
