@@ -10,6 +10,7 @@
 
 #include <duet/error.h>
 
+#include "core/rootless.h"
 #include "core/util.h"
 
 #define PATIENCE_MS 3000
@@ -65,14 +66,12 @@ static void check_mounts(const char *cgroup, const char *id, DuetSample *sample)
 
 static void check_run_dir(const char *id, DuetSample *sample)
 {
-    const char *user_dir = g_getenv("XDG_RUNTIME_DIR");
-    g_autofree char *system_path = g_build_filename("/run/duet", id, NULL);
-    g_autofree char *user_path = g_build_filename(user_dir ? user_dir : "/run", "duet", id, NULL);
+    g_autofree char *base =
+        duet_is_rootless() ? duet_rootless_run_base(NULL) : g_strdup("/run/duet");
+    g_autofree char *path = g_build_filename(base ? base : "/nonexistent", id, NULL);
 
-    if (access(system_path, F_OK) == 0)
-        duet_sample_warn(sample, "left behind: '%s'", system_path);
-    else if (access(user_path, F_OK) == 0)
-        duet_sample_warn(sample, "left behind: '%s'", user_path);
+    if (access(path, F_OK) == 0)
+        duet_sample_warn(sample, "left behind: '%s'", path);
 }
 
 void duet_leftover_check(

@@ -87,8 +87,9 @@ static gboolean take_name(DuetContext *context, const DuetSpec *spec, GError **e
     return FALSE;
 }
 
-/* Root's QEMU is another user and must pass. A container's writable layer has the container's owners:
- * its root's set-user-id programs would be the host's, for any user who could reach them. */
+/* Root's QEMU is another user and must pass. A container's writable layer has the container's
+ * owners: its root's set-user-id programs would be the host's, for any user who could reach them.
+ */
 static mode_t dir_mode(const DuetSpec *spec)
 {
     return spec->kind == DUET_KIND_VM ? 0711 : 0700;

@@ -3,6 +3,7 @@
 #include "core/rootless.h"
 #include "core/util.h"
 
+#include <duet/driver.h>
 #include <duet/error.h>
 
 #include <errno.h>

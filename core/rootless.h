@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <duet/driver.h>
+#include <glib.h>
+#include <sys/types.h>
 
 G_BEGIN_DECLS
 

@@ -4,6 +4,7 @@
 #include "vmm/modules.h"
 #include "vmm/root.h"
 #include "vmm/vmlinux.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <fcntl.h>
@@ -80,6 +81,8 @@ static void check_programs(GPtrArray *checks)
     add(checks, "qemu", qemu ? DUET_CHECK_OK : DUET_CHECK_NO, qemu ? detail : error->message,
         qemu ? NULL : "install the package qemu-system-x86");
     g_clear_error(&error);
+    if (duet_is_rootless())
+        return;
     gboolean user = duet_vm_user_check(&error);
     add(checks, "libvirt-user", user ? DUET_CHECK_OK : DUET_CHECK_NO,
         user ? "the user 'libvirt-qemu' exists" : error->message,
