@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/disk.h"
 #include "vmm/cache.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -85,11 +86,15 @@ static gboolean seed_make(const char *seed, GError **error)
     return TRUE;
 }
 
+/* The seed spares each guest the making of two directories. An ordinary user's would belong to that
+ * user's id in the guest: there, the agent makes them. */
 static gboolean mkfs_run(const char *image, const char *seed, const char *extended, GError **error)
 {
-    const char *const argv[] = { "/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-L", "duet-rw", "-d",
+    const char *const plain[] = { "/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-L", "duet-rw", "-E",
+        extended, image, NULL };
+    const char *const seeded[] = { "/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-L", "duet-rw", "-d",
         seed, "-E", extended, image, NULL };
-    g_autofree char *out = duet_capture(argv, error);
+    g_autofree char *out = duet_capture(duet_is_rootless() ? plain : seeded, error);
     return out != NULL;
 }
 
