@@ -70,7 +70,7 @@ static gboolean check_ids(const GArray *own, const GArray *high_ids, GError **er
         guint32 id = g_array_index(high_ids, guint32, i);
         if (duet_ids_contain(own, id))
             continue;
-        g_autofree char *advice = duet_ids_advice();
+        g_autofree char *advice = duet_ids_advice(id);
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "the image has files of the owner %u, which is more ids than you have; %s", id, advice);
         return FALSE;

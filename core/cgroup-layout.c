@@ -166,18 +166,6 @@ GPtrArray *duet_cgroup_layout_parse(const char *mountinfo, const char *self_cgro
     return layout;
 }
 
-/* What an ordinary user can make cgroups in: delegation gives them the directory and its list. */
-static void keep_delegated(GPtrArray *layout)
-{
-    for (guint i = layout->len; i-- > 0;) {
-        const DuetHierarchy *hierarchy = layout->pdata[i];
-        g_autofree char *dir = g_build_filename(hierarchy->mount_point, hierarchy->own, NULL);
-        g_autofree char *list = g_build_filename(dir, hierarchy->backend->join_file, NULL);
-        if (access(dir, W_OK) != 0 || access(list, W_OK) != 0)
-            g_ptr_array_remove_index(layout, i);
-    }
-}
-
 GPtrArray *duet_cgroup_layout_read(GError **error)
 {
     g_autofree char *mountinfo =
@@ -188,10 +176,18 @@ GPtrArray *duet_cgroup_layout_read(GError **error)
         duet_file_read(AT_FDCWD, "/proc/self/cgroup", PROC_MAX_BYTES, NULL, error);
     if (self_cgroup == NULL)
         return NULL;
-    GPtrArray *layout = duet_cgroup_layout_parse(mountinfo, self_cgroup);
-    if (duet_is_rootless())
-        keep_delegated(layout);
-    return layout;
+    return duet_cgroup_layout_parse(mountinfo, self_cgroup);
+}
+
+void duet_cgroup_layout_keep_delegated(GPtrArray *layout)
+{
+    for (guint i = layout->len; i-- > 0 && duet_is_rootless();) {
+        const DuetHierarchy *hierarchy = layout->pdata[i];
+        g_autofree char *dir = g_build_filename(hierarchy->mount_point, hierarchy->own, NULL);
+        g_autofree char *list = g_build_filename(dir, hierarchy->backend->join_file, NULL);
+        if (access(dir, W_OK) != 0 || access(list, W_OK) != 0)
+            g_ptr_array_remove_index(layout, i);
+    }
 }
 
 const DuetHierarchy *duet_cgroup_layout_v2(const GPtrArray *layout)

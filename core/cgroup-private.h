@@ -73,8 +73,13 @@ void duet_hierarchy_free(DuetHierarchy *hierarchy);
  *     own cgroup can be reached.
  */
 GPtrArray *duet_cgroup_layout_parse(const char *mountinfo, const char *self_cgroup);
-/** duet_cgroup_layout_read: the same from /proc; of an ordinary user, only what was delegated. */
+/** duet_cgroup_layout_read: the same from /proc. */
 GPtrArray *duet_cgroup_layout_read(GError **error);
+/**
+ * duet_cgroup_layout_keep_delegated: of an ordinary user, drops what nobody delegated to them:
+ * where they can't write to the directory of their own cgroup and its list of processes.
+ */
+void duet_cgroup_layout_keep_delegated(GPtrArray *layout);
 
 #define DUET_CGROUP_PARENT "duet"
 #define DUET_CGROUP_MEMBERS_MAX 8

@@ -12,6 +12,9 @@
 /* A kernel takes 340 extents. */
 #define RANGES_MAX 300
 #define SUBID_MAX_BYTES (1u << 20)
+/* Where useradd(8) begins, and where ids end that all programs can handle. */
+#define FIRST_SUBID 100000u
+#define ID_LIMIT 0x7fffffffu
 
 static GArray *ranges_new(guint32 inside, guint32 outside, guint32 count)
 {
@@ -81,12 +84,35 @@ GArray *duet_ids_granted(DuetIdType type, const char *user, uid_t uid, guint32 i
     return ranges;
 }
 
-char *duet_ids_advice(void)
+/* The first id behind all ranges that either file gives to anybody. */
+static guint64 first_free(void)
+{
+    static const char *const paths[] = { "/etc/subuid", "/etc/subgid" };
+    guint64 free_id = FIRST_SUBID;
+    for (guint i = 0; i < G_N_ELEMENTS(paths); i++) {
+        g_autofree char *text = duet_file_read(AT_FDCWD, paths[i], SUBID_MAX_BYTES, NULL, NULL);
+        g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+        for (char **line = lines; *line; line++) {
+            unsigned long long first, count;
+            if (sscanf(*line, "%*[^:]:%llu:%llu", &first, &count) == 2 && first + count <= ID_LIMIT)
+                free_id = MAX(free_id, first + count);
+        }
+    }
+    return free_id;
+}
+
+char *duet_ids_advice(guint32 wanted)
 {
     const struct passwd *entry = getpwuid(duet_rootless_uid());
-    const char *user = entry ? entry->pw_name : "USER";
-    return g_strdup_printf("install the package uidmap and give yourself a longer range: sudo "
-                           "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s "
-                           "(a range that /etc/subuid gives nobody else)",
-        user);
+    guint64 first = first_free();
+    guint64 last = first + MAX((wanted | 0xffffu), 0xffffu);
+    if (last >= ID_LIMIT)
+        return g_strdup(
+            "no user can have that many: rebuild the image with lower ids, or run duet as "
+            "root");
+    return g_strdup_printf(
+        "have the package uidmap installed and get more ids: usermod --add-subuids "
+        "%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT " --add-subgids %" G_GUINT64_FORMAT
+        "-%" G_GUINT64_FORMAT " %s (as root)",
+        first, last, first, last, entry ? entry->pw_name : "USER");
 }

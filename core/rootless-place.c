@@ -73,7 +73,7 @@ static DuetCheck *check_ids(void)
     g_autofree char *detail = g_strdup_printf("%" G_GUINT64_FORMAT " users and %" G_GUINT64_FORMAT
                                               " groups can be in an image%s",
         counts[0], counts[1], least == 1 ? ": only those whose files are all root's run" : "");
-    g_autofree char *advice = least < 65536 ? duet_ids_advice() : NULL;
+    g_autofree char *advice = least < 65536 ? duet_ids_advice(0) : NULL;
     return duet_check_new(
         "user-ids", least < 65536 ? DUET_CHECK_WARN : DUET_CHECK_OK, detail, advice);
 }

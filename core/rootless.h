@@ -77,7 +77,7 @@ gboolean duet_ids_contain(const GArray *ranges, guint32 inside);
  * Returns: (transfer full) (element-type DuetIdRange)
  */
 GArray *duet_ids_granted(DuetIdType type, const char *user, uid_t uid, guint32 id);
-/** duet_ids_advice: Returns: (transfer full): the command that gives the user more ids. */
-char *duet_ids_advice(void);
+/** duet_ids_advice: Returns: (transfer full): the command that gives the user ids up to @wanted. */
+char *duet_ids_advice(guint32 wanted);
 
 G_END_DECLS

@@ -39,7 +39,7 @@ gboolean duet_owner_check(
 {
     if (!unpack->rootless || duet_ids_contain(unpack->own_ids[type], id))
         return TRUE;
-    g_autofree char *advice = duet_ids_advice();
+    g_autofree char *advice = duet_ids_advice(id);
     g_autofree char *obstacle = duet_is_flat() ? duet_rootless_obstacle() : NULL;
     g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
         "'%s' is refused: its member '%s' belongs to the %s %u, an id that you do not have; %s",

@@ -77,7 +77,7 @@ left_now() {
   for id in "$@"; do
     find /sys/fs/cgroup -type d '(' -name "$id" -o -name "duet-$id.scope" ')' 2>/dev/null
     ! systemd_runs || our_systemctl list-units --all --no-legend "duet-$id.scope"
-    [ ! -e "/run/duet/$id" ] || echo "/run/duet/$id"
+    [ ! -e "$(run_base)/$id" ] || echo "$(run_base)/$id"
   done
 }
 
@@ -128,6 +128,15 @@ is() {
     printf 'got:      %s\nexpected: %s\n' "$1" "$2"
     return 1
   }
+}
+
+# Whether limits can be kept: root's can, an ordinary user's where a cgroup was delegated.
+limited() { duet check --format json | jq -e 'any(.[]; .name == "limit-memory" and .status == "ok")' >/dev/null; }
+# Where an instance's sockets are.
+run_base() {
+  if [ "$(id -u)" = 0 ]; then echo /run/duet; elif [ -n "${XDG_RUNTIME_DIR:-}" ]; then
+    echo "$XDG_RUNTIME_DIR/duet"
+  else echo "/tmp/duet-run-$(id -u)"; fi
 }
 
 wrote() { duet logs "$1" | grep -qx "$2"; }
