@@ -358,6 +358,11 @@ IMAGES = {
     'config': oci([B], Entrypoint=['/bin/e'], Cmd=['a', 'b c'], Env=['PATH=/x', 'NONE', 'E='],
                   WorkingDir='work/dir', User='app:extra', StopSignal='SIGUSR1'),
     'attributes': oci([attributes()]),
+    # What an ordinary user's ids reach, with a device; and what they don't.
+    'owned': oci([B, tar([D('own', uid=1000, gid=100, mode=0o750), F('own/a', uid=65534, gid=33, mode=0o640),
+                          F('own/suid', uid=5, mode=0o4755), C('own/null', 1, 3), F('hidden', '1')]),
+                  tar([C('hidden', 1, 3)])]),
+    'high-70000': oci([B, tar([F('x', uid=70000)])]),
     # A member of an upper layer through a symlink of a lower one, and parents that it does not name.
     'merged-usr': oci([tar([D('usr'), D('usr/bin', mode=0o711, uid=4, gid=4), S('bin', 'usr/bin'),
                             D('run'), D('var'), S('var/run', '/run')]),

@@ -1,0 +1,259 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2154 # source_dir and tests_dir are lib.bash's
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# duet as an ordinary user. Run by root, it makes a user with a range of ids, and removes it; run by a
+# user, it uses that one. Nothing of the user's own store is touched.
+
+load lib
+
+# The user may not be able to reach the source tree: what it runs is copied.
+setup_file() {
+  place=$(mktemp -d /tmp/duet-user.XXXXXX)
+  export place
+  chmod 0755 "$place"
+  mkdir -p "$place/build/cli" "$place/images" "$place/archives"
+  cp "$source_dir"/build/cli/duet "$source_dir"/build/*/*.so "$place/build/cli"
+  cp -r "$source_dir/tests" "$place/tests"
+  cp -r "$source_dir/images/recipes" "$place/images/recipes"
+  "$source_dir/images/recipes/busybox" "$place/archives/busybox.tar" >/dev/null
+  MKIMAGE_BASE=$place/archives/busybox.tar "$tests_dir/mkimage.py" "$place/archives" owned high-70000
+  chmod -R a+rX "$place"
+  if [ "$(id -u)" = 0 ]; then
+    export user=duet-test-$$ home=$place/home run=$place/run
+    useradd -m -d "$home" -s /bin/sh "$user"
+    install -d -o "$user" -m 0700 "$run"
+    uid=$(id -u "$user")
+  else
+    export user='' home=$place/home run=${XDG_RUNTIME_DIR:-$place/run}
+    mkdir -p "$home"
+    [ -d "$run" ] || install -d -m 0700 "$run"
+    uid=$(id -u)
+  fi
+  export uid
+  duet image import --name busybox "$place/archives/busybox.tar" >/dev/null
+}
+
+teardown() { duet rm -f --all >/dev/null; }
+teardown_file() {
+  local left
+  left=$(left)
+  [ -z "$user" ] || userdel -r "$user" 2>/dev/null || true
+  # A user's own files are of other ids: only that user's duet may remove them.
+  [ "$(id -u)" = 0 ] || unshare --map-auto --map-root-user rm -rf "$home/.local/share"
+  rm -rf --one-file-system "$place"
+  [ -z "$left" ] || { echo "left behind: $left"; return 1; }
+}
+
+# as COMMAND...: as the user, in an environment of theirs.
+as() {
+  local become=()
+  [ -z "$user" ] || become=(runuser -u "$user" --)
+  "${become[@]}" env -u DUET_ROOT -u XDG_DATA_HOME -u XDG_CACHE_HOME "HOME=$home" "XDG_RUNTIME_DIR=$run" \
+    "DUET=$place/build/cli/duet" "DUET_MODULE_DIR=$place/build/cli" "$@"
+}
+duet() { as "$place/build/cli/duet" "$@"; }
+store() { echo "$home/.local/share/duet"; }
+field() { duet inspect "$1" | jq -r ".[0].$2"; }
+
+# What is left of instances: files, sockets, mounts, and the user's processes (of a user that is real,
+# those of duet alone).
+left() {
+  local pid status folder deadline=$((SECONDS + 3)) found
+  while :; do
+    found=
+    for folder in live names instances trash; do
+      found+=$(find "$(store)/$folder" -mindepth 1 -maxdepth 1 2>/dev/null)
+    done
+    found+=$(find "$run/duet" -mindepth 1 -maxdepth 1 -type d 2>/dev/null)
+    for pid in /proc/[0-9]*; do
+      status=$(cat "$pid/status" 2>/dev/null) || continue
+      grep -qP "^Uid:\t$uid\t" <<<"$status" || continue
+      ! grep -q '^State:.*Z' <<<"$status" || continue
+      [ -n "$user" ] || grep -qE '^Name:\s(duet|qemu)' <<<"$status" || continue
+      found+="process ${pid#/proc/} $(tr '\0' ' ' <"$pid/cmdline") "
+    done
+    if [ -z "$found" ] || [ $SECONDS -ge $deadline ]; then break; fi
+    sleep 0.1
+  done
+  echo "$found"
+}
+
+# suite FILE PATTERN: the cases of another suite that match, as the user.
+suite() {
+  local output status=0
+  output=$(as timeout 900 bats --tap -f "$2" "$place/tests/integration/$1.bats" 2>&1) || status=$?
+  if [ "$status" != 0 ] || ! grep -q '^ok ' <<<"$output"; then
+    grep -A20 '^not ok' <<<"$output" || echo "$output"
+    return 1
+  fi
+}
+
+@test "both kinds run, with all files in the user's own places" {
+  is "$(duet run --rm busybox id -u)" 0
+  is "$(duet run --rm --vm busybox id -u 2>/dev/null)" 0
+  [ -e "$(store)/images/index.json" ]
+  [ -d "$home/.cache/duet/boot" ]
+  is "$(stat -c '%a' "$(store)")" 700
+  local id
+  id=$(duet run -d busybox sleep 100)
+  is "$(stat -c '%a %u' "$run/duet")" "700 $uid"
+  is "$(stat -c '%a %u' "$run/duet/$id/sock")" "600 $uid"
+  [ ! -e "/run/duet/$id" ]
+}
+
+@test "a container's suite passes" { suite kind-container .; }
+@test "a VM's suite passes" { suite kind-vm 'run prints|exec|volumes|limits|start again|pause|killed client|marks'; }
+@test "the store's suite passes" { suite image 'whiteout|take each other|hard links|docker-save|hostile|imports at once|in use'; }
+
+@test "owners are the image's, in both kinds, and the user's range on disk" {
+  duet image import --name owned "$place/archives/owned.tar" >/dev/null
+  local script='stat -c "%n %u %g %a" /own /own/a /own/suid; su -s /bin/sh nobody -c "id -u"'
+  is "$(duet run --rm owned sh -c "$script")" $'/own 1000 100 750\n/own/a 65534 33 640\n/own/suid 5 0 4755\n65534'
+  is "$(duet run --rm --vm owned sh -c "$script" 2>/dev/null)" "$(duet run --rm owned sh -c "$script")"
+  is "$(duet run --rm --user 1000:100 owned id -u)" 1000
+  [ "$(id -u)" != 0 ] ||
+    is "$(stat -c %u "$(store)"/images/layers/*/own)" $(($(grep "^$user:" /etc/subuid | cut -d: -f2) + 999))
+  # An image's devices are left out, and nothing shows in their place.
+  is "$(duet run --rm owned sh -c 'ls /own/null /hidden 2>/dev/null; ls /dev/null')" /dev/null
+  [[ $(duet image inspect owned) == *"device nodes are left out"* ]]
+  duet image rm owned
+}
+
+@test "an owner that the user does not have is refused by its number" {
+  expect 125 duet image import "$place/archives/high-70000.tar"
+  [[ $output == *"'x' belongs to the user 70000"*"usermod --add-subuids"* ]]
+}
+
+@test "kill -9 of a container's monitor leaves nothing" {
+  local id monitor
+  id=$(duet run -d --rm busybox sh -c 'sleep 1000 & sleep 1000')
+  monitor=$(field "$id" monitor_pid)
+  as kill -9 "$monitor"
+  duet ps -aq
+  is "$(left)" ''
+}
+
+@test "kill -9 of a VM's monitor and worker leaves nothing, though the guest hangs" {
+  local id monitor qemu
+  id=$(duet run -d --rm --vm busybox sleep 1000 2>/dev/null)
+  monitor=$(field "$id" monitor_pid)
+  qemu=$(field "$id" pid)
+  as kill -STOP "$qemu"
+  # shellcheck disable=SC2046
+  as kill -9 "$monitor" $(tr ' ' '\n' <"/proc/$monitor/task/$monitor/children" | grep -vx "$qemu")
+  duet ps -aq
+  is "$(left)" ''
+}
+
+@test "a worker that dies ends its VM" {
+  local id worker
+  id=$(duet run -d --vm busybox sleep 1000 2>/dev/null)
+  worker=$(tr ' ' '\n' <"/proc/$(field "$id" monitor_pid)/task/$(field "$id" monitor_pid)/children" |
+    grep -vx "$(field "$id" pid)" | head -1)
+  as kill -9 "$worker"
+  duet wait "$id"
+  [[ $(field "$id" error) == *"worker died"* ]]
+  duet rm "$id"
+  is "$(left)" ''
+}
+
+@test "rm -f takes away what a container wrote as other users" {
+  local id
+  id=$(duet run -d busybox sh -c 'mkdir /home/d; echo x >/home/d/f; chown -R 1000:1000 /home/d; chmod 0 /home/d; echo made; sleep 100')
+  wait_for 10 wrote "$id" made
+  duet rm -f "$id"
+  is "$(left)" ''
+}
+
+# With a PATH that has all but the two programs.
+one_id() {
+  mkdir -p "$place/bin"
+  ln -sf /usr/bin/* /usr/sbin/* "$place/bin"
+  rm -f "$place/bin/newuidmap" "$place/bin/newgidmap"
+  as env "PATH=$place/bin" "XDG_DATA_HOME=$home/one" "$place/build/cli/duet" "$@"
+}
+
+@test "without a range of ids an image that is all root's runs, and no other" {
+  one_id image import --name busybox "$place/archives/busybox.tar"
+  is "$(one_id run --rm busybox sh -c 'id -u; tr -s " " </proc/self/uid_map')" $'0\n 0 0 1'
+  is "$(one_id run --rm --vm busybox id -u 2>/dev/null)" 0
+  expect 125 one_id run --rm --user 5 busybox true
+  [[ $output == *"has not enough ids"* ]]
+  expect 125 one_id image import "$place/archives/owned.tar"
+  [[ $output == *"belongs to the user 1000"*"usermod --add-subuids"* ]]
+  [[ $(one_id check) == *"only those whose files are all root's run"* ]]
+  rm -rf "$home/one"
+}
+
+# In a place where no user namespace can be made, which itself has to be one.
+forbidden() {
+  # shellcheck disable=SC2016
+  as env "XDG_DATA_HOME=$home/flat" unshare --map-current-user --keep-caps sh -c \
+    'echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --ambient-caps=-all --inh-caps=-all "$@"' sh \
+    "$place/build/cli/duet" "$@"
+}
+
+@test "without user namespaces VMs run, and containers are refused with what to do" {
+  forbidden image import --name busybox "$place/archives/busybox.tar"
+  expect 125 forbidden run --rm busybox true
+  [[ $output == *"no container without a user namespace"*"sysctl user.max_user_namespaces"*"VMs (--vm) need none"* ]]
+  is "$(forbidden run --rm --vm busybox stat -c '%u %g' / /bin /bin/busybox 2>/dev/null)" $'0 0\n0 0\n0 0'
+  expect 125 forbidden image import "$place/archives/owned.tar"
+  [[ $(forbidden check --format json | jq -r '.[] | select(.name == "user-namespace").status') == no ]]
+  rm -rf "$home/flat"
+}
+
+@test "a store of somebody else's is refused" {
+  local other
+  other=$(mktemp -d "$place/other.XXXXXX")
+  chmod 0755 "$other"
+  if [ -n "$user" ]; then
+    "$DUET" --root "$other" ps
+    chmod -R a+rX "$other"
+    expect 125 duet --root "$other" ps
+    [[ $output == *"was made by another user"* ]]
+    # Nor is root fooled by a user's.
+    expect 125 "$DUET" --root "$(store)" ps
+    [[ $output == *"was made by another user"* ]]
+  else
+    expect 125 duet --root /proc/self ps
+  fi
+}
+
+@test "sockets go where only the user may look, or nowhere" {
+  expect 125 as env XDG_RUNTIME_DIR=/run "$place/build/cli/duet" ps
+  [[ $output == *"no private directory of yours"* ]]
+  local long
+  long=$place/run-$(printf 'x%.0s' {1..90})
+  as true
+  install -d -o "$uid" -m 0700 "$long"
+  expect 125 as env XDG_RUNTIME_DIR="$long" "$place/build/cli/duet" run --rm busybox true
+  [[ $output == *"too long for a socket's path; set XDG_RUNTIME_DIR to a shorter one"* ]]
+  # No session at all.
+  if [ -n "$user" ]; then
+    is "$(as env -u XDG_RUNTIME_DIR "$place/build/cli/duet" run --rm busybox echo hi)" hi
+    is "$(stat -c '%a %u' "/tmp/duet-run-$uid")" "700 $uid"
+    rm -rf "/tmp/duet-run-$uid"
+    mkdir "/tmp/duet-run-$uid" # another user was faster
+    expect 125 as env -u XDG_RUNTIME_DIR "$place/build/cli/duet" ps
+    rmdir "/tmp/duet-run-$uid"
+    [[ $output == *"is no private directory of yours"* ]]
+  fi
+}
+
+@test "what is measured is measured for a user too" {
+  expect 0 duet bench boot -n 1 -o "$home/result.json" busybox
+  is "$(jq '[.samples[] | select(.error == null)] | length' "$home/result.json")" 6
+  expect 0 duet compare busybox
+  [[ $output =~ "payload's side, PSS"\ +[0-9.]+\ [KM]iB\ +[0-9.]+\ [KM]iB ]]
+  [[ $output != *"left behind"* ]]
+  is "$(left)" ''
+}
+
+@test "check tells a user of ids, namespaces and cgroups" {
+  local names
+  names=$(duet check --format json | jq -r '.[].name')
+  for name in user-namespace newuidmap user-ids cgroup overlayfs kvm qemu; do
+    grep -qx "$name" <<<"$names"
+  done
+}
