@@ -75,7 +75,8 @@ void duet_cli_help(void)
     for (const DuetCommand *row = duet_commands; row->name; row++)
         printf("  %-9s %s\n", row->name, row->summary);
     printf("\nOptions:\n"
-           "  --root DIR  keep images and instances in DIR (or $DUET_ROOT; /var/lib/duet)\n"
+           "  --root DIR  keep images and instances in DIR (or $DUET_ROOT; /var/lib/duet, or\n"
+           "              $XDG_DATA_HOME/duet of an ordinary user)\n"
            "  --version   print the version\n"
            "  --help      print this help\n\n"
            "`duet COMMAND --help` explains a command. `duet check` tells what this host can do.\n");
