@@ -67,12 +67,10 @@ static gboolean parse_grant(
     return out_range->count > 0;
 }
 
-GArray *duet_ids_granted(DuetIdType type, const char *user, uid_t uid, guint32 id)
+GArray *duet_ids_parse(const char *text, const char *user, uid_t uid, guint32 id)
 {
     GArray *ranges = ranges_new(0, id, 1);
-    const char *path = type == DUET_ID_USER ? "/etc/subuid" : "/etc/subgid";
-    g_autofree char *text = duet_file_read(AT_FDCWD, path, SUBID_MAX_BYTES, NULL, NULL);
-    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     guint32 next = 1;
     for (char **line = lines; *line && ranges->len < RANGES_MAX; line++) {
         DuetIdRange range;
@@ -82,6 +80,13 @@ GArray *duet_ids_granted(DuetIdType type, const char *user, uid_t uid, guint32 i
         next += range.count;
     }
     return ranges;
+}
+
+GArray *duet_ids_granted(DuetIdType type, const char *user, uid_t uid, guint32 id)
+{
+    const char *path = type == DUET_ID_USER ? "/etc/subuid" : "/etc/subgid";
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, SUBID_MAX_BYTES, NULL, NULL);
+    return duet_ids_parse(text ? text : "", user, uid, id);
 }
 
 /* The first id behind all ranges that either file gives to anybody. */

@@ -71,6 +71,8 @@ typedef enum { DUET_ID_USER, DUET_ID_GROUP } DuetIdType;
 GArray *duet_ids_own(DuetIdType type);
 /** duet_ids_contain: Returns: whether @inside is one of @ranges. */
 gboolean duet_ids_contain(const GArray *ranges, guint32 inside);
+/** duet_ids_parse: duet_ids_granted() of a file's text. */
+GArray *duet_ids_parse(const char *text, const char *user, uid_t uid, guint32 id);
 /**
  * duet_ids_granted: what /etc/subuid or /etc/subgid give @user (or @uid, as a number), after the
  * user's own @id as 0.
