@@ -88,15 +88,21 @@ static char *identity_text(const GArray *own)
     return g_string_free(text, FALSE);
 }
 
+gboolean duet_userns_require(GError **error)
+{
+    if (!duet_is_flat())
+        return TRUE;
+    g_autofree char *obstacle = duet_rootless_obstacle();
+    g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
+        "no container without a user namespace: %s; VMs (--vm) need none",
+        obstacle != NULL ? obstacle : "this process has none");
+    return FALSE;
+}
+
 static gboolean make_nested(DuetIdmap *out_map, const GArray *high_ids, GError **error)
 {
-    g_autofree char *obstacle = duet_is_flat() ? duet_rootless_obstacle() : NULL;
-    if (duet_is_flat()) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
-            "no container without a user namespace: %s; VMs (--vm) need none",
-            obstacle != NULL ? obstacle : "this process has none");
+    if (!duet_userns_require(error))
         return FALSE;
-    }
     g_autoptr(GArray) users = duet_ids_own(DUET_ID_USER);
     g_autoptr(GArray) groups = duet_ids_own(DUET_ID_GROUP);
     if (!check_ids(users, high_ids, error))

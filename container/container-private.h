@@ -175,6 +175,8 @@ long duet_caps_drop(void);
  *     high ids than the kernel can map.
  */
 char *duet_idmap_text(guint32 id_base, const GArray *high_ids, GError **error);
+/** duet_userns_require: %FALSE for an ordinary user who may have no user namespace. */
+gboolean duet_userns_require(GError **error);
 /** DuetIdmap: the texts of uid_map and gid_map. */
 typedef struct {
     char *users;

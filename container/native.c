@@ -5,6 +5,9 @@
  * namespace and no id map. Not a sandbox: the payload is the host's root. The monitor's own mount
  * namespace holds the overlay and the host's /proc, /sys and /dev below it, so nothing of it shows
  * on the host, and all of it goes with the monitor.
+ *
+ * An ordinary user's baseline is root of that user's namespace. Where no cgroup tells of its
+ * processes it gets a pid namespace, which takes them along with the agent, whatever killed that.
  */
 
 #include "container-private.h"
@@ -13,6 +16,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <linux/sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -162,7 +166,8 @@ static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClo
     DuetMarks *marks, GError **error)
 {
     int cgroup_fd = duet_cgroup_clone_fd(native->place->cgroup, DUET_CGROUP_PAYLOAD);
-    if (!duet_clone(0, cgroup_fd, native_run, child, clone))
+    gboolean tracked = duet_cgroup_tracks(native->place->cgroup, DUET_CGROUP_PAYLOAD);
+    if (!duet_clone(tracked ? 0 : CLONE_NEWPID, cgroup_fd, native_run, child, clone))
         return duet_error_set_errno(error, errno, "cannot make a process");
     duet_marks_set(marks, DUET_MARK_SPAWNED);
     /* The child shares this memory until its exec: close our copies, but leave it the numbers. */
@@ -267,7 +272,8 @@ static const DuetRuntimeOps native_ops = {
 
 static DuetRuntime *native_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
 {
-    (void)error;
+    if (!duet_userns_require(error))
+        return NULL;
     Native *native = g_new0(Native, 1);
     native->base = (DuetRuntime){ .ops = &native_ops, .driver_name = "native" };
     native->spec = spec;
