@@ -19,7 +19,7 @@ static void unload(const char *profile)
         if (access(tools[i], X_OK) < 0)
             continue;
         const char *const argv[] = { tools[i], "-D", "-u", profile, NULL };
-        g_autofree char *out = duet_capture(argv, NULL);
+        g_free(duet_capture(argv, NULL));
         return;
     }
 }
