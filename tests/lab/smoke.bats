@@ -95,7 +95,7 @@ limit() { cat "$(dirname "$(cgroup_of "$1" payload)")/$2" "$(cgroup_of "$1" payl
   duet start doomed
   is "$(state_of doomed)" running
   duet rm -f doomed
-  is "$(left_behind "$id")" ""
+  is "$(find /sys/fs/cgroup /run/duet -name "*$id*")" ""
   is "$(grep -c '^libvirt-' /sys/kernel/security/apparmor/profiles)" 1
 }
 
