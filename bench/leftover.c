@@ -10,7 +10,7 @@
 
 #include <duet/error.h>
 
-#include "core/rootless.h"
+#include "core/places.h"
 #include "core/util.h"
 
 #define PATIENCE_MS 3000
@@ -66,8 +66,7 @@ static void check_mounts(const char *cgroup, const char *id, DuetSample *sample)
 
 static void check_run_dir(const char *id, DuetSample *sample)
 {
-    g_autofree char *base =
-        duet_is_rootless() ? duet_rootless_run_base(NULL) : g_strdup("/run/duet");
+    g_autofree char *base = duet_place_run(NULL);
     g_autofree char *path = g_build_filename(base ? base : "/nonexistent", id, NULL);
 
     if (access(path, F_OK) == 0)

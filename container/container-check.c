@@ -12,6 +12,7 @@
 
 #include <duet/error.h>
 
+#include "core/places.h"
 #include "core/rootless.h"
 #include "core/util.h"
 #include "raw.h"
@@ -20,15 +21,6 @@
 #define CHECK_ID_BASE (1u << 20)
 
 /* The whole root file system is tried, in a directory of its own where instances will live. */
-
-static char *root_dir(void)
-{
-    const char *root = g_getenv("DUET_ROOT");
-    if (root != NULL && root[0] != '\0')
-        return g_strdup(root);
-    return duet_is_rootless() ? g_build_filename(g_get_user_data_dir(), "duet", NULL)
-                              : g_strdup("/var/lib/duet");
-}
 
 /* Sleeps in new namespaces until it is killed. */
 static void hold_namespaces(void *data)
@@ -63,7 +55,7 @@ static void check_overlay(GPtrArray *checks, int userns_fd)
     gboolean rootless = duet_is_rootless();
     const char *advice =
         "keep --root on ext4, xfs, btrfs or tmpfs; Linux 5.19 or later; modprobe overlay";
-    g_autofree char *root = root_dir();
+    g_autofree char *root = duet_place_root();
     g_autofree char *dir = NULL;
     if (duet_mkdir_p(root, 0711, &error)) {
         dir = g_build_filename(root, ".check-XXXXXX", NULL);

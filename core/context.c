@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/places.h"
 #include "core/rootless.h"
 #include "core/state.h"
 #include "core/stray.h"
@@ -14,16 +15,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char *default_root(void)
-{
-    const char *root = g_getenv("DUET_ROOT");
-    if (root && *root)
-        return g_strdup(root);
-    if (!duet_is_rootless())
-        return g_strdup("/var/lib/duet");
-    return g_build_filename(g_get_user_data_dir(), "duet", NULL);
-}
 
 /* 0711: root's QEMU, an ordinary user, must reach its disk in here. A user's own runs as that user,
  * and the set-user-id programs in that user's instances are no business of others. */
@@ -79,14 +70,14 @@ static gboolean open_root(DuetContext *context, GError **error)
 DuetContext *duet_context_new(
     const char *root, const struct _DuetDriverEntry *drivers, GError **error)
 {
-    g_autofree char *wanted = root ? g_strdup(root) : default_root();
+    g_autofree char *wanted = root ? g_strdup(root) : duet_place_root();
     g_autoptr(DuetContext) context = g_new0(DuetContext, 1);
     context->root_fd = -1;
     context->drivers = drivers;
     context->root = g_canonicalize_filename(wanted, NULL);
     context->store_dir = g_build_filename(context->root, "images", NULL);
     context->rootless = duet_is_rootless();
-    context->run_base = context->rootless ? duet_rootless_run_base(error) : g_strdup("/run/duet");
+    context->run_base = duet_place_run(error);
     if (!context->run_base || !open_root(context, error))
         return NULL;
     return g_steal_pointer(&context);

@@ -43,13 +43,6 @@ char *duet_rootless_obstacle(void);
 /** duet_rootless_uid: Returns: the user's id as the host knows it. */
 uid_t duet_rootless_uid(void);
 
-/**
- * duet_rootless_run_base: the user's directory for what may not survive, made if need be: in
- * $XDG_RUNTIME_DIR, /run/user/<uid>, or else a private one in /tmp. Returns: (transfer full): its
- * path, or NULL with @error for one that others could write to.
- */
-char *duet_rootless_run_base(GError **error);
-
 /** duet_rootless_check: Returns: (transfer full) (element-type DuetCheck): lines of `duet check`.
  */
 GPtrArray *duet_rootless_check(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/cache.h"
-#include "core/rootless.h"
+#include "core/places.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -12,20 +12,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-static char *cache_root(void)
-{
-    const char *override = g_getenv("DUET_CACHE_DIR");
-    if (override && g_path_is_absolute(override))
-        return g_strdup(override);
-    if (!duet_is_rootless())
-        return g_strdup("/var/cache/duet");
-    return g_build_filename(g_get_user_cache_dir(), "duet", NULL);
-}
-
 char *duet_vm_cache_path(const char *first, ...)
 {
     g_autoptr(GPtrArray) parts = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(parts, cache_root());
+    g_ptr_array_add(parts, duet_place_cache());
     va_list args;
     va_start(args, first);
     for (const char *part = first; part; part = va_arg(args, const char *))

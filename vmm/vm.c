@@ -5,7 +5,7 @@
  */
 #include "vmm/vm.h"
 #include "vmm/virt-error.h"
-#include "core/rootless.h"
+#include "core/places.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -17,8 +17,7 @@
 
 DuetKvm *duet_vm_kvm(void)
 {
-    g_autofree char *dir =
-        duet_is_rootless() ? duet_rootless_run_base(NULL) : g_strdup("/run/duet");
+    g_autofree char *dir = duet_place_run(NULL);
     return duet_kvm_probe_cached(DUET_VM_KVM_DEVICE, dir ? dir : "/nonexistent");
 }
 

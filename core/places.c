@@ -1,15 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where an ordinary user's sockets are, and what `duet check` says of ordinary users. */
+#include "core/places.h"
 #include "core/rootless.h"
-#include "core/util.h"
 
-#include <duet/driver.h>
 #include <duet/error.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Root's is @system; a user's is in @user_dir. */
+static char *ours(const char *system, const char *user_dir)
+{
+    return duet_is_rootless() ? g_build_filename(user_dir, "duet", NULL) : g_strdup(system);
+}
+
+char *duet_place_root(void)
+{
+    const char *root = g_getenv("DUET_ROOT");
+    return root && *root ? g_strdup(root) : ours("/var/lib/duet", g_get_user_data_dir());
+}
+
+char *duet_place_cache(void)
+{
+    const char *cache = g_getenv("DUET_CACHE_DIR");
+    return cache && g_path_is_absolute(cache) ? g_strdup(cache)
+                                              : ours("/var/cache/duet", g_get_user_cache_dir());
+}
 
 static gboolean is_mine(const char *path, gboolean *out_private)
 {
@@ -28,7 +44,7 @@ static char *part_of(const char *dir)
     return g_steal_pointer(&path);
 }
 
-char *duet_rootless_run_base(GError **error)
+static char *user_run_dir(GError **error)
 {
     gboolean is_private;
     uid_t uid = duet_rootless_uid();
@@ -61,38 +77,7 @@ char *duet_rootless_run_base(GError **error)
     return NULL;
 }
 
-static DuetCheck *check_ids(void)
+char *duet_place_run(GError **error)
 {
-    guint64 counts[2] = { 0, 0 };
-    for (int type = DUET_ID_USER; type <= DUET_ID_GROUP; type++) {
-        g_autoptr(GArray) ranges = duet_ids_own((DuetIdType)type);
-        for (guint i = 0; i < ranges->len; i++)
-            counts[type] += g_array_index(ranges, DuetIdRange, i).count;
-    }
-    guint64 least = MIN(counts[0], counts[1]);
-    g_autofree char *detail = g_strdup_printf("%" G_GUINT64_FORMAT " users and %" G_GUINT64_FORMAT
-                                              " groups can be in an image%s",
-        counts[0], counts[1], least == 1 ? ": only those whose files are all root's run" : "");
-    g_autofree char *advice = least < 65536 ? duet_ids_advice(0) : NULL;
-    return duet_check_new(
-        "user-ids", least < 65536 ? DUET_CHECK_WARN : DUET_CHECK_OK, detail, advice);
-}
-
-GPtrArray *duet_rootless_check(void)
-{
-    GPtrArray *checks = g_ptr_array_new_with_free_func((GDestroyNotify)duet_check_free);
-    if (!duet_is_rootless())
-        return checks;
-    g_autofree char *obstacle = duet_rootless_obstacle();
-    g_ptr_array_add(checks,
-        duet_check_new("user-namespace", obstacle ? DUET_CHECK_NO : DUET_CHECK_OK,
-            obstacle ? obstacle : "this user may make user namespaces",
-            obstacle ? "until then VMs run, and containers do not" : NULL));
-    g_autofree char *helper = g_find_program_in_path("newuidmap");
-    g_ptr_array_add(checks,
-        duet_check_new("newuidmap", helper ? DUET_CHECK_OK : DUET_CHECK_WARN,
-            helper ? helper : "not found: one id is all that can be mapped",
-            helper ? NULL : "install the package uidmap"));
-    g_ptr_array_add(checks, check_ids());
-    return checks;
+    return duet_is_rootless() ? user_run_dir(error) : g_strdup("/run/duet");
 }
