@@ -122,8 +122,6 @@ GPtrArray *duet_cgroup_check(void)
     }
     g_autoptr(DuetCgroup) cgroup = g_new0(DuetCgroup, 1);
     duet_cgroup_scope_choose(cgroup, layout);
-    if (cgroup->manager == NULL)
-        duet_cgroup_layout_keep_delegated(layout);
     g_ptr_array_add(checks, check_layout(layout));
     if (layout->len > 0 || duet_scope_booted())
         g_ptr_array_add(checks, check_manager(cgroup, layout));

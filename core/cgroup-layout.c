@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/rootless.h"
 #include "core/util.h"
 
 /* /proc files of a machine with thousands of mounts stay below this. */
@@ -181,7 +180,7 @@ GPtrArray *duet_cgroup_layout_read(GError **error)
 
 void duet_cgroup_layout_keep_delegated(GPtrArray *layout)
 {
-    for (guint i = layout->len; i-- > 0 && duet_is_rootless();) {
+    for (guint i = layout->len; i-- > 0;) {
         const DuetHierarchy *hierarchy = layout->pdata[i];
         g_autofree char *dir = g_build_filename(hierarchy->mount_point, hierarchy->own, NULL);
         g_autofree char *list = g_build_filename(dir, hierarchy->backend->join_file, NULL);

@@ -258,8 +258,6 @@ DuetCgroup *duet_cgroup_plan(
     DuetCgroup *cgroup = g_new0(DuetCgroup, 1);
     cgroup->name = g_strdup(name);
     duet_cgroup_scope_choose(cgroup, layout);
-    if (cgroup->manager == NULL)
-        duet_cgroup_layout_keep_delegated(layout);
     return plan(cgroup, layout, id, limits, error);
 }
 

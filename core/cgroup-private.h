@@ -76,8 +76,8 @@ GPtrArray *duet_cgroup_layout_parse(const char *mountinfo, const char *self_cgro
 /** duet_cgroup_layout_read: the same from /proc. */
 GPtrArray *duet_cgroup_layout_read(GError **error);
 /**
- * duet_cgroup_layout_keep_delegated: of an ordinary user, drops what nobody delegated to them:
- * where they can't write to the directory of their own cgroup and its list of processes.
+ * duet_cgroup_layout_keep_delegated: drops what nobody delegated to this ordinary user: where they
+ * can't write to the directory of their own cgroup and its list of processes.
  */
 void duet_cgroup_layout_keep_delegated(GPtrArray *layout);
 

@@ -25,6 +25,7 @@
 #include <duet/error.h>
 #include <duet/mark.h>
 
+#include "core/rootless.h"
 #include "core/util.h"
 
 /* systemd hears of an empty cgroup at once, but the kernel tells it at most every 10 ms. */
@@ -38,17 +39,17 @@ char *duet_cgroup_scope_unit(const char *id)
     return g_strdup_printf("duet-%s.scope", id);
 }
 
-void duet_cgroup_scope_choose(DuetCgroup *cgroup, GPtrArray *layout)
+static void open_manager(DuetCgroup *cgroup, const GPtrArray *layout)
 {
-    if (!duet_scope_booted())
-        return;
     g_autoptr(GError) why = NULL;
     if (duet_cgroup_layout_v2(layout) == NULL)
         cgroup->no_scope = g_strdup("no scope of systemd: cgroup v2 is not mounted");
     else if ((cgroup->manager = duet_scope_manager_open(&why)) == NULL)
         cgroup->no_scope = g_strdup(why->message);
-    if (cgroup->manager == NULL)
-        return;
+}
+
+static void use_manager(DuetCgroup *cgroup, GPtrArray *layout)
+{
     g_autoptr(GPtrArray) homes = g_ptr_array_new();
     for (guint i = layout->len; i > 0; i--) {
         const DuetHierarchy *hierarchy = layout->pdata[i - 1];
@@ -60,6 +61,16 @@ void duet_cgroup_scope_choose(DuetCgroup *cgroup, GPtrArray *layout)
     }
     g_ptr_array_add(homes, NULL);
     cgroup->v1_homes = (char **)g_ptr_array_free(g_steal_pointer(&homes), FALSE);
+}
+
+void duet_cgroup_scope_choose(DuetCgroup *cgroup, GPtrArray *layout)
+{
+    if (duet_scope_booted())
+        open_manager(cgroup, layout);
+    if (cgroup->manager != NULL)
+        use_manager(cgroup, layout);
+    else if (duet_is_rootless())
+        duet_cgroup_layout_keep_delegated(layout);
 }
 
 static gboolean refuse_limits(

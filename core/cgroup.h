@@ -37,8 +37,7 @@ typedef struct {
  * duet_cgroup_path() can be written down before there is anything to find again.
  * @name: the instance's, for people who look at systemd's units
  *
- * A limit that no
- * usable controller can keep is %DUET_ERROR_UNSUPPORTED, never ignored.
+ * A limit that no usable controller can keep is %DUET_ERROR_UNSUPPORTED, never ignored.
  *
  * An ordinary user to whom no cgroup was delegated, and who asks for no limit, gets one without
  * directories, %DUET_CGROUP_NONE: all that follows works on it, knows nothing and ends nobody.

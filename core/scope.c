@@ -23,12 +23,6 @@ gboolean duet_scope_booted(void)
     return access("/run/systemd/system/", F_OK) == 0;
 }
 
-/* Whose manager makes our scopes; 0: the system's. */
-static uid_t manager_uid(void)
-{
-    return duet_rootless_uid();
-}
-
 static const char *slice_unit(const DuetScopeManager *manager)
 {
     return manager->uid != 0 ? USER_SLICE : SYSTEM_SLICE;
@@ -42,7 +36,7 @@ DuetScopeManager *duet_scope_manager_open(GError **error)
     if (!manager->module)
         return NULL;
     manager->ops = ops;
-    manager->uid = manager_uid();
+    manager->uid = duet_rootless_uid();
     g_autofree char *root = NULL;
     manager->bus = manager->ops->connect(manager->uid, &root, error);
     if (!manager->bus)

@@ -52,7 +52,7 @@ static gboolean fail(
     GError **error, const DuetScopeBus *bus, int code, const sd_bus_error *told, const char *verb)
 {
     gboolean late = code == -ETIMEDOUT && !sd_bus_error_has_name(told, SD_BUS_ERROR_NO_REPLY);
-    const char *why = told && told->message ? told->message : g_strerror(-code);
+    const char *why = told->message ? told->message : g_strerror(-code);
     g_set_error(error, DUET_ERROR, late ? DUET_ERROR_TIMEOUT : DUET_ERROR_FAILED,
         "cannot %s: %s %s%s", verb, whose(bus->user), late ? "did not do it within " : "says: ",
         late ? TIMEOUT_TEXT "; is the host overloaded?" : why);
@@ -158,15 +158,29 @@ static gboolean job_is_over(const DuetScopeBus *bus)
     return bus->result != NULL;
 }
 
-/* Sends @call, whose answer is a job, and waits until that is done. */
-static gboolean run_job(DuetScopeBus *bus, sd_bus_message *call, const char *verb, GError **error)
+/* Begins a call of @method that makes a job of @unit. Returns: 0 or a negative errno value. */
+static int job_call(DuetScopeBus *bus, const char *method, const char *unit, const char *mode,
+    sd_bus_message **out_call)
+{
+    int code = watch_jobs(bus);
+    if (code >= 0)
+        code = sd_bus_message_new_method_call(
+            bus->bus, out_call, DESTINATION, OBJECT, MANAGER, method);
+    return code >= 0 ? sd_bus_message_append(*out_call, "ss", unit, mode) : code;
+}
+
+/* Takes @call, sends it, unless @code says that it could not be made, and waits for its job. */
+static gboolean run_job(
+    DuetScopeBus *bus, sd_bus_message *call, int code, const char *verb, GError **error)
 {
     sd_bus_error told = SD_BUS_ERROR_NULL;
     sd_bus_message *reply = NULL;
     const char *job = NULL;
     g_clear_pointer(&bus->job, g_free);
     g_clear_pointer(&bus->result, g_free);
-    int code = sd_bus_call(bus->bus, call, 0, &told, &reply);
+    if (code >= 0)
+        code = sd_bus_call(bus->bus, call, 0, &told, &reply);
+    sd_bus_message_unref(call);
     if (code >= 0)
         code = sd_bus_message_read(reply, "o", &job);
     bus->job = g_strdup(job);
@@ -206,34 +220,20 @@ static gboolean scope_start(DuetScopeBus *bus, const DuetScopeRequest *request, 
 {
     sd_bus_message *call = NULL;
     g_autofree char *verb = g_strdup_printf("start the scope '%s'", request->unit);
-    int code = watch_jobs(bus);
-    if (code >= 0)
-        code = sd_bus_message_new_method_call(
-            bus->bus, &call, DESTINATION, OBJECT, MANAGER, "StartTransientUnit");
-    if (code >= 0)
-        code = sd_bus_message_append(call, "ss", request->unit, "fail");
+    int code = job_call(bus, "StartTransientUnit", request->unit, "fail", &call);
     if (code >= 0)
         code = append_properties(call, request);
     if (code >= 0)
         code = sd_bus_message_append(call, "a(sa(sv))", 0);
-    gboolean ok = code >= 0 ? run_job(bus, call, verb, error) : fail(error, bus, code, NULL, verb);
-    sd_bus_message_unref(call);
-    return ok;
+    return run_job(bus, call, code, verb, error);
 }
 
 static gboolean scope_stop(DuetScopeBus *bus, const char *unit, GError **error)
 {
     sd_bus_message *call = NULL;
     g_autofree char *verb = g_strdup_printf("stop the scope '%s'", unit);
-    int code = watch_jobs(bus);
-    if (code >= 0)
-        code = sd_bus_message_new_method_call(
-            bus->bus, &call, DESTINATION, OBJECT, MANAGER, "StopUnit");
-    if (code >= 0)
-        code = sd_bus_message_append(call, "ss", unit, "replace");
-    gboolean ok = code >= 0 ? run_job(bus, call, verb, error) : fail(error, bus, code, NULL, verb);
-    sd_bus_message_unref(call);
-    return ok;
+    int code = job_call(bus, "StopUnit", unit, "replace", &call);
+    return run_job(bus, call, code, verb, error);
 }
 
 extern const DuetScopeOps duet_scope_ops;

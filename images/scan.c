@@ -24,6 +24,13 @@ static gboolean has_acl(int dir_fd, const char *name)
     return FALSE;
 }
 
+static gboolean add_owners(
+    DuetFacts *facts, const struct stat *st, const char *what, GError **error)
+{
+    return duet_facts_add_id(facts, duet_owner_from_disk(st->st_uid), what, error) &&
+        duet_facts_add_id(facts, duet_owner_from_disk(st->st_gid), what, error);
+}
+
 static gboolean scan_dir(int fd, const char *what, DuetFacts *facts, GError **error);
 
 static gboolean scan_file(
@@ -32,8 +39,7 @@ static gboolean scan_file(
     struct stat st;
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return duet_error_set_errno(error, errno, "cannot read '%s' of '%s'", name, what);
-    if (!duet_facts_add_id(facts, duet_owner_from_disk(st.st_uid), what, error) ||
-        !duet_facts_add_id(facts, duet_owner_from_disk(st.st_gid), what, error))
+    if (!add_owners(facts, &st, what, error))
         return FALSE;
     if (!S_ISLNK(st.st_mode) && has_acl(dir_fd, name))
         duet_facts_warn(facts, DUET_WARN_ACL);
@@ -71,9 +77,7 @@ gboolean duet_layer_scan(int root_fd, const char *what, DuetFacts *facts, GError
     if (fd < 0)
         return duet_error_set_errno(error, errno, "cannot open '%s'", what);
     struct stat st;
-    if (fstat(fd, &st) == 0 &&
-        (!duet_facts_add_id(facts, duet_owner_from_disk(st.st_uid), what, error) ||
-            !duet_facts_add_id(facts, duet_owner_from_disk(st.st_gid), what, error))) {
+    if (fstat(fd, &st) == 0 && !add_owners(facts, &st, what, error)) {
         duet_fd_clear(&fd);
         return FALSE;
     }

@@ -65,10 +65,16 @@ static char *xml_make(const DuetVm *vm, GError **error)
     return duet_vm_domain_xml(vm->spec, &plan);
 }
 
+/* Where libvirt writes QEMU's number, below the run directory; QEMU holds a lock on it. */
+static char *pid_file(const DuetVm *vm)
+{
+    return g_strdup_printf("run/qemu/%s.pid", vm->spec->id);
+}
+
 /* Where no cgroup tells of QEMU, the lock on its pid file does: see core/stray.h. */
 static gboolean pid_file_link(const DuetVm *vm, GError **error)
 {
-    g_autofree char *target = g_strdup_printf("run/qemu/%s.pid", vm->spec->id);
+    g_autofree char *target = pid_file(vm);
     g_autofree char *link = g_build_filename(vm->place->run_dir, DUET_STRAY_LOCK, NULL);
     return duet_cgroup_tracks(vm->place->cgroup, DUET_CGROUP_PAYLOAD) ||
         symlink(target, link) == 0 || errno == EEXIST ||
@@ -94,8 +100,8 @@ static gboolean create_paused(DuetVm *vm, GError **error)
 
 static gboolean pidfd_open_qemu(DuetVm *vm, GError **error)
 {
-    g_autofree char *name = g_strconcat(vm->spec->id, ".pid", NULL);
-    g_autofree char *path = g_build_filename(vm->place->run_dir, "run/qemu", name, NULL);
+    g_autofree char *name = pid_file(vm);
+    g_autofree char *path = g_build_filename(vm->place->run_dir, name, NULL);
     g_autofree char *text = duet_file_read(AT_FDCWD, path, 64, NULL, error);
     if (!text)
         return FALSE;
