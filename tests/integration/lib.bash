@@ -10,10 +10,8 @@ source_dir=$(realpath "$tests_dir/..")
 export DUET=${DUET:-$source_dir/build/cli/duet}
 duet() { "$DUET" "$@"; }
 
-# The kind under test is in the file's name: kind-vm.bats is a link to kind-container.bats.
-KIND=${BATS_TEST_FILENAME##*/kind-}
-KIND=${KIND%.bats}
-export KIND
+# The kind under test, of suites that try both.
+export KIND=${KIND:-container}
 
 root_up() {
   DUET_ROOT=$(mktemp -d /tmp/duet-test.XXXXXX)

@@ -84,10 +84,10 @@ swept() {
   [ -z "$(left)" ] || { duet ps -aq >/dev/null; is "$(left)" ''; }
 }
 
-# suite FILE PATTERN: the cases of another suite that match, as the user.
+# suite FILE PATTERN [VARIABLE=VALUE...]: the cases of another suite that match, as the user.
 suite() {
   local output status=0
-  output=$(as timeout 900 bats --tap -f "$2" "$place/tests/integration/$1.bats" 2>&1) || status=$?
+  output=$(as "${@:3}" timeout 900 bats --tap -f "$2" "$place/tests/integration/$1.bats" 2>&1) || status=$?
   if [ "$status" != 0 ] || ! grep -q '^ok ' <<<"$output"; then
     grep -A20 '^not ok' <<<"$output" || echo "$output"
     return 1
@@ -107,8 +107,8 @@ suite() {
   [ ! -e "/run/duet/$id" ]
 }
 
-@test "a container's suite passes" { suite kind-container .; }
-@test "a VM's suite passes" { suite kind-vm 'run prints|exec|volumes|limits|start again|pause|killed client|marks'; }
+@test "a container's suite passes" { suite kind . KIND=container; }
+@test "a VM's suite passes" { suite kind 'run prints|exec|volumes|limits|start again|pause|killed client|marks' KIND=vm; }
 @test "the store's suite passes" { suite image 'whiteout|take each other|hard links|docker-save|hostile|imports at once|in use'; }
 
 @test "what hostile callers try does no harm" {

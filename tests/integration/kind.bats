@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What both kinds do alike: this file is run as kind-container.bats and, through a link, as
-# kind-vm.bats. Numbers like C27 name faults from public bug reports; see docs/cases.md.
+# What both kinds do alike: this file is run with KIND=container and with KIND=vm, as the suites
+# kind-container and kind-vm of tests/run. Numbers like C27 name faults from public bug reports; see docs/cases.md.
 
 load lib
 
