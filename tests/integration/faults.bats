@@ -93,6 +93,7 @@ strike() {
 }
 
 @test "a full disk while an instance is made is one clear error and leaves nothing" {
+  needs_root "to mount a file system"
   local small=$scratch/small
   mkdir "$small"
   mount -t tmpfs -o size=4m,mode=0711 tmpfs "$small"

@@ -63,7 +63,7 @@ PYTHON
 
 @test "garbage on a monitor's socket costs that connection only" {
   duet run -d --name garbage busybox sleep 100
-  python3 - /run/duet/"$(duet inspect garbage | jq -r '.[0].id')"/sock <<'PYTHON'
+  python3 - "$(run_base)/$(duet inspect garbage | jq -r '.[0].id')/sock" <<'PYTHON'
 import os, socket, sys
 for n in range(50):
     s = socket.socket(socket.AF_UNIX)
@@ -97,6 +97,7 @@ PYTHON
 }
 
 @test "a paused instance can be stopped and removed" {
+  needs_limits
   duet run -d --name held busybox sleep 100
   duet pause held
   duet stop -t 1 held
@@ -138,6 +139,7 @@ PYTHON
 }
 
 @test "an exec in a paused instance is refused" {
+  needs_limits
   duet run -d --name held busybox sleep 100
   duet pause held
   expect 125 timeout -k 1 5 "$DUET" exec held true
@@ -186,6 +188,7 @@ PYTHON
 }
 
 @test "what can't be written is no running instance" {
+  needs_root "to mount a file system"
   local small=$scratch/small
   mkdir "$small"
   mount -t tmpfs -o mode=0711 tmpfs "$small"
@@ -213,6 +216,7 @@ PYTHON
 }
 
 @test "a container's set-user-id programs are out of reach for the host's users" {
+  needs_root "to be another user"
   local id
   id=$(duet run -d busybox sh -c 'cp /bin/busybox /bin/mine; chmod 4755 /bin/mine; echo made; sleep 100')
   wait_for 5 wrote "$id" made
