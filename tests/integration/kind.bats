@@ -151,16 +151,16 @@ teardown_file() { root_down; }
 }
 
 @test "$KIND create, start, stop, start again, rm: the writable layer stays" {
-  duet create --as "$KIND" --name twice busybox sh -c 'cat /count 2>/dev/null; echo x >> /count; sync; sleep 300'
+  duet create --as "$KIND" --name twice busybox sh -c 'cat /count 2>/dev/null; echo x >> /count; sync; echo ready; sleep 300'
   is "$(state_of twice)" created
   duet start twice
   is "$(state_of twice)" running
-  sleep 0.5
+  wait_for 10 wrote twice ready
   duet stop -t 1 twice
   is "$(state_of twice)" exited
   duet start twice
-  sleep 0.5
-  is "$(duet logs twice)" x
+  wait_for 10 wrote twice ready
+  is "$(duet logs twice)" $'x\nready'
   expect 125 duet rm twice
   expect 0 duet rm -f twice
   expect 125 duet inspect twice
