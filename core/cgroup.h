@@ -59,6 +59,14 @@ DuetCgroup *duet_cgroup_new(const char *id, const DuetLimits *limits, GError **e
  * @id: whose it must be: nobody else's processes are ever touched
  */
 DuetCgroup *duet_cgroup_open(const char *path, const char *id, GError **error);
+/**
+ * duet_cgroup_open_foreign: a cgroup that another manager made for the payload, to read its
+ * figures and processes as those of the payload part, and for nothing else.
+ * @path: "memory:/machine/x v2:/machine.slice/x", whole paths as in /proc/PID/cgroup
+ *
+ * Returns: (transfer full) (nullable): NULL: nothing of it can be read here
+ */
+DuetCgroup *duet_cgroup_open_foreign(const char *path);
 /** duet_cgroup_free: closes descriptors; the directories stay. */
 void duet_cgroup_free(DuetCgroup *cgroup);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetCgroup, duet_cgroup_free)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/places.h"
+#include "core/recover.h"
 #include "core/rootless.h"
 #include "core/state.h"
 #include "core/stray.h"
@@ -138,6 +139,12 @@ void duet_live_unmark(DuetContext *context, const char *id)
     unlinkat(context->root_fd, path, 0);
 }
 
+gboolean duet_live_is_marked(DuetContext *context, const char *id)
+{
+    g_autofree char *path = g_strconcat("live/", id, NULL);
+    return faccessat(context->root_fd, path, F_OK, 0) == 0;
+}
+
 static void free_name(DuetContext *context, const DuetSpec *spec)
 {
     char target[64];
@@ -214,19 +221,17 @@ static void end_processes(DuetContext *context, const char *id)
     duet_cgroup_remove(cgroup, NULL);
 }
 
-static void record_death(int dir_fd, const DuetSpec *spec)
+static void record_death(int dir_fd, DuetInfo *info, const char *why)
 {
-    g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
-    g_autoptr(DuetInfo) info = duet_info_from_text(text, spec);
-    if (info->state == DUET_STATE_EXITED || info->state == DUET_STATE_CREATED)
-        return;
-    info->state = DUET_STATE_EXITED;
     info->pid = info->monitor_pid = 0;
-    info->exit_code = 137;
-    info->exit_signal = 9;
-    info->exited_us = g_get_real_time();
+    if (info->state != DUET_STATE_EXITED || info->exit_code < 0) {
+        info->exit_code = 137;
+        info->exit_signal = 9;
+        info->exited_us = g_get_real_time();
+    }
+    info->state = DUET_STATE_EXITED;
     g_free(info->error);
-    info->error = g_strdup("its monitor was killed; what was left of it was cleaned up");
+    info->error = g_strdup(why);
     g_autofree char *fresh = duet_info_to_text(info);
     duet_file_replace(dir_fd, "state", fresh, strlen(fresh), NULL);
 }
@@ -236,6 +241,24 @@ static gboolean is_young(int live_fd, const char *id)
 {
     struct stat st;
     return fstatat(live_fd, id, &st, 0) < 0 || time(NULL) - st.st_mtime <= 5;
+}
+
+/* Ends what its driver left elsewhere and writes down how it ended. Returns: whether all is gone.
+ */
+static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec)
+{
+    g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
+    g_autoptr(DuetInfo) info = duet_info_from_text(text ? text : "{}", spec);
+    g_autoptr(GError) left = NULL;
+    if (info->state == DUET_STATE_CREATED)
+        return TRUE;
+    if (!duet_driver_recover(context->drivers, spec, (pid_t)info->pid, &left))
+        record_death(dir_fd, info, left->message);
+    else if (info->state != DUET_STATE_EXITED)
+        record_death(dir_fd, info, "its monitor was killed; what was left of it was cleaned up");
+    else if (spec->connect && info->error)
+        record_death(dir_fd, info, "what was left of it was cleaned up later");
+    return left == NULL;
 }
 
 static void recover(DuetContext *context, int live_fd, const char *id)
@@ -266,13 +289,14 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     g_autofree char *run_path = duet_run_path(context, id);
     duet_remove_tree(AT_FDCWD, run_path, NULL);
     unlinkat(dir_fd, "sock", 0);
+    /* Else its marker stays: the next command tries again. */
+    if (spec && !settle(context, dir_fd, spec))
+        return;
     if (half_made || spec->remove_at_exit) {
         if (spec)
             duet_instance_discard(context, spec, NULL);
         else
             duet_remove_tree(context->root_fd, path, NULL);
-    } else {
-        record_death(dir_fd, spec);
     }
     duet_live_unmark(context, id);
 }

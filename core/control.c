@@ -3,6 +3,7 @@
 #include "core/fields.h"
 #include "core/log.h"
 #include "core/monitor.h"
+#include "core/recover.h"
 #include "core/session.h"
 #include "core/util.h"
 
@@ -337,6 +338,10 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
     /* ENOENT: another removal was faster. */
     if (lock_fd < 0 && err != ENOENT)
         return lock_failed(instance, err, "does not end", error);
+    /* What could not be cleaned up must not be forgotten. */
+    if (duet_live_is_marked(context, instance->spec->id) &&
+        !duet_driver_recover(context->drivers, instance->spec, 0, error))
+        return FALSE;
     if (!duet_instance_discard(context, instance->spec, error))
         return FALSE;
     duet_live_unmark(context, instance->spec->id);

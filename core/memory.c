@@ -79,10 +79,15 @@ gboolean duet_instance_memory(DuetInstance *instance, DuetMemory *out_memory, GE
     g_autoptr(DuetCgroup) cgroup = duet_cgroup_open(info->cgroup, instance->spec->id, error);
     if (!cgroup)
         return FALSE;
+    /* Another manager's cgroup, or none that is this payload's alone. */
+    g_autoptr(DuetCgroup) elsewhere =
+        info->payload_cgroup ? duet_cgroup_open_foreign(info->payload_cgroup) : NULL;
+    DuetCgroup *payload = elsewhere ? elsewhere : cgroup;
     DuetCgroupUsage usage = { 0 };
-    duet_cgroup_usage(cgroup, DUET_CGROUP_PAYLOAD, &usage);
+    duet_cgroup_usage(payload, DUET_CGROUP_PAYLOAD, &usage);
+    guint64 pss = part_pss_bytes(payload, DUET_CGROUP_PAYLOAD, info);
     *out_memory = (DuetMemory){
-        .payload_pss_bytes = part_pss_bytes(cgroup, DUET_CGROUP_PAYLOAD, info),
+        .payload_pss_bytes = pss || !instance->spec->connect ? pss : pss_bytes((int)info->pid),
         .managing_pss_bytes = part_pss_bytes(cgroup, DUET_CGROUP_MONITOR, info),
         .cgroup_bytes = usage.memory_bytes,
         .cgroup_anon_bytes = usage.anon_bytes,

@@ -45,6 +45,8 @@ struct _Monitor {
     DuetCgroup *cgroup;
     DuetRuntime *runtime;
     int pidfd;
+    /* The payload's cgroup where another manager keeps it, or NULL. */
+    DuetCgroup *elsewhere;
     DuetInfo *info;
     GError *failure;
 
@@ -54,7 +56,8 @@ struct _Monitor {
     guint16 sessions_used;
 
     /* @asked_to_stop: by a client or a signal, so an end before the start is no failure */
-    gboolean hello, started, exit_known, payload_gone, over, stopping, asked_to_stop;
+    /* @left_behind: something of it could not be taken away: the next command must try again */
+    gboolean hello, started, exit_known, payload_gone, over, stopping, asked_to_stop, left_behind;
     guint boot_timer, run_timer, stop_timer, listen_source;
 };
 
@@ -64,6 +67,13 @@ void monitor_save_state(Monitor *monitor);
 void monitor_shut_down(Monitor *monitor, guint patience_ms);
 /* Stop signal now, monitor_shut_down() after the grace. */
 void monitor_stop(Monitor *monitor, guint grace_ms);
+
+/* monitor-elsewhere.c */
+void monitor_elsewhere_open(Monitor *monitor, char *path);
+/* Takes the figures of a payload that lives elsewhere, while there is something to read. */
+void monitor_elsewhere_sample(Monitor *monitor);
+/* The runtime goes, with all that it holds. */
+void monitor_release_runtime(Monitor *monitor);
 
 /* monitor-agent.c */
 void monitor_agent_attach(Monitor *monitor, int fd);

@@ -35,7 +35,7 @@
 void monitor_save_state(Monitor *monitor)
 {
     /* Nobody will ask for the state of what removes itself once it is over. */
-    if (monitor->spec->remove_at_exit)
+    if (monitor->spec->remove_at_exit && !monitor->left_behind)
         return;
     g_autofree char *text = duet_info_to_text(monitor->info);
     g_autoptr(GError) error = NULL;
@@ -53,11 +53,12 @@ static gint64 rusage_ns(const struct rusage *usage)
     return us * 1000;
 }
 
-/* By whatever leads to it: the cgroup, the process that stands for it, the lock that it holds. */
+/* By whatever leads to it: the cgroup, the process that stands for it (a daemon's QEMU is in no
+ * cgroup of ours), the lock that it holds. */
 static void kill_payload(Monitor *monitor)
 {
     duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 1000, NULL);
-    if (duet_cgroup_tracks(monitor->cgroup, DUET_CGROUP_PAYLOAD))
+    if (!monitor->spec->connect && duet_cgroup_tracks(monitor->cgroup, DUET_CGROUP_PAYLOAD))
         return;
     if (monitor->pidfd >= 0)
         pidfd_send_signal(monitor->pidfd, SIGKILL, NULL, 0);
@@ -131,6 +132,7 @@ void monitor_shut_down(Monitor *monitor, guint patience_ms)
     if (monitor->over || !monitor->runtime)
         return;
     monitor->stopping = TRUE;
+    monitor_elsewhere_sample(monitor);
     if (monitor->info->state == DUET_STATE_PAUSED)
         duet_runtime_resume(monitor->runtime, NULL);
     if (monitor->agent)
@@ -205,6 +207,7 @@ static gboolean on_over(int fd, GIOCondition condition, gpointer data)
     (void)fd;
     (void)condition;
     duet_marks_set(&monitor->info->marks, DUET_MARK_EXITED);
+    monitor_elsewhere_sample(monitor);
     monitor->over = TRUE;
     g_clear_handle_id(&monitor->stop_timer, g_source_remove);
     /* The agent's last frames may still wait to be read: its end of the channel is closed now. */
@@ -236,9 +239,12 @@ static gboolean listen_on_socket(Monitor *monitor, GError **error)
     return TRUE;
 }
 
-/* What the kernel is told of the spec's limits. A VM's RAM is QEMU's: see vm-limits.h. */
+/* What the kernel is told of the spec's limits. A VM's RAM is QEMU's: see vm-limits.h. A daemon
+ * keeps them in a cgroup of its own. */
 static DuetLimits cgroup_limits(const DuetSpec *spec)
 {
+    if (spec->connect)
+        return (DuetLimits){ 0 };
     DuetLimits limits = {
         .memory_bytes = spec->memory_bytes, .cpus = spec->cpus, .pids = spec->pids_limit
     };
@@ -314,6 +320,7 @@ static gboolean bring_up(Monitor *monitor, GError **error)
     monitor->info->pid = started.pid;
     monitor->info->facts = started.facts;
     monitor->pidfd = started.pidfd;
+    monitor_elsewhere_open(monitor, started.cgroup);
     tell_notice(monitor, started.notice);
     g_free(started.notice);
     /* After the agent's channel: what the payload wrote came before its end. */
@@ -359,13 +366,14 @@ static void take_usage(Monitor *monitor)
 {
     DuetCgroupUsage usage = { 0 }, managing = { 0 };
     struct rusage own;
-    if (monitor->cgroup)
-        duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_PAYLOAD, &usage);
     getrusage(RUSAGE_SELF, &own);
-    if (usage.cpu_ns)
-        monitor->info->payload_cpu_ns = (gint64)usage.cpu_ns;
-    monitor->info->peak_memory_bytes = usage.memory_peak_bytes;
-    monitor->info->oom = usage.oom_kills > 0;
+    if (monitor->cgroup && !monitor->spec->connect) {
+        duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_PAYLOAD, &usage);
+        if (usage.cpu_ns)
+            monitor->info->payload_cpu_ns = (gint64)usage.cpu_ns;
+        monitor->info->peak_memory_bytes = usage.memory_peak_bytes;
+        monitor->info->oom = usage.oom_kills > 0;
+    }
     monitor->info->managing_cpu_ns += rusage_ns(&own);
     /* The worker may not have been reaped yet; its cgroup knows what it used. */
     if (monitor->cgroup)
@@ -376,11 +384,8 @@ static void take_usage(Monitor *monitor)
 static void release_all(Monitor *monitor)
 {
     reap(monitor);
-    if (monitor->runtime) {
-        duet_runtime_release(monitor->runtime, NULL);
-        duet_runtime_free(monitor->runtime);
-        monitor->runtime = NULL;
-    }
+    if (monitor->runtime)
+        monitor_release_runtime(monitor);
     reap(monitor);
     if (monitor->cgroup && !duet_cgroup_tracks(monitor->cgroup, DUET_CGROUP_PAYLOAD))
         duet_stray_kill_children(STRAY_TIMEOUT_MS);
@@ -418,17 +423,19 @@ static G_NORETURN void finish(Monitor *monitor)
     info->pid = info->monitor_pid = 0;
     info->exited_us = g_get_real_time();
     duet_marks_set(&info->marks, DUET_MARK_EXITED);
-    if (monitor->spec->remove_at_exit)
+    gboolean remove = monitor->spec->remove_at_exit && !monitor->left_behind;
+    if (remove)
         duet_instance_discard(monitor->context, monitor->spec, NULL);
     duet_marks_set(&info->marks, DUET_MARK_RELEASED);
     monitor_save_state(monitor);
-    duet_live_unmark(monitor->context, monitor->spec->id);
+    if (!monitor->left_behind)
+        duet_live_unmark(monitor->context, monitor->spec->id);
     duet_fd_clear(&monitor->lock_fd);
     monitor_clients_tell_released(monitor);
     /* Who reads slowly still gets all of it; it holds nothing but this process. */
     while (!all_flushed(monitor))
         g_main_context_iteration(NULL, TRUE);
-    if (monitor->spec->remove_at_exit) {
+    if (remove) {
         g_autofree char *trash = g_strconcat("trash/", monitor->spec->id, NULL);
         duet_remove_tree(monitor->context->root_fd, trash, NULL);
     }

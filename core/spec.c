@@ -98,7 +98,7 @@ void duet_spec_free(DuetSpec *spec)
         return;
     char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
-        &spec->kernel_path };
+        &spec->kernel_path, &spec->connect };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
     g_strfreev(spec->layers);
@@ -152,6 +152,7 @@ static const struct {
     { "qemu-path", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, qemu_path) },
     { "kernel-path", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, kernel_path) },
     { "disk-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, disk_bytes) },
+    { "connect", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, connect) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

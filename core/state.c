@@ -34,6 +34,7 @@ void duet_info_free(DuetInfo *info)
     duet_spec_free(info->spec);
     g_free(info->error);
     g_free(info->cgroup);
+    g_free(info->payload_cgroup);
     g_clear_pointer(&info->facts, g_variant_unref);
     g_free(info);
 }
@@ -90,6 +91,8 @@ char *duet_info_to_text(const DuetInfo *info)
         g_variant_dict_insert(&dict, "error", "^ay", info->error);
     if (info->cgroup)
         g_variant_dict_insert(&dict, "cgroup", "^ay", info->cgroup);
+    if (info->payload_cgroup)
+        g_variant_dict_insert(&dict, "payload-cgroup", "^ay", info->payload_cgroup);
     if (info->facts)
         g_variant_dict_insert(&dict, "facts", "@a{sv}", info->facts);
     g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_dict_end(&dict));
@@ -126,6 +129,7 @@ DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec)
     }
     g_variant_dict_lookup(&dict, "error", "^ay", &info->error);
     g_variant_dict_lookup(&dict, "cgroup", "^ay", &info->cgroup);
+    g_variant_dict_lookup(&dict, "payload-cgroup", "^ay", &info->payload_cgroup);
     g_variant_dict_lookup(&dict, "facts", "@a{sv}", &info->facts);
     return info;
 }

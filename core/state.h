@@ -52,6 +52,7 @@ int duet_lock_take(int dir_fd);
 
 gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup, GError **error);
 void duet_live_unmark(DuetContext *context, const char *id);
+gboolean duet_live_is_marked(DuetContext *context, const char *id);
 
 /** duet_instance_discard: renames the directory to the trash and frees the name. */
 gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GError **error);

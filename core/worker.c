@@ -20,8 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REPLY_FORMAT "(bisxxxmsm@a{sv}s)"
-#define REPLY_TYPE "(bisxxxmsma{sv}s)"
+#define REPLY_FORMAT "(bisxxxmsmsm@a{sv}s)"
+#define REPLY_TYPE "(bisxxxmsmsma{sv}s)"
 #define REPLY_MAX_BYTES (128u * 1024)
 /* The first start on a host probes QEMU for seconds, and may fetch a guest kernel. */
 #define REPLY_TIMEOUT_MS (180 * 1000)
@@ -72,7 +72,8 @@ static GVariant *reply_new(gboolean ok, const GError *failure, const DuetMarks *
     return g_variant_new(REPLY_FORMAT, ok, ok ? 0 : failure->code, ok ? "" : failure->message,
         marks ? marks->ns[DUET_MARK_SPAWNED] : (gint64)0,
         marks ? marks->ns[DUET_MARK_RUNNING] : (gint64)0, started ? (gint64)started->pid : 0,
-        started ? started->notice : NULL, started ? started->facts : NULL, text ? text : "");
+        started ? started->notice : NULL, started ? started->cgroup : NULL,
+        started ? started->facts : NULL, text ? text : "");
 }
 
 static void worker_start(Worker *worker)
@@ -87,6 +88,7 @@ static void worker_start(Worker *worker)
     duet_fd_clear(&started.pidfd);
     g_clear_pointer(&started.facts, g_variant_unref);
     g_free(started.notice);
+    g_free(started.cgroup);
 }
 
 static void worker_serve(Worker *worker, char op)
@@ -252,7 +254,8 @@ static gboolean worker_runtime_start(
     g_variant_get_child(reply, 4, "x", &marks->ns[DUET_MARK_RUNNING]);
     g_variant_get_child(reply, 5, "x", &pid);
     g_variant_get_child(reply, 6, "ms", &out_started->notice);
-    g_variant_get_child(reply, 7, "m@a{sv}", &out_started->facts);
+    g_variant_get_child(reply, 7, "ms", &out_started->cgroup);
+    g_variant_get_child(reply, 8, "m@a{sv}", &out_started->facts);
     out_started->agent_fd = fds[0];
     out_started->pidfd = fds[1];
     out_started->pid = (pid_t)pid;
@@ -284,7 +287,7 @@ static char *worker_runtime_console_tail(DuetRuntime *runtime)
     g_autoptr(GVariant) reply = ask(runtime, OP_CONSOLE, NULL, NULL);
     char *text = NULL;
     if (reply)
-        g_variant_get_child(reply, 8, "s", &text);
+        g_variant_get_child(reply, 9, "s", &text);
     if (text && !*text)
         g_clear_pointer(&text, g_free);
     return text;

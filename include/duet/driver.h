@@ -64,6 +64,8 @@ typedef struct {
  * @facts: (nullable) (transfer full): a{sv} of what is worth recording: "accel", "qemu_version",
  *     "libvirt_version", "machine", "kernel", "kernel_sha256", "cpu_model", ...; not floating
  * @notice: (nullable) (transfer full): one line for the user ("no usable KVM: ...")
+ * @cgroup: (nullable) (transfer full): where the process lives if that is not place->cgroup, as
+ *     duet_cgroup_open_foreign() reads it
  */
 typedef struct {
     int agent_fd;
@@ -71,6 +73,7 @@ typedef struct {
     pid_t pid;
     GVariant *facts;
     char *notice;
+    char *cgroup;
 } DuetStarted;
 
 typedef struct _DuetRuntime DuetRuntime;
@@ -118,12 +121,16 @@ struct _DuetRuntime {
  * @kind: what it runs
  * @check: (optional): Returns: (transfer full) (element-type DuetCheck): its part of `duet check`
  * @create: (mandatory): Returns: a runtime that has done nothing yet. @spec and @place outlive it.
+ * @recover: (optional): takes away what outlived a runtime that was killed and lies outside of the
+ *     instance's cgroup and directories: the domain in a libvirt daemon. @pid: what the state says
+ *     of the payload's process, 0: nothing. No error if nothing is left.
  */
 typedef struct {
     const char *name;
     DuetKind kind;
     GPtrArray *(*check)(void);
     DuetRuntime *(*create)(const DuetSpec *spec, const DuetPlace *place, GError **error);
+    gboolean (*recover)(const DuetSpec *spec, pid_t pid, GError **error);
 } DuetDriverOps;
 
 /**

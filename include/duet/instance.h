@@ -39,6 +39,7 @@ const char *duet_state_to_string(DuetState state);
  * @peak_memory_bytes: the payload cgroup's high-water mark; 0 where the kernel has none
  * @facts: (nullable): a{sv} the driver's facts (accel, versions, kernel hash)
  * @cgroup: the instance's cgroup, relative to each hierarchy, for people to read
+ * @payload_cgroup: (nullable): where the payload's process lives if that is not in @cgroup
  */
 typedef struct {
     DuetSpec *spec;
@@ -60,6 +61,7 @@ typedef struct {
     guint64 peak_memory_bytes;
     GVariant *facts;
     char *cgroup;
+    char *payload_cgroup;
 } DuetInfo;
 
 void duet_info_free(DuetInfo *info);

@@ -76,6 +76,7 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @qemu_path: VM: the QEMU binary, or NULL for libvirt's choice
  * @kernel_path: VM: the guest kernel, or NULL for the rule in docs
  * @disk_bytes: VM: size of the writable layer's disk; 0: the default, 10 GiB
+ * @connect: VM: URI of the libvirt daemon that runs it, or NULL for a libvirt inside of duet
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -106,6 +107,7 @@ typedef struct {
     char *qemu_path;
     char *kernel_path;
     guint64 disk_bytes;
+    char *connect;
 } DuetSpec;
 
 /**
