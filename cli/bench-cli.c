@@ -126,7 +126,7 @@ static gboolean add_spec(
     DuetRunOptions run = options->run;
     /* Beside a VM these are for the VM; with no VM they are refused as in `run`. */
     if (kind != DUET_KIND_VM && strstr(options->kinds, "vm"))
-        run.accel = run.qemu = run.kernel = run.disk_size = NULL;
+        run.accel = run.qemu = run.kernel = run.disk_size = run.connect = NULL;
     DuetSpec *spec = duet_cli_spec(cli, &run, kind, options->image, command, error);
     if (!spec)
         return FALSE;

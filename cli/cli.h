@@ -86,6 +86,7 @@ typedef struct {
     char *qemu;
     char *kernel;
     char *disk_size;
+    char *connect;
 } DuetRunOptions;
 
 /**

@@ -123,6 +123,7 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     if (spec->kind == DUET_KIND_VM) {
         put_text(dict, "accel_wanted", duet_accel_to_string(spec->accel));
         put_text(dict, "root_disk", spec->root_disk);
+        put_text(dict, "connect", spec->connect);
     }
 }
 
@@ -153,6 +154,7 @@ GVariant *duet_describe(const DuetInfo *info)
     put_number(&dict, "payload_cpu_ns", info->payload_cpu_ns);
     put_number(&dict, "peak_memory_bytes", (gint64)info->peak_memory_bytes);
     put_text(&dict, "cgroup", info->cgroup);
+    put_text(&dict, "payload_cgroup", info->payload_cgroup);
     if (info->facts)
         g_variant_dict_insert_value(&dict, "driver", info->facts);
     return g_variant_dict_end(&dict);

@@ -44,6 +44,8 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
             "PATH" },
         { "disk-size", 0, 0, G_OPTION_ARG_FILENAME, &options->disk_size,
             "VM: size of the writable layer's disk (10g)", "SIZE" },
+        { "connect", 0, 0, G_OPTION_ARG_FILENAME, &options->connect,
+            "VM: run it by a libvirt daemon, where virsh sees it (qemu:///system)", "URI" },
     };
     GArray *entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
@@ -54,7 +56,7 @@ void duet_cli_run_options_clear(DuetRunOptions *options)
 {
     char *texts[] = { options->memory, options->workdir, options->user, options->hostname,
         options->entrypoint, options->network, options->accel, options->qemu, options->kernel,
-        options->disk_size };
+        options->disk_size, options->connect };
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     g_strfreev(options->env);
@@ -177,6 +179,28 @@ static gboolean apply_limits(DuetSpec *spec, const DuetRunOptions *options, GErr
     return TRUE;
 }
 
+/* Without the option $DUET_CONNECT decides, which containers may ignore. */
+static gboolean apply_connect(DuetSpec *spec, const char *wanted, GError **error)
+{
+    const char *uri = wanted ? wanted : g_getenv("DUET_CONNECT");
+    if (!uri || !*uri || g_str_equal(uri, "qemu:///embed"))
+        return TRUE;
+    if (g_str_equal(uri, "qemu:///system") || g_str_equal(uri, "qemu:///session")) {
+        spec->connect = g_strdup(uri);
+        return TRUE;
+    }
+    const char *authority = strstr(uri, "://");
+    if (authority && (strstr(uri, "+ssh://") || strstr(uri, "+tls://") || authority[3] != '/'))
+        return invalid(error,
+            "is a libvirt of another host: duet can't run VMs there yet; use qemu:///system or "
+            "qemu:///session",
+            uri);
+    return invalid(error,
+        "is no connection that duet knows: use qemu:///system, qemu:///session, or qemu:///embed "
+        "for none",
+        uri);
+}
+
 /* VM options for a container are refused, not ignored. */
 static gboolean apply_vm(DuetSpec *spec, const DuetRunOptions *options, GError **error)
 {
@@ -184,11 +208,14 @@ static gboolean apply_vm(DuetSpec *spec, const DuetRunOptions *options, GError *
         : options->qemu                  ? "--qemu"
         : options->kernel                ? "--kernel"
         : options->disk_size             ? "--disk-size"
+        : options->connect               ? "--connect"
                                          : NULL;
     if (vm_only && spec->kind != DUET_KIND_VM)
         return invalid(error, "is for VMs only; add --vm", vm_only);
     if (options->accel && !duet_accel_from_string(options->accel, &spec->accel))
         return invalid(error, "is no accelerator: use auto, kvm or tcg", options->accel);
+    if (spec->kind == DUET_KIND_VM && !apply_connect(spec, options->connect, error))
+        return FALSE;
     spec->qemu_path = g_strdup(options->qemu);
     spec->kernel_path = g_strdup(options->kernel);
     if (spec->kind == DUET_KIND_VM && spec->memory_bytes &&

@@ -40,6 +40,11 @@ char *duet_vm_uuid(const char *id)
         "%.8s-%.4s-5%.3s-8%.3s-%.12s", sum, sum + 8, sum + 13, sum + 17, sum + 20);
 }
 
+char *duet_vm_domain_name(const DuetSpec *spec)
+{
+    return g_strconcat("duet-", spec->name, NULL);
+}
+
 /* Adds <name>text</name> (@text may be NULL) with attributes: pairs of name and value, then NULL.
  */
 static xmlNode *add(xmlNode *parent, const char *name, const char *text, ...)
@@ -90,6 +95,44 @@ static void add_cpu(xmlNode *domain, const DuetVmPlan *plan)
     add(clock, "timer", NULL, "name", "hpet", "present", "no", NULL);
 }
 
+/* For the eyes of those who meet it in virsh or virt-manager, and for duet_vm_daemon_remove(). */
+static void add_identity(xmlNode *domain, const DuetSpec *spec)
+{
+    g_autofree char *ref = g_utf8_make_valid(spec->image_ref ? spec->image_ref : "?", -1);
+    g_autofree char *title = g_strdup_printf("duet: %s (%s)", spec->name, ref);
+    g_autofree char *description = g_strdup_printf(
+        "Instance %s of duet. It lives as long as this domain runs: end it by `duet stop %s`.",
+        spec->id, spec->name);
+    add(domain, "title", title, NULL);
+    add(domain, "description", description, NULL);
+    xmlNode *metadata = add(domain, "metadata", NULL, NULL);
+    xmlNode *instance = add(metadata, "instance", NULL, "id", spec->id, NULL);
+    xmlSetNs(instance,
+        xmlNewNs(instance, (const xmlChar *)DUET_VM_XML_NAMESPACE, (const xmlChar *)"duet"));
+}
+
+/*
+ * QEMU as the one user that owns this VM's disk, and no file changes its owner: else libvirt gives
+ * kernel, initramfs and root disk, which all VMs share, to the user of the VM that starts.
+ */
+static void add_label(xmlNode *domain, const char *label)
+{
+    xmlNode *security =
+        add(domain, "seclabel", NULL, "type", "static", "model", "dac", "relabel", "no", NULL);
+    add(security, "label", label, NULL);
+}
+
+/* What the cgroup's quota is for a libvirt of our own. The memory's limit: daemon.c. */
+static void add_quota(xmlNode *domain, double cpus)
+{
+    static const int period_us = 100000;
+    g_autofree char *period = g_strdup_printf("%d", period_us);
+    g_autofree char *quota = g_strdup_printf("%.0f", cpus * period_us);
+    xmlNode *tune = add(domain, "cputune", NULL, NULL);
+    add(tune, "global_period", period, NULL);
+    add(tune, "global_quota", quota, NULL);
+}
+
 static void add_limits(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
 {
     g_autofree char *memory = g_strdup_printf("%" G_GUINT64_FORMAT, duet_vm_memory_bytes(spec));
@@ -102,6 +145,8 @@ static void add_limits(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *
         add(backing, "access", NULL, "mode", "shared", NULL);
     }
     add(domain, "vcpu", vcpus, "placement", "static", NULL);
+    if (plan->label && spec->cpus > 0)
+        add_quota(domain, spec->cpus);
 }
 
 /**
@@ -148,7 +193,8 @@ static void add_channels(xmlNode *devices, const DuetVmPlan *plan, guint slot)
         VIRTIO_MODEL, NULL);
     add_pci_address(bus, slot);
     xmlNode *channel = add(devices, "channel", NULL, "type", "unix", NULL);
-    add(channel, "source", NULL, "mode", "bind", "path", plan->agent_socket, NULL);
+    if (!plan->for_daemon)
+        add(channel, "source", NULL, "mode", "bind", "path", plan->agent_socket, NULL);
     add(channel, "target", NULL, "type", "virtio", "name", "org.duet.agent.0", NULL);
     xmlNode *serial = add(devices, "serial", NULL, "type", "file", NULL);
     add(serial, "source", NULL, "path", plan->console_log, "append", "on", NULL);
@@ -196,8 +242,11 @@ char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan)
     xmlNode *domain = xmlNewNode(NULL, (const xmlChar *)"domain");
     xmlDocSetRootElement(document, domain);
     xmlNewProp(domain, (const xmlChar *)"type", (const xmlChar *)(plan->kvm ? "kvm" : "qemu"));
-    add(domain, "name", spec->id, NULL);
+    g_autofree char *name = plan->for_daemon ? duet_vm_domain_name(spec) : g_strdup(spec->id);
+    add(domain, "name", name, NULL);
     add(domain, "uuid", uuid, NULL);
+    if (plan->for_daemon)
+        add_identity(domain, spec);
     add_limits(domain, spec, plan);
     add_boot(domain, plan);
     add_cpu(domain, plan);
@@ -206,6 +255,8 @@ char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan)
     add(domain, "on_reboot", "destroy", NULL);
     add(domain, "on_crash", "destroy", NULL);
     add_devices(domain, plan);
+    if (plan->label)
+        add_label(domain, plan->label);
     add_qemu_arguments(domain);
     xmlChar *text = NULL;
     int length = 0;

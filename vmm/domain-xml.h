@@ -28,6 +28,9 @@ void duet_vm_folder_free(DuetVmFolder *folder);
  * @console_log: what the serial console is appended to
  * @virtiofsd: (nullable): path of the daemon; NULL: libvirt looks for it
  * @folders: (element-type DuetVmFolder): may be empty
+ * @for_daemon: for a libvirt daemon, which other people see: the domain says whose it is, and the
+ *     daemon chooses @agent_socket
+ * @label: (nullable): daemon: "+uid:+gid" for QEMU, where the daemon is root's; it then has cgroups
  */
 typedef struct {
     gboolean kvm;
@@ -41,12 +44,20 @@ typedef struct {
     const char *console_log;
     const char *virtiofsd;
     GPtrArray *folders;
+    gboolean for_daemon;
+    const char *label;
 } DuetVmPlan;
 
 /** The machine type, and the CPU model of each accelerator, as facts name them. */
 #define DUET_VM_MACHINE "q35"
 #define DUET_VM_CPU_KVM "host-passthrough"
 #define DUET_VM_CPU_TCG "maximum"
+
+/** The XML namespace of the element in a daemon's domain that says whose it is. */
+#define DUET_VM_XML_NAMESPACE "urn:duet:instance"
+
+/** duet_vm_domain_name: Returns: (transfer full): what a daemon calls the VM: "duet-<name>". */
+char *duet_vm_domain_name(const DuetSpec *spec);
 
 /** duet_vm_uuid: Returns: (transfer full): the UUID that belongs to an instance's id. */
 char *duet_vm_uuid(const char *id);

@@ -40,11 +40,33 @@ static void put_kernel(GVariantBuilder *facts, const DuetVm *vm)
     put(facts, "note", note);
 }
 
+static void put_daemon(GVariantBuilder *facts, const DuetVm *vm)
+{
+    g_autofree char *name = duet_vm_domain_name(vm->spec);
+    g_autofree char *uuid = duet_vm_uuid(vm->spec->id);
+    put(facts, "connection", vm->spec->connect);
+    put(facts, "domain_name", name);
+    put(facts, "domain_uuid", uuid);
+    put(facts, "qemu_uid_gid", vm->label);
+    if (!vm->cgroup)
+        put(facts, "usage_note",
+            "libvirt made no cgroup for this VM: its CPU time and memory are not known");
+}
+
+/* Of the libvirt that runs the VM: a daemon may be older or newer than our library. */
+static char *libvirt_version(const DuetVm *vm)
+{
+    unsigned long version = 0;
+    if (!vm->spec->connect || virConnectGetLibVersion(vm->connection, &version) < 0)
+        return duet_vm_libvirt_version();
+    return duet_vm_version_text(version);
+}
+
 GVariant *duet_vm_facts(const DuetVm *vm)
 {
     GVariantBuilder facts;
     g_variant_builder_init(&facts, G_VARIANT_TYPE_VARDICT);
-    g_autofree char *libvirt = duet_vm_libvirt_version();
+    g_autofree char *libvirt = libvirt_version(vm);
     g_autofree char *qemu = duet_vm_qemu_version(vm->emulator, NULL);
     put(&facts, "accel", vm->kvm ? "kvm" : "tcg");
     put(&facts, "cpu_model", vm->kvm ? DUET_VM_CPU_KVM : DUET_VM_CPU_TCG);
@@ -58,5 +80,7 @@ GVariant *duet_vm_facts(const DuetVm *vm)
     put_u64(&facts, "memory_bytes", duet_vm_memory_bytes(vm->spec));
     put_u64(&facts, "memory_allowance_bytes", duet_vm_memory_allowance_bytes(vm->spec));
     put_kernel(&facts, vm);
+    if (vm->spec->connect)
+        put_daemon(&facts, vm);
     return g_variant_ref_sink(g_variant_builder_end(&facts));
 }

@@ -2,7 +2,6 @@
 #include "vmm/vm.h"
 #include "vmm/disk.h"
 #include "vmm/kvm-probe.h"
-#include "vmm/mounts.h"
 #include "vmm/root.h"
 #include "core/agent.h"
 #include "core/rootless.h"
@@ -80,7 +79,7 @@ char *duet_vm_cmdline(const DuetVm *vm)
 gboolean duet_vm_prepare(DuetVm *vm, GError **error)
 {
     g_autofree char *disk = g_build_filename(vm->place->instance_dir, "rw.img", NULL);
-    if (!limits_check(vm->spec, error) || !duet_vm_user_check(error))
+    if (!limits_check(vm->spec, error) || (!vm->spec->connect && !duet_vm_user_check(error)))
         return FALSE;
     vm->emulator = duet_vm_qemu_find(vm->spec->qemu_path, error);
     if (!vm->emulator || !accel_choose(vm, error))
@@ -90,13 +89,7 @@ gboolean duet_vm_prepare(DuetVm *vm, GError **error)
         return FALSE;
     vm->initramfs = duet_initramfs_get(vm->kernel, duet_agent_start,
         (gsize)(duet_agent_end - duet_agent_start), vm->spec->mounts->len > 0, error);
-    if (!vm->initramfs ||
-        !duet_disk_ensure(disk, vm->spec->disk_bytes, vm->place->id_base, error) ||
-        !duet_vm_console_make(vm, error))
-        return FALSE;
-    /* An ordinary user's QEMU is that user: it reaches what the worker does. */
-    if (duet_is_rootless())
-        return TRUE;
-    vm->in_namespace = TRUE;
-    return duet_vm_mounts_enter(vm->place, vm->kvm_usable, error);
+    return vm->initramfs &&
+        duet_disk_ensure(disk, vm->spec->disk_bytes, vm->place->id_base, error) &&
+        duet_vm_console_make(vm, error);
 }

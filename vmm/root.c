@@ -246,11 +246,16 @@ char *duet_vm_qemu_find(const char *wanted, GError **error)
     return NULL;
 }
 
+char *duet_vm_version_text(unsigned long version)
+{
+    return g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+}
+
 char *duet_vm_libvirt_version(void)
 {
     unsigned long version = 0;
     virGetVersion(&version, NULL, NULL);
-    return g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+    return duet_vm_version_text(version);
 }
 
 const char *duet_vm_virtiofsd_find(void)

@@ -39,6 +39,9 @@ char *duet_vm_qemu_find(const char *wanted, GError **error);
 /** duet_vm_user_check: %FALSE where the user is missing without whom libvirt refuses to start. */
 gboolean duet_vm_user_check(GError **error);
 
+/** duet_vm_version_text: Returns: (transfer full): "9.0.0", of a version in libvirt's form. */
+char *duet_vm_version_text(unsigned long version);
+
 /** duet_vm_libvirt_version: Returns: (transfer full): "9.0.0". */
 char *duet_vm_libvirt_version(void);
 

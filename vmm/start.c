@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
-#include "vmm/hold.h"
-#include "vmm/mounts.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
-#include "core/cgroup.h"
-#include "core/stray.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -20,13 +16,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static GPtrArray *folders_make(const DuetVm *vm, GError **error)
+static GPtrArray *folders_make(DuetVm *vm, GError **error)
 {
     const GPtrArray *mounts = vm->spec->mounts;
     g_autoptr(GPtrArray) folders =
         g_ptr_array_new_with_free_func((GDestroyNotify)duet_vm_folder_free);
     for (guint i = 0; i < mounts->len; i++) {
-        DuetVmFolder *folder = duet_vm_mounts_folder(vm->place, mounts->pdata[i], i, error);
+        DuetVmFolder *folder = vm->libvirt->show_folder(vm, mounts->pdata[i], i, error);
         if (!folder)
             return NULL;
         g_ptr_array_add(folders, folder);
@@ -34,17 +30,15 @@ static GPtrArray *folders_make(const DuetVm *vm, GError **error)
     return g_steal_pointer(&folders);
 }
 
-static char *xml_make(const DuetVm *vm, GError **error)
+static char *xml_make(DuetVm *vm, GError **error)
 {
-    const DuetPlace *place = vm->place;
-    g_autofree char *rw_source = g_build_filename(place->instance_dir, "rw.img", NULL);
-    g_autofree char *kernel = duet_vm_mounts_file(place, "kernel", vm->kernel->boot_path, error);
-    g_autofree char *initramfs =
-        kernel ? duet_vm_mounts_file(place, "initramfs", vm->initramfs->path, error) : NULL;
+    char *(*show)(DuetVm *, const char *, const char *, GError **) = vm->libvirt->show_file;
+    g_autofree char *rw_source = g_build_filename(vm->place->instance_dir, "rw.img", NULL);
+    g_autofree char *kernel = show(vm, "kernel", vm->kernel->boot_path, error);
+    g_autofree char *initramfs = kernel ? show(vm, "initramfs", vm->initramfs->path, error) : NULL;
     /* ".img": AppArmor lets libvirt's helper look into such a file, and logs a denial of others. */
-    g_autofree char *root =
-        initramfs ? duet_vm_mounts_file(place, "root.img", vm->spec->root_disk, error) : NULL;
-    g_autofree char *rw = root ? duet_vm_mounts_file(place, "rw.img", rw_source, error) : NULL;
+    g_autofree char *root = initramfs ? show(vm, "root.img", vm->spec->root_disk, error) : NULL;
+    g_autofree char *rw = root ? show(vm, "rw.img", rw_source, error) : NULL;
     g_autoptr(GPtrArray) folders = rw ? folders_make(vm, error) : NULL;
     if (!folders)
         return NULL;
@@ -61,57 +55,22 @@ static char *xml_make(const DuetVm *vm, GError **error)
         .console_log = vm->console_log,
         .virtiofsd = duet_vm_virtiofsd_find(),
         .folders = folders,
+        .for_daemon = vm->spec->connect != NULL,
+        .label = vm->label,
     };
     return duet_vm_domain_xml(vm->spec, &plan);
 }
 
-/* Where libvirt writes QEMU's number, below the run directory; QEMU holds a lock on it. */
-static char *pid_file(const DuetVm *vm)
+gboolean duet_vm_qemu_find_pid(DuetVm *vm, const char *pid_file, GError **error)
 {
-    return g_strdup_printf("run/qemu/%s.pid", vm->spec->id);
-}
-
-/* Where no cgroup tells of QEMU, the lock on its pid file does: see core/stray.h. */
-static gboolean pid_file_link(const DuetVm *vm, GError **error)
-{
-    g_autofree char *target = pid_file(vm);
-    g_autofree char *link = g_build_filename(vm->place->run_dir, DUET_STRAY_LOCK, NULL);
-    return duet_cgroup_tracks(vm->place->cgroup, DUET_CGROUP_PAYLOAD) ||
-        symlink(target, link) == 0 || errno == EEXIST ||
-        duet_error_set_errno(error, errno, "cannot make the link '%s'", link);
-}
-
-/*
- * QEMU must be born in the payload's cgroup: memory is charged where it was first touched. Under v1
- * this thread alone goes there, for libvirt forks QEMU in the thread that asks.
- */
-static gboolean create_paused(DuetVm *vm, GError **error)
-{
-    int err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_PAYLOAD);
-    if (err)
-        return duet_error_set_errno(error, err, "cannot enter the cgroup of '%s'", vm->spec->name);
-    vm->domain = virDomainCreateXML(vm->connection, vm->domain_xml, VIR_DOMAIN_START_PAUSED);
-    gboolean ok = vm->domain || duet_virt_error_set(error, "cannot start '%s'", vm->spec->name);
-    err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_MONITOR);
-    if (err && ok)
-        ok = duet_error_set_errno(error, err, "cannot leave the cgroup of '%s'", vm->spec->name);
-    return ok;
-}
-
-static gboolean pidfd_open_qemu(DuetVm *vm, GError **error)
-{
-    g_autofree char *name = pid_file(vm);
-    g_autofree char *path = g_build_filename(vm->place->run_dir, name, NULL);
-    g_autofree char *text = duet_file_read(AT_FDCWD, path, 64, NULL, error);
+    g_autofree char *text = duet_file_read(AT_FDCWD, pid_file, 64, NULL, error);
     if (!text)
         return FALSE;
     vm->pid = (pid_t)g_ascii_strtoll(text, NULL, 10);
     vm->pidfd = vm->pid > 1 ? (int)syscall(SYS_pidfd_open, vm->pid, 0) : -1;
     /* Only a QEMU that was alive afterwards proves that the number was still its own. */
-    if (vm->pidfd >= 0 && virDomainIsActive(vm->domain) == 1) {
-        vm->hold = duet_vm_hold_monitor(vm->pid, vm->pidfd);
+    if (vm->pidfd >= 0 && virDomainIsActive(vm->domain) == 1)
         return TRUE;
-    }
     g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED, "QEMU of '%s' ended right after its start",
         vm->spec->name);
     return FALSE;
@@ -130,17 +89,12 @@ static int agent_connect(const DuetVm *vm, GError **error)
 
 static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError **error)
 {
-    if (!duet_vm_prepare(vm, error))
+    if (!duet_vm_prepare(vm, error) || !vm->libvirt->open(vm, error))
         return FALSE;
     vm->domain_xml = xml_make(vm, error);
-    if (!vm->domain_xml)
-        return FALSE;
-    vm->connection = duet_vm_root_open(vm->place, vm->emulator, vm->kvm_usable, error);
-    if (!vm->connection || !pid_file_link(vm, error) || !create_paused(vm, error))
+    if (!vm->domain_xml || !vm->libvirt->create(vm, error))
         return FALSE;
     duet_marks_set(marks, DUET_MARK_SPAWNED);
-    if (!pidfd_open_qemu(vm, error))
-        return FALSE;
     DUET_AUTO_FD agent_fd = agent_connect(vm, error);
     if (agent_fd < 0)
         return FALSE;
@@ -169,6 +123,7 @@ gboolean duet_vm_start(
     }
     out_started->facts = duet_vm_facts(vm);
     out_started->notice = vm->notice->len ? g_strdup(vm->notice->str) : NULL;
+    out_started->cgroup = g_strdup(vm->cgroup);
     out_started->pid = vm->pid;
     out_started->pidfd = duet_fd_steal(&pidfd);
     out_started->agent_fd = duet_fd_steal(&agent_fd);

@@ -4,6 +4,7 @@
  * process's environment and mounts, and libvirt brings threads along.
  */
 #include "vmm/vm.h"
+#include "vmm/daemon.h"
 #include "vmm/virt-error.h"
 #include "core/places.h"
 #include "core/util.h"
@@ -35,9 +36,16 @@ static gboolean vm_release(DuetRuntime *runtime, GError **error)
     return duet_vm_end((DuetVm *)runtime, error);
 }
 
+static gboolean reopen(DuetVm *vm, GError **error)
+{
+    return !vm->libvirt->reopen || vm->libvirt->reopen(vm, error);
+}
+
 static gboolean vm_pause(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
+    if (!reopen(vm, error))
+        return FALSE;
     return (vm->domain && virDomainSuspend(vm->domain) == 0) ||
         duet_virt_error_set(error, "cannot pause '%s'", vm->spec->name);
 }
@@ -45,6 +53,8 @@ static gboolean vm_pause(DuetRuntime *runtime, GError **error)
 static gboolean vm_resume(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
+    if (!reopen(vm, error))
+        return FALSE;
     return (vm->domain && virDomainResume(vm->domain) == 0) ||
         duet_virt_error_set(error, "cannot resume '%s'", vm->spec->name);
 }
@@ -62,6 +72,8 @@ static void vm_free(DuetRuntime *runtime)
     g_free(vm->console_log);
     g_free(vm->agent_socket);
     g_free(vm->domain_xml);
+    g_free(vm->label);
+    g_free(vm->cgroup);
     g_free(vm);
 }
 
@@ -80,6 +92,7 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
     (void)error;
     DuetVm *vm = g_new0(DuetVm, 1);
     vm->base.ops = &vm_ops;
+    vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;
     vm->place = place;
     vm->pidfd = -1;
@@ -87,7 +100,6 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
     vm->console_watch_fd = -1;
     vm->notice = g_string_new(NULL);
     vm->console_log = g_build_filename(place->instance_dir, "console.log", NULL);
-    vm->agent_socket = g_build_filename(place->run_dir, "agent.sock", NULL);
     return &vm->base;
 }
 
@@ -98,4 +110,5 @@ const DuetDriverOps duet_vm_driver = {
     .kind = DUET_KIND_VM,
     .check = duet_vm_check,
     .create = vm_create,
+    .recover = duet_vm_daemon_recover,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "vmm/domain-xml.h"
 #include "vmm/initramfs.h"
 #include "vmm/kernel.h"
 #include "vmm/kvm-probe.h"
@@ -11,8 +12,33 @@
 
 G_BEGIN_DECLS
 
+typedef struct _DuetVm DuetVm;
+
+/**
+ * DuetVmLibvirtOps: what differs between a libvirt inside of this process and a daemon.
+ * @open: sets vm->connection; before it, after duet_vm_prepare()
+ * @reopen: (nullable): makes a connection that was lost anew
+ * @show_file: Returns: (transfer full): the path by which QEMU opens the file @source; @name is
+ *     unique for it within the VM
+ * @show_folder: the same for spec->mounts[@index]
+ * @create: the domain of vm->domain_xml, paused; sets vm->domain, vm->pid, vm->pidfd
+ * @end: takes away what create() and open() made, whatever of it is there; may be called twice
+ */
+typedef struct {
+    gboolean (*open)(DuetVm *vm, GError **error);
+    gboolean (*reopen)(DuetVm *vm, GError **error);
+    char *(*show_file)(DuetVm *vm, const char *name, const char *source, GError **error);
+    DuetVmFolder *(*show_folder)(DuetVm *vm, const DuetMount *mount, guint index, GError **error);
+    gboolean (*create)(DuetVm *vm, GError **error);
+    gboolean (*end)(DuetVm *vm, GError **error);
+} DuetVmLibvirtOps;
+
+extern const DuetVmLibvirtOps duet_vm_embed;
+extern const DuetVmLibvirtOps duet_vm_daemon;
+
 /**
  * DuetVm: a runtime of the kind `vm`, in its worker.
+ * @libvirt: where libvirt is
  * @kvm_usable: whether this host has a KVM that works
  * @kvm: which accelerator was chosen
  * @emulator: path of QEMU
@@ -22,9 +48,13 @@ G_BEGIN_DECLS
  * @pidfd: QEMU; a copy of the one that the monitor gets
  * @hold: see hold.h, or -1
  * @console_watch_fd, @console_source: what keeps the console's log small
+ * @label: daemon: "+uid:+gid" that QEMU runs as; NULL: the daemon is an ordinary user's
+ * @cgroup: daemon: see #DuetStarted
+ * @defined: daemon: it may know the domain
  */
-typedef struct {
+struct _DuetVm {
     DuetRuntime base;
+    const DuetVmLibvirtOps *libvirt;
     const DuetSpec *spec;
     const DuetPlace *place;
     gboolean kvm_usable;
@@ -44,7 +74,10 @@ typedef struct {
     int hold;
     int console_watch_fd;
     guint console_source;
-} DuetVm;
+    char *label;
+    char *cgroup;
+    gboolean defined;
+};
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */
 char *duet_vm_cmdline(const DuetVm *vm);
@@ -58,6 +91,12 @@ gboolean duet_vm_start(
 
 /** duet_vm_end: kills QEMU if it lives, and closes all that start opened. */
 gboolean duet_vm_end(DuetVm *vm, GError **error);
+
+/** duet_vm_qemu_kill: SIGKILL for QEMU, if there is one, and a wait for its end. */
+void duet_vm_qemu_kill(DuetVm *vm);
+
+/** duet_vm_qemu_find_pid: sets vm->pid and vm->pidfd by the file that libvirt wrote. */
+gboolean duet_vm_qemu_find_pid(DuetVm *vm, const char *pid_file, GError **error);
 
 /** duet_vm_facts: Returns: (transfer full): #DuetStarted facts. */
 GVariant *duet_vm_facts(const DuetVm *vm);

@@ -89,6 +89,28 @@ static void test_folders(void)
     assert_golden("domain-folders.xml", xml);
 }
 
+static void test_daemon(void)
+{
+    g_autoptr(DuetSpec) spec = spec_new();
+    g_autoptr(GPtrArray) none = folders_new();
+    DuetVmPlan plan = plan_of(FALSE, none);
+    spec->image_ref = g_strdup("busybox:latest");
+    spec->cpus = 0.5;
+    plan.kernel = "/var/cache/duet/boot/kernel.vmlinux";
+    plan.initramfs = "/var/cache/duet/initramfs/some.cpio";
+    plan.root_disk = "/var/lib/duet/images/vmroot/some";
+    plan.rw_disk = "/var/lib/duet/instances/0123456789ab/rw.img";
+    plan.agent_socket = NULL;
+    plan.for_daemon = TRUE;
+    plan.label = "+524288:+64055";
+    g_autofree char *xml = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-system.xml", xml);
+    /* An ordinary user's daemon has no cgroups and no other users. */
+    plan.label = NULL;
+    g_autofree char *session = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-session.xml", session);
+}
+
 static char *xpath_string(const char *xml, const char *expression)
 {
     xmlDoc *document = xmlParseMemory(xml, (int)strlen(xml));
@@ -151,6 +173,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-xml/tcg", test_tcg);
     g_test_add_func("/vmm-xml/kvm", test_kvm);
     g_test_add_func("/vmm-xml/folders", test_folders);
+    g_test_add_func("/vmm-xml/daemon", test_daemon);
     g_test_add_func("/vmm-xml/escapes", test_escapes);
     g_test_add_func("/vmm-xml/uuid", test_uuid);
     g_test_add_func("/vmm-xml/limits", test_limits);

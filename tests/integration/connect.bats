@@ -1,0 +1,239 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# VMs in a libvirt daemon (`--connect`): what virsh sees, what it does to them, and what is left.
+
+load lib
+load daemon
+KIND=vm
+system=(--vm --connect qemu:///system)
+
+setup_file() {
+  root_up
+  stock_image busybox
+  daemon_up
+  duet run --rm "${system[@]}" busybox true 2>/dev/null
+}
+teardown_file() {
+  local left
+  root_down || left=root
+  left+=$(virsh_ list --all --name | grep '^duet-t-' || true)
+  daemon_down
+  is "$left" ""
+}
+teardown() { duet rm -f --all >/dev/null; }
+
+# up NAME [OPTION...]: a VM in the background.
+up() {
+  local name=$1
+  shift
+  duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300 2>/dev/null
+}
+field() { duet inspect "$1" | jq -r ".[0].$2"; }
+gone() { is "$(libvirt_left "$@")" ""; }
+
+@test "a run in the daemon gives output, exit code and nothing that stays" {
+  is "$(duet run --rm "${system[@]}" --name t-run busybox sh -c 'cat /proc/sys/kernel/ostype' 2>/dev/null)" Linux
+  expect 7 duet run --rm "${system[@]}" --name t-run busybox sh -c 'exit 7'
+  is "$(echo hello | duet run --rm -i "${system[@]}" --name t-run busybox cat 2>/dev/null)" hello
+  gone t-run
+}
+
+@test "virsh and duet tell the same" {
+  up t-same --cpus 0.5
+  is "$(virsh_ domstate duet-t-same)" running
+  is "$(virsh_ domuuid duet-t-same)" "$(field t-same driver.domain_uuid)"
+  [[ $(virsh_ desc --title duet-t-same) == *t-same*busybox* ]]
+  [[ $(virsh_ metadata duet-t-same urn:duet:instance) == *"$(field t-same id)"* ]]
+  is "$(field t-same connect)" qemu:///system
+  is "$(duet exec t-same nproc)" 1
+  [[ $(duet ps) == *t-same* ]]
+  duet pause t-same
+  is "$(virsh_ domstate duet-t-same)" paused
+  duet unpause t-same
+  is "$(virsh_ domstate duet-t-same)" running
+  duet exec t-same sh -c 'echo kept >/kept; sync'
+  duet stop -t 1 t-same
+  is "$(field t-same state)" exited
+  # Only files again: what virsh lists is what runs.
+  gone t-same
+  duet start t-same
+  is "$(duet exec t-same cat /kept)" kept
+  is "$(virsh_ domstate duet-t-same)" running
+  duet rm -f t-same
+  gone t-same
+}
+
+@test "limits are libvirt's cgroup's, figures are read there" {
+  up t-limits --cpus 0.5 -m 192m
+  local pid
+  pid=$(field t-limits pid)
+  [[ $(field t-limits payload_cgroup) == *qemu* ]]
+  ! grep -q "/duet/" "/proc/$pid/cgroup"
+  [[ $(virsh_ schedinfo duet-t-limits) == *"global_quota   : 50000"* ]]
+  # 192 MiB of RAM and the allowance: 128 + 64 + 3 + 16.
+  is "$(virsh_ memtune duet-t-limits | awk '/^hard_limit/ { print $3 }')" "$(((192 + 211) * 1024))"
+  [ "$(duet exec t-limits sh -c 'grep MemTotal /proc/meminfo | tr -dc 0-9')" -lt 196608 ]
+  duet stop -t 1 t-limits
+  [ "$(field t-limits payload_cpu_ns)" -gt 100000000 ]
+  [ "$(field t-limits peak_memory_bytes)" -gt 50000000 ]
+}
+
+@test "files that VMs share keep their owner, and each QEMU has a uid of its own" {
+  local shared before one two
+  up t-one
+  shared=$(duet inspect t-one | jq -r '.[0] | .root_disk, .driver.kernel_booted, .driver.initramfs')
+  before=$(xargs stat -c '%u:%g %a %n' <<<"$shared")
+  [[ $before == 0:0* ]]
+  up t-two
+  one=$(awk '/^Uid:/ { print $2 }' "/proc/$(field t-one pid)/status")
+  two=$(awk '/^Uid:/ { print $2 }' "/proc/$(field t-two pid)/status")
+  [ "$one" -ge 524288 ]
+  [ "$two" -ge 524288 ]
+  [ "$one" != "$two" ]
+  is "$(stat -c '%u %a' "$DUET_ROOT/instances/$(field t-one id)/rw.img")" "$one 600"
+  is "$(xargs stat -c '%u:%g %a %n' <<<"$shared")" "$before"
+  duet rm -f t-one
+  is "$(xargs stat -c '%u:%g %a %n' <<<"$shared")" "$before"
+  is "$(duet exec t-two echo lives)" lives
+}
+
+@test "virsh destroy and reset end the instance, and duet knows at once" {
+  local verb
+  up t-ended
+  for verb in destroy reset; do
+    virsh_ "$verb" duet-t-ended >/dev/null 2>&1 || true
+    wait_for 3 has_state t-ended exited
+    is "$(duet wait t-ended)" 137
+    gone t-ended
+    duet start t-ended 2>/dev/null
+  done
+}
+
+@test "a domain that is undefined and destroyed behind our back is gone, no more" {
+  up t-behind
+  virsh_ undefine duet-t-behind
+  is "$(duet exec t-behind echo lives)" lives
+  virsh_ destroy duet-t-behind
+  wait_for 3 has_state t-behind exited
+  gone t-behind
+  duet rm t-behind
+}
+
+@test "kill -9 of the monitor: the next command takes the domain away" {
+  local pid
+  up t-monitor
+  pid=$(field t-monitor pid)
+  kill -KILL "$(field t-monitor monitor_pid)"
+  duet ps >/dev/null
+  ! kill -0 "$pid" 2>/dev/null
+  is "$(state_of t-monitor)" exited
+  gone t-monitor
+  [[ $(field t-monitor error) == *"cleaned up"* ]]
+}
+
+@test "kill -9 of the worker ends the VM, says so, and leaves no domain" {
+  local pid
+  up t-worker
+  pid=$(field t-worker pid)
+  kill -KILL "$(pgrep -P "$(field t-worker monitor_pid)" -x duet-monitor)"
+  wait_for 10 has_state t-worker exited
+  ! kill -0 "$pid" 2>/dev/null
+  [[ $(field t-worker error) == *"worker died"* ]]
+  gone t-worker
+}
+
+@test "a domain that does not say that it is ours is left alone" {
+  up t-foreign
+  virsh_ metadata duet-t-foreign urn:duet:instance --remove --live --config >/dev/null
+  kill -KILL "$(field t-foreign monitor_pid)"
+  [[ $(field t-foreign error) == *"left alone"* ]]
+  virsh_ dominfo duet-t-foreign >/dev/null
+  expect 125 duet rm -f t-foreign
+  [[ $output == *"left alone"* ]]
+  virsh_ undefine duet-t-foreign
+  duet rm t-foreign
+}
+
+@test "a name that libvirt has already is refused, and its owner keeps it" {
+  virsh_ define /dev/stdin >/dev/null <<'XML'
+<domain type='qemu'><name>duet-t-taken</name><memory unit='MiB'>64</memory>
+<os><type arch='x86_64'>hvm</type></os></domain>
+XML
+  expect 125 duet run --rm "${system[@]}" --name t-taken busybox true
+  [[ $output == *"has a domain 'duet-t-taken' already"* ]]
+  virsh_ undefine duet-t-taken
+  is "$(duet ps -aq)" ""
+}
+
+@test "where no daemon answers, one clear error says what to do" {
+  expect 125 in_ns unshare -m sh -c 'mount -t tmpfs tmpfs /run/libvirt && exec "$@"' sh \
+    "$DUET" run --rm "${system[@]}" busybox true
+  [[ $output == *"cannot connect to 'qemu:///system'"*"systemctl start libvirtd"*"leave out --connect"* ]]
+  is "$(duet ps -aq)" ""
+}
+
+@test "connections that duet can't use are refused before anything starts" {
+  expect 125 duet run --rm --vm --connect qemu+ssh://host/system busybox true
+  [[ $output == *"another host"* ]]
+  expect 125 duet run --rm --vm --connect xen:///system busybox true
+  [[ $output == *"qemu:///system"* ]]
+  expect 125 duet run --rm --connect qemu:///system busybox true
+  [[ $output == *"--vm"* ]]
+  DUET_CONNECT=qemu:///system expect 0 duet run --rm busybox true
+  is "$(DUET_CONNECT=qemu:///system duet create --vm busybox true | xargs -I@ "$DUET" inspect @ | jq -r '.[0].connect')" \
+    qemu:///system
+  is "$(DUET_CONNECT=qemu:///system duet create --vm --connect qemu:///embed busybox true |
+    xargs -I@ "$DUET" inspect @ | jq -r '.[0].connect')" null
+}
+
+@test "root's session is the system's daemon" {
+  is "$(duet run --rm --vm --connect qemu:///session --name t-session busybox echo hi 2>/dev/null)" hi
+  gone t-session
+}
+
+@test "a daemon that dies and comes back loses no VM" {
+  up t-restart
+  daemon_stop KILL
+  is "$(duet exec t-restart echo lives)" lives
+  expect 125 duet pause t-restart
+  [[ $output == *"cannot connect"* ]]
+  daemon_start
+  duet pause t-restart
+  is "$(virsh_ domstate duet-t-restart)" paused
+  duet unpause t-restart
+  duet stop -t 1 t-restart
+  gone t-restart
+}
+
+@test "a VM ends without its daemon, and is cleaned up when that is back" {
+  local pid
+  up t-alone
+  pid=$(field t-alone pid)
+  daemon_stop TERM
+  duet stop -t 1 t-alone
+  ! kill -0 "$pid" 2>/dev/null
+  is "$(state_of t-alone)" exited
+  [[ $(field t-alone error) == *"cannot connect"* ]]
+  expect 125 duet rm t-alone
+  [[ $output == *"cannot connect"* ]]
+  daemon_start
+  duet ps >/dev/null
+  gone t-alone
+  duet rm t-alone
+}
+
+@test "whole folders are shared, and what can't be kept is refused" {
+  mkdir -p "$scratch/folder"
+  chmod 755 "$scratch"
+  echo in >"$scratch/folder/file"
+  is "$(duet run --rm "${system[@]}" -v "$scratch/folder:/mnt" busybox cat /mnt/file 2>/dev/null)" in
+  expect 125 duet run --rm "${system[@]}" -v "$scratch/folder:/mnt:ro" busybox true
+  [[ $output == *"not read-only"* ]]
+}
+
+@test "a root directory that QEMU's user can't pass is named" {
+  mkdir -m 0700 "$scratch/closed"
+  duet --root "$scratch/closed" image import --name busybox "$scratch/busybox.tar" >/dev/null
+  expect 125 duet --root "$scratch/closed" run --rm "${system[@]}" busybox true
+  [[ $output == *"$scratch/closed"*"passable"* ]]
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reaching a libvirt daemon, and what it tells of itself. */
+#include "vmm/daemon.h"
+#include "vmm/virt-error.h"
+
+#include <duet/error.h>
+
+#include <errno.h>
+#include <libvirt/virterror.h>
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *advice_for(const char *uri)
+{
+    const virError *last = virGetLastError();
+    gboolean denied = last &&
+        (last->code == VIR_ERR_AUTH_FAILED || last->code == VIR_ERR_AUTH_CANCELLED ||
+            last->code == VIR_ERR_AUTH_UNAVAILABLE || last->code == VIR_ERR_ACCESS_DENIED ||
+            (last->code == VIR_ERR_SYSTEM_ERROR && (last->int1 == EACCES || last->int1 == EPERM)));
+    if (denied)
+        return "add your user to the group libvirt and log in again, or leave out --connect";
+    if (g_str_has_suffix(uri, "/session") && geteuid() != 0)
+        return "install the package libvirt-daemon, or leave out --connect";
+    return "start libvirtd: systemctl start libvirtd.socket, or leave out --connect";
+}
+
+virConnectPtr duet_vm_daemon_connect(const char *uri, GError **error)
+{
+    duet_virt_error_quiet();
+    virConnectPtr connection = virConnectOpen(uri);
+    if (connection)
+        return connection;
+    const char *advice = advice_for(uri);
+    g_autoptr(GError) failure = NULL;
+    duet_virt_error_set(&failure, "cannot connect to '%s'", uri);
+    g_set_error(error, DUET_ERROR, failure->code, "%s; %s", failure->message, advice);
+    return NULL;
+}
+
+gboolean duet_vm_daemon_is_alive(virConnectPtr connection)
+{
+    unsigned long version;
+    return connection && virConnectIsAlive(connection) == 1 &&
+        virConnectGetLibVersion(connection, &version) == 0;
+}
+
+/* "+64055:+64055" of the security model dac: whom QEMU runs as by default. */
+static char *base_label(const char *capabilities)
+{
+    static const xmlChar query[] = "string(//host/secmodel[model='dac']/baselabel)";
+    xmlDoc *document = xmlParseMemory(capabilities, (int)strlen(capabilities));
+    xmlXPathContext *context = document ? xmlXPathNewContext(document) : NULL;
+    xmlXPathObject *found = context ? xmlXPathEvalExpression(query, context) : NULL;
+    char *label = found && found->stringval ? g_strdup((const char *)found->stringval) : NULL;
+    xmlXPathFreeObject(found);
+    xmlXPathFreeContext(context);
+    xmlFreeDoc(document);
+    return label;
+}
+
+char *duet_vm_daemon_label(virConnectPtr connection, guint32 uid, GError **error)
+{
+    char *capabilities = virConnectGetCapabilities(connection);
+    if (!capabilities) {
+        duet_virt_error_set(error, "cannot ask libvirt what it can do");
+        return NULL;
+    }
+    g_autofree char *label = base_label(capabilities);
+    free(capabilities);
+    const char *group = label ? strchr(label, ':') : NULL;
+    return group ? g_strdup_printf("+%u%s", uid, group) : NULL;
+}
+
+static char *dir_of(gboolean privileged, const char *root, const char *user_dir, const char *below)
+{
+    return privileged ? g_strdup(root) : g_build_filename(user_dir, "libvirt/qemu", below, NULL);
+}
+
+char *duet_vm_daemon_pid_file(gboolean privileged, const char *name)
+{
+    g_autofree char *dir = dir_of(privileged, "/run/libvirt/qemu", g_get_user_runtime_dir(), "run");
+    return g_strdup_printf("%s/%s.pid", dir, name);
+}
+
+void duet_vm_daemon_log_remove(gboolean privileged, const char *name)
+{
+    g_autofree char *dir =
+        dir_of(privileged, "/var/log/libvirt/qemu", g_get_user_cache_dir(), "log");
+    g_autofree char *own = g_strconcat(name, ".log", NULL);
+    g_autoptr(GDir) names = g_dir_open(dir, 0, NULL);
+    const char *entry;
+    /* virtlogd rotates them: "x.log", "x.log.0". */
+    while (names && (entry = g_dir_read_name(names))) {
+        const char *rest = g_str_has_prefix(entry, own) ? entry + strlen(own) : NULL;
+        g_autofree char *path = g_build_filename(dir, entry, NULL);
+        if (rest &&
+            (!*rest || (*rest == '.' && strspn(rest + 1, "0123456789") == strlen(rest + 1))))
+            unlink(path);
+    }
+}

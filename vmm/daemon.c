@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See daemon.h. */
+#include "vmm/daemon.h"
+#include "vmm/domain-xml.h"
+#include "vmm/virt-error.h"
+#include "vmm/vm.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+#include <duet/vm-limits.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libvirt-glib/libvirt-glib.h>
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A daemon that is being restarted is back within a few seconds. */
+#define REOPEN_TRIES 10
+#define REOPEN_PAUSE_US (500 * 1000)
+
+static gboolean daemon_open(DuetVm *vm, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    gvir_event_register();
+    vm->connection = duet_vm_daemon_connect(vm->spec->connect, error);
+    if (!vm->connection)
+        return FALSE;
+    vm->label = duet_vm_daemon_label(vm->connection, vm->place->id_base, &failure);
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    if (vm->label && geteuid() != 0) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "'%s' runs VMs as other users, and only root can speak with their agents; use "
+            "--connect qemu:///session, or run duet as root",
+            vm->spec->connect);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean daemon_reopen(DuetVm *vm, GError **error)
+{
+    g_autofree char *uuid = duet_vm_uuid(vm->spec->id);
+    if (duet_vm_daemon_is_alive(vm->connection))
+        return TRUE;
+    g_clear_pointer(&vm->domain, virDomainFree);
+    g_clear_pointer(&vm->connection, virConnectClose);
+    for (int tries = 1; !vm->connection; tries++) {
+        g_autoptr(GError) failure = NULL;
+        vm->connection = duet_vm_daemon_connect(vm->spec->connect, &failure);
+        if (!vm->connection && tries == REOPEN_TRIES) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return FALSE;
+        }
+        if (!vm->connection)
+            g_usleep(REOPEN_PAUSE_US);
+    }
+    vm->domain = virDomainLookupByUUIDString(vm->connection, uuid);
+    return TRUE;
+}
+
+/* Whether QEMU, under the instance's own uid, will be able to open @path. As it is the kernel that
+ * is asked, every kind of permission counts; only this thread changes. */
+static gboolean can_open(const char *path, guint32 uid)
+{
+    setfsgid((gid_t)uid);
+    setfsuid((uid_t)uid);
+    DUET_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    int err = errno;
+    setfsuid(geteuid());
+    setfsgid(getegid());
+    errno = err;
+    return fd >= 0;
+}
+
+/* In place: the daemon's mounts are the host's, and so are QEMU's. */
+static char *daemon_show_file(DuetVm *vm, const char *name, const char *source, GError **error)
+{
+    (void)name;
+    if (!vm->label || can_open(source, vm->place->id_base))
+        return g_strdup(source);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
+        "the VM's user may not open '%s': %s; the directories above must be passable (chmod o+x, "
+        "or "
+        "another --root), or leave out --connect",
+        source, g_strerror(errno));
+    return NULL;
+}
+
+static DuetVmFolder *daemon_show_folder(
+    DuetVm *vm, const DuetMount *mount, guint index, GError **error)
+{
+    (void)vm;
+    g_autofree char *tag = duet_vm_mount_tag(index);
+    /* virtiofsd can't keep either; embed has mounts of its own for that. */
+    if (!mount->readonly && g_file_test(mount->source, G_FILE_TEST_IS_DIR))
+        return duet_vm_folder_new(tag, mount->source);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "cannot share '%s': with --connect only whole folders can be shared, and not read-only; "
+        "leave out --connect",
+        mount->source);
+    return NULL;
+}
+
+static gboolean name_is_free(const DuetVm *vm, const char *name, GError **error)
+{
+    virDomainPtr other = virDomainLookupByName(vm->connection, name);
+    if (!other)
+        return TRUE;
+    virDomainFree(other);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
+        "'%s' has a domain '%s' already; choose another --name, or remove it: virsh -c %s undefine "
+        "%s",
+        vm->spec->connect, name, vm->spec->connect, name);
+    return FALSE;
+}
+
+/*
+ * RAM plus allowance, as vm-limits.h has it. Set while QEMU is paused, for in the XML it would also
+ * be a limit of locked memory, which not every root may raise.
+ */
+static gboolean limit_memory(const DuetVm *vm, GError **error)
+{
+    guint64 bytes = duet_vm_memory_bytes(vm->spec) + duet_vm_memory_allowance_bytes(vm->spec);
+    virTypedParameter hard = { .type = VIR_TYPED_PARAM_ULLONG, .value.ul = bytes / 1024 };
+    g_strlcpy(hard.field, VIR_DOMAIN_MEMORY_HARD_LIMIT, sizeof hard.field);
+    return virDomainSetMemoryParameters(vm->domain, &hard, 1, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
+        duet_virt_error_set(error, "cannot limit the memory of '%s'", vm->spec->name);
+}
+
+/* The daemon chose the path, below a directory that its security driver lets QEMU use. */
+static gboolean find_channel(DuetVm *vm, GError **error)
+{
+    static const xmlChar query[] =
+        "string(//channel[target/@name='org.duet.agent.0']/source/@path)";
+    char *xml = virDomainGetXMLDesc(vm->domain, 0);
+    if (!xml)
+        return duet_virt_error_set(error, "cannot read the domain of '%s'", vm->spec->name);
+    xmlDoc *document = xmlParseMemory(xml, (int)strlen(xml));
+    free(xml);
+    xmlXPathContext *context = document ? xmlXPathNewContext(document) : NULL;
+    xmlXPathObject *found = context ? xmlXPathEvalExpression(query, context) : NULL;
+    if (found && found->stringval && *found->stringval)
+        vm->agent_socket = g_strdup((const char *)found->stringval);
+    xmlXPathFreeObject(found);
+    xmlXPathFreeContext(context);
+    xmlFreeDoc(document);
+    if (vm->agent_socket)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
+        "'%s' gave the VM of '%s' no channel for its agent", vm->spec->connect, vm->spec->name);
+    return FALSE;
+}
+
+static void find_cgroup(DuetVm *vm)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/cgroup", (int)vm->pid);
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, 1 << 16, NULL, NULL);
+    guint id = virDomainGetID(vm->domain);
+    if (text && id != (guint)-1)
+        vm->cgroup = duet_vm_daemon_cgroup(text, id);
+}
+
+/* An ordinary user's daemon has no cgroups: what can't be kept is said, or refused. */
+static gboolean limits_check(DuetVm *vm, GError **error)
+{
+    double cpus = vm->spec->cpus;
+    if (vm->label || cpus == 0)
+        return TRUE;
+    if (cpus != (double)duet_vm_vcpus(vm->spec)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "'%s' has no cgroups, so --cpus %g can't be kept; give whole CPUs, or leave out "
+            "--connect",
+            vm->spec->connect, cpus);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean daemon_create(DuetVm *vm, GError **error)
+{
+    g_autofree char *name = duet_vm_domain_name(vm->spec);
+    g_autofree char *pid_file = duet_vm_daemon_pid_file(vm->label != NULL, name);
+    if (!limits_check(vm, error) || !name_is_free(vm, name, error))
+        return FALSE;
+    vm->defined = TRUE;
+    vm->domain = virDomainDefineXML(vm->connection, vm->domain_xml);
+    if (!vm->domain)
+        return duet_virt_error_set(error, "cannot define '%s'", name);
+    if (virDomainCreateWithFlags(vm->domain, VIR_DOMAIN_START_PAUSED) < 0)
+        return duet_virt_error_set(error, "cannot start '%s'", name);
+    if (!duet_vm_qemu_find_pid(vm, pid_file, error) || (vm->label && !limit_memory(vm, error)) ||
+        !find_channel(vm, error))
+        return FALSE;
+    find_cgroup(vm);
+    return TRUE;
+}
+
+static gboolean daemon_end(DuetVm *vm, GError **error)
+{
+    duet_vm_qemu_kill(vm);
+    gboolean ok = !vm->defined ||
+        (daemon_reopen(vm, error) && duet_vm_daemon_remove(vm->connection, vm->spec, error));
+    g_clear_pointer(&vm->domain, virDomainFree);
+    vm->defined = !ok;
+    return ok;
+}
+
+const DuetVmLibvirtOps duet_vm_daemon = {
+    .open = daemon_open,
+    .reopen = daemon_reopen,
+    .show_file = daemon_show_file,
+    .show_folder = daemon_show_folder,
+    .create = daemon_create,
+    .end = daemon_end,
+};
