@@ -47,6 +47,13 @@ char *duet_images_inspect(const char *store_dir, const char *ref, GError **error
 gboolean duet_images_remove(
     const char *store_dir, const char *ref, const char *const *in_use, GError **error);
 gboolean duet_images_refresh(const char *store_dir, GError **error);
+/*
+ * With the suffix AppArmor's rules for libvirt take it for a disk: its helper, which looks into
+ * disks to find what they build on, is let near no other name.
+ */
+#define DUET_ROOT_DISK_SUFFIX ".img"
+/** duet_root_disk_path: Returns: (transfer full): where the root disk of @chain lies. */
+char *duet_root_disk_path(const char *store_dir, const char *chain);
 char *duet_images_root_disk(const char *store_dir, const DuetImage *image, GError **error);
 
 G_END_DECLS

@@ -59,8 +59,7 @@ static void set_store(
     JsonBuilder *builder, DuetStore *store, const DuetImage *image, const DuetManifest *manifest)
 {
     g_auto(GStrv) chains = duet_manifest_chains(manifest);
-    g_autofree char *disk =
-        g_build_filename(store->dir, "vmroot", chains[manifest->layers->len - 1], NULL);
+    g_autofree char *disk = duet_root_disk_path(store->dir, chains[manifest->layers->len - 1]);
     json_builder_set_member_name(builder, "store");
     json_builder_begin_object(builder);
     json_builder_set_member_name(builder, "layers");

@@ -148,7 +148,10 @@ static void sweep(DuetStore *store, const char *path, GHashTable *needed, GHashT
     }
     struct dirent *row;
     while ((row = readdir(dir))) {
-        if (*row->d_name == '.' || g_hash_table_contains(needed, row->d_name))
+        g_autofree char *key = g_strdup(row->d_name);
+        if (g_str_has_suffix(key, DUET_ROOT_DISK_SUFFIX))
+            key[strlen(key) - strlen(DUET_ROOT_DISK_SUFFIX)] = '\0';
+        if (*row->d_name == '.' || g_hash_table_contains(needed, key))
             continue;
         if (sure && !g_hash_table_contains(sure, row->d_name) && is_young(dirfd(dir), row->d_name))
             continue;

@@ -145,6 +145,12 @@ static gboolean put_in_place(DuetStore *store, const char *disk, GError **error)
             duet_error_set_errno(error, errno, "cannot make '%s'", disk));
 }
 
+char *duet_root_disk_path(const char *store_dir, const char *chain)
+{
+    g_autofree char *name = g_strconcat(chain, DUET_ROOT_DISK_SUFFIX, NULL);
+    return g_build_filename(store_dir, "vmroot", name, NULL);
+}
+
 char *duet_images_root_disk(const char *store_dir, const DuetImage *image, GError **error)
 {
     DUET_RAW_NAMES;
@@ -158,7 +164,7 @@ char *duet_images_root_disk(const char *store_dir, const DuetImage *image, GErro
      */
     g_autofree char *chain = g_path_get_basename(image->layer_dirs[n - 1]);
     g_autofree char *root = g_canonicalize_filename(store_dir, NULL);
-    g_autofree char *disk = g_build_filename(root, "vmroot", chain, NULL);
+    g_autofree char *disk = duet_root_disk_path(root, chain);
     if (access(disk, R_OK) == 0)
         return g_steal_pointer(&disk);
     g_autoptr(DuetStore) store = duet_store_open_write(store_dir, error);

@@ -311,6 +311,7 @@ static void test_remove(ImageFixture *fixture)
     /* Only a name goes: the image stays. */
     g_assert_true(duet_images.remove(fixture->store, "second", in_use, &error));
     assert_finds(fixture, image->digest, "third:1");
+    g_assert_cmpint(access(disk, F_OK), ==, 0);
     g_assert_false(duet_images.remove(fixture->store, "third:1", in_use, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_STATE);
     g_clear_error(&error);

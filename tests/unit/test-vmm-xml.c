@@ -98,7 +98,7 @@ static void test_daemon(void)
     spec->cpus = 0.5;
     plan.kernel = "/var/cache/duet/boot/kernel.vmlinux";
     plan.initramfs = "/var/cache/duet/initramfs/some.cpio";
-    plan.root_disk = "/var/lib/duet/images/vmroot/some";
+    plan.root_disk = "/var/lib/duet/images/vmroot/some.img";
     plan.rw_disk = "/var/lib/duet/instances/0123456789ab/rw.img";
     plan.agent_socket = NULL;
     plan.for_daemon = TRUE;
