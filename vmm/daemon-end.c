@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Taking a VM out of a libvirt daemon: by its own driver, or by whoever finds it left behind. */
 #include "vmm/daemon.h"
+#include "vmm/apparmor.h"
 #include "vmm/domain-xml.h"
 #include "vmm/virt-error.h"
 #include "core/util.h"
@@ -66,9 +67,12 @@ gboolean duet_vm_daemon_remove(virConnectPtr connection, const DuetSpec *spec, G
             duet_virt_error_set(error, "cannot look for the domain of '%s'", spec->name);
     gboolean ok = is_ours(domain, spec, error) && domain_remove(domain, spec, error);
     virDomainFree(domain);
-    if (ok)
-        duet_vm_daemon_log_remove(geteuid() == 0, name);
-    return ok;
+    if (!ok)
+        return FALSE;
+    duet_vm_daemon_log_remove(geteuid() == 0, name);
+    /* The daemon unloads it and keeps the file, for a domain that may come again: not this one. */
+    duet_vm_apparmor_forget(spec->id);
+    return TRUE;
 }
 
 /* Whether @pid is the QEMU of that uuid: the number may be another process's by now. */

@@ -9,6 +9,7 @@
 #include <libvirt/virterror.h>
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,17 +61,16 @@ static char *base_label(const char *capabilities)
     return label;
 }
 
-char *duet_vm_daemon_label(virConnectPtr connection, guint32 uid, GError **error)
+gboolean duet_vm_daemon_user(virConnectPtr connection, DuetVmDaemonUser *out_user, GError **error)
 {
     char *capabilities = virConnectGetCapabilities(connection);
-    if (!capabilities) {
-        duet_virt_error_set(error, "cannot ask libvirt what it can do");
-        return NULL;
-    }
+    if (!capabilities)
+        return duet_virt_error_set(error, "cannot ask libvirt what it can do");
     g_autofree char *label = base_label(capabilities);
     free(capabilities);
-    const char *group = label ? strchr(label, ':') : NULL;
-    return group ? g_strdup_printf("+%u%s", uid, group) : NULL;
+    *out_user = (DuetVmDaemonUser){ 0 };
+    out_user->privileged = label && sscanf(label, "+%u:+%u", &out_user->uid, &out_user->gid) == 2;
+    return TRUE;
 }
 
 static char *dir_of(gboolean privileged, const char *root, const char *user_dir, const char *below)
@@ -84,19 +84,23 @@ char *duet_vm_daemon_pid_file(gboolean privileged, const char *name)
     return g_strdup_printf("%s/%s.pid", dir, name);
 }
 
+/* virtlogd rotates them: "x.log", "x.log.0". */
+static gboolean is_log_of(const char *entry, const char *name)
+{
+    g_autofree char *own = g_strconcat(name, ".log", NULL);
+    const char *rest = g_str_has_prefix(entry, own) ? entry + strlen(own) : NULL;
+    return rest && (!*rest || (*rest == '.' && rest[1 + strspn(rest + 1, "0123456789")] == '\0'));
+}
+
 void duet_vm_daemon_log_remove(gboolean privileged, const char *name)
 {
     g_autofree char *dir =
         dir_of(privileged, "/var/log/libvirt/qemu", g_get_user_cache_dir(), "log");
-    g_autofree char *own = g_strconcat(name, ".log", NULL);
     g_autoptr(GDir) names = g_dir_open(dir, 0, NULL);
     const char *entry;
-    /* virtlogd rotates them: "x.log", "x.log.0". */
     while (names && (entry = g_dir_read_name(names))) {
-        const char *rest = g_str_has_prefix(entry, own) ? entry + strlen(own) : NULL;
         g_autofree char *path = g_build_filename(dir, entry, NULL);
-        if (rest &&
-            (!*rest || (*rest == '.' && strspn(rest + 1, "0123456789") == strlen(rest + 1))))
+        if (is_log_of(entry, name))
             unlink(path);
     }
 }

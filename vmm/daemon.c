@@ -24,18 +24,45 @@
 #define REOPEN_TRIES 10
 #define REOPEN_PAUSE_US (500 * 1000)
 
+/* Whether that user, in that group alone, can open @path. It is the kernel that is asked, so every
+ * kind of permission counts; only this thread changes. */
+static gboolean can_open(const char *path, int mode, guint32 uid, guint32 gid)
+{
+    setfsgid((gid_t)gid);
+    setfsuid((uid_t)uid);
+    DUET_AUTO_FD fd = open(path, mode | O_CLOEXEC);
+    int err = errno;
+    setfsuid(geteuid());
+    setfsgid(getegid());
+    errno = err;
+    return fd >= 0;
+}
+
+/*
+ * A uid of the instance's own, so that no other VM's QEMU can touch its disk; the group is
+ * libvirt's, whose directories QEMU must pass. libvirt gives a user without a name that one group:
+ * where KVM is another group's, only libvirt's own user is left, and AppArmor keeps them apart.
+ */
+static gboolean user_choose(DuetVm *vm, GError **error)
+{
+    DuetVmDaemonUser user;
+    if (!duet_vm_daemon_user(vm->connection, &user, error))
+        return FALSE;
+    if (!user.privileged)
+        return TRUE;
+    gboolean own = !vm->kvm || can_open(DUET_VM_KVM_DEVICE, O_RDWR, vm->place->id_base, user.gid);
+    vm->qemu_uid = own ? vm->place->id_base : user.uid;
+    vm->qemu_gid = user.gid;
+    vm->label = g_strdup_printf("+%u:+%u", vm->qemu_uid, vm->qemu_gid);
+    return own || duet_vm_disk_make(vm, vm->qemu_uid, error);
+}
+
 static gboolean daemon_open(DuetVm *vm, GError **error)
 {
-    g_autoptr(GError) failure = NULL;
     gvir_event_register();
     vm->connection = duet_vm_daemon_connect(vm->spec->connect, error);
-    if (!vm->connection)
+    if (!vm->connection || !user_choose(vm, error))
         return FALSE;
-    vm->label = duet_vm_daemon_label(vm->connection, vm->place->id_base, &failure);
-    if (failure) {
-        g_propagate_error(error, g_steal_pointer(&failure));
-        return FALSE;
-    }
     if (vm->label && geteuid() != 0) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "'%s' runs VMs as other users, and only root can speak with their agents; use "
@@ -51,6 +78,7 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
     g_autofree char *uuid = duet_vm_uuid(vm->spec->id);
     if (duet_vm_daemon_is_alive(vm->connection))
         return TRUE;
+    duet_vm_daemon_unlink(vm);
     g_clear_pointer(&vm->domain, virDomainFree);
     g_clear_pointer(&vm->connection, virConnectClose);
     for (int tries = 1; !vm->connection; tries++) {
@@ -64,28 +92,15 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
             g_usleep(REOPEN_PAUSE_US);
     }
     vm->domain = virDomainLookupByUUIDString(vm->connection, uuid);
+    duet_vm_daemon_link(vm);
     return TRUE;
-}
-
-/* Whether QEMU, under the instance's own uid, will be able to open @path. As it is the kernel that
- * is asked, every kind of permission counts; only this thread changes. */
-static gboolean can_open(const char *path, guint32 uid)
-{
-    setfsgid((gid_t)uid);
-    setfsuid((uid_t)uid);
-    DUET_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-    int err = errno;
-    setfsuid(geteuid());
-    setfsgid(getegid());
-    errno = err;
-    return fd >= 0;
 }
 
 /* In place: the daemon's mounts are the host's, and so are QEMU's. */
 static char *daemon_show_file(DuetVm *vm, const char *name, const char *source, GError **error)
 {
     (void)name;
-    if (!vm->label || can_open(source, vm->place->id_base))
+    if (!vm->label || can_open(source, O_RDONLY, vm->qemu_uid, vm->qemu_gid))
         return g_strdup(source);
     g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
         "the VM's user may not open '%s': %s; the directories above must be passable (chmod o+x, "
@@ -201,6 +216,7 @@ static gboolean daemon_create(DuetVm *vm, GError **error)
         !find_channel(vm, error))
         return FALSE;
     find_cgroup(vm);
+    duet_vm_daemon_link(vm);
     return TRUE;
 }
 
@@ -209,6 +225,7 @@ static gboolean daemon_end(DuetVm *vm, GError **error)
     duet_vm_qemu_kill(vm);
     gboolean ok = !vm->defined ||
         (daemon_reopen(vm, error) && duet_vm_daemon_remove(vm->connection, vm->spec, error));
+    duet_vm_daemon_unlink(vm);
     g_clear_pointer(&vm->domain, virDomainFree);
     vm->defined = !ok;
     return ok;

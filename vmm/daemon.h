@@ -24,11 +24,17 @@ virConnectPtr duet_vm_daemon_connect(const char *uri, GError **error);
 gboolean duet_vm_daemon_is_alive(virConnectPtr connection);
 
 /**
- * duet_vm_daemon_label: how QEMU is to run under a daemon that is root's: as @uid, in the group by
- * which libvirt's own directories can be passed.
- * Returns: (transfer full): "+uid:+gid"; NULL without @error: the daemon is not root's.
+ * DuetVmDaemonUser: whom the daemon runs QEMU as, by default.
+ * @privileged: the daemon is root's, so there are users to choose from, and cgroups
  */
-char *duet_vm_daemon_label(virConnectPtr connection, guint32 uid, GError **error);
+typedef struct {
+    gboolean privileged;
+    guint32 uid;
+    guint32 gid;
+} DuetVmDaemonUser;
+
+/** duet_vm_daemon_user: asks the daemon. */
+gboolean duet_vm_daemon_user(virConnectPtr connection, DuetVmDaemonUser *out_user, GError **error);
 
 /** duet_vm_daemon_log_remove: removes what the daemon logged of the domain @name. */
 void duet_vm_daemon_log_remove(gboolean privileged, const char *name);

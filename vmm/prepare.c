@@ -76,9 +76,14 @@ char *duet_vm_cmdline(const DuetVm *vm)
     return g_strdup("console=ttyS0 quiet loglevel=4 panic=-1 cryptomgr.notests");
 }
 
-gboolean duet_vm_prepare(DuetVm *vm, GError **error)
+gboolean duet_vm_disk_make(const DuetVm *vm, guint32 uid, GError **error)
 {
     g_autofree char *disk = g_build_filename(vm->place->instance_dir, "rw.img", NULL);
+    return duet_disk_ensure(disk, vm->spec->disk_bytes, uid, error);
+}
+
+gboolean duet_vm_prepare(DuetVm *vm, GError **error)
+{
     if (!limits_check(vm->spec, error) || (!vm->spec->connect && !duet_vm_user_check(error)))
         return FALSE;
     vm->emulator = duet_vm_qemu_find(vm->spec->qemu_path, error);
@@ -89,7 +94,6 @@ gboolean duet_vm_prepare(DuetVm *vm, GError **error)
         return FALSE;
     vm->initramfs = duet_initramfs_get(vm->kernel, duet_agent_start,
         (gsize)(duet_agent_end - duet_agent_start), vm->spec->mounts->len > 0, error);
-    return vm->initramfs &&
-        duet_disk_ensure(disk, vm->spec->disk_bytes, vm->place->id_base, error) &&
+    return vm->initramfs && duet_vm_disk_make(vm, vm->place->id_base, error) &&
         duet_vm_console_make(vm, error);
 }

@@ -49,8 +49,10 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @hold: see hold.h, or -1
  * @console_watch_fd, @console_source: what keeps the console's log small
  * @label: daemon: "+uid:+gid" that QEMU runs as; NULL: the daemon is an ordinary user's
+ * @qemu_uid, @qemu_gid: daemon: the same as numbers
  * @cgroup: daemon: see #DuetStarted
  * @defined: daemon: it may know the domain
+ * @retry_source, @retries: daemon: how often it was tried since it was lost
  */
 struct _DuetVm {
     DuetRuntime base;
@@ -75,8 +77,12 @@ struct _DuetVm {
     int console_watch_fd;
     guint console_source;
     char *label;
+    guint32 qemu_uid;
+    guint32 qemu_gid;
     char *cgroup;
     gboolean defined;
+    guint retry_source;
+    guint retries;
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */
@@ -84,6 +90,9 @@ char *duet_vm_cmdline(const DuetVm *vm);
 
 /** duet_vm_prepare: all that needs no libvirt: refuses bad wishes, makes kernel, disk, mounts. */
 gboolean duet_vm_prepare(DuetVm *vm, GError **error);
+
+/** duet_vm_disk_make: the writable disk, if it is missing; it belongs to @uid afterwards. */
+gboolean duet_vm_disk_make(const DuetVm *vm, guint32 uid, GError **error);
 
 /** duet_vm_start: #DuetRuntimeOps start. */
 gboolean duet_vm_start(
@@ -97,6 +106,14 @@ void duet_vm_qemu_kill(DuetVm *vm);
 
 /** duet_vm_qemu_find_pid: sets vm->pid and vm->pidfd by the file that libvirt wrote. */
 gboolean duet_vm_qemu_find_pid(DuetVm *vm, const char *pid_file, GError **error);
+
+/**
+ * duet_vm_daemon_link: from now on a daemon that goes is tried again from the main loop, some
+ * dozens of times, and a press of the VM's power button (`virsh shutdown`) stops the instance.
+ */
+void duet_vm_daemon_link(DuetVm *vm);
+/** duet_vm_daemon_unlink: before the connection is closed. */
+void duet_vm_daemon_unlink(DuetVm *vm);
 
 /** duet_vm_facts: Returns: (transfer full): #DuetStarted facts. */
 GVariant *duet_vm_facts(const DuetVm *vm);

@@ -66,6 +66,8 @@ daemon_stop() {
 daemon_up() {
   local broken=
   libvirt_ns=
+  apparmor_before=$(echo /etc/apparmor.d/libvirt/libvirt-*)
+  export apparmor_before
   ! virsh -q -c qemu:///system uri >/dev/null 2>&1 || return 0
   "$DUET" check 2>/dev/null | grep -E '^kvm +ok' >/dev/null || broken=1
   unshare -m sleep infinity 3>&- &
@@ -92,7 +94,10 @@ daemon_down() {
 
 # What libvirt still knows of instances by these names, and its files of them.
 libvirt_left() {
-  local name
+  local name profile
+  for profile in /etc/apparmor.d/libvirt/libvirt-*; do
+    [ ! -e "$profile" ] || [[ ${apparmor_before:-} == *$profile* ]] || echo "$profile"
+  done
   for name in "$@"; do
     virsh_ list --all --name | grep -x "duet-$name"
     in_ns find /var/log/libvirt /var/lib/libvirt /run/libvirt /etc/libvirt -name "*duet-$name*"
