@@ -23,13 +23,15 @@ static const char *advice_for(const char *uri)
     if (denied)
         return "add your user to the group libvirt and log in again, or leave out --connect";
     if (g_str_has_suffix(uri, "/session") && geteuid() != 0)
-        return "install the package libvirt-daemon, or leave out --connect";
+        return "start it: virsh -c qemu:///session uri, or leave out --connect";
     return "start libvirtd: systemctl start libvirtd.socket, or leave out --connect";
 }
 
 virConnectPtr duet_vm_daemon_connect(const char *uri, GError **error)
 {
     duet_virt_error_quiet();
+    /* An ordinary user's daemon would be born in our cgroup and namespaces, and outlive them. */
+    g_setenv("LIBVIRT_AUTOSTART", "0", FALSE);
     virConnectPtr connection = virConnectOpen(uri);
     if (connection)
         return connection;

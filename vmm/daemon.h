@@ -15,7 +15,7 @@ G_BEGIN_DECLS
  */
 
 /**
- * duet_vm_daemon_connect: opens @uri; starts no daemon but an ordinary user's own.
+ * duet_vm_daemon_connect: opens @uri; starts no daemon.
  * Returns: (transfer full): NULL with @error, which says how to start it or get access.
  */
 virConnectPtr duet_vm_daemon_connect(const char *uri, GError **error);
