@@ -71,9 +71,12 @@ char *duet_vm_cmdline(const DuetVm *vm)
     /*
      * panic=-1 with QEMU's no-reboot makes a guest that panics exit at once, with the panic on the
      * console. cryptomgr.notests: the kernel's self-tests of its ciphers are a tenth of a boot
-     * under TCG. There is no root= or init=: the agent is /init and mounts the disks.
+     * under TCG. no_timer_check: the kernel expects a few ticks of a timer in a stretch of the
+     * CPU's time, and panics without them: QEMU's threads under a quota, or on a busy host, do not
+     * keep that pace. Under KVM the kernel leaves the check out by itself. There is no root= or
+     * init=: the agent is /init and mounts the disks.
      */
-    return g_strdup("console=ttyS0 quiet loglevel=4 panic=-1 cryptomgr.notests");
+    return g_strdup("console=ttyS0 quiet loglevel=4 panic=-1 no_timer_check cryptomgr.notests");
 }
 
 gboolean duet_vm_disk_make(const DuetVm *vm, guint32 uid, GError **error)
