@@ -57,22 +57,31 @@ static gboolean domain_remove(virDomainPtr domain, const DuetSpec *spec, GError 
         duet_virt_error_set(error, "cannot undefine the domain of '%s'", spec->name);
 }
 
+/* What the daemon keeps of a domain that it knows no longer. A name may be another's by now. */
+static void files_remove(virConnectPtr connection, const DuetSpec *spec)
+{
+    g_autofree char *name = duet_vm_domain_name(spec);
+    virDomainPtr other = virDomainLookupByName(connection, name);
+    if (other)
+        virDomainFree(other);
+    else
+        duet_vm_daemon_log_remove(geteuid() == 0, name);
+    /* Unloaded, and kept for a domain that may come again: not this one. */
+    duet_vm_apparmor_forget(spec->id);
+}
+
 gboolean duet_vm_daemon_remove(virConnectPtr connection, const DuetSpec *spec, GError **error)
 {
     g_autofree char *uuid = duet_vm_uuid(spec->id);
-    g_autofree char *name = duet_vm_domain_name(spec);
     virDomainPtr domain = virDomainLookupByUUIDString(connection, uuid);
-    if (!domain)
-        return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
-            duet_virt_error_set(error, "cannot look for the domain of '%s'", spec->name);
-    gboolean ok = is_ours(domain, spec, error) && domain_remove(domain, spec, error);
-    virDomainFree(domain);
-    if (!ok)
-        return FALSE;
-    duet_vm_daemon_log_remove(geteuid() == 0, name);
-    /* The daemon unloads it and keeps the file, for a domain that may come again: not this one. */
-    duet_vm_apparmor_forget(spec->id);
-    return TRUE;
+    if (!domain && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
+        return duet_virt_error_set(error, "cannot look for the domain of '%s'", spec->name);
+    gboolean ok = !domain || (is_ours(domain, spec, error) && domain_remove(domain, spec, error));
+    if (domain)
+        virDomainFree(domain);
+    if (ok)
+        files_remove(connection, spec);
+    return ok;
 }
 
 /* Whether @pid is the QEMU of that uuid: the number may be another process's by now. */

@@ -86,12 +86,20 @@ char *duet_vm_daemon_pid_file(gboolean privileged, const char *name)
     return g_strdup_printf("%s/%s.pid", dir, name);
 }
 
-/* virtlogd rotates them: "x.log", "x.log.0". */
+/* QEMU's and each virtiofsd's: "x.log", "x-fs0-virtiofsd.log"; virtlogd rotates to "x.log.0". */
 static gboolean is_log_of(const char *entry, const char *name)
 {
-    g_autofree char *own = g_strconcat(name, ".log", NULL);
-    const char *rest = g_str_has_prefix(entry, own) ? entry + strlen(own) : NULL;
-    return rest && (!*rest || (*rest == '.' && rest[1 + strspn(rest + 1, "0123456789")] == '\0'));
+    static const char digits[] = "0123456789", folder[] = "-fs", helper[] = "-virtiofsd";
+    const char *rest = g_str_has_prefix(entry, name) ? entry + strlen(name) : NULL;
+    if (rest && g_str_has_prefix(rest, folder)) {
+        rest += strlen(folder);
+        rest += strspn(rest, digits);
+        rest = g_str_has_prefix(rest, helper) ? rest + strlen(helper) : NULL;
+    }
+    if (!rest || !g_str_has_prefix(rest, ".log"))
+        return FALSE;
+    rest += strlen(".log");
+    return !*rest || (*rest == '.' && rest[1 + strspn(rest + 1, digits)] == '\0');
 }
 
 void duet_vm_daemon_log_remove(gboolean privileged, const char *name)

@@ -26,7 +26,7 @@ teardown() { duet rm -f --all >/dev/null; }
 up() {
   local name=$1
   shift
-  duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300 2>/dev/null
+  duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300
 }
 field() { duet inspect "$1" | jq -r ".[0].$2"; }
 gone() { is "$(libvirt_left "$@")" ""; }
@@ -174,6 +174,7 @@ has_own_uid() {
   [[ $output == *"left alone"* ]]
   virsh_ undefine duet-t-foreign
   duet rm t-foreign
+  gone t-foreign
 }
 
 @test "a name that libvirt has already is refused, and its owner keeps it" {
@@ -253,7 +254,8 @@ XML
   mkdir -p "$scratch/folder"
   chmod 755 "$scratch"
   echo in >"$scratch/folder/file"
-  is "$(duet run --rm "${system[@]}" -v "$scratch/folder:/mnt" busybox cat /mnt/file 2>/dev/null)" in
+  is "$(duet run --rm "${system[@]}" --name t-folder -v "$scratch/folder:/mnt" busybox cat /mnt/file 2>/dev/null)" in
+  gone t-folder
   expect 125 duet run --rm "${system[@]}" -v "$scratch/folder:/mnt:ro" busybox true
   [[ $output == *"not read-only"* ]]
 }

@@ -54,6 +54,8 @@ daemon_stop() {
   if [ -z "${libvirt_ns:-}" ]; then
     systemctl stop libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket
     systemctl kill --signal="$1" --kill-who=main libvirtd.service
+    # Else systemd starts one that was killed again.
+    systemctl stop libvirtd.service
     wait_for 10 sh -c '! systemctl is-active -q libvirtd.service'
     return
   fi
