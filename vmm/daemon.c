@@ -48,8 +48,11 @@ static gboolean user_choose(DuetVm *vm, GError **error)
     DuetVmDaemonUser user;
     if (!duet_vm_daemon_user(vm->connection, &user, error))
         return FALSE;
-    if (!user.privileged)
+    if (!user.privileged) {
+        /* Below a home directory libvirt's own choice is soon too long for a socket. */
+        vm->agent_socket = g_build_filename(vm->place->run_dir, "agent.sock", NULL);
         return TRUE;
+    }
     gboolean own = !vm->kvm || can_open(DUET_VM_KVM_DEVICE, O_RDWR, vm->place->id_base, user.gid);
     vm->qemu_uid = own ? vm->place->id_base : user.uid;
     vm->qemu_gid = user.gid;
@@ -156,6 +159,8 @@ static gboolean find_channel(DuetVm *vm, GError **error)
 {
     static const xmlChar query[] =
         "string(//channel[target/@name='org.duet.agent.0']/source/@path)";
+    if (vm->agent_socket)
+        return TRUE;
     char *xml = virDomainGetXMLDesc(vm->domain, 0);
     if (!xml)
         return duet_virt_error_set(error, "cannot read the domain of '%s'", vm->spec->name);
@@ -227,6 +232,8 @@ static gboolean daemon_end(DuetVm *vm, GError **error)
         (daemon_reopen(vm, error) && duet_vm_daemon_remove(vm->connection, vm->spec, error));
     duet_vm_daemon_unlink(vm);
     g_clear_pointer(&vm->domain, virDomainFree);
+    if (!vm->label && vm->agent_socket)
+        unlink(vm->agent_socket);
     vm->defined = !ok;
     return ok;
 }

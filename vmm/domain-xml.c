@@ -193,7 +193,7 @@ static void add_channels(xmlNode *devices, const DuetVmPlan *plan, guint slot)
         VIRTIO_MODEL, NULL);
     add_pci_address(bus, slot);
     xmlNode *channel = add(devices, "channel", NULL, "type", "unix", NULL);
-    if (!plan->for_daemon)
+    if (plan->agent_socket)
         add(channel, "source", NULL, "mode", "bind", "path", plan->agent_socket, NULL);
     add(channel, "target", NULL, "type", "virtio", "name", "org.duet.agent.0", NULL);
     xmlNode *serial = add(devices, "serial", NULL, "type", "file", NULL);

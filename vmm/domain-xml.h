@@ -24,12 +24,11 @@ void duet_vm_folder_free(DuetVmFolder *folder);
  * @emulator: path of QEMU
  * @kernel, @initramfs, @root_disk, @rw_disk: as QEMU's uid can open them
  * @cmdline: of the guest's kernel
- * @agent_socket: where QEMU listens for the one who speaks with the agent
+ * @agent_socket: where QEMU listens for the one who speaks with the agent; NULL: libvirt chooses
  * @console_log: what the serial console is appended to
  * @virtiofsd: (nullable): path of the daemon; NULL: libvirt looks for it
  * @folders: (element-type DuetVmFolder): may be empty
- * @for_daemon: for a libvirt daemon, which other people see: the domain says whose it is, and the
- *     daemon chooses @agent_socket
+ * @for_daemon: for a libvirt daemon, which other people see: the domain says whose it is
  * @label: (nullable): daemon: "+uid:+gid" for QEMU, where the daemon is root's; it then has cgroups
  */
 typedef struct {

@@ -107,6 +107,7 @@ static void test_daemon(void)
     assert_golden("domain-system.xml", xml);
     /* An ordinary user's daemon has no cgroups and no other users. */
     plan.label = NULL;
+    plan.agent_socket = "/run/user/1000/duet/0123456789ab/agent.sock";
     g_autofree char *session = duet_vm_domain_xml(spec, &plan);
     assert_golden("domain-session.xml", session);
 }
