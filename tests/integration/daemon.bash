@@ -52,10 +52,9 @@ daemon_start() {
 # daemon_stop SIGNAL: the daemon ends; its QEMUs go on.
 daemon_stop() {
   if [ -z "${libvirt_ns:-}" ]; then
-    systemctl stop libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket
     systemctl kill --signal="$1" --kill-who=main libvirtd.service
-    # Else systemd starts one that was killed again.
-    systemctl stop libvirtd.service
+    # Else systemd starts one that was killed again, and its sockets with it.
+    systemctl stop libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket 2>/dev/null
     wait_for 10 sh -c '! systemctl is-active -q libvirtd.service'
     return
   fi
