@@ -89,8 +89,11 @@ daemon_down() {
     in_ns test ! -e "$file" || kill "$(in_ns cat "$file")" 2>/dev/null || true
   done
   kill "$libvirt_ns"
-  # What libvirt makes for all of its domains, and leaves.
-  for group in /sys/fs/cgroup/*/machine /sys/fs/cgroup/machine; do rmdir "$group" 2>/dev/null || true; done
+  # What libvirt makes for all of its domains, and leaves; and for those that ended without it.
+  for group in /sys/fs/cgroup/*/machine /sys/fs/cgroup/machine; do
+    find "$group" -depth -type d -path '*/machine/qemu-*-duet-t-*' -exec rmdir {} + 2>/dev/null || true
+    rmdir "$group" 2>/dev/null || true
+  done
 }
 
 # What libvirt still knows of instances by these names, and its files of them.
