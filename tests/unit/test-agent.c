@@ -224,9 +224,13 @@ static void test_large_output(gconstpointer agent)
     g_autofree char *sum = NULL;
 
     peer->no_credit[1] = TRUE;
-    peer_sh(peer, 0, "sleep 0.2; yes 0123456789 | head -c 50000000; echo end >&2", 0);
+    peer_sh(peer, 0, "read go; yes 0123456789 | head -c 50000000; echo end >&2", DUET_SPAWN_STDIN);
     peer_wait_started(peer, 0);
     peer_sh(peer, 1, "yes", 0);
+    peer_wait_started(peer, 1);
+    while (peer->sessions[1].out[1]->len < DUET_CREDIT_INITIAL_BYTES)
+        g_assert_true(peer_pump(peer, 60000));
+    peer_send(peer, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, 0, "\n", 1);
     peer_wait_ended(peer, 0);
     sum = g_compute_checksum_for_data(
         G_CHECKSUM_SHA256, peer->sessions[0].out[1]->data, peer->sessions[0].out[1]->len);
