@@ -9,6 +9,49 @@
 
 #define PROFILE_DIR "/etc/apparmor.d/libvirt"
 #define RULES_MAX_BYTES (1u << 20)
+#define LOADED_LIST "/sys/kernel/security/apparmor/profiles"
+#define LOADED_MAX_BYTES (8u << 20)
+
+/* The list has lines like "libvirtd (enforce)"; libvirt looks for such a start anywhere in it. */
+static gboolean is_loaded(const char *loaded, const char *name)
+{
+    g_autofree char *start = g_strconcat(name, " ", NULL);
+    return strstr(loaded, start) != NULL;
+}
+
+char *duet_vm_apparmor_profile_for(const char *loaded, const char *program)
+{
+    static const char plain[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "._-";
+    if (!is_loaded(loaded, "libvirtd") && !is_loaded(loaded, "virtqemud"))
+        return NULL;
+    if (is_loaded(loaded, program) || program[strspn(program, plain)] != '\0')
+        return NULL;
+    /* Without a path it attaches to no program. */
+    return g_strdup_printf("profile \"%s\" flags=(unconfined) {\n}\n", program);
+}
+
+static const char *parser_find(void)
+{
+    static const char *const paths[] = { "/usr/sbin/apparmor_parser", "/sbin/apparmor_parser" };
+    for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
+        if (access(paths[i], X_OK) == 0)
+            return paths[i];
+    return NULL;
+}
+
+void duet_vm_apparmor_enable(const char *dir)
+{
+    g_autofree char *loaded = duet_file_read(AT_FDCWD, LOADED_LIST, LOADED_MAX_BYTES, NULL, NULL);
+    g_autofree char *self = loaded ? g_file_read_link("/proc/self/exe", NULL) : NULL;
+    g_autofree char *program = self ? g_path_get_basename(self) : NULL;
+    g_autofree char *profile = program ? duet_vm_apparmor_profile_for(loaded, program) : NULL;
+    const char *parser = profile ? parser_find() : NULL;
+    g_autofree char *path = g_build_filename(dir, "apparmor-profile", NULL);
+    if (!parser || !duet_file_replace(AT_FDCWD, path, profile, strlen(profile), NULL))
+        return;
+    const char *const argv[] = { parser, "--replace", "--skip-cache", path, NULL };
+    g_free(duet_capture(argv, NULL));
+}
 
 /* libvirt's own tool takes a profile out of the kernel, and the rules that it wrote with it. */
 static void unload(const char *profile)

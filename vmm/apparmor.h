@@ -10,6 +10,24 @@
  */
 
 /**
+ * duet_vm_apparmor_profile_for: what must be loaded so that libvirt confines a QEMU of the program
+ * @program. libvirt has it that only a daemon with a loaded profile confines its VMs. Once that had
+ * to be "libvirtd" whatever the process (9.0), by now it is one that is called as the executable
+ * (11.3).
+ * @loaded: the kernel's list of profiles
+ * Returns: (transfer full) (nullable): the text of a profile that carries the name and confines
+ *     nothing; NULL if there is one, or if this host's own daemon would not confine either.
+ */
+char *duet_vm_apparmor_profile_for(const char *loaded, const char *program);
+
+/**
+ * duet_vm_apparmor_enable: loads that profile for this process, if it is wanted, by way of a file
+ * in
+ * @dir. It stays in the kernel, for all VMs to come. Where that fails libvirt runs as before.
+ */
+void duet_vm_apparmor_enable(const char *dir);
+
+/**
  * duet_vm_apparmor_forget: unloads the profile of the instance @id, if it is still loaded, and
  * removes its files. QEMU must be gone. Without AppArmor there is nothing to do.
  */

@@ -188,6 +188,8 @@ virConnectPtr duet_vm_root_open(
     duet_virt_error_quiet();
     g_autofree char *run_base = g_path_get_dirname(place->run_dir);
     duet_vm_apparmor_sweep(run_base);
+    g_autofree char *config = g_build_filename(place->run_dir, "etc", NULL);
+    duet_vm_apparmor_enable(config);
     gvir_event_register();
     g_autofree char *stamp = stamp_path(emulator, kvm_usable, error);
     if (!stamp)

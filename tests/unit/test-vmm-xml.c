@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/apparmor.h"
 #include "vmm/domain-xml.h"
 
 #include <duet/vm-limits.h>
@@ -168,6 +169,29 @@ static void test_limits(void)
     g_assert_cmpuint(duet_vm_memory_allowance_bytes(spec), >, DUET_VM_TB_CACHE_BYTES);
 }
 
+/* Whose name libvirt looks for; made only where the host's own libvirtd would confine VMs. */
+static void test_apparmor_profile(void)
+{
+    static const struct {
+        const char *loaded, *program, *profile;
+    } rows[] = {
+        { "", "duet", NULL },
+        { "man_filter (enforce)\nduet-x (enforce)\n", "duet", NULL },
+        { "libvirtd//qemu_bridge_helper (enforce)\n", "duet", NULL },
+        { "libvirtd (enforce)\n", "duet", "profile \"duet\" flags=(unconfined) {\n}\n" },
+        { "a (unconfined)\nvirtqemud (enforce)\nduet-x (enforce)\n", "duet",
+            "profile \"duet\" flags=(unconfined) {\n}\n" },
+        { "libvirtd (enforce)\nduet (unconfined)\n", "duet", NULL },
+        { "libvirtd (enforce)\nduet (complain)\n", "duet", NULL },
+        { "libvirtd (enforce)\n", "du\"et", NULL },
+        { "libvirtd (enforce)\n", "duet (deleted)", NULL },
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *profile = duet_vm_apparmor_profile_for(rows[i].loaded, rows[i].program);
+        g_assert_cmpstr(profile, ==, rows[i].profile);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -178,5 +202,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-xml/escapes", test_escapes);
     g_test_add_func("/vmm-xml/uuid", test_uuid);
     g_test_add_func("/vmm-xml/limits", test_limits);
+    g_test_add_func("/vmm-xml/apparmor-profile", test_apparmor_profile);
     return g_test_run();
 }
