@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "inference.h"
-#include "metric.h"
+#include "comparison.h"
 #include "stats.h"
 
 G_BEGIN_DECLS
@@ -23,41 +22,12 @@ typedef struct {
 } DuetArmAnalysis;
 
 /**
- * DuetVerdict:
- * @DUET_VERDICT_TOO_FEW: less than DUET_STATS_INTERVAL_MIN samples on a side; there is a contrast,
- *     but neither intervals nor a chance for the test to find anything
- * @DUET_VERDICT_NESTED: measured on emulated CPUs: not to be published
- */
-typedef enum {
-    DUET_VERDICT_DIFFERS,
-    DUET_VERDICT_SAME,
-    DUET_VERDICT_NO_KVM,
-    DUET_VERDICT_TOO_FEW,
-    DUET_VERDICT_FAILURES,
-    DUET_VERDICT_NESTED,
-    DUET_VERDICT_NO_DATA,
-} DuetVerdict;
-
-const char *duet_verdict_to_string(DuetVerdict verdict);
-/** duet_verdict_withholds: Returns: whether no figure is shown beside this verdict. */
-gboolean duet_verdict_withholds(DuetVerdict verdict);
-
-/**
- * DuetComparison: arm @a against arm @b, by the headline.
- * @contrast: to be shown unless duet_verdict_withholds() it
- */
-typedef struct {
-    guint a, b;
-    DuetContrast contrast;
-    DuetVerdict verdict;
-} DuetComparison;
-
-/**
  * DuetAnalysis: all that a report shows, computed from the samples alone.
  * @headline_to: where the headline ends
  * @tcg: an arm ran under QEMU's TCG, without hardware virtualization
  * @nested: the host's own CPUs were emulated
- * @comparisons: (element-type DuetComparison): each pair of arms, in the order of the arms
+ * @comparisons: (element-type DuetComparison): each pair of arms, in the order of the arms, by the
+ *     headline
  * @notes: (element-type utf8): what a reader must know of these figures
  */
 typedef struct {
