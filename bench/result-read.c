@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <string.h>
 
 #include <duet/bench.h>
 #include <duet/error.h>
@@ -18,6 +19,8 @@
 #define RESULT_MAX_BYTES (256u * 1024 * 1024)
 #define ARMS_MAX 64
 #define SAMPLES_MAX 1000000
+/* Ours are six deep. json-glib calls itself for each level and knows no end: the stack has one. */
+#define DEPTH_MAX 64
 
 typedef struct {
     char *broken;
@@ -288,11 +291,40 @@ static void read_run(Reader *reader, JsonObject *root, DuetRun *run, JsonArray *
     read_strings(reader, root, "warnings", run->warnings);
 }
 
+/* Comments and 'strings' are json-glib's own: no JSON, and a place to hide brackets from us. */
+static gboolean check_depth(const char *json, gsize length, GError **error)
+{
+    gboolean in_string = FALSE;
+    guint depth = 0;
+
+    for (gsize i = 0; i < length && depth <= DEPTH_MAX; i++) {
+        if (in_string) {
+            in_string = json[i] != '"';
+            i += json[i] == '\\';
+            continue;
+        }
+        in_string = json[i] == '"';
+        depth += json[i] == '[' || json[i] == '{';
+        depth -= depth > 0 && (json[i] == ']' || json[i] == '}');
+        if (json[i] == '/' || json[i] == '\'') {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: '%c' outside of a string",
+                json[i]);
+            return FALSE;
+        }
+    }
+    if (depth > DEPTH_MAX)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+            "not a result file: nested more than %d deep", DEPTH_MAX);
+    return depth <= DEPTH_MAX;
+}
+
 DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     g_autoptr(GError) local = NULL;
 
+    if (!check_depth(json, length < 0 ? strlen(json) : (gsize)length, error))
+        return NULL;
     if (!json_parser_load_from_data(parser, json, length, &local)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: %s", local->message);
         return NULL;

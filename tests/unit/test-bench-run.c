@@ -545,6 +545,20 @@ static void test_foreign_files(void)
     assert_broken("{\"schema_version\": 1}", DUET_ERROR_BROKEN);
     assert_broken("{\"schema_version\": 1, \"arms\": []}", DUET_ERROR_BROKEN);
     assert_broken("{\"schema_version\": 2}", DUET_ERROR_UNSUPPORTED);
+    /* json-glib calls itself for each level: this took the whole stack. */
+    g_autofree char *deep = g_strnfill(1000000, '[');
+    assert_broken(deep, DUET_ERROR_BROKEN);
+    g_autofree char *hidden = g_strconcat("/* \" */", deep, NULL);
+    assert_broken(hidden, DUET_ERROR_BROKEN);
+    g_autofree char *escaped = g_strconcat("[\"\\\\\", \"\\\"\", ", deep, NULL);
+    assert_broken(escaped, DUET_ERROR_BROKEN);
+    /* Brackets in a string nest nothing. */
+    g_autofree char *sample = g_strdup_printf("\"error\" : \"%.99s\\\"\"", deep);
+    char *at = strstr(json, "\"error\" : null");
+    g_autofree char *before = g_strndup(json, at - json);
+    g_autofree char *good = g_strconcat(before, sample, at + strlen("\"error\" : null"), NULL);
+    g_autoptr(DuetRun) read = duet_result_parse(good, -1, NULL);
+    g_assert_nonnull(read);
     for (gsize cut = 0; cut < strlen(json) - 2; cut += 97) {
         g_autofree char *part = g_strndup(json, cut);
         assert_broken(part, DUET_ERROR_BROKEN);
