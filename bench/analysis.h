@@ -28,7 +28,7 @@ typedef struct {
  * @nested: the host's own CPUs were emulated
  * @comparisons: (element-type DuetComparison): each pair of arms, in the order of the arms, by the
  *     headline
- * @notes: (element-type utf8): what a reader must know of these figures
+ * @notes: (element-type DuetNote): what a reader must know of these figures
  */
 typedef struct {
     DuetMark headline_to;

@@ -26,7 +26,7 @@ static DuetRun *new_run(const DuetBenchRequest *request)
     json_object_unref(run->host);
     run->host = duet_environment_host(duet_context_store_dir(request->context));
     g_ptr_array_unref(run->warnings);
-    run->warnings = duet_environment_warnings(run->host);
+    run->warnings = duet_environment_warnings(run->host, run->tool);
     for (gsize i = 0; i < request->n_arms; i++) {
         const DuetSpec *spec = request->arms[i].spec;
         DuetRunArm *arm = duet_run_arm_new(request->arms[i].name, duet_kind_to_string(spec->kind));
@@ -71,7 +71,13 @@ static gboolean carry_out(
         .progress_data = request->progress_data,
     };
 
-    return duet_runner_run(&runner, run, error);
+    DuetEnvironmentCount before;
+    duet_environment_count(&before);
+    if (!duet_runner_run(&runner, run, error))
+        return FALSE;
+    duet_environment_finish(run->host, &before);
+    g_ptr_array_extend_and_steal(run->warnings, duet_environment_warnings_after(run->host));
+    return TRUE;
 }
 
 static gboolean answer(

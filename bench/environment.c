@@ -142,6 +142,21 @@ static char *hypervisor(void)
 #endif
 }
 
+/* Returns: (transfer full): of all CPUs, each name once: "performance, powersave"; or NULL. */
+static char *governors(void)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    long n = sysconf(_SC_NPROCESSORS_CONF);
+
+    for (long i = 0; i < n; i++) {
+        g_autofree char *path = g_strdup_printf(CPU0 "cpu%ld/cpufreq/scaling_governor", i);
+        g_autofree char *name = slurp(path);
+        if (name && !strstr(names->str, name))
+            g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "", name);
+    }
+    return names->len > 0 ? g_string_free(g_steal_pointer(&names), FALSE) : NULL;
+}
+
 static void add_cpu(JsonObject *host)
 {
     JsonObject *cpu = json_object_new();
@@ -160,7 +175,7 @@ static void add_cpu(JsonObject *host)
     else
         json_object_set_null_member(cpu, "sockets");
     set_file(cpu, "smt", CPU0 "smt/control");
-    set_file(cpu, "governor", CPU0 "cpu0/cpufreq/scaling_governor");
+    set_text(cpu, "governor", governors());
     set_file(cpu, "frequency_driver", CPU0 "cpu0/cpufreq/scaling_driver");
     if (no_turbo || boost)
         json_object_set_boolean_member(cpu, "turbo", no_turbo ? *no_turbo == '0' : *boost == '1');
@@ -204,6 +219,8 @@ static void add_memory(JsonObject *host)
     set_text(
         memory, "transparent_hugepages", chosen("/sys/kernel/mm/transparent_hugepage/enabled"));
     set_file_number(memory, "ksm_run", "/sys/kernel/mm/ksm/run");
+    set_file_number(memory, "ksm_pages_sharing", "/sys/kernel/mm/ksm/pages_sharing");
+    set_file_number(memory, "swappiness", "/proc/sys/vm/swappiness");
     /* Reclaimers that work without pressure: what was warm cools by itself. */
     set_file(memory, "zswap", "/sys/module/zswap/parameters/enabled");
     set_file(memory, "mglru", "/sys/kernel/mm/lru_gen/enabled");
@@ -279,14 +296,56 @@ static char *machine_hash(void)
     return hash ? g_strndup(hash, 16) : NULL;
 }
 
-static void add_load(JsonObject *host)
+static void add_load(JsonObject *object)
 {
     double load[3];
 
     if (getloadavg(load, 3) == 3)
-        json_object_set_double_member(host, "load_1min", load[0]);
+        json_object_set_double_member(object, "load_1min", load[0]);
     else
-        json_object_set_null_member(host, "load_1min");
+        json_object_set_null_member(object, "load_1min");
+}
+
+void duet_environment_count(DuetEnvironmentCount *out_count)
+{
+    g_autofree char *stat = slurp("/proc/stat");
+    g_autofree char *vmstat = slurp("/proc/vmstat");
+    const char *swapped = vmstat ? strstr(vmstat, "\npswpin ") : NULL;
+    /* user nice system idle iowait irq softirq steal */
+    guint64 ticks[8] = { 0 };
+
+    *out_count = (DuetEnvironmentCount){ 0 };
+    if (stat && g_str_has_prefix(stat, "cpu ")) {
+        char *at = stat + strlen("cpu ");
+        for (gsize i = 0; i < G_N_ELEMENTS(ticks); i++)
+            ticks[i] = g_ascii_strtoull(at, &at, 10);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(ticks); i++) {
+        if (i != 3 && i != 4)
+            out_count->busy_ticks += ticks[i];
+    }
+    out_count->steal_ticks = ticks[7];
+    if (swapped)
+        out_count->swapped_in_bytes =
+            g_ascii_strtoull(swapped + strlen("\npswpin "), NULL, 10) * sysconf(_SC_PAGESIZE);
+}
+
+void duet_environment_finish(JsonObject *host, const DuetEnvironmentCount *before)
+{
+    JsonObject *during = json_object_new();
+    DuetEnvironmentCount after;
+
+    duet_environment_count(&after);
+    guint64 busy = after.busy_ticks - before->busy_ticks;
+    guint64 steal = after.steal_ticks - before->steal_ticks;
+    if (after.busy_ticks > before->busy_ticks && after.steal_ticks >= before->steal_ticks)
+        json_object_set_double_member(during, "steal", (double)steal / busy);
+    else
+        json_object_set_null_member(during, "steal");
+    json_object_set_int_member(
+        during, "swapped_in_bytes", after.swapped_in_bytes - before->swapped_in_bytes);
+    add_load(during);
+    json_object_set_object_member(host, "during_run", during);
 }
 
 JsonObject *duet_environment_host(const char *root)
@@ -320,51 +379,4 @@ JsonObject *duet_environment_tool(void)
     json_object_set_string_member(tool, "compiler", DUET_BUILD_COMPILER);
     json_object_set_string_member(tool, "build_flags", DUET_BUILD_FLAGS);
     return tool;
-}
-
-static void warn(GPtrArray *warnings, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void warn(GPtrArray *warnings, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_ptr_array_add(warnings, g_strdup_vprintf(format, args));
-    va_end(args);
-}
-
-gboolean duet_environment_under_tcg(JsonObject *host)
-{
-    JsonNode *node = json_object_get_member(host, "cpu");
-    JsonObject *cpu = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-    node = cpu ? json_object_get_member(cpu, "hypervisor") : NULL;
-
-    return node && json_node_get_value_type(node) == G_TYPE_STRING &&
-        strcmp(json_node_get_string(node), "tcg") == 0;
-}
-
-GPtrArray *duet_environment_warnings(JsonObject *host)
-{
-    GPtrArray *warnings = g_ptr_array_new_with_free_func(g_free);
-    JsonObject *cpu = json_object_get_object_member(host, "cpu");
-    JsonObject *memory = json_object_get_object_member(host, "memory");
-    double load = json_object_get_double_member_with_default(host, "load_1min", 0);
-    gint64 online = json_object_get_int_member_with_default(cpu, "online", 1);
-    const char *governor = json_object_get_string_member_with_default(cpu, "governor", NULL);
-    gint64 swap = json_object_get_int_member_with_default(memory, "swap_bytes", 0);
-    gint64 swap_free = json_object_get_int_member_with_default(memory, "swap_free_bytes", 0);
-
-    if (duet_environment_under_tcg(host))
-        warn(warnings, "nested under TCG: this host's own CPUs are emulated; publish none of this");
-    if (load > online / 2.0)
-        warn(warnings, "the host was busy before the run: load %.2f on %" G_GINT64_FORMAT " CPUs",
-            load, online);
-    if (governor && strcmp(governor, "performance") != 0)
-        warn(warnings, "CPU frequency governor is '%s', not 'performance'", governor);
-    if (json_object_get_int_member_with_default(memory, "ksm_run", 0) == 1)
-        warn(warnings, "KSM runs: it merges pages and takes CPU time");
-    if (swap > swap_free)
-        warn(warnings, "%" G_GINT64_FORMAT " MiB of swap are in use", (swap - swap_free) >> 20);
-    if (g_str_has_prefix(DUET_BUILD_FLAGS, "sanitize"))
-        warn(warnings, "this duet was built with sanitizers: it is slow");
-    return warnings;
 }

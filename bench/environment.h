@@ -20,11 +20,26 @@ gboolean duet_environment_under_tcg(JsonObject *host);
 /** duet_environment_tool: Returns: (transfer full): version, commit and build flags of duet. */
 JsonObject *duet_environment_tool(void);
 
+/** DuetEnvironmentCount: counters of the kernel since boot: what moved during a run. */
+typedef struct {
+    guint64 busy_ticks; /* CPU time wanted, steal_ticks among it */
+    guint64 steal_ticks; /* of it what a hypervisor below did not give */
+    guint64 swapped_in_bytes;
+} DuetEnvironmentCount;
+
+void duet_environment_count(DuetEnvironmentCount *out_count);
+
+/** duet_environment_finish: adds "during_run" to @host: what moved since @before. */
+void duet_environment_finish(JsonObject *host, const DuetEnvironmentCount *before);
+
 /**
  * duet_environment_warnings:
  * Returns: (transfer full) (element-type utf8): what about this host makes figures weak
- *     (load, frequency scaling, KSM, swap in use).
+ *     (load, frequency scaling, KSM, swap in use), and this @tool.
  */
-GPtrArray *duet_environment_warnings(JsonObject *host);
+GPtrArray *duet_environment_warnings(JsonObject *host, JsonObject *tool);
+
+/** duet_environment_warnings_after: the same of what only the end of a run can tell. */
+GPtrArray *duet_environment_warnings_after(JsonObject *host);
 
 G_END_DECLS

@@ -9,14 +9,34 @@
  * is two standard errors of an uncorrelated series of n, 2 / sqrt(n). */
 #define DRIFT_LIMIT 0.05
 
-static void note(GPtrArray *notes, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void note(GPtrArray *notes, const char *format, ...)
+static void note_free(gpointer data)
 {
+    DuetNote *note = data;
+
+    g_free(note->text);
+    g_free(note);
+}
+
+GPtrArray *duet_notes_empty(void)
+{
+    return g_ptr_array_new_with_free_func(note_free);
+}
+
+void duet_notes_add(GPtrArray *notes, const char *code, gboolean weak, const char *format, ...)
+{
+    DuetNote *note = g_new(DuetNote, 1);
     va_list args;
 
     va_start(args, format);
-    g_ptr_array_add(notes, g_strdup_vprintf(format, args));
+    *note = (DuetNote){ code, weak, g_strdup_vprintf(format, args) };
     va_end(args);
+    g_ptr_array_add(notes, note);
+}
+
+gboolean duet_notes_drifts(const DuetSummary *series)
+{
+    return series->n > 0 && fabs(series->drift) > DRIFT_LIMIT &&
+        series->autocorrelation > 2 / sqrt((double)series->n);
 }
 
 static void note_failures(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)
@@ -28,11 +48,12 @@ static void note_failures(GPtrArray *notes, const DuetRun *run, guint arm, const
         for (guint i = 0; i < a->exits->len; i++)
             g_string_append_printf(
                 ends, "%s%s", i > 0 ? ", " : "", (const char *)g_ptr_array_index(a->exits, i));
-        note(notes, "%s: %u of %u samples are not in its figures: %s", name,
-            a->failed + a->timeouts, a->ok + a->failed + a->timeouts, ends->str);
+        duet_notes_add(notes, "failures", TRUE, "%s: %u of %u samples are not in its figures: %s",
+            name, a->failed + a->timeouts, a->ok + a->failed + a->timeouts, ends->str);
     }
     if (a->timeouts > 0 && !isnan(a->censored_median_ns))
-        note(notes, "%s: median %.4g ms if the time-outs count as slower than all others", name,
+        duet_notes_add(notes, "censored-median", FALSE,
+            "%s: median %.4g ms if the time-outs count as slower than all others", name,
             a->censored_median_ns / 1e6);
 }
 
@@ -44,14 +65,15 @@ static void note_series(GPtrArray *notes, const DuetRun *run, guint arm, const D
     if (headline->n == 0)
         return;
     if (headline->outliers > 0)
-        note(notes, "%s: %" G_GSIZE_FORMAT " outlier%s beyond 1.5 IQR, kept in all figures", name,
+        duet_notes_add(notes, "outliers", FALSE,
+            "%s: %" G_GSIZE_FORMAT " outlier%s beyond 1.5 IQR, kept in all figures", name,
             headline->outliers, headline->outliers == 1 ? "" : "s");
     if (headline->slow_first)
-        note(notes, "%s: the first sample after the warm-up was an outlier upwards", name);
-    if (!isnan(headline->drift) && fabs(headline->drift) > DRIFT_LIMIT &&
-        !isnan(headline->autocorrelation) &&
-        headline->autocorrelation > 2 / sqrt((double)headline->n))
-        note(notes, "%s: drifts: last fifth %+.1f %% against the first, autocorrelation %.2f", name,
+        duet_notes_add(notes, "slow-first", TRUE,
+            "%s: the first sample after the warm-up was an outlier upwards", name);
+    if (duet_notes_drifts(headline))
+        duet_notes_add(notes, "drift", TRUE,
+            "%s: drifts: last fifth %+.1f %% against the first, autocorrelation %.2f", name,
             100 * headline->drift, headline->autocorrelation);
 }
 
@@ -69,27 +91,30 @@ static void note_samples(GPtrArray *notes, const DuetRun *run)
             first = g_ptr_array_index(sample->warnings, 0);
     }
     if (doubtful > 0)
-        note(notes, "%u sample%s with a warning, the first: %s", doubtful, doubtful == 1 ? "" : "s",
-            first);
+        duet_notes_add(notes, "sample-warnings", TRUE, "%u sample%s with a warning, the first: %s",
+            doubtful, doubtful == 1 ? "" : "s", first);
 }
 
 GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
 {
-    GPtrArray *notes = g_ptr_array_new_with_free_func(g_free);
+    GPtrArray *notes = duet_notes_empty();
 
     if (run->interrupted)
-        note(notes, "interrupted: this is a part of the plan, take no conclusion from it");
+        duet_notes_add(notes, "interrupted", TRUE,
+            "interrupted: this is a part of the plan, take no conclusion from it");
     if (run->plan->n < DUET_BENCH_N_MIN)
-        note(
-            notes, "n = %u is too few to rest on: take %d or more", run->plan->n, DUET_BENCH_N_MIN);
+        duet_notes_add(notes, "few-samples", TRUE, "n = %u is too few to rest on: take %d or more",
+            run->plan->n, DUET_BENCH_N_MIN);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_failures(notes, run, arm, &analysis->arms[arm]);
     note_samples(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_series(notes, run, arm, &analysis->arms[arm]);
     if (analysis->headline_to == DUET_MARK_EXEC)
-        note(notes, "the payload printed nothing in some sample: times are to its exec");
+        duet_notes_add(notes, "silent", TRUE,
+            "the payload printed nothing in some sample: times are to its exec");
     for (guint i = 0; i < run->warnings->len; i++)
-        note(notes, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+        duet_notes_add(
+            notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
     return notes;
 }

@@ -6,10 +6,31 @@
 G_BEGIN_DECLS
 
 /**
+ * DuetNote: something that a reader must know of figures.
+ * @code: what it is, for programs: docs/result-file.md lists them
+ * @weak: the run is weak because of it; else it is only good to know
+ */
+typedef struct {
+    const char *code;
+    gboolean weak;
+    char *text;
+} DuetNote;
+
+/** duet_notes_empty: Returns: (transfer full) (element-type DuetNote): none yet. */
+GPtrArray *duet_notes_empty(void);
+
+/** duet_notes_add: appends a note to @notes, as duet_notes_new() makes them. */
+void duet_notes_add(GPtrArray *notes, const char *code, gboolean weak, const char *format, ...)
+    G_GNUC_PRINTF(4, 5);
+
+/** duet_notes_drifts: Returns: whether first and last fifth differ and neighbours are alike. */
+gboolean duet_notes_drifts(const DuetSummary *series);
+
+/**
  * duet_notes_new: what a reader must know of the figures: too few samples, how failed ones
  * ended, outliers, drift, a slow first sample, what was left behind.
  * @analysis: all but its notes are there
- * Returns: (transfer full) (element-type utf8): in order of weight.
+ * Returns: (transfer full) (element-type DuetNote): in order of weight.
  */
 GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "run.h"
 
+#include "record.h"
+
 static const char *const status_names[] = {
     [DUET_SAMPLE_OK] = "ok",
     [DUET_SAMPLE_FAILED] = "failed",
@@ -93,9 +95,7 @@ void duet_run_arm_free(DuetRunArm *arm)
 
 const char *duet_run_arm_accel(const DuetRunArm *arm)
 {
-    JsonNode *node = arm->driver ? json_object_get_member(arm->driver, "accel") : NULL;
-
-    return node && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
+    return duet_record_string(arm->driver, "accel");
 }
 
 DuetRun *duet_run_new(DuetPlan *plan)

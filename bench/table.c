@@ -3,27 +3,23 @@
 
 #include <math.h>
 
+#include "notes.h"
+#include "record.h"
 #include "text.h"
 
 #define NAME_COLUMNS 11
+/* As many arms as fit beside each other, nine columns each. */
+#define PHASE_COLUMNS 54
+#define PHASE_ARMS 6
 
-void duet_bench_table_banner(GString *out, const DuetAnalysis *analysis)
+void duet_bench_table_banner(GString *out, gboolean tcg, gboolean nested)
 {
-    if (analysis->nested)
+    if (nested)
         g_string_append(out,
             "*** Nested under TCG: this host's CPUs are emulated, no figure is a result. ***\n");
-    else if (analysis->tcg)
+    else if (tcg)
         g_string_append(
             out, "*** No hardware virtualization (QEMU's TCG): VM figures are upper bounds. ***\n");
-}
-
-static const char *fact(const DuetRunArm *arm, const char *name)
-{
-    JsonNode *node = arm->driver ? json_object_get_member(arm->driver, name) : NULL;
-
-    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING
-        ? json_node_get_string(node)
-        : NULL;
 }
 
 char *duet_bench_table_accel(const DuetRun *run)
@@ -32,8 +28,10 @@ char *duet_bench_table_accel(const DuetRun *run)
 
     for (guint i = 0; i < run->arms->len; i++) {
         const DuetRunArm *arm = duet_run_arm(run, i);
-        const char *accel = fact(arm, "accel"), *qemu = fact(arm, "qemu_version");
-        const char *libvirt = fact(arm, "libvirt_version"), *machine = fact(arm, "machine");
+        const char *accel = duet_run_arm_accel(arm);
+        const char *qemu = duet_record_string(arm->driver, "qemu_version");
+        const char *libvirt = duet_record_string(arm->driver, "libvirt_version");
+        const char *machine = duet_record_string(arm->driver, "machine");
         if (!accel)
             continue;
         g_string_append_printf(out, "%s%s: %s", out->len > 0 ? "; " : "", arm->name, accel);
@@ -47,19 +45,23 @@ char *duet_bench_table_accel(const DuetRun *run)
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
+char *duet_bench_table_plan(const DuetRun *run)
+{
+    return g_strdup_printf("n %u per arm, mode %s (1 discarded), seed %" G_GUINT64_FORMAT
+                           ", interleaved in random blocks",
+        run->plan->n, run->plan->mode, run->plan->seed);
+}
+
 static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
 {
     const DuetRunArm *arm = duet_run_arm(run, 0);
     g_autofree char *command = duet_text_command(arm->argv);
     g_autofree char *accel = duet_bench_table_accel(run);
-    g_autofree char *plan =
-        g_strdup_printf("n %u per arm, mode %s (1 discarded), seed %" G_GUINT64_FORMAT
-                        ", interleaved in random blocks",
-            run->plan->n, run->plan->mode, run->plan->seed);
+    g_autofree char *plan = duet_bench_table_plan(run);
     g_autofree char *image = g_strdup_printf("%s%s%.19s", arm->image_ref ? arm->image_ref : "",
         arm->image_ref ? "  " : "", arm->image_digest ? arm->image_digest : "");
 
-    duet_bench_table_banner(out, analysis);
+    duet_bench_table_banner(out, analysis->tcg, analysis->nested);
     duet_text_append_wrapped(out, "image    ", "         ", image);
     duet_text_append_wrapped(out, "command  ", "         ", command);
     duet_text_append_wrapped(out, "plan     ", "         ", plan);
@@ -67,11 +69,17 @@ static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
         duet_text_append_wrapped(out, "ran on   ", "         ", accel);
 }
 
-static void arm_row(GString *out, const char *name, const DuetArmAnalysis *arm)
+void duet_bench_table_arm(GString *out, const DuetRun *run, guint arm, gsize width)
+{
+    g_autofree char *name = duet_text_line(duet_run_arm(run, arm)->name);
+
+    duet_text_append_padded(out, name, width);
+}
+
+static void arm_row(GString *out, const DuetArmAnalysis *arm)
 {
     const DuetSummary *s = &arm->summary[DUET_METRIC_HEADLINE];
 
-    duet_text_append_padded(out, name, NAME_COLUMNS);
     g_string_append_printf(out, "%5u %6u", arm->ok, arm->failed + arm->timeouts);
     if (s->n == 0) {
         g_string_append(out, "   no good sample: no figures\n");
@@ -83,11 +91,8 @@ static void arm_row(GString *out, const char *name, const DuetArmAnalysis *arm)
     g_autofree char *number = duet_unit_format(unit, s->median);
     g_autofree char *median = g_strconcat(number, " ", unit.name, NULL);
     g_autofree char *iqr = duet_unit_format(unit, s->q3 - s->q1);
-    g_autofree char *low = duet_unit_format(unit, s->low);
-    g_autofree char *high = duet_unit_format(unit, s->high);
+    g_autofree char *interval = duet_text_interval(unit, s->low, s->high);
     g_autofree char *p95 = duet_unit_format(unit, s->p95);
-    g_autofree char *interval =
-        isnan(s->low) ? g_strdup("n/a") : g_strdup_printf("%s to %s", low, high);
     duet_text_append_right(out, median, 10);
     duet_text_append_right(out, iqr, 9);
     duet_text_append_right(out, interval, 19);
@@ -102,8 +107,24 @@ static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
     duet_text_append_padded(out, "arm", NAME_COLUMNS);
     g_string_append_printf(
         out, "%5s %6s%10s%9s%19s%8s\n", "ok", "failed", "median", "IQR", "95 % of median", "p95");
-    for (guint arm = 0; arm < analysis->n_arms; arm++)
-        arm_row(out, duet_run_arm(run, arm)->name, &analysis->arms[arm]);
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        duet_bench_table_arm(out, run, arm, NAME_COLUMNS);
+        arm_row(out, &analysis->arms[arm]);
+    }
+}
+
+char *duet_bench_table_details(const DuetContrast *contrast)
+{
+    DuetUnit unit = duet_unit_for(contrast->difference);
+    g_autofree char *difference = duet_unit_format(unit, contrast->difference);
+    g_autofree char *interval =
+        duet_text_interval(unit, contrast->difference_low, contrast->difference_high);
+    g_autofree char *p = duet_text_p(contrast->p_holm);
+    g_autofree char *detectable = duet_text_percent(contrast->detectable);
+
+    return g_strdup_printf(
+        "difference %s %s (%s), p %s, Cliff's delta %.2f, smallest detectable %s", difference,
+        unit.name, interval, p, contrast->cliffs_delta, detectable);
 }
 
 static void comparison_rows(GString *out, const DuetRun *run, const DuetComparison *comparison)
@@ -111,32 +132,20 @@ static void comparison_rows(GString *out, const DuetRun *run, const DuetComparis
     const DuetContrast *c = &comparison->contrast;
     g_autofree char *pair = g_strdup_printf(
         "%s / %s", duet_run_arm(run, comparison->a)->name, duet_run_arm(run, comparison->b)->name);
+    g_autofree char *line = duet_text_line(pair);
 
-    duet_text_append_padded(out, pair, 24);
+    duet_text_append_padded(out, line, 24);
     if (duet_verdict_withholds(comparison->verdict)) {
         g_string_append_printf(out, "%s\n", duet_verdict_to_string(comparison->verdict));
         return;
     }
-    DuetUnit unit = duet_unit_for(c->difference);
     g_autofree char *ratio = duet_text_ratio(c->ratio);
-    g_autofree char *ratio_low = duet_text_ratio(c->ratio_low);
-    g_autofree char *ratio_high = duet_text_ratio(c->ratio_high);
-    g_autofree char *interval =
-        isnan(c->ratio_low) ? g_strdup("n/a") : g_strdup_printf("%s to %s", ratio_low, ratio_high);
-    g_autofree char *difference = duet_unit_format(unit, c->difference);
-    g_autofree char *low = duet_unit_format(unit, c->difference_low);
-    g_autofree char *high = duet_unit_format(unit, c->difference_high);
-    g_autofree char *p = duet_text_p(c->p_holm);
+    g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
+    g_autofree char *details = duet_bench_table_details(c);
     duet_text_append_right(out, ratio, 6);
     duet_text_append_right(out, interval, 17);
     g_string_append_printf(out, "   %s\n", duet_verdict_to_string(comparison->verdict));
-
-    g_autofree char *detectable =
-        isnan(c->detectable) ? g_strdup("n/a") : g_strdup_printf("%.2g %%", 100 * c->detectable);
-    g_autofree char *rest = g_strdup_printf(
-        "difference %s %s (%s to %s), p %s, Cliff's delta %.2f, smallest detectable %s", difference,
-        unit.name, low, high, p, c->cliffs_delta, detectable);
-    duet_text_append_wrapped(out, "    ", "    ", rest);
+    duet_text_append_wrapped(out, "    ", "    ", details);
 }
 
 static void comparisons(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
@@ -149,7 +158,7 @@ static void comparisons(GString *out, const DuetRun *run, const DuetAnalysis *an
         comparison_rows(out, run, &g_array_index(analysis->comparisons, DuetComparison, i));
 }
 
-static char *phase_label(DuetMetric metric)
+char *duet_bench_table_label(DuetMetric metric)
 {
     switch (metric) {
     case DUET_METRIC_TOTAL:
@@ -169,7 +178,7 @@ static char *phase_label(DuetMetric metric)
     }
 }
 
-static gboolean any_has(const DuetAnalysis *analysis, DuetMetric metric)
+gboolean duet_bench_table_has(const DuetAnalysis *analysis, DuetMetric metric)
 {
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         if (analysis->arms[arm].summary[metric].n > 0)
@@ -178,31 +187,40 @@ static gboolean any_has(const DuetAnalysis *analysis, DuetMetric metric)
     return FALSE;
 }
 
-void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+/* The arms from @from up to @to, side by side. */
+static void phases_of(
+    GString *out, const DuetRun *run, const DuetAnalysis *analysis, guint from, guint to)
 {
-    gsize width = CLAMP(54 / MAX(analysis->n_arms, 1), 9, 16);
+    gsize width = MIN(PHASE_COLUMNS / (to - from), 16);
 
-    if (!any_has(analysis, DUET_METRIC_TOTAL))
-        return;
     g_string_append_c(out, '\n');
     duet_text_append_padded(out, "phases (medians)", 22);
-    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+    for (guint arm = from; arm < to; arm++) {
+        g_autofree char *name = duet_text_line(duet_run_arm(run, arm)->name);
         g_string_append_c(out, ' ');
-        duet_text_append_right(out, duet_run_arm(run, arm)->name, width - 1);
+        duet_text_append_right(out, name, width - 1);
     }
     g_string_append_c(out, '\n');
     for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_COUNT; metric++) {
-        if (!any_has(analysis, metric))
+        if (!duet_bench_table_has(analysis, metric))
             continue;
-        g_autofree char *label = phase_label(metric);
+        g_autofree char *label = duet_bench_table_label(metric);
         duet_text_append_padded(out, label, 22);
-        for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        for (guint arm = from; arm < to; arm++) {
             const DuetSummary *s = &analysis->arms[arm].summary[metric];
             g_autofree char *value = s->n > 0 ? duet_text_time(s->median) : g_strdup("n/a");
             duet_text_append_right(out, value, width);
         }
         g_string_append_c(out, '\n');
     }
+}
+
+void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    if (!duet_bench_table_has(analysis, DUET_METRIC_TOTAL))
+        return;
+    for (guint from = 0; from < analysis->n_arms; from += PHASE_ARMS)
+        phases_of(out, run, analysis, from, MIN(from + PHASE_ARMS, analysis->n_arms));
 }
 
 char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
@@ -215,7 +233,9 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
     duet_bench_table_phases(out, run, analysis);
     if (analysis->notes->len > 0)
         g_string_append_c(out, '\n');
-    for (guint i = 0; i < analysis->notes->len; i++)
-        duet_text_append_wrapped(out, "! ", "  ", g_ptr_array_index(analysis->notes, i));
+    for (guint i = 0; i < analysis->notes->len; i++) {
+        const DuetNote *note = g_ptr_array_index(analysis->notes, i);
+        duet_text_append_wrapped(out, "! ", "  ", note->text);
+    }
     return g_string_free(out, FALSE);
 }

@@ -11,8 +11,24 @@ G_BEGIN_DECLS
  */
 char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis);
 
-/** duet_bench_table_banner: appends the lines that must stand over all figures taken under TCG. */
-void duet_bench_table_banner(GString *out, const DuetAnalysis *analysis);
+/** duet_bench_table_banner: appends the line that must stand over all figures taken under TCG. */
+void duet_bench_table_banner(GString *out, gboolean tcg, gboolean nested);
+
+/** duet_bench_table_plan: Returns: (transfer full): how the samples were taken, in a line. */
+char *duet_bench_table_plan(const DuetRun *run);
+
+/** duet_bench_table_arm: appends an arm's name, printable, in @width columns. */
+void duet_bench_table_arm(GString *out, const DuetRun *run, guint arm, gsize width);
+
+/** duet_bench_table_details: Returns: (transfer full): a contrast's difference, p, effect size and
+ * what could have been found. */
+char *duet_bench_table_details(const DuetContrast *contrast);
+
+/** duet_bench_table_label: Returns: (transfer full): a metric but the headline, for people. */
+char *duet_bench_table_label(DuetMetric metric);
+
+/** duet_bench_table_has: Returns: whether an arm has a value of @metric. */
+gboolean duet_bench_table_has(const DuetAnalysis *analysis, DuetMetric metric);
 
 /** duet_bench_table_phases: appends the medians of all phases, arms side by side. */
 void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis);

@@ -60,6 +60,31 @@ char *duet_text_p(double p)
     return p < 0.001 ? g_strdup("<0.001") : g_strdup_printf("%.3f", p);
 }
 
+char *duet_text_interval(DuetUnit unit, double low, double high)
+{
+    g_autofree char *low_text = duet_unit_format(unit, low);
+    g_autofree char *high_text = duet_unit_format(unit, high);
+
+    return isfinite(low) ? g_strdup_printf("%s to %s", low_text, high_text) : g_strdup("n/a");
+}
+
+char *duet_text_ratio_interval(double low, double high)
+{
+    g_autofree char *low_text = duet_text_ratio(low);
+    g_autofree char *high_text = duet_text_ratio(high);
+
+    return isfinite(low) ? g_strdup_printf("%s to %s", low_text, high_text) : g_strdup("n/a");
+}
+
+char *duet_text_percent(double fraction)
+{
+    double percent = 100 * fraction;
+
+    if (!isfinite(percent))
+        return g_strdup("n/a");
+    return percent < 10 ? g_strdup_printf("%.2g %%", percent) : g_strdup_printf("%.0f %%", percent);
+}
+
 static gsize char_width(gunichar c)
 {
     return g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
@@ -153,6 +178,38 @@ char *duet_text_printable(const char *text, gssize length)
             g_string_append_unichar(out, c);
     }
     return g_string_free(out, FALSE);
+}
+
+char *duet_text_line(const char *text)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+    g_autofree char *printable = duet_text_printable(text, -1);
+
+    for (const char *at = printable; *at; at++) {
+        if (*at == '\n' || *at == '\t')
+            g_string_append_printf(line, "^%c", *at + '@');
+        else
+            g_string_append_c(line, *at);
+    }
+    return g_string_free(g_steal_pointer(&line), FALSE);
+}
+
+char *duet_text_markdown(const char *text)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autofree char *line = duet_text_line(text);
+
+    for (const char *at = line; *at; at++) {
+        if (*at == '<')
+            g_string_append(out, "&lt;");
+        else if (*at == '>')
+            g_string_append(out, "&gt;");
+        else if (*at == '&')
+            g_string_append(out, "&amp;");
+        else
+            g_string_append_printf(out, "%s%c", strchr("\\`*_[]#!|~$", *at) ? "\\" : "", *at);
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
 char *duet_text_command(char *const *argv)

@@ -26,6 +26,13 @@ char *duet_text_ratio(double ratio);
 /** duet_text_p: Returns: (transfer full): "0.012", or "<0.001". */
 char *duet_text_p(double p);
 
+/** duet_text_interval: Returns: (transfer full): "1.2 to 3.4" without the unit, or "n/a". */
+char *duet_text_interval(DuetUnit unit, double low, double high);
+/** duet_text_ratio_interval: Returns: (transfer full): the same of ratios. */
+char *duet_text_ratio_interval(double low, double high);
+/** duet_text_percent: Returns: (transfer full): a fraction as "12 %", or "n/a". */
+char *duet_text_percent(double fraction);
+
 /** duet_text_width: columns that UTF-8 text takes on a terminal. */
 gsize duet_text_width(const char *text);
 /** duet_text_append_padded: appends @text and blanks up to @width columns; cuts what is longer. */
@@ -39,6 +46,11 @@ void duet_text_append_right(GString *out, const char *text, gsize width);
 void duet_text_append_wrapped(GString *out, const char *first, const char *rest, const char *text);
 /** duet_text_printable: Returns: (transfer full): valid UTF-8, control characters as ^X. */
 char *duet_text_printable(const char *text, gssize length);
+/** duet_text_line: Returns: (transfer full): the same on one line: "^J" for a line's end. */
+char *duet_text_line(const char *text);
+/** duet_text_markdown: Returns: (transfer full): on one line, and nothing in it is Markdown or
+ * HTML. */
+char *duet_text_markdown(const char *text);
 /** duet_text_command: Returns: (transfer full): @argv as one would type it, printable. */
 char *duet_text_command(char *const *argv);
 

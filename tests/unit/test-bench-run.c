@@ -569,7 +569,7 @@ static void test_environment(void)
 {
     g_autoptr(JsonObject) host = duet_environment_host("/");
     g_autoptr(JsonObject) tool = duet_environment_tool();
-    g_autoptr(GPtrArray) warnings = duet_environment_warnings(host);
+    g_autoptr(GPtrArray) warnings = duet_environment_warnings(host, tool);
     JsonObject *cpu = json_object_get_object_member(host, "cpu");
     JsonObject *memory = json_object_get_object_member(host, "memory");
     JsonObject *kernel = json_object_get_object_member(host, "kernel");
@@ -589,7 +589,7 @@ static void test_environment(void)
     json_object_set_int_member(memory, "ksm_run", 1);
     json_object_set_int_member(memory, "swap_bytes", 4 << 20);
     json_object_set_int_member(memory, "swap_free_bytes", 1 << 20);
-    g_autoptr(GPtrArray) many = duet_environment_warnings(host);
+    g_autoptr(GPtrArray) many = duet_environment_warnings(host, tool);
     g_assert_cmpuint(many->len, >=, 5);
     g_assert_true(g_str_has_prefix(g_ptr_array_index(many, 0), "nested under TCG"));
 }
