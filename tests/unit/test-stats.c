@@ -369,6 +369,111 @@ static void test_injected_delay(void)
     }
 }
 
+#define RECORDED_WINDOW 60
+#define RECORDED_WINDOWS 1000
+
+/* Returns: (transfer full): a real series, in the order of measuring. */
+static double *recorded_boots(gsize *out_n)
+{
+    g_autofree char *path =
+        g_build_filename(g_getenv("DUET_SOURCE_DIR"), "tests/unit/recorded-boots.txt", NULL);
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_file_get_contents(path, &text, NULL, &error);
+    g_assert_no_error(error);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    double *values = g_new(double, g_strv_length(lines));
+    *out_n = 0;
+    for (char **line = lines; *line; line++) {
+        if (g_ascii_isdigit(**line))
+            values[(*out_n)++] = g_ascii_strtod(*line, NULL);
+    }
+    g_assert_cmpuint(*out_n, >=, RECORDED_WINDOW + 2 * RECORDED_WINDOWS);
+    return values;
+}
+
+/* Deals a window of a series out to two arms, within blocks of two neighbours. */
+static void deal(DuetRandom *random, const double *window, double values[2][30], guint *blocks)
+{
+    for (guint pair = 0; pair < 30; pair++) {
+        guint first = duet_random_below(random, 2);
+        values[first][pair] = window[2 * pair];
+        values[!first][pair] = window[2 * pair + 1];
+        blocks[pair] = pair;
+    }
+}
+
+/* The A/A rule: one arm twice says "no difference" 95 times in 100, with real samples, too. */
+static void test_recorded_twice(void)
+{
+    gsize n = 0;
+    g_autofree double *recorded = recorded_boots(&n);
+    guint alarms = 0, loose_alarms = 0, apart_alarms = 0;
+    DuetRandom random;
+
+    duet_random_init(&random, 17);
+    for (guint window = 0; window < RECORDED_WINDOWS; window++) {
+        double values[2][30];
+        guint blocks[30];
+        DuetContrast paired, loose, apart;
+        deal(&random, recorded + 2 * window, values, blocks);
+        DuetSeries a = { values[0], blocks, 30 }, b = { values[1], blocks, 30 };
+        g_assert_true(duet_contrast(&a, &b, window, 499, &paired, NULL));
+        alarms += paired.p < 0.05;
+        a.blocks = b.blocks = NULL;
+        g_assert_true(duet_contrast(&a, &b, window, 499, &loose, NULL));
+        loose_alarms += loose.p < 0.05;
+        /* One after the other, as two runs are taken. */
+        a.values = recorded + 2 * window;
+        b.values = recorded + 2 * window + 30;
+        g_assert_true(duet_contrast(&a, &b, window, 499, &apart, NULL));
+        apart_alarms += apart.p < 0.05;
+    }
+    g_test_message("%u alarms, %u without blocks, %u apart", alarms, loose_alarms, apart_alarms);
+    g_assert_cmpuint(alarms, <=, 65);
+    g_assert_cmpuint(alarms, >=, 10);
+    g_assert_cmpuint(loose_alarms, <=, 65);
+    /* Why arms are interleaved, and why `bench compare` warns: no test can tell drift from cause.
+     */
+    g_assert_cmpuint(apart_alarms, >, 2 * alarms);
+}
+
+/* A delay that is larger than what the run calls detectable is found, and lies in the interval. */
+static void test_recorded_delay(void)
+{
+    gsize n = 0;
+    g_autofree double *recorded = recorded_boots(&n);
+    static const double shares[] = { 0.3, 1, 3 };
+    guint trials = 0, inside = 0, above = 0, found = 0;
+    DuetRandom random;
+
+    duet_random_init(&random, 19);
+    for (guint window = 0; window + RECORDED_WINDOW <= n; window += 20) {
+        for (guint s = 0; s < G_N_ELEMENTS(shares); s++) {
+            double values[2][30];
+            guint blocks[30];
+            DuetContrast contrast;
+            deal(&random, recorded + window, values, blocks);
+            double delay = shares[s] * summarise(values[1], 30).median;
+            for (guint i = 0; i < 30; i++)
+                values[0][i] += delay;
+            DuetSeries a = { values[0], blocks, 30 }, b = { values[1], blocks, 30 };
+            g_assert_true(duet_contrast(&a, &b, window, 999, &contrast, NULL));
+            trials++;
+            inside += contrast.difference_low <= delay && delay <= contrast.difference_high;
+            if (shares[s] > contrast.detectable) {
+                above++;
+                found += contrast.difference_low > 0;
+            }
+        }
+    }
+    g_test_message("of %u inside %u; of %u above, found %u", trials, inside, above, found);
+    g_assert_cmpuint(inside, >=, trials * 90 / 100);
+    g_assert_cmpuint(above, >=, trials / 4);
+    g_assert_cmpuint(found, >=, above * 95 / 100);
+}
+
 static void test_random(void)
 {
     guint counts[3] = { 0 }, items[] = { 0, 1, 2, 3, 4 };
@@ -412,5 +517,7 @@ int main(int argc, char **argv)
     g_test_add_func("/inference/holm", test_holm);
     g_test_add_func("/inference/same-arm-twice", test_same_arm_twice);
     g_test_add_func("/inference/injected-delay", test_injected_delay);
+    g_test_add_func("/inference/recorded-twice", test_recorded_twice);
+    g_test_add_func("/inference/recorded-delay", test_recorded_delay);
     return g_test_run();
 }
