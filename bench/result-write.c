@@ -179,19 +179,8 @@ static JsonArray *summary_array(const DuetRun *run, const DuetAnalysis *analysis
     return array;
 }
 
-static JsonObject *comparison_object(
-    const DuetRun *run, const DuetAnalysis *analysis, const DuetComparison *comparison)
+void duet_result_set_contrast(JsonObject *object, const DuetContrast *contrast)
 {
-    JsonObject *object = json_object_new();
-    const DuetContrast *contrast = &comparison->contrast;
-    g_autofree char *metric = duet_metric_id(DUET_METRIC_HEADLINE, analysis->headline_to);
-
-    set_string(object, "a", duet_run_arm(run, comparison->a)->name);
-    set_string(object, "b", duet_run_arm(run, comparison->b)->name);
-    set_string(object, "metric", metric);
-    set_string(object, "verdict", duet_verdict_to_string(comparison->verdict));
-    if (duet_verdict_withholds(comparison->verdict))
-        return object;
     set_double(object, "ratio", contrast->ratio);
     set_double(object, "ratio_low", contrast->ratio_low);
     set_double(object, "ratio_high", contrast->ratio_high);
@@ -202,6 +191,20 @@ static JsonObject *comparison_object(
     set_double(object, "p_holm", contrast->p_holm);
     set_double(object, "cliffs_delta", contrast->cliffs_delta);
     set_double(object, "smallest_detectable_effect", contrast->detectable);
+}
+
+static JsonObject *comparison_object(
+    const DuetRun *run, const DuetAnalysis *analysis, const DuetComparison *comparison)
+{
+    JsonObject *object = json_object_new();
+    g_autofree char *metric = duet_metric_id(DUET_METRIC_HEADLINE, analysis->headline_to);
+
+    set_string(object, "a", duet_run_arm(run, comparison->a)->name);
+    set_string(object, "b", duet_run_arm(run, comparison->b)->name);
+    set_string(object, "metric", metric);
+    set_string(object, "verdict", duet_verdict_to_string(comparison->verdict));
+    if (!duet_verdict_withholds(comparison->verdict))
+        duet_result_set_contrast(object, &comparison->contrast);
     return object;
 }
 

@@ -17,6 +17,9 @@ char *duet_result_to_json(const DuetRun *run, const DuetAnalysis *analysis);
 /** duet_result_node: the same as a tree, for those that add to it. Returns: (transfer full). */
 JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_result_set_contrast: adds a contrast's members, as in "comparisons", to @object. */
+void duet_result_set_contrast(JsonObject *object, const DuetContrast *contrast);
+
 /** duet_result_print: Returns: (transfer full): @node as indented text with a newline at its end.
  */
 char *duet_result_print(JsonNode *node);

@@ -49,4 +49,9 @@ gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOp
  */
 int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, gboolean compare);
 
+/** The commands of `duet bench` that read result files and measure nothing. */
+int duet_bench_show(DuetCli *cli, int argc, char **argv);
+int duet_bench_check(DuetCli *cli, int argc, char **argv);
+int duet_bench_compare(DuetCli *cli, int argc, char **argv);
+
 G_END_DECLS

@@ -40,14 +40,18 @@ static int bench_boot(DuetCli *cli, int argc, char **argv)
 
 static const DuetCommand benchmarks[] = {
     { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", bench_boot },
+    { "show", "[OPTION...] RESULT", "show a result in another format", duet_bench_show },
+    { "check", "[OPTION...] RESULT", "tell all that makes a result weak", duet_bench_check },
+    { "compare", "[OPTION...] RESULT RESULT", "compare two results arm by arm",
+        duet_bench_compare },
     { NULL, NULL, NULL, NULL },
 };
 
 static void help(void)
 {
-    printf("Usage: duet bench COMMAND [OPTION...] IMAGE [-- COMMAND [ARG...]]\n\nCommands:\n");
+    printf("Usage: duet bench COMMAND [OPTION...] ARG...\n\nCommands:\n");
     for (const DuetCommand *row = benchmarks; row->name; row++)
-        printf("  %-9s %s\n", row->name, row->summary);
+        printf("  %-8s %-41s %s\n", row->name, row->arguments, row->summary);
     printf("\n`duet bench COMMAND --help` explains one.\n");
 }
 

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "against.h"
+
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "check.h"
+#include "notes.h"
+#include "random.h"
+
+static gboolean any_tcg(const DuetRun *run)
+{
+    for (guint i = 0; i < run->arms->len; i++) {
+        if (g_strcmp0(duet_run_arm_accel(duet_run_arm(run, i)), "tcg") == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void find_unmatched(
+    const DuetRun *run, const DuetRun *other, const char *path, GPtrArray *out)
+{
+    for (guint i = 0; i < run->arms->len; i++) {
+        const char *name = duet_run_arm(run, i)->name;
+        if (duet_run_find_arm(other, name) < 0)
+            g_ptr_array_add(out, g_strdup_printf("'%s' is in '%s' only", name, path));
+    }
+}
+
+static GArray *parse_metrics(const char *text, DuetMark headline_to, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(text ? text : "", ",", -1);
+    g_autoptr(GArray) metrics = g_array_new(FALSE, FALSE, sizeof(DuetMetric));
+    g_autoptr(GString) known = g_string_new(NULL);
+    DuetMetric headline = DUET_METRIC_HEADLINE;
+
+    for (char **word = words; *word; word++) {
+        DuetMetric metric = 0;
+        g_string_truncate(known, 0);
+        for (; metric < DUET_METRIC_COUNT; metric++) {
+            g_autofree char *id = duet_metric_id(metric, headline_to);
+            if (g_str_equal(g_strstrip(*word), id))
+                break;
+            g_string_append_printf(known, "%s%s", known->len > 0 ? ", " : "", id);
+        }
+        if (metric == DUET_METRIC_COUNT) {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+                "'%s' is no metric of these runs: choose from %s", *word, known->str);
+            return NULL;
+        }
+        g_array_append_val(metrics, metric);
+    }
+    if (metrics->len == 0)
+        g_array_append_val(metrics, headline);
+    return g_steal_pointer(&metrics);
+}
+
+static void note_weakness(GPtrArray *notes, const DuetRun *run, const char *which)
+{
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, TRUE);
+    g_autoptr(GPtrArray) weak = duet_check_new(run, analysis);
+    g_autoptr(GString) codes = g_string_new(NULL);
+
+    for (guint i = 0; i < weak->len; i++) {
+        const DuetNote *note = g_ptr_array_index(weak, i);
+        if (!strstr(codes->str, note->code))
+            g_string_append_printf(codes, "%s%s", codes->len > 0 ? ", " : "", note->code);
+    }
+    if (weak->len > 0)
+        duet_notes_add(notes, "weak-run", TRUE,
+            "the %s run is weak (%s): `duet bench check` tells why", which, codes->str);
+}
+
+static void add_notes(DuetAgainst *against, const DuetRun *first, const DuetRun *second)
+{
+    if (*first->run_id && g_str_equal(first->run_id, second->run_id))
+        duet_notes_add(against->notes, "same-run", TRUE, "both files hold the same run");
+    note_weakness(against->notes, first, "first");
+    note_weakness(against->notes, second, "second");
+    duet_notes_add(against->notes, "apart", FALSE,
+        "the runs were taken one after the other, not interleaved: whatever changed on the host "
+        "meanwhile is in these ratios");
+}
+
+static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *second,
+    const DuetAgainstOptions *options, GError **error)
+{
+    g_autoptr(GArray) metrics = parse_metrics(options->metrics, against->match.headline_to, error);
+
+    if (!metrics)
+        return FALSE;
+    duet_likeness(first, second, against->mismatches, against->changes);
+    if (against->mismatches->len > 0 && !options->force) {
+        g_ptr_array_add(against->mismatches, NULL);
+        g_autofree char *all = g_strjoinv("; ", (char **)against->mismatches->pdata);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot compare '%s' with '%s', they differ in %s; --force compares all the same",
+            against->first_path, against->second_path, all);
+        return FALSE;
+    }
+    for (guint m = 0; m < metrics->len; m++) {
+        for (guint i = 0; i < first->arms->len; i++) {
+            int other = duet_run_find_arm(second, duet_run_arm(first, i)->name);
+            if (other >= 0)
+                duet_match_add(&against->match, other, i, g_array_index(metrics, DuetMetric, m),
+                    against->comparisons);
+        }
+    }
+    if (against->comparisons->len == 0) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot compare '%s' with '%s': no arm of the one has the name of one of the other",
+            against->first_path, against->second_path);
+        return FALSE;
+    }
+    duet_match_judge(&against->match, against->comparisons);
+    add_notes(against, first, second);
+    return TRUE;
+}
+
+DuetAgainst *duet_against_new(const DuetRun *first, const char *first_path, const DuetRun *second,
+    const char *second_path, const DuetAgainstOptions *options, GError **error)
+{
+    g_autoptr(DuetAgainst) against = g_new0(DuetAgainst, 1);
+    gboolean to_exec = duet_metric_headline(first) == DUET_MARK_EXEC ||
+        duet_metric_headline(second) == DUET_MARK_EXEC;
+
+    against->first_path = g_strdup(first_path);
+    against->second_path = g_strdup(second_path);
+    against->match = (DuetMatch){
+        .a = second,
+        .b = first,
+        .headline_to = to_exec ? DUET_MARK_EXEC : DUET_MARK_OUTPUT,
+        .ratio_with_failures = options->ratio_with_failures,
+        .seed = duet_random_derive(first->plan->seed, second->plan->seed),
+        .floor =
+            options->floor >= 0 ? options->floor : MAX(first->plan->floor, second->plan->floor),
+    };
+    against->mismatches = g_ptr_array_new_with_free_func(g_free);
+    against->changes = g_ptr_array_new_with_free_func(g_free);
+    against->unmatched = g_ptr_array_new_with_free_func(g_free);
+    against->tcg = any_tcg(first) || any_tcg(second);
+    against->comparisons = g_array_new(FALSE, FALSE, sizeof(DuetComparison));
+    against->notes = duet_notes_empty();
+    find_unmatched(first, second, first_path, against->unmatched);
+    find_unmatched(second, first, second_path, against->unmatched);
+    return fill(against, first, second, options, error) ? g_steal_pointer(&against) : NULL;
+}
+
+void duet_against_free(DuetAgainst *against)
+{
+    if (!against)
+        return;
+    g_free(against->first_path);
+    g_free(against->second_path);
+    g_ptr_array_unref(against->mismatches);
+    g_ptr_array_unref(against->changes);
+    g_ptr_array_unref(against->unmatched);
+    g_array_unref(against->comparisons);
+    g_ptr_array_unref(against->notes);
+    g_free(against);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "check.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <duet/bench.h>
+
+#include "environment.h"
+#include "notes.h"
+#include "record.h"
+#include "result.h"
+#include "table.h"
+#include "text.h"
+
+/* A few outliers are normal: of 30 normally distributed values one in five series has one. */
+#define OUTLIER_LIMIT 0.1
+/* Half the 95 % interval of a median, over the median. */
+#define PRECISION_LIMIT 0.05
+
+static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)
+{
+    const char *name = duet_run_arm(run, arm)->name;
+    const DuetSummary *s = &a->summary[DUET_METRIC_HEADLINE];
+    double precision = s->n > 0 ? (s->high - s->low) / 2 / s->median : NAN;
+
+    if (a->ok < DUET_BENCH_N_MIN && run->plan->n >= DUET_BENCH_N_MIN)
+        duet_notes_add(notes, "few-samples", TRUE,
+            "%s: %u good samples are too few to rest on: take %d or more", name, a->ok,
+            DUET_BENCH_N_MIN);
+    if (s->outliers > OUTLIER_LIMIT * s->n)
+        duet_notes_add(notes, "outliers", TRUE,
+            "%s: %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT " samples are outliers: something else "
+            "was at work on the host",
+            name, s->outliers, s->n);
+    if (s->n > 0 && s->autocorrelation > 2 / sqrt((double)s->n) && !duet_notes_drifts(s))
+        duet_notes_add(notes, "autocorrelated", TRUE,
+            "%s: neighbouring samples are alike (lag 1: %.2f): intervals are too narrow", name,
+            s->autocorrelation);
+    if (precision > PRECISION_LIMIT)
+        duet_notes_add(notes, "imprecise", TRUE,
+            "%s: its median is known to +-%.0f %% only: take more samples, or quieten the host",
+            name, 100 * precision);
+}
+
+/* Adds what arms, all of one run, should have in common and have not. */
+static void check_common(GPtrArray *notes, const DuetRun *run, const char *what,
+    char *(*of)(const DuetRunArm *, const char *))
+{
+    g_autofree char *first = NULL;
+
+    for (guint i = 0; i < run->arms->len; i++) {
+        g_autofree char *text = of(duet_run_arm(run, i), what);
+        if (first && text && strcmp(first, text) != 0) {
+            duet_notes_add(
+                notes, "mixed", TRUE, "arms differ in %s: '%s' and '%s'", what, first, text);
+            return;
+        }
+        if (!first)
+            first = g_steal_pointer(&text);
+    }
+}
+
+static char *driver_fact(const DuetRunArm *arm, const char *what)
+{
+    return g_strdup(duet_record_string(arm->driver, what));
+}
+
+static char *digest(const DuetRunArm *arm, const char *what)
+{
+    (void)what;
+    return g_strdup(arm->image_digest);
+}
+
+static char *command(const DuetRunArm *arm, const char *what)
+{
+    (void)what;
+    return duet_text_command(arm->argv);
+}
+
+static void check_mixed(GPtrArray *notes, const DuetRun *run)
+{
+    static const char *const facts[] = { "accel", "qemu_version", "libvirt_version", "machine",
+        "kernel_version" };
+    const char *host = duet_record_string(run->host, "kernel.release");
+
+    check_common(notes, run, "image", digest);
+    check_common(notes, run, "command", command);
+    for (gsize i = 0; i < G_N_ELEMENTS(facts); i++)
+        check_common(notes, run, facts[i], driver_fact);
+    for (guint i = 0; i < run->arms->len; i++) {
+        const DuetRunArm *arm = duet_run_arm(run, i);
+        const char *guest = duet_record_string(arm->driver, "kernel_version");
+        if (guest && host && strcmp(guest, host) != 0)
+            duet_notes_add(notes, "mixed", TRUE, "%s: its kernel is %s, the host's is %s",
+                arm->name, guest, host);
+    }
+}
+
+/* The run warned of what it saw itself; a file of an older duet, or edited, may have no word. */
+static void check_host(GPtrArray *notes, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    g_autoptr(GPtrArray) warnings = duet_environment_warnings(run->host, run->tool);
+    const char *hypervisor = duet_record_string(run->host, "cpu.hypervisor");
+    const char *commit = duet_record_string(run->tool, "commit");
+
+    g_ptr_array_extend_and_steal(warnings, duet_environment_warnings_after(run->host));
+    for (guint i = 0; i < warnings->len; i++) {
+        const char *text = g_ptr_array_index(warnings, i);
+        if (!g_ptr_array_find_with_equal_func(run->warnings, text, g_str_equal, NULL))
+            duet_notes_add(notes, "host", TRUE, "%s", text);
+    }
+    if (analysis->tcg)
+        duet_notes_add(notes, "tcg", TRUE,
+            "no hardware virtualization: QEMU's TCG emulated a guest's CPU, its figures are upper "
+            "bounds");
+    if (hypervisor && *hypervisor && !analysis->nested)
+        duet_notes_add(notes, "virtual-host", TRUE,
+            "the host is itself a guest (%s): who else its CPUs and disks serve is not known",
+            hypervisor);
+    if (!commit || g_str_equal(commit, "unknown") || g_str_has_suffix(commit, "-dirty"))
+        duet_notes_add(notes, "build", TRUE,
+            "duet was built from sources that no commit names (%s): nobody can build it again",
+            commit ? commit : "unknown");
+}
+
+GPtrArray *duet_check_new(const DuetRun *run, const DuetAnalysis *analysis)
+{
+    GPtrArray *notes = duet_notes_new(run, analysis);
+
+    for (guint i = notes->len; i > 0; i--) {
+        const DuetNote *note = g_ptr_array_index(notes, i - 1);
+        if (!note->weak)
+            g_ptr_array_remove_index(notes, i - 1);
+    }
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        check_arm(notes, run, arm, &analysis->arms[arm]);
+    check_mixed(notes, run);
+    check_host(notes, run, analysis);
+    return notes;
+}
+
+char *duet_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArray *notes)
+{
+    GString *out = g_string_new(NULL);
+    g_autofree char *plan = duet_bench_table_plan(run);
+
+    duet_bench_table_banner(out, analysis->tcg, analysis->nested);
+    duet_text_append_wrapped(out, "run      ", "         ", run->run_id);
+    duet_text_append_wrapped(out, "plan     ", "         ", plan);
+    g_string_append_c(out, '\n');
+    for (guint i = 0; i < notes->len; i++) {
+        const DuetNote *note = g_ptr_array_index(notes, i);
+        g_autofree char *first = g_strdup_printf("! %-16s ", note->code);
+        duet_text_append_wrapped(out, first, "                   ", note->text);
+    }
+    if (notes->len == 0)
+        g_string_append(out, "Nothing weak was found.\n");
+    return g_string_free(out, FALSE);
+}
+
+JsonArray *duet_check_notes_json(GPtrArray *notes)
+{
+    JsonArray *array = json_array_new();
+
+    for (guint i = 0; i < notes->len; i++) {
+        const DuetNote *note = g_ptr_array_index(notes, i);
+        JsonObject *object = json_object_new();
+        json_object_set_string_member(object, "code", note->code);
+        json_object_set_string_member(object, "text", note->text);
+        json_array_add_object_element(array, object);
+    }
+    return array;
+}
+
+char *duet_check_json(const DuetRun *run, GPtrArray *notes)
+{
+    g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+    JsonObject *root = json_object_new();
+
+    json_object_set_string_member(root, "run_id", run->run_id);
+    json_object_set_boolean_member(root, "weak", notes->len > 0);
+    json_object_set_array_member(root, "findings", duet_check_notes_json(notes));
+    json_node_take_object(node, root);
+    return duet_result_print(node);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "analysis.h"
+
+G_BEGIN_DECLS
+
+/**
+ * duet_check_new: all that makes a run weak, from its samples, its plan and its record of host,
+ * tool and drivers.
+ * Returns: (transfer full) (element-type DuetNote): empty if there is nothing.
+ */
+GPtrArray *duet_check_new(const DuetRun *run, const DuetAnalysis *analysis);
+
+/** duet_check_text: Returns: (transfer full): @notes for a terminal, within 80 columns. */
+char *duet_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArray *notes);
+
+/** duet_check_json: Returns: (transfer full): @notes for programs. */
+char *duet_check_json(const DuetRun *run, GPtrArray *notes);
+
+/** duet_check_notes_json: Returns: (transfer full): an array of objects of "code" and "text". */
+JsonArray *duet_check_notes_json(GPtrArray *notes);
+
+G_END_DECLS

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "export.h"
+
+#include <string.h>
+
+/* Quoted where RFC 4180 wants it. What a spreadsheet would take for a formula gets an apostrophe
+ * before it: there it means text. */
+static void cell(GString *out, const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
+    gboolean formula = *valid && strchr("=+-@\t\r\n", *valid);
+    gboolean quote = strpbrk(valid, ",;\"\r\n") != NULL;
+
+    if (quote)
+        g_string_append_c(out, '"');
+    if (formula)
+        g_string_append_c(out, '\'');
+    for (const char *at = valid; *at; at++)
+        g_string_append_printf(out, "%s%c", *at == '"' ? "\"" : "", *at);
+    if (quote)
+        g_string_append_c(out, '"');
+    g_string_append_c(out, ',');
+}
+
+/* All columns that the rows of a sample have in common. */
+static char *row_head(const DuetRun *run, const DuetSample *sample)
+{
+    const DuetRunArm *arm = duet_run_arm(run, sample->arm);
+    g_autoptr(GString) head = g_string_new(NULL);
+
+    cell(head, run->run_id);
+    cell(head, arm->name);
+    cell(head, arm->kind);
+    cell(head, duet_run_arm_accel(arm));
+    g_string_append_printf(head, "%u,%u,%s,%s,", sample->block, sample->seq,
+        sample->discarded ? "true" : "false", duet_sample_status_to_string(sample->status));
+    if (sample->exit_code >= 0)
+        g_string_append_printf(head, "%d", sample->exit_code);
+    g_string_append_c(head, ',');
+    return g_string_free(g_steal_pointer(&head), FALSE);
+}
+
+static void counter(
+    GString *out, const char *head, const char *what, gint64 value, const char *unit)
+{
+    if (value != 0)
+        g_string_append_printf(out, "%s%s,%" G_GINT64_FORMAT ",%s\n", head, what, value, unit);
+}
+
+static void sample_rows(GString *out, const DuetRun *run, const DuetSample *sample)
+{
+    g_autofree char *head = row_head(run, sample);
+    gsize before = out->len;
+
+    for (int mark = 0; mark < DUET_MARK_COUNT; mark++) {
+        if (sample->marks.ns[mark] != 0)
+            g_string_append_printf(out, "%s%s,%" G_GINT64_FORMAT ",ns\n", head,
+                duet_mark_to_string(mark),
+                sample->marks.ns[mark] - sample->marks.ns[DUET_MARK_REQUEST]);
+    }
+    counter(out, head, "cpu_managing", sample->managing_cpu_ns, "ns");
+    counter(out, head, "cpu_payload", sample->payload_cpu_ns, "ns");
+    counter(out, head, "guest_clock_kernel", sample->guest_kernel_ns, "ns");
+    counter(out, head, "guest_clock_agent", sample->guest_agent_ns, "ns");
+    counter(out, head, "mem_peak", sample->peak_memory_bytes, "bytes");
+    /* Nothing is dropped: what never began has a row, too. */
+    if (out->len == before)
+        g_string_append_printf(out, "%s,,\n", head);
+}
+
+char *duet_export_csv(const DuetRun *run, const DuetAnalysis *analysis)
+{
+    GString *out = g_string_new(
+        "run_id,arm,kind,accel,block,seq,discarded,status,exit_code,what,value,unit\n");
+
+    (void)analysis;
+    for (guint i = 0; i < run->samples->len; i++)
+        sample_rows(out, run, duet_run_sample(run, i));
+    return g_string_free(out, FALSE);
+}

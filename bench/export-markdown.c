@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "export.h"
+
+#include "notes.h"
+#include "record.h"
+#include "table.h"
+#include "text.h"
+
+void duet_export_markdown_banner(GString *out, gboolean tcg, gboolean nested)
+{
+    if (nested)
+        g_string_append(out,
+            "> **Nested under TCG: this host's CPUs are emulated, no figure is a result.**\n\n");
+    else if (tcg)
+        g_string_append(
+            out, "> **No hardware virtualization (QEMU's TCG): VM figures are upper bounds.**\n\n");
+}
+
+void duet_export_markdown_row(GString *out, ...)
+{
+    va_list args;
+    const char *cell;
+
+    va_start(args, out);
+    while ((cell = va_arg(args, const char *)))
+        g_string_append_printf(out, "| %s ", cell);
+    va_end(args);
+    g_string_append(out, "|\n");
+}
+
+static void fact(GString *out, const char *name, const char *text)
+{
+    g_autofree char *escaped = duet_text_markdown(text ? text : "");
+
+    if (*escaped)
+        duet_export_markdown_row(out, name, escaped, NULL);
+}
+
+static void head(GString *out, const DuetRun *run)
+{
+    const DuetRunArm *arm = duet_run_arm(run, 0);
+    g_autofree char *command = duet_text_command(arm->argv);
+    g_autofree char *plan = duet_bench_table_plan(run);
+    g_autofree char *accel = duet_bench_table_accel(run);
+
+    g_string_append(out, "| run | |\n|---|---|\n");
+    fact(out, "image", arm->image_ref);
+    fact(out, "digest", arm->image_digest);
+    fact(out, "command", command);
+    fact(out, "plan", plan);
+    fact(out, "ran on", accel);
+    fact(out, "CPU", duet_record_string(run->host, "cpu.model"));
+    fact(out, "host", duet_record_string(run->host, "os"));
+    fact(out, "kernel", duet_record_string(run->host, "kernel.release"));
+    fact(out, "duet", duet_record_string(run->tool, "commit"));
+    fact(out, "started", run->started);
+    fact(out, "run", run->run_id);
+}
+
+static char *arm_name(const DuetRun *run, guint arm)
+{
+    return duet_text_markdown(duet_run_arm(run, arm)->name);
+}
+
+static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    g_string_append_printf(
+        out, "\n## request to %s\n\n", duet_mark_to_string(analysis->headline_to));
+    g_string_append(out,
+        "| arm | ok | failed | median | IQR | 95 % of median | p95 |\n"
+        "|---|--:|--:|--:|--:|--:|--:|\n");
+    for (guint i = 0; i < analysis->n_arms; i++) {
+        const DuetArmAnalysis *a = &analysis->arms[i];
+        const DuetSummary *s = &a->summary[DUET_METRIC_HEADLINE];
+        g_autofree char *name = arm_name(run, i);
+        g_autofree char *ok = g_strdup_printf("%u", a->ok);
+        g_autofree char *failed = g_strdup_printf("%u", a->failed + a->timeouts);
+        if (s->n == 0) {
+            duet_export_markdown_row(out, name, ok, failed, "n/a", "n/a", "n/a", "n/a", NULL);
+            continue;
+        }
+        DuetUnit unit = duet_unit_for(s->median);
+        unit.digits++;
+        g_autofree char *median = duet_text_time(s->median);
+        g_autofree char *iqr = duet_text_time(s->q3 - s->q1);
+        g_autofree char *numbers = duet_text_interval(unit, s->low, s->high);
+        g_autofree char *interval = g_strdup_printf("%s %s", numbers, unit.name);
+        g_autofree char *p95 = duet_text_time(s->p95);
+        duet_export_markdown_row(out, name, ok, failed, median, iqr, interval, p95, NULL);
+    }
+}
+
+static void comparisons(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    if (analysis->comparisons->len == 0)
+        return;
+    g_string_append(out,
+        "\n## Ratios of medians\n\n| a / b | ratio | 95 % | verdict | details |\n"
+        "|---|--:|--:|---|---|\n");
+    for (guint i = 0; i < analysis->comparisons->len; i++) {
+        const DuetComparison *c = &g_array_index(analysis->comparisons, DuetComparison, i);
+        const char *verdict = duet_verdict_to_string(c->verdict);
+        g_autofree char *a = arm_name(run, c->a), *b = arm_name(run, c->b);
+        g_autofree char *pair = g_strdup_printf("%s / %s", a, b);
+        if (duet_verdict_withholds(c->verdict)) {
+            duet_export_markdown_row(out, pair, "", "", verdict, "", NULL);
+            continue;
+        }
+        g_autofree char *ratio = duet_text_ratio(c->contrast.ratio);
+        g_autofree char *interval =
+            duet_text_ratio_interval(c->contrast.ratio_low, c->contrast.ratio_high);
+        g_autofree char *details = duet_bench_table_details(&c->contrast);
+        g_autofree char *escaped = duet_text_markdown(details);
+        duet_export_markdown_row(out, pair, ratio, interval, verdict, escaped, NULL);
+    }
+}
+
+static void phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    g_string_append(out, "\n## Phases (medians)\n\n| phase ");
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        g_autofree char *name = arm_name(run, arm);
+        g_string_append_printf(out, "| %s ", name);
+    }
+    g_string_append(out, "|\n|---");
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        g_string_append(out, "|--:");
+    g_string_append(out, "|\n");
+    for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_COUNT; metric++) {
+        if (!duet_bench_table_has(analysis, metric))
+            continue;
+        g_autofree char *label = duet_bench_table_label(metric);
+        g_autofree char *escaped = duet_text_markdown(g_strstrip(label));
+        g_string_append_printf(out, "| %s ", escaped);
+        for (guint arm = 0; arm < analysis->n_arms; arm++) {
+            const DuetSummary *s = &analysis->arms[arm].summary[metric];
+            g_autofree char *time = s->n > 0 ? duet_text_time(s->median) : g_strdup("n/a");
+            g_string_append_printf(out, "| %s ", time);
+        }
+        g_string_append(out, "|\n");
+    }
+}
+
+char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis)
+{
+    GString *out = g_string_new(NULL);
+
+    duet_export_markdown_banner(out, analysis->tcg, analysis->nested);
+    head(out, run);
+    arms(out, run, analysis);
+    comparisons(out, run, analysis);
+    phases(out, run, analysis);
+    if (analysis->notes->len > 0)
+        g_string_append(out, "\n## Notes\n\n");
+    for (guint i = 0; i < analysis->notes->len; i++) {
+        const DuetNote *note = g_ptr_array_index(analysis->notes, i);
+        g_autofree char *text = duet_text_markdown(note->text);
+        g_string_append_printf(out, "- %s\n", text);
+    }
+    return g_string_free(out, FALSE);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "export.h"
+
+#include <math.h>
+
+#include "record.h"
+
+static void family(
+    GString *out, const char *name, const char *type, const char *unit, const char *help)
+{
+    g_string_append_printf(out, "# TYPE %s %s\n", name, type);
+    if (unit)
+        g_string_append_printf(out, "# UNIT %s %s\n", name, unit);
+    g_string_append_printf(out, "# HELP %s %s\n", name, help);
+}
+
+/* A label with its value escaped as OpenMetrics wants it; no other byte means anything there. */
+static void label(GString *out, const char *name, const char *value)
+{
+    g_autofree char *valid = g_utf8_make_valid(value ? value : "", -1);
+
+    g_string_append_printf(
+        out, "%s%s=\"", out->len > 0 && out->str[out->len - 1] == '{' ? "" : ",", name);
+    for (const char *at = valid; *at; at++) {
+        if (*at == '\n')
+            g_string_append(out, "\\n");
+        else
+            g_string_append_printf(out, "%s%c", *at == '"' || *at == '\\' ? "\\" : "", *at);
+    }
+    g_string_append_c(out, '"');
+}
+
+static void value(GString *out, double number)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+    /* "%g" would follow the locale's decimal point. */
+    g_string_append_printf(out, "} %s\n", g_ascii_formatd(text, sizeof text, "%.12g", number));
+}
+
+static void info(GString *out, const DuetRun *run)
+{
+    family(out, "duet_arm", "info", NULL, "What each arm of the run was.");
+    for (guint i = 0; i < run->arms->len; i++) {
+        const DuetRunArm *arm = duet_run_arm(run, i);
+        g_string_append(out, "duet_arm_info{");
+        label(out, "run_id", run->run_id);
+        label(out, "arm", arm->name);
+        label(out, "kind", arm->kind);
+        label(out, "accel", duet_run_arm_accel(arm));
+        label(out, "image", arm->image_ref);
+        label(out, "digest", arm->image_digest);
+        label(out, "mode", run->plan->mode);
+        label(out, "cpu", duet_record_string(run->host, "cpu.model"));
+        label(out, "hypervisor", duet_record_string(run->host, "cpu.hypervisor"));
+        label(out, "duet", duet_record_string(run->tool, "commit"));
+        value(out, 1);
+    }
+}
+
+static void samples(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    family(out, "duet_samples", "gauge", NULL, "Samples by how they ended, warm-ups excluded.");
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        const DuetArmAnalysis *a = &analysis->arms[arm];
+        const guint counts[] = { a->ok, a->failed, a->timeouts };
+        for (guint status = 0; status < G_N_ELEMENTS(counts); status++) {
+            g_string_append(out, "duet_samples{");
+            label(out, "run_id", run->run_id);
+            label(out, "arm", duet_run_arm(run, arm)->name);
+            label(out, "status", duet_sample_status_to_string(status));
+            value(out, counts[status]);
+        }
+    }
+}
+
+static void series(
+    GString *out, const char *name, const DuetRun *run, guint arm, const char *metric)
+{
+    g_string_append_printf(out, "%s{", name);
+    label(out, "run_id", run->run_id);
+    label(out, "arm", duet_run_arm(run, arm)->name);
+    label(out, "metric", metric);
+}
+
+static void summary(
+    GString *out, const DuetRun *run, guint arm, const char *metric, const DuetSummary *s)
+{
+    const struct {
+        const char *quantile;
+        double ns;
+    } quantiles[] = {
+        { "0.0", s->min },
+        { "0.25", s->q1 },
+        { "0.5", s->median },
+        { "0.75", s->q3 },
+        { "0.95", s->p95 },
+        { "0.99", s->p99 },
+        { "1.0", s->max },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(quantiles); i++) {
+        if (isnan(quantiles[i].ns))
+            continue;
+        series(out, "duet_time_seconds", run, arm, metric);
+        label(out, "quantile", quantiles[i].quantile);
+        value(out, quantiles[i].ns / 1e9);
+    }
+    series(out, "duet_time_seconds_count", run, arm, metric);
+    value(out, s->n);
+    series(out, "duet_time_seconds_sum", run, arm, metric);
+    value(out, s->mean * s->n / 1e9);
+}
+
+static void summaries(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    family(out, "duet_time_seconds", "summary", "seconds", "Times of the good samples.");
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
+            g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
+            if (analysis->arms[arm].summary[metric].n > 0)
+                summary(out, run, arm, id, &analysis->arms[arm].summary[metric]);
+        }
+    }
+}
+
+static void ratios(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    family(out, "duet_ratio", "gauge", NULL, "Ratio of the medians of a and b, 95 % interval.");
+    for (guint i = 0; i < analysis->comparisons->len; i++) {
+        const DuetComparison *pair = &g_array_index(analysis->comparisons, DuetComparison, i);
+        const struct {
+            const char *bound;
+            double ratio;
+        } bounds[] = {
+            { "estimate", pair->contrast.ratio },
+            { "low", pair->contrast.ratio_low },
+            { "high", pair->contrast.ratio_high },
+        };
+        for (gsize b = 0; b < G_N_ELEMENTS(bounds); b++) {
+            if (duet_verdict_withholds(pair->verdict) || isnan(bounds[b].ratio))
+                continue;
+            g_string_append(out, "duet_ratio{");
+            label(out, "run_id", run->run_id);
+            label(out, "a", duet_run_arm(run, pair->a)->name);
+            label(out, "b", duet_run_arm(run, pair->b)->name);
+            label(out, "bound", bounds[b].bound);
+            label(out, "verdict", duet_verdict_to_string(pair->verdict));
+            value(out, bounds[b].ratio);
+        }
+    }
+}
+
+char *duet_export_openmetrics(const DuetRun *run, const DuetAnalysis *analysis)
+{
+    GString *out = g_string_new(NULL);
+
+    info(out, run);
+    samples(out, run, analysis);
+    summaries(out, run, analysis);
+    ratios(out, run, analysis);
+    g_string_append(out, "# EOF\n");
+    return g_string_free(out, FALSE);
+}

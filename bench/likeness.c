@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "against.h"
+
+#include <string.h>
+
+#include "record.h"
+#include "text.h"
+
+int duet_run_find_arm(const DuetRun *run, const char *name)
+{
+    for (guint i = 0; i < run->arms->len; i++) {
+        if (g_str_equal(duet_run_arm(run, i)->name, name))
+            return i;
+    }
+    return -1;
+}
+
+static void differ(GPtrArray *out, const char *what, const char *first, const char *second)
+{
+    if (g_strcmp0(first, second) != 0)
+        g_ptr_array_add(out,
+            g_strdup_printf(
+                "%s: '%s' and '%s'", what, first ? first : "unknown", second ? second : "unknown"));
+}
+
+static void records_differ(
+    GPtrArray *out, const char *prefix, JsonObject *first, JsonObject *second, const char *path)
+{
+    g_autofree char *a = duet_record_text(first, path), *b = duet_record_text(second, path);
+    g_autofree char *what = g_strconcat(prefix, path, NULL);
+
+    differ(out, what, a, b);
+}
+
+/* The hash is of /etc/machine-id, which clones share and containers lack: so the CPU's model must
+ * be the same in any case, and without a hash the size of the machine, too. */
+static void hosts(const DuetRun *first, const DuetRun *second, GPtrArray *mismatches)
+{
+    const char *a = duet_record_string(first->host, "machine_hash");
+    const char *b = duet_record_string(second->host, "machine_hash");
+
+    differ(mismatches, "host", a, b);
+    records_differ(mismatches, "host ", first->host, second->host, "cpu.model");
+    if (!a && !b) {
+        records_differ(mismatches, "host ", first->host, second->host, "cpu.online");
+        records_differ(mismatches, "host ", first->host, second->host, "memory.ram_bytes");
+    }
+}
+
+static void host_changes(const DuetRun *first, const DuetRun *second, GPtrArray *changes)
+{
+    static const char *const host[] = { "os", "kernel.release", "kernel.version",
+        "kernel.command_line", "kernel.lsm", "cpu.microcode", "cpu.online", "cpu.smt",
+        "cpu.governor", "cpu.turbo", "cpu.hypervisor", "cpu.clocksource", "memory.ram_bytes",
+        "memory.swap_bytes", "memory.swappiness", "memory.transparent_hugepages", "memory.ksm_run",
+        "memory.zswap", "memory.mglru", "memory.damon_reclaim", "cgroup_version", "file_system" };
+    static const char *const tool[] = { "version", "commit", "compiler", "build_flags" };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(host); i++)
+        records_differ(changes, "host ", first->host, second->host, host[i]);
+    for (gsize i = 0; i < G_N_ELEMENTS(tool); i++)
+        records_differ(changes, "duet ", first->tool, second->tool, tool[i]);
+}
+
+static void arms(
+    const DuetRunArm *a, const DuetRunArm *b, GPtrArray *mismatches, GPtrArray *changes)
+{
+    static const char *const facts[] = { "qemu_version", "libvirt_version", "machine", "cpu_model",
+        "kernel_version", "kernel_sha256", "kernel_cmdline", "initramfs_sha256" };
+    g_autofree char *prefix = g_strdup_printf("%s ", a->name);
+    g_autofree char *command_a = duet_text_command(a->argv),
+                    *command_b = duet_text_command(b->argv);
+    g_autofree char *limits_a =
+        g_strdup_printf("%" G_GUINT64_FORMAT " bytes, %g CPUs, %" G_GUINT64_FORMAT " pids",
+            a->memory_bytes, a->cpus, a->pids_limit);
+    g_autofree char *limits_b =
+        g_strdup_printf("%" G_GUINT64_FORMAT " bytes, %g CPUs, %" G_GUINT64_FORMAT " pids",
+            b->memory_bytes, b->cpus, b->pids_limit);
+    const struct {
+        const char *what, *first, *second;
+        GPtrArray *out;
+    } rows[] = {
+        { "kind", a->kind, b->kind, mismatches },
+        { "accelerator", duet_run_arm_accel(a), duet_run_arm_accel(b), mismatches },
+        { "image", a->image_digest, b->image_digest, mismatches },
+        { "command", command_a, command_b, mismatches },
+        { "limits", limits_a, limits_b, changes },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *what = g_strconcat(prefix, rows[i].what, NULL);
+        differ(rows[i].out, what, rows[i].first, rows[i].second);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(facts); i++)
+        records_differ(changes, prefix, a->driver, b->driver, facts[i]);
+}
+
+void duet_likeness(
+    const DuetRun *first, const DuetRun *second, GPtrArray *out_mismatches, GPtrArray *out_changes)
+{
+    hosts(first, second, out_mismatches);
+    differ(out_mismatches, "cache mode", first->plan->mode, second->plan->mode);
+    host_changes(first, second, out_changes);
+    for (guint i = 0; i < first->arms->len; i++) {
+        const DuetRunArm *arm = duet_run_arm(first, i);
+        int other = duet_run_find_arm(second, arm->name);
+        if (other >= 0)
+            arms(arm, duet_run_arm(second, other), out_mismatches, out_changes);
+    }
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/bench-cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <duet/error.h>
+#include <duet/results.h>
+
+#include "core/module.h"
+
+/* Options may stand before, between and after the files. Returns: %FALSE unless there are exactly
+ * @n files. */
+static gboolean parse(const char *verb, const GOptionEntry *entries, int argc, char **argv,
+    const char **out_files, int n, GError **error)
+{
+    int found = 0;
+
+    while (duet_cli_options(verb, entries, &argc, &argv, error)) {
+        if (argc > 1 && found < n) {
+            out_files[found++] = argv[1];
+            argc--;
+            argv++;
+            continue;
+        }
+        if (argc == 1 && found == n)
+            return TRUE;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "%s: %s result file%s, as `duet bench boot -o FILE` writes; try `duet %s --help`", verb,
+            n == 1 ? "give one" : "give two", n == 1 ? "" : "s", verb);
+        return FALSE;
+    }
+    return FALSE;
+}
+
+static const DuetResultsOps *results(GError **error)
+{
+    return duet_module_symbol("duet-tools", "duet_results", error);
+}
+
+static int print(const char *text, int code)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+        return code;
+    duet_error_set_errno(&error, errno, "cannot write to standard output");
+    return duet_cli_fail(error);
+}
+
+int duet_bench_show(DuetCli *cli, int argc, char **argv)
+{
+    g_autofree char *format = NULL, *text = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *file = NULL;
+    const GOptionEntry entries[] = {
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &format,
+            "table (default), json, csv, md, openmetrics or benchstat", "FORMAT" },
+        G_OPTION_ENTRY_NULL,
+    };
+
+    (void)cli;
+    if (!parse("bench show", entries, argc, argv, &file, 1, &error))
+        return duet_cli_fail(error);
+    const DuetResultsOps *ops = results(&error);
+    if (!ops || !ops->show(file, format, &text, &error))
+        return duet_cli_fail(error);
+    return print(text, 0);
+}
+
+int duet_bench_check(DuetCli *cli, int argc, char **argv)
+{
+    g_autofree char *format = NULL, *text = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *file = NULL;
+    gboolean weak = FALSE;
+    const GOptionEntry entries[] = {
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &format, "table (default) or json", "FORMAT" },
+        G_OPTION_ENTRY_NULL,
+    };
+
+    (void)cli;
+    if (!parse("bench check", entries, argc, argv, &file, 1, &error))
+        return duet_cli_fail(error);
+    const DuetResultsOps *ops = results(&error);
+    if (!ops || !ops->check(file, format, &text, &weak, &error))
+        return duet_cli_fail(error);
+    return print(text, weak ? 1 : 0);
+}
+
+int duet_bench_compare(DuetCli *cli, int argc, char **argv)
+{
+    g_autofree char *format = NULL, *metrics = NULL, *text = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *files[2] = { NULL };
+    double floor_percent = -1;
+    DuetResultsCompare request = { 0 };
+    const GOptionEntry entries[] = {
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &format, "table (default), json or md", "FORMAT" },
+        { "metric", 0, 0, G_OPTION_ARG_FILENAME, &metrics,
+            "what to compare: names as in the result file (default: the headline)", "NAME,..." },
+        { "floor", 0, 0, G_OPTION_ARG_DOUBLE, &floor_percent,
+            "a smaller effect is never called a difference (default: as measured)", "PERCENT" },
+        { "force", 0, 0, G_OPTION_ARG_NONE, &request.force,
+            "compare runs of other hosts, images, accelerators or cache modes", NULL },
+        { "ratio-with-failures", 0, 0, G_OPTION_ARG_NONE, &request.ratio_with_failures,
+            "compare arms although samples of theirs failed", NULL },
+        G_OPTION_ENTRY_NULL,
+    };
+
+    (void)cli;
+    if (!parse("bench compare", entries, argc, argv, files, 2, &error))
+        return duet_cli_fail(error);
+    if (floor_percent != -1 && !(floor_percent >= 0 && floor_percent <= 1000))
+        return duet_cli_usage("bench compare", "--floor must be from 0 to 1000 percent");
+    request.first = files[0];
+    request.second = files[1];
+    request.format = format;
+    request.metrics = metrics;
+    request.floor = floor_percent / 100;
+    const DuetResultsOps *ops = results(&error);
+    if (!ops || !ops->compare(&request, &text, &error))
+        return duet_cli_fail(error);
+    return print(text, 0);
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Results against each other, and in the formats of other programs. */
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "bench/against.h"
+#include "bench/check.h"
+#include "bench/export.h"
+#include "bench/table.h"
+#include "run-fixture.h"
+
+static DuetAgainst *against_of(
+    const DuetRun *first, const DuetRun *second, gboolean force, GError **error)
+{
+    DuetAgainstOptions options = { .floor = -1, .force = force };
+
+    return duet_against_new(first, "a.json", second, "b.json", &options, error);
+}
+
+static const DuetComparison *row(const DuetAgainst *against, guint i)
+{
+    return &g_array_index(against->comparisons, DuetComparison, i);
+}
+
+static void test_slower(void)
+{
+    g_autoptr(DuetRun) first = run_fixture_new(1, 10, 30), second = run_fixture_new(2, 13, 30);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetAgainst) against = against_of(first, second, FALSE, &error);
+    g_assert_no_error(error);
+    g_autofree char *table = duet_against_table(against);
+    g_autofree char *json = duet_against_json(against);
+
+    g_assert_cmpuint(against->comparisons->len, ==, 2);
+    g_assert_cmpint(row(against, 0)->verdict, ==, DUET_VERDICT_SAME);
+    g_assert_cmpint(row(against, 1)->verdict, ==, DUET_VERDICT_DIFFERS);
+    /* The second over the first: it became slower. */
+    g_assert_cmpfloat(row(against, 1)->contrast.ratio_low, <, 1.3);
+    g_assert_cmpfloat(row(against, 1)->contrast.ratio_high, >, 1.29);
+    g_assert_cmpfloat(row(against, 1)->contrast.cliffs_delta, ==, 1);
+    /* Holm over both. */
+    g_assert_cmpfloat(row(against, 1)->contrast.p_holm, ==, 2 * row(against, 1)->contrast.p);
+    g_assert_nonnull(strstr(table, "differs"));
+    g_assert_nonnull(strstr(table, "not interleaved"));
+    g_assert_null(strstr(table, "Forced"));
+    g_assert_null(strstr(table, "is weak"));
+    run_fixture_assert_fits(table);
+    g_autoptr(JsonObject) root = run_fixture_object(json);
+    g_assert_cmpuint(
+        json_array_get_length(json_object_get_array_member(root, "comparisons")), ==, 2);
+    g_assert_false(json_object_get_boolean_member(root, "forced"));
+}
+
+static void test_unmatched(void)
+{
+    g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 10, 10);
+    g_autoptr(GError) error = NULL;
+
+    g_free(duet_run_arm(second, 0)->name);
+    duet_run_arm(second, 0)->name = g_strdup("peer");
+    g_autoptr(DuetAgainst) against = against_of(first, second, FALSE, &error);
+    g_assert_no_error(error);
+    g_autofree char *table = duet_against_table(against);
+    g_assert_cmpuint(against->comparisons->len, ==, 1);
+    g_assert_nonnull(strstr(table, "'vm' is in 'a.json' only"));
+    g_assert_nonnull(strstr(table, "'peer' is in 'b.json' only"));
+
+    g_free(duet_run_arm(second, 1)->name);
+    duet_run_arm(second, 1)->name = g_strdup("other");
+    g_assert_null(against_of(first, second, TRUE, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_nonnull(strstr(error->message, "no arm"));
+}
+
+static void test_refused(void)
+{
+    static const struct {
+        void (*change)(DuetRun *run);
+        const char *says;
+    } rows[] = {
+        { run_fixture_other_host, "host: '0123' and '4567'" },
+        { run_fixture_unknown_host, "host: '0123' and 'unknown'" },
+        { run_fixture_other_cpu, "host cpu.model: 'A CPU' and 'Another CPU'" },
+        { run_fixture_other_mode, "cache mode: 'warm' and 'cold-host'" },
+        { run_fixture_other_accel, "vm accelerator: 'kvm' and 'tcg'" },
+        { run_fixture_other_image, "container image:" },
+        { run_fixture_other_command, "container command: 'echo' and 'true'" },
+        { run_fixture_other_kind, "container kind: 'container' and 'native'" },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 10, 10);
+        g_autoptr(GError) error = NULL;
+        rows[i].change(second);
+        g_assert_null(against_of(first, second, FALSE, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+        g_assert_nonnull(strstr(error->message, rows[i].says));
+        g_assert_nonnull(strstr(error->message, "--force"));
+
+        g_autoptr(DuetAgainst) forced = against_of(first, second, TRUE, NULL);
+        g_assert_nonnull(forced);
+        g_autofree char *table = duet_against_table(forced);
+        g_autofree char *markdown = duet_against_markdown(forced);
+        g_autofree char *json = duet_against_json(forced);
+        g_autoptr(JsonObject) root = run_fixture_object(json);
+        g_assert_nonnull(strstr(table, "*** Forced"));
+        g_assert_nonnull(strstr(markdown, "> **Forced"));
+        g_assert_true(json_object_get_boolean_member(root, "forced"));
+        run_fixture_assert_fits(table);
+    }
+    /* Neither tells its host: the size of the machine must do. */
+    g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 10, 10);
+    run_fixture_unknown_host(first);
+    run_fixture_unknown_host(second);
+    g_autoptr(DuetAgainst) alike = against_of(first, second, FALSE, NULL);
+    g_assert_nonnull(alike);
+    json_object_set_int_member(
+        json_object_get_object_member(second->host, "memory"), "ram_bytes", 1);
+    g_assert_null(against_of(first, second, FALSE, NULL));
+}
+
+static void test_changes(void)
+{
+    g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 10, 10);
+    json_object_set_string_member(
+        json_object_get_object_member(second->host, "kernel"), "release", "6.2.0");
+    json_object_set_string_member(second->tool, "commit", "def");
+    json_object_set_string_member(duet_run_arm(second, 0)->driver, "qemu_version", "8.0.0");
+    g_autoptr(DuetAgainst) against = against_of(first, second, FALSE, NULL);
+
+    /* That may be the very thing to compare: told, not refused. */
+    g_assert_nonnull(against);
+    g_autofree char *table = duet_against_table(against);
+    g_assert_nonnull(strstr(table, "host kernel.release: '6.1.0' and '6.2.0'"));
+    g_assert_nonnull(strstr(table, "duet commit: 'abc' and 'def'"));
+    g_assert_nonnull(strstr(table, "vm qemu_version: '7.2.0' and '8.0.0'"));
+}
+
+static void test_withheld(void)
+{
+    g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 13, 10);
+    DuetAgainstOptions asked = { .floor = -1, .ratio_with_failures = TRUE };
+
+    duet_run_sample(second, 3)->status = DUET_SAMPLE_FAILED;
+    g_autoptr(DuetAgainst) failed = against_of(first, second, FALSE, NULL);
+    g_autofree char *table = duet_against_table(failed);
+    g_assert_cmpint(row(failed, 0)->verdict, ==, DUET_VERDICT_SAME);
+    g_assert_cmpint(row(failed, 1)->verdict, ==, DUET_VERDICT_FAILURES);
+    g_assert_nonnull(strstr(table, "withheld: samples failed"));
+    run_fixture_assert_fits(table);
+    g_autoptr(DuetAgainst) insisted = duet_against_new(first, "a", second, "b", &asked, NULL);
+    g_assert_cmpint(row(insisted, 1)->verdict, ==, DUET_VERDICT_DIFFERS);
+
+    json_object_set_string_member(
+        json_object_get_object_member(first->host, "cpu"), "hypervisor", "tcg");
+    g_autoptr(DuetAgainst) nested = duet_against_new(first, "a", second, "b", &asked, NULL);
+    g_autofree char *banner = duet_against_table(nested);
+    g_assert_cmpint(row(nested, 0)->verdict, ==, DUET_VERDICT_NESTED);
+    g_assert_true(g_str_has_prefix(banner, "*** Nested under TCG"));
+}
+
+/* That emulation made a VM slower is no finding, whichever run had it. */
+static void test_tcg_against_kvm(void)
+{
+    g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 10, 10);
+
+    for (guint i = 0; i < second->samples->len; i += 2)
+        duet_run_sample(second, i)->marks.ns[DUET_MARK_OUTPUT] += 4000 * MS;
+    run_fixture_other_accel(second);
+    g_autoptr(DuetAgainst) against = against_of(first, second, TRUE, NULL);
+    g_autofree char *table = duet_against_table(against);
+    g_assert_cmpint(row(against, 0)->verdict, ==, DUET_VERDICT_NO_KVM);
+    g_assert_true(g_str_has_prefix(table, "*** No hardware virtualization"));
+    run_fixture_other_accel(first);
+    g_autoptr(DuetAgainst) both = against_of(first, second, FALSE, NULL);
+    g_assert_cmpint(row(both, 0)->verdict, ==, DUET_VERDICT_DIFFERS);
+}
+
+static void test_metrics(void)
+{
+    g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 10, 10);
+    DuetAgainstOptions options = { .floor = -1, .metrics = "request_to_output, cpu_managing" };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetAgainst) against = duet_against_new(first, "a", second, "b", &options, NULL);
+    g_autofree char *table = duet_against_table(against);
+
+    g_assert_cmpuint(against->comparisons->len, ==, 4);
+    g_assert_nonnull(strstr(table, "\ncpu_managing, second / first\n"));
+    options.metrics = "speed";
+    g_assert_null(duet_against_new(first, "a", second, "b", &options, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_nonnull(strstr(error->message, "phase_init"));
+    /* A metric that an arm does not have is no data, and no division by nothing. */
+    options.metrics = "guest_clock_kernel";
+    g_autoptr(DuetAgainst) none = duet_against_new(first, "a", second, "b", &options, NULL);
+    g_assert_cmpint(row(none, 0)->verdict, ==, DUET_VERDICT_NO_DATA);
+}
+
+/* A record of wrong types is not known; GLib's criticals would end this test. */
+static void test_foreign_record(void)
+{
+    g_autoptr(DuetRun) run = run_fixture_new(1, 10, 10), other = run_fixture_new(2, 10, 10);
+
+    json_object_unref(run->host);
+    run->host =
+        run_fixture_object("{\"cpu\": 5, \"memory\": [\"x\"], \"kernel\": {\"release\": {}},"
+                           " \"load_1min\": \"high\", \"during_run\": null}");
+    json_object_set_object_member(duet_run_arm(run, 0)->driver, "accel", json_object_new());
+    json_object_set_int_member(run->tool, "commit", 7);
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autoptr(GPtrArray) notes = duet_check_new(run, analysis);
+    g_autofree char *table = duet_bench_table(run, analysis);
+    g_autofree char *metrics = duet_export_openmetrics(run, analysis);
+    g_autofree char *go = duet_export_benchstat(run, analysis);
+    g_autoptr(DuetAgainst) against = against_of(run, other, TRUE, NULL);
+    g_assert_nonnull(against);
+    run_fixture_assert_fits(table);
+}
+
+#define HOSTILE "=cmd()|'x'\"<script>\n\x1b[31m\\`*_"
+
+static void test_hostile(void)
+{
+    g_autoptr(DuetRun) run = run_fixture_new(1, 10, 10);
+    g_free(duet_run_arm(run, 0)->name);
+    duet_run_arm(run, 0)->name = g_strdup(HOSTILE);
+    g_free(duet_run_arm(run, 0)->argv[0]);
+    duet_run_arm(run, 0)->argv[0] = g_strdup("[x](http://y) | <b>\n# title");
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autofree char *csv = duet_export_csv(run, analysis);
+    g_autofree char *markdown = duet_export_markdown(run, analysis);
+    g_autofree char *metrics = duet_export_openmetrics(run, analysis);
+    g_autofree char *go = duet_export_benchstat(run, analysis);
+    g_autofree char *table = duet_bench_table(run, analysis);
+
+    /* A spreadsheet sees text, a CSV reader one cell. */
+    g_assert_nonnull(strstr(csv, ",\"'=cmd()|'x'\"\"<script>\n"));
+    g_assert_nonnull(strstr(markdown, "=cmd()\\|'x'\"&lt;script&gt;^J^\\[\\[31m\\\\\\`\\*\\_"));
+    g_assert_null(strstr(markdown, "<script>"));
+    g_assert_null(strstr(markdown, "\n# title"));
+    g_assert_nonnull(strstr(metrics, "arm=\"=cmd()|'x'\\\"<script>\\n\x1b[31m\\\\`*_\""));
+    g_assert_nonnull(strstr(go, "BenchmarkBoot/arm=%3Dcmd%28%29%7C%27x%27%22%3Cscript%3E%0A%1B"));
+    g_assert_null(strchr(table, '\x1b'));
+    g_assert_null(strchr(markdown, '\x1b'));
+    run_fixture_assert_fits(table);
+}
+
+static void test_nothing_dropped(void)
+{
+    g_autoptr(DuetRun) run = run_fixture_new(1, 10, 10);
+    DuetSample *sample = duet_run_sample(run, 3);
+
+    sample->status = DUET_SAMPLE_FAILED;
+    sample->exit_code = -1;
+    sample->marks = (DuetMarks){ { 0 } };
+    sample->managing_cpu_ns = 0;
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autofree char *csv = duet_export_csv(run, analysis);
+    g_autofree char *go = duet_export_benchstat(run, analysis);
+    g_auto(GStrv) rows = g_strsplit(csv, "\n", -1);
+
+    /* Four marks and one counter of 19 samples, one row of the other, the title, the end. */
+    g_assert_cmpuint(g_strv_length(rows), ==, 19 * 5 + 1 + 2);
+    g_assert_nonnull(strstr(csv, ",container,container,,1,3,false,failed,,,,\n"));
+    g_assert_nonnull(strstr(go, "# container: 1 of 10 samples failed and are left out\n"));
+}
+
+static void test_many_arms(void)
+{
+    g_autoptr(DuetRun) run = run_fixture_new(1, 10, 1);
+
+    duet_plan_free(run->plan);
+    run->plan = duet_plan_new(14, 1, 1, 60000, 0.02);
+    for (guint i = 2; i < 14; i++) {
+        g_autofree char *name = g_strdup_printf("a-peer-with-a-long-name-%u", i);
+        DuetRandom random;
+        duet_random_init(&random, i);
+        run_fixture_add_arm(run, name, "container", NULL);
+        run_fixture_add_sample(run, &random, i, 0, 10);
+    }
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autofree char *table = duet_bench_table(run, analysis);
+    run_fixture_assert_fits(table);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/results/slower", test_slower);
+    g_test_add_func("/results/unmatched", test_unmatched);
+    g_test_add_func("/results/refused", test_refused);
+    g_test_add_func("/results/changes", test_changes);
+    g_test_add_func("/results/withheld", test_withheld);
+    g_test_add_func("/results/tcg-against-kvm", test_tcg_against_kvm);
+    g_test_add_func("/results/metrics", test_metrics);
+    g_test_add_func("/results/foreign-record", test_foreign_record);
+    g_test_add_func("/results/hostile", test_hostile);
+    g_test_add_func("/results/nothing-dropped", test_nothing_dropped);
+    g_test_add_func("/results/many-arms", test_many_arms);
+    return g_test_run();
+}
