@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What is done with result files alone: `bench show`, `bench check`, `bench compare`.
+
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+  duet bench boot --arms container,native -n 12 --seed 1 -o "$scratch/a.json" busybox >/dev/null 2>&1
+  duet bench boot --arms native,container -n 12 --seed 2 -o "$scratch/b.json" busybox >/dev/null 2>&1
+  # Whatever this host is: verdicts are withheld where its CPUs are emulated.
+  for run in a b; do
+    jq '.host.cpu.hypervisor = null' "$scratch/$run.json" >"$scratch/edited.json"
+    mv "$scratch/edited.json" "$scratch/$run.json"
+  done
+  duet bench boot --arms vm,container -n 1 --seed 3 -o "$scratch/vm.json" busybox >/dev/null 2>&1
+}
+teardown_file() { root_down; }
+
+# Debian's, which has Debian's modules, whatever comes first in PATH.
+python() { /usr/bin/python3 "$@"; }
+
+narrow() { [ "$(wc -L <"$1")" -le 80 ] || { cat "$1"; return 1; }; }
+
+# valid FILE: against the schema that is installed.
+valid() {
+  python - "$source_dir/docs/result-1.schema.json" "$1" <<'PYTHON'
+import json, sys
+from jsonschema import Draft202012Validator, FormatChecker
+schema, result = (json.load(open(name)) for name in sys.argv[1:])
+Draft202012Validator.check_schema(schema)
+errors = list(Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(result))
+for error in errors[:5]:
+    print(list(error.absolute_path), error.message[:200])
+sys.exit(bool(errors))
+PYTHON
+}
+
+# edit FILTER [FROM]: a result with something else in it, in $scratch/edited.json.
+edit() { jq "$1" "$scratch/${2:-a}.json" >"$scratch/edited.json"; }
+
+@test "results are as the schema says, and other files are not" {
+  for run in a b vm; do valid "$scratch/$run.json"; done
+  duet bench show --format json "$scratch/vm.json" >"$scratch/shown.json"
+  valid "$scratch/shown.json"
+  for damage in 'del(.plan)' '.samples[0].status = "splendid"' '.schema_version = 2' '.arms = []' \
+    '.samples[0].marks_ns.output = "1"' '.host.memory.ram_bytes = -1' '.comparisons[0].verdict = "good"' \
+    'del(.comparisons[0].p)' '.samples[0].exit_code = 256' '.plan.seed = 1.5'; do
+    edit "$damage"
+    ! valid "$scratch/edited.json" >/dev/null || { echo "passes: $damage"; return 1; }
+  done
+}
+
+@test "show gives back what was measured" {
+  DUET_ROOT=/nonexistent duet bench show "$scratch/vm.json" --format json | jq -S . >"$scratch/again"
+  diff "$scratch/again" <(jq -S . "$scratch/vm.json")
+  duet bench show "$scratch/a.json" >"$scratch/table"
+  narrow "$scratch/table"
+  grep -q '^container / native ' "$scratch/table"
+  duet bench show --format md "$scratch/vm.json" >"$scratch/md"
+  grep -q '^| container | 1 | 0 |' "$scratch/md"
+  grep -q '^| vm / container |' "$scratch/md"
+  [ "$(jq -r '[.arms[].driver.accel] | index("tcg")' "$scratch/vm.json")" = null ] ||
+    for format in table md benchstat; do
+      duet bench show --format "$format" "$scratch/vm.json" | head -1 | grep -qE 'No hardware virtualization|Nested'
+    done
+}
+
+@test "CSV has a row for each sample and mark" {
+  duet bench show "$scratch/vm.json" --format csv >"$scratch/csv"
+  python - "$scratch/csv" "$scratch/vm.json" <<'PYTHON'
+import csv, json, sys
+rows = list(csv.DictReader(open(sys.argv[1], newline="")))
+run = json.load(open(sys.argv[2]))
+wanted = {(s["seq"], m, ns) for s in run["samples"] for m, ns in s["marks_ns"].items()}
+got = {(int(r["seq"]), r["what"], int(r["value"])) for r in rows if r["what"] in
+       ("request", "spawned", "running", "init", "exec", "output", "stop", "exited", "released")}
+assert got == wanted, got ^ wanted
+assert {r["run_id"] for r in rows} == {run["run_id"]}
+assert {r["discarded"] for r in rows if int(r["seq"]) < 2} == {"true"}
+PYTHON
+}
+
+@test "OpenMetrics and benchstat hold the same figures" {
+  duet bench show "$scratch/a.json" --format openmetrics >"$scratch/metrics"
+  duet bench show "$scratch/a.json" --format benchstat >"$scratch/go"
+  python - "$scratch" <<'PYTHON'
+import json, re, statistics, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+scratch = sys.argv[1]
+run = json.load(open(scratch + "/a.json"))
+families = {f.name: f for f in text_string_to_metric_families(open(scratch + "/metrics").read())}
+medians = {s.labels["arm"]: s.value for s in families["duet_time_seconds"].samples
+           if s.labels.get("quantile") == "0.5" and s.labels["metric"] == "request_to_output"}
+lines = re.findall(r"^BenchmarkBoot/arm=(\w+) 1 (\d+) ns/op( \d+ \S+)*$", open(scratch + "/go").read(), re.M)
+for arm in run["summary"]:
+    median = arm["metrics"]["request_to_output"]["median_ns"]
+    assert abs(medians[arm["arm"]] * 1e9 - median) < 1, (medians, median)
+    assert statistics.median(int(ns) for name, ns, _ in lines if name == arm["arm"]) == median
+assert len(lines) == 24, lines
+PYTHON
+}
+
+@test "hostile names stay data in every format" {
+  edit '(.. | strings | select(. == "native")) |= "=cmd()|<script>\"\n\u001b[31m`*"'
+  for format in table md csv openmetrics benchstat; do
+    duet bench show "$scratch/edited.json" --format "$format" >"$scratch/out.$format"
+  done
+  for format in table md benchstat; do ! grep -q $'\e' "$scratch/out.$format"; done
+  narrow "$scratch/out.table"
+  ! grep -q '<script>' "$scratch/out.md"
+  python - "$scratch" <<'PYTHON'
+import csv, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+name = '=cmd()|<script>"\n\x1b[31m`*'
+rows = list(csv.DictReader(open(sys.argv[1] + "/out.csv", newline="")))
+assert {r["arm"] for r in rows} == {"container", "'" + name}
+families = text_string_to_metric_families(open(sys.argv[1] + "/out.openmetrics", newline="").read())
+assert name in {s.labels.get("arm") for f in families for s in f.samples}
+PYTHON
+  cp "$scratch/edited.json" "$scratch/hostile.json"
+  duet bench compare "$scratch/hostile.json" "$scratch/hostile.json" >"$scratch/out"
+  ! grep -q $'\e' "$scratch/out"
+  narrow "$scratch/out"
+}
+
+@test "compare matches arms by name, and tells what it left out" {
+  cd "$scratch"
+  duet bench compare a.json b.json >table
+  narrow table
+  grep -qE '^container +[0-9.]+ [mu]?s +[0-9.]+ [mu]?s +[0-9.]+ ' table
+  grep -qE '^native ' table
+  grep -q 'not interleaved' table
+  duet bench compare --format json a.json b.json |
+    jq -e '.forced == false and (.comparisons | length) == 2 and .comparisons[0].p_holm >= .comparisons[0].p
+      and .comparisons[0].smallest_detectable_effect > 0'
+  edit '.samples |= map(.marks_ns.output *= 3)'
+  duet bench compare --format json a.json edited.json --metric request_to_output |
+    jq -e '[.comparisons[] | select(.verdict == "differs" and .ratio_low < 3.01 and .ratio_high > 2.99)] | length == 2'
+  duet bench compare --format md a.json edited.json | grep -q '^| container |.*| differs |'
+  duet bench compare a.json vm.json >table
+  grep -q "'native' is in 'a.json' only" table
+  grep -q "'vm' is in 'vm.json' only" table
+  is "$(duet bench compare --format json a.json a.json | jq -c '[.comparisons[].ratio]')" '[1,1]'
+}
+
+@test "compare refuses what is not alike, and says so when forced" {
+  cd "$scratch"
+  edit '.host.machine_hash = "0123456789abcdef"'
+  expect 125 duet bench compare a.json edited.json
+  [[ $output == *"host: "*"--force"* ]]
+  is "$(wc -l <<<"$output")" 1
+  duet bench compare --force a.json edited.json | grep -q '^\*\*\* Forced'
+  duet bench compare --force --format md a.json edited.json | grep -q '^> \*\*Forced'
+  duet bench compare --force --format json a.json edited.json | jq -e '.forced and (.differ | length) == 1'
+  for change in '.arms[0].image.digest = "sha256:0"' '.plan.mode = "cold-host"' '.arms[0].driver.accel = "kvm"' \
+    '.arms[0].command = ["other"]' '.host.cpu.model = "other"'; do
+    edit "$change"
+    expect 125 duet bench compare a.json edited.json
+  done
+  edit '.host.kernel.release = "other"'
+  duet bench compare a.json edited.json | grep -q '^changed .*kernel.release'
+}
+
+@test "C52 no ratio of a run with failures, unless asked" {
+  cd "$scratch"
+  edit '(.samples[] | select(.arm == "native" and .block == 3)) |= (.status = "failed" | .exit_code = 1)'
+  duet bench compare a.json edited.json >table
+  grep -q '^native .*withheld: samples failed' table
+  duet bench compare --format json a.json edited.json |
+    jq -e '.comparisons[] | select(.arm == "native") | has("ratio") | not'
+  duet bench compare --ratio-with-failures --format json a.json edited.json | jq -e 'all(.comparisons[]; has("ratio"))'
+}
+
+@test "C53 figures of few, equal and outlying values" {
+  cd "$scratch"
+  # values V...: what becomes of an arm native that took these, in ns.
+  edit() { jq "$1" a.json --args "${@:2}" >edited.json; }
+  values() {
+    edit "$filter" "$@"
+    duet bench show --format json edited.json | python -c 'import json, sys
+def no(constant): raise ValueError(constant)
+json.dump(json.load(sys.stdin, parse_constant=no)["summary"][1]["metrics"]["request_to_output"], sys.stdout)'
+  }
+  local filter='[$ARGS.positional[] | tonumber] as $v | .plan.n = ($v | length)
+    | .plan.order = [$v[] | ["container", "native"]]
+    | .samples = [$v | to_entries[] | {arm: "native", block: .key, seq: .key, discarded: false, status: "ok",
+        exit_code: 0, marks_ns: {request: 0, output: .value}, request_monotonic_ns: 1000, cpu_ns: {},
+        guest_clock_ns: {}, mem_bytes: {}, warnings: []}]'
+  values 10 10 10 10 10 10 10 10 10 1000 |
+    jq -e '.mean_ns == 109 and .median_ns == 10 and (.sd_ns * 100 | round) == 31307 and .mad_ns == 0 and .outliers == 1'
+  values 12 15 11 14 13 90 |
+    jq -e '.median_ns == 13.5 and (.sd_ns * 100 | round) == 3147 and (.standard_error_ns * 100 | round) == 1285'
+  values 7 | jq -e '.mean_ns == 7 and .median_ns == 7 and .sd_ns == null'
+  is "$(values)" null
+  expect 1 duet bench check edited.json
+}
+
+@test "check: 1 and every weakness, or 0" {
+  cd "$scratch"
+  edit '.host.load_1min = 0 | .host.cpu.governor = "performance" | .host.cpu.hypervisor = null | .warnings = []
+    | .tool.commit = "abc" | .tool.build_flags = "" | .host.memory.ksm_run = 0 | .host.memory.swap_bytes = 0
+    | .host.memory.damon_reclaim = null | del(.host.during_run)
+    | .samples |= map(.warnings = [] | .marks_ns.output = 10000000 + .seq * 7919 % 100 * 1000)'
+  cp edited.json strong.json
+  duet bench check strong.json | grep -qx 'Nothing weak was found.'
+  duet bench check strong.json --format json | jq -e '.weak == false and .findings == []'
+  for pair in '.host.load_1min = 99|host' '.samples[9].status = "failed"|failures' '.interrupted = true|interrupted' \
+    '.host.cpu.hypervisor = "tcg"|host' '.arms[0].driver.accel = "tcg"|tcg' '.host.memory.ksm_run = 1|host'; do
+    jq "${pair%|*}" strong.json >edited.json
+    expect 1 duet bench check edited.json
+    duet bench check --format json edited.json | jq -e --arg c "${pair#*|}" '.weak and any(.findings[]; .code == $c)'
+  done
+  expect 1 duet bench check vm.json
+  [[ $output == *few-samples* ]]
+}
+
+@test "bad input gives one clear error and 125" {
+  cd "$scratch"
+  head -c 3000 a.json >cut.json
+  echo '{"name": "package", "version": 1}' >foreign.json
+  : >empty.json
+  jq '.schema_version = 2' a.json >other.json
+  printf '%1000000s' '' | tr ' ' '[' >deep.json
+  mkdir -p folder
+  for file in cut.json foreign.json empty.json other.json deep.json folder missing.json /dev/null; do
+    for verb in show check "compare a.json" "compare --force $PWD/a.json"; do
+      # shellcheck disable=SC2086 # two words
+      expect 125 duet bench $verb "$file"
+      is "$(wc -l <<<"$output")" 1
+      [[ $output == "duet: "*"$file"* ]] || { echo "$output"; return 1; }
+    done
+  done
+  expect 125 duet bench show
+  expect 125 duet bench show a.json b.json
+  expect 125 duet bench compare a.json
+  expect 125 duet bench show --format xml a.json
+  expect 125 duet bench compare --metric speed a.json b.json
+  expect 125 duet bench compare --floor -3 a.json b.json
+}
