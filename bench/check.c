@@ -17,6 +17,7 @@
 #define OUTLIER_LIMIT 0.1
 /* Half the 95 % interval of a median, over the median. */
 #define PRECISION_LIMIT 0.05
+#define QUANTUM_LIMIT_NS 1000000
 
 static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)
 {
@@ -41,6 +42,45 @@ static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const Due
         duet_notes_add(notes, "imprecise", TRUE,
             "%s: its median is known to +-%.0f %% only: take more samples, or quieten the host",
             name, 100 * precision);
+}
+
+/* Times that are all multiples of a millisecond or more: somebody polled, or the clock is coarse.
+ */
+static void check_quantum(GPtrArray *notes, const DuetRun *run, guint arm, DuetMark headline_to)
+{
+    g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+    guint64 quantum = 0;
+
+    duet_run_values(run, arm, DUET_METRIC_HEADLINE, headline_to, values, NULL);
+    for (guint i = 0; i < values->len; i++) {
+        guint64 rest = g_array_index(values, double, i);
+        while (rest != 0) {
+            guint64 next = quantum % rest;
+            quantum = rest;
+            rest = next;
+        }
+    }
+    if (values->len > 2 && quantum >= QUANTUM_LIMIT_NS)
+        duet_notes_add(notes, "quantised", TRUE,
+            "%s: all times are multiples of %.3g ms: a poll loop or a coarse clock is in them",
+            duet_run_arm(run, arm)->name, quantum / 1e6);
+}
+
+/* The host's CLOCK_MONOTONIC only goes forward, and samples are taken one after the other. */
+static void check_clock(GPtrArray *notes, const DuetRun *run)
+{
+    for (guint i = 1; i < run->samples->len; i++) {
+        const DuetSample *before = duet_run_sample(run, i - 1), *sample = duet_run_sample(run, i);
+        gint64 end = MAX(before->marks.ns[DUET_MARK_REQUEST], before->marks.ns[DUET_MARK_RELEASED]);
+        gint64 request = sample->marks.ns[DUET_MARK_REQUEST];
+        if (request == 0 || request >= end)
+            continue;
+        duet_notes_add(notes, "clock", TRUE,
+            "sample %u began before the one before it ended: these are not the times of one clock, "
+            "or not one run",
+            sample->seq);
+        return;
+    }
 }
 
 /* Adds what arms, all of one run, should have in common and have not. */
@@ -133,8 +173,11 @@ GPtrArray *duet_check_new(const DuetRun *run, const DuetAnalysis *analysis)
         if (!note->weak)
             g_ptr_array_remove_index(notes, i - 1);
     }
-    for (guint arm = 0; arm < analysis->n_arms; arm++)
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
         check_arm(notes, run, arm, &analysis->arms[arm]);
+        check_quantum(notes, run, arm, analysis->headline_to);
+    }
+    check_clock(notes, run);
     check_mixed(notes, run);
     check_host(notes, run, analysis);
     return notes;

@@ -40,7 +40,7 @@ void run_fixture_add_arm(DuetRun *run, const char *name, const char *kind, const
 void run_fixture_add_sample(DuetRun *run, DuetRandom *random, guint arm, guint block, gint64 ms)
 {
     DuetSample *sample = duet_sample_new(arm, block, run->samples->len);
-    gint64 at = (1000 + 10 * run->samples->len) * 1000 * MS;
+    gint64 at = (10000 + 10 * run->samples->len) * 1000 * MS;
 
     sample->status = DUET_SAMPLE_OK;
     sample->exit_code = 0;

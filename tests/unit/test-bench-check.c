@@ -80,6 +80,21 @@ static void silent(DuetRun *run)
 {
     duet_run_sample(run, 4)->marks.ns[DUET_MARK_OUTPUT] = 0;
 }
+static void quantised(DuetRun *run)
+{
+    for (guint i = 0; i < run->samples->len; i++) {
+        gint64 *ns = duet_run_sample(run, i)->marks.ns;
+        gint64 rest = (ns[DUET_MARK_OUTPUT] - ns[DUET_MARK_REQUEST]) % (5 * MS);
+        ns[DUET_MARK_OUTPUT] -= rest;
+    }
+}
+static void clock_step(DuetRun *run)
+{
+    for (int mark = 0; mark < DUET_MARK_COUNT; mark++) {
+        gint64 *ns = &duet_run_sample(run, 9)->marks.ns[mark];
+        *ns -= *ns > 0 ? 3600000 * MS : 0;
+    }
+}
 static void load(DuetRun *run)
 {
     json_object_set_double_member(run->host, "load_1min", 7);
@@ -147,6 +162,8 @@ static void test_weak(void)
         { imprecise, "imprecise" },
         { left_behind, "sample-warnings" },
         { silent, "silent" },
+        { quantised, "quantised" },
+        { clock_step, "clock" },
         { load, "host" },
         { governor, "host" },
         { ksm, "host" },
