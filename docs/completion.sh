@@ -53,6 +53,8 @@ _duet_value() {
   --format)
     case $command in
     "image export") echo oci-archive docker-archive ;;
+    "bench show") echo table json csv md openmetrics benchstat ;;
+    "bench compare") echo table json md ;;
     *) echo table json ;;
     esac
     ;;
@@ -104,7 +106,7 @@ _duet() {
     list=$(_duet_below '')
   else
     case $operands in
-    *ARCHIVE*) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    *ARCHIVE* | *RESULT*) COMPREPLY=($(compgen -f -- "$current")); return ;;
     *INSTANCE...*) list=$(_duet_instances) ;;
     *INSTANCE*) ((operand)) || list=$(_duet_instances) ;;
     *IMAGE...*) list=$(_duet_images) ;;

@@ -42,6 +42,7 @@ teardown_file() { root_down; }
   grep -q 'accel.*ACCEL' "$page"
   run -1 grep '@[A-Z]*@' "$page"
   [ -e "$prefix/share/doc/duet/files.md" ]
+  [ -e "$prefix/share/doc/duet/result-1.schema.json" ]
 }
 
 @test "install: bash completes commands, options, values, instances and images" {
@@ -49,6 +50,8 @@ teardown_file() { root_down; }
   is "$(complete_line 'duet image ex')" export
   is "$(complete_line 'duet run --accel ')" $'auto\nkvm\ntcg'
   [[ $(complete_line 'duet bench boot --') == *--samples* ]]
+  is "$(complete_line 'duet bench show --format o')" openmetrics
+  is "$(cd "$source_dir" && complete_line 'duet bench check docs/result-f')" docs/result-file.md
   is "$(complete_line 'duet run --rm -m 64m busy')" busybox:latest
   is "$(complete_line 'duet run busybox:la')" latest
   duet create --name completed busybox true
