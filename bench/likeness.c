@@ -15,12 +15,14 @@ int duet_run_find_arm(const DuetRun *run, const char *name)
     return -1;
 }
 
+/* What the texts quote is of a file, and may be shown on a terminal as an error: on one line. */
 static void differ(GPtrArray *out, const char *what, const char *first, const char *second)
 {
+    g_autofree char *text = g_strdup_printf(
+        "%s: '%s' and '%s'", what, first ? first : "unknown", second ? second : "unknown");
+
     if (g_strcmp0(first, second) != 0)
-        g_ptr_array_add(out,
-            g_strdup_printf(
-                "%s: '%s' and '%s'", what, first ? first : "unknown", second ? second : "unknown"));
+        g_ptr_array_add(out, duet_text_line(text));
 }
 
 static void records_differ(

@@ -9,6 +9,7 @@
 #include <duet/error.h>
 
 #include "core/util.h"
+#include "text.h"
 
 /*
  * Theory of operation. A result file may come from anybody: each member is looked up by name, its
@@ -34,8 +35,10 @@ static void complain(Reader *reader, const char *format, ...)
     if (reader->broken)
         return;
     va_start(args, format);
-    reader->broken = g_strdup_vprintf(format, args);
+    g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
+    /* It may quote the file, and is shown on a terminal. */
+    reader->broken = duet_text_line(text);
 }
 
 /* Returns: (nullable): the member if it is there and not null. */

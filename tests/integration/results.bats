@@ -123,6 +123,13 @@ PYTHON
   duet bench compare "$scratch/hostile.json" "$scratch/hostile.json" >"$scratch/out"
   ! grep -q $'\e' "$scratch/out"
   narrow "$scratch/out"
+  # in errors, too
+  edit '.arms[1].image.digest = "\u001b[2J\nsha256:0"' hostile
+  expect 125 duet bench compare "$scratch/hostile.json" "$scratch/edited.json"
+  [[ $output != *$'\e'* && $output == "duet: "* && $output != *$'\n'* ]]
+  edit '.samples[0].arm = "\u001b[2J\nnobody"' hostile
+  expect 125 duet bench show "$scratch/edited.json"
+  [[ $output != *$'\e'* && $output == *"^J"* && $output != *$'\n'* ]]
 }
 
 @test "compare matches arms by name, and tells what it left out" {

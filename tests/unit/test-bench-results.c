@@ -54,6 +54,22 @@ static void test_slower(void)
     g_assert_false(json_object_get_boolean_member(root, "forced"));
 }
 
+/* Blocks pair samples of one run. What two runs have in common by the number of a block is chance:
+ * here both drift by the half, and 3 % between them is nothing beside that. */
+static void test_blocks_are_of_one_run(void)
+{
+    g_autoptr(DuetRun) first = run_fixture_new(1, 1000, 30);
+    g_autoptr(DuetRun) second = run_fixture_new(2, 1000, 30);
+
+    for (guint i = 1; i < first->samples->len; i += 2) {
+        duet_run_sample(first, i)->marks.ns[DUET_MARK_OUTPUT] += i * 10 * MS;
+        duet_run_sample(second, i)->marks.ns[DUET_MARK_OUTPUT] += (i * 10 + 40) * MS;
+    }
+    g_autoptr(DuetAgainst) against = against_of(first, second, FALSE, NULL);
+    g_assert_cmpint(row(against, 1)->verdict, ==, DUET_VERDICT_SAME);
+    g_assert_cmpfloat(row(against, 1)->contrast.ratio, >, 1.02);
+}
+
 static void test_unmatched(void)
 {
     g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 10, 10);
@@ -217,6 +233,9 @@ static void test_foreign_record(void)
     g_autofree char *go = duet_export_benchstat(run, analysis);
     g_autoptr(DuetAgainst) against = against_of(run, other, TRUE, NULL);
     g_assert_nonnull(against);
+    g_assert_cmpuint(notes->len, >, 0);
+    g_assert_true(g_str_has_suffix(metrics, "# EOF\n"));
+    g_assert_nonnull(strstr(go, "\nBenchmarkBoot/arm=vm 1 "));
     run_fixture_assert_fits(table);
 }
 
@@ -290,6 +309,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/results/slower", test_slower);
+    g_test_add_func("/results/blocks-are-of-one-run", test_blocks_are_of_one_run);
     g_test_add_func("/results/unmatched", test_unmatched);
     g_test_add_func("/results/refused", test_refused);
     g_test_add_func("/results/changes", test_changes);
