@@ -115,10 +115,14 @@ static void damon(DuetRun *run)
 {
     json_object_set_string_member(of_host(run, "memory"), "damon_reclaim", "Y");
 }
-static void during(DuetRun *run)
+static void steal(DuetRun *run)
 {
-    json_object_set_object_member(run->host, "during_run",
-        run_fixture_object("{\"steal\": 0.2, \"swapped_in_bytes\": 4096}"));
+    json_object_set_object_member(run->host, "during_run", run_fixture_object("{\"steal\": 0.2}"));
+}
+static void swapping(DuetRun *run)
+{
+    json_object_set_object_member(
+        run->host, "during_run", run_fixture_object("{\"swapped_in_bytes\": 4096}"));
 }
 static void tcg(DuetRun *run)
 {
@@ -169,7 +173,8 @@ static void test_weak(void)
         { ksm, "host" },
         { swap, "host" },
         { damon, "host" },
-        { during, "host" },
+        { steal, "host" },
+        { swapping, "host" },
         { tcg, "tcg" },
         { nested, "host" },
         { guest, "virtual-host" },

@@ -68,6 +68,7 @@ static void test_blocks_are_of_one_run(void)
     g_autoptr(DuetAgainst) against = against_of(first, second, FALSE, NULL);
     g_assert_cmpint(row(against, 1)->verdict, ==, DUET_VERDICT_SAME);
     g_assert_cmpfloat(row(against, 1)->contrast.ratio, >, 1.02);
+    g_assert_cmpfloat(row(against, 1)->contrast.difference_low, <, 0);
 }
 
 static void test_unmatched(void)
@@ -302,7 +303,11 @@ static void test_many_arms(void)
     }
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
     g_autofree char *table = duet_bench_table(run, analysis);
+    g_auto(GStrv) parts = g_strsplit(table, "\nphases (medians)", -1);
     run_fixture_assert_fits(table);
+    /* Six, six and two beside each other: none is cut. */
+    g_assert_cmpuint(g_strv_length(parts), ==, 4);
+    g_assert_cmpuint(strlen("phases (medians)") + strcspn(parts[1], "\n"), ==, 22 + 6 * 9);
 }
 
 int main(int argc, char **argv)
