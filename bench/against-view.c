@@ -80,7 +80,7 @@ static void table_head(GString *out, const DuetAgainst *against)
     g_autofree char *first = describe(against->match.b, against->first_path);
     g_autofree char *second = describe(against->match.a, against->second_path);
 
-    duet_bench_table_banner(out, against->tcg, duet_match_nested(&against->match));
+    duet_bench_table_banner(out, duet_match_nested(&against->match), against->tcg);
     if (against->mismatches->len > 0)
         g_string_append(
             out, "*** Forced: the runs are not alike, a ratio compares more than one thing. ***\n");
@@ -173,7 +173,7 @@ char *duet_against_markdown(const DuetAgainst *against)
     g_autofree char *first_text = duet_text_markdown(first);
     g_autofree char *second_text = duet_text_markdown(second);
 
-    duet_export_markdown_banner(out, against->tcg, duet_match_nested(&against->match));
+    duet_export_markdown_banner(out, duet_match_nested(&against->match), against->tcg);
     if (against->mismatches->len > 0)
         g_string_append(
             out, "> **Forced: the runs are not alike, a ratio compares more than one thing.**\n\n");

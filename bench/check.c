@@ -188,7 +188,7 @@ char *duet_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArra
     GString *out = g_string_new(NULL);
     g_autofree char *plan = duet_bench_table_plan(run);
 
-    duet_bench_table_banner(out, analysis->tcg, analysis->nested);
+    duet_bench_table_banner(out, analysis->nested, analysis->tcg);
     duet_text_append_wrapped(out, "run      ", "         ", run->run_id);
     duet_text_append_wrapped(out, "plan     ", "         ", plan);
     g_string_append_c(out, '\n');

@@ -31,7 +31,7 @@ static void append_head(GString *out, const DuetCompareView *view)
     g_autofree char *image = g_strdup_printf("%s  %.19s", arm->image_ref ? arm->image_ref : "",
         arm->image_digest ? arm->image_digest : "");
 
-    duet_bench_table_banner(out, view->analysis->tcg, view->analysis->nested);
+    duet_bench_table_banner(out, view->analysis->nested, view->analysis->tcg);
     duet_text_append_wrapped(out, "image    ", "         ", image);
     duet_text_append_wrapped(out, "command  ", "         ", command);
     if (*accel)

@@ -6,7 +6,7 @@
 #include "table.h"
 #include "text.h"
 
-void duet_export_markdown_banner(GString *out, gboolean tcg, gboolean nested)
+void duet_export_markdown_banner(GString *out, gboolean nested, gboolean tcg)
 {
     if (nested)
         g_string_append(out,
@@ -145,7 +145,7 @@ char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GString *out = g_string_new(NULL);
 
-    duet_export_markdown_banner(out, analysis->tcg, analysis->nested);
+    duet_export_markdown_banner(out, analysis->nested, analysis->tcg);
     head(out, run);
     arms(out, run, analysis);
     comparisons(out, run, analysis);

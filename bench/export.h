@@ -17,7 +17,7 @@ char *duet_export_csv(const DuetRun *run, const DuetAnalysis *analysis);
 char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis);
 
 /** duet_export_markdown_banner: appends what must stand over figures taken under TCG. */
-void duet_export_markdown_banner(GString *out, gboolean tcg, gboolean nested);
+void duet_export_markdown_banner(GString *out, gboolean nested, gboolean tcg);
 
 /** duet_export_markdown_row: appends a row of a table; its cells are Markdown, ended by NULL. */
 void duet_export_markdown_row(GString *out, ...) G_GNUC_NULL_TERMINATED;

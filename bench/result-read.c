@@ -346,6 +346,13 @@ DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
                 DUET_RESULT_SCHEMA);
         return NULL;
     }
+    const char *benchmark = get_string(&reader, root, "benchmark");
+    if (!reader.broken && benchmark && strcmp(benchmark, "boot") != 0) {
+        g_autofree char *name = duet_text_line(benchmark);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "it is a result of `duet bench %s`; those of `duet bench boot` can be read", name);
+        return NULL;
+    }
     JsonArray *arms = get_array(&reader, root, "arms", ARMS_MAX);
     DuetPlan *plan = read_plan(
         &reader, get_object(&reader, root, "plan"), arms ? json_array_get_length(arms) : 0);

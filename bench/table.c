@@ -12,7 +12,7 @@
 #define PHASE_COLUMNS 54
 #define PHASE_ARMS 6
 
-void duet_bench_table_banner(GString *out, gboolean tcg, gboolean nested)
+void duet_bench_table_banner(GString *out, gboolean nested, gboolean tcg)
 {
     if (nested)
         g_string_append(out,
@@ -61,7 +61,7 @@ static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
     g_autofree char *image = g_strdup_printf("%s%s%.19s", arm->image_ref ? arm->image_ref : "",
         arm->image_ref ? "  " : "", arm->image_digest ? arm->image_digest : "");
 
-    duet_bench_table_banner(out, analysis->tcg, analysis->nested);
+    duet_bench_table_banner(out, analysis->nested, analysis->tcg);
     duet_text_append_wrapped(out, "image    ", "         ", image);
     duet_text_append_wrapped(out, "command  ", "         ", command);
     duet_text_append_wrapped(out, "plan     ", "         ", plan);

@@ -229,9 +229,10 @@ json.dump(json.load(sys.stdin, parse_constant=no)["summary"][1]["metrics"]["requ
   echo '{"name": "package", "version": 1}' >foreign.json
   : >empty.json
   jq '.schema_version = 2' a.json >other.json
+  jq '.benchmark = "memory"' a.json >memory.json
   printf '%1000000s' '' | tr ' ' '[' >deep.json
   mkdir -p folder
-  for file in cut.json foreign.json empty.json other.json deep.json folder missing.json /dev/null; do
+  for file in cut.json foreign.json empty.json other.json memory.json deep.json folder missing.json /dev/null; do
     for verb in show check "compare a.json" "compare --force $PWD/a.json"; do
       # shellcheck disable=SC2086 # two words
       expect 125 duet bench $verb "$file"
