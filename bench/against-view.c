@@ -272,7 +272,7 @@ char *duet_against_json(const DuetAgainst *against)
         json_array_add_object_element(comparisons, json_row(against, &row));
     }
     json_object_set_array_member(root, "comparisons", comparisons);
-    json_object_set_array_member(root, "notes", duet_check_notes_json(against->notes));
+    json_object_set_array_member(root, "notes", duet_bench_check_notes_json(against->notes));
     json_node_take_object(node, root);
     return duet_result_print(node);
 }

@@ -59,7 +59,7 @@ static GArray *parse_metrics(const char *text, DuetMark headline_to, GError **er
 static void note_weakness(GPtrArray *notes, const DuetRun *run, const char *which)
 {
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, TRUE);
-    g_autoptr(GPtrArray) weak = duet_check_new(run, analysis);
+    g_autoptr(GPtrArray) weak = duet_bench_check_new(run, analysis);
     g_autoptr(GString) codes = g_string_new(NULL);
 
     for (guint i = 0; i < weak->len; i++) {

@@ -164,7 +164,7 @@ static void check_host(GPtrArray *notes, const DuetRun *run, const DuetAnalysis 
             commit ? commit : "unknown");
 }
 
-GPtrArray *duet_check_new(const DuetRun *run, const DuetAnalysis *analysis)
+GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GPtrArray *notes = duet_notes_new(run, analysis);
 
@@ -183,7 +183,7 @@ GPtrArray *duet_check_new(const DuetRun *run, const DuetAnalysis *analysis)
     return notes;
 }
 
-char *duet_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArray *notes)
+char *duet_bench_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArray *notes)
 {
     GString *out = g_string_new(NULL);
     g_autofree char *plan = duet_bench_table_plan(run);
@@ -202,7 +202,7 @@ char *duet_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArra
     return g_string_free(out, FALSE);
 }
 
-JsonArray *duet_check_notes_json(GPtrArray *notes)
+JsonArray *duet_bench_check_notes_json(GPtrArray *notes)
 {
     JsonArray *array = json_array_new();
 
@@ -216,14 +216,14 @@ JsonArray *duet_check_notes_json(GPtrArray *notes)
     return array;
 }
 
-char *duet_check_json(const DuetRun *run, GPtrArray *notes)
+char *duet_bench_check_json(const DuetRun *run, GPtrArray *notes)
 {
     g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
     JsonObject *root = json_object_new();
 
     json_object_set_string_member(root, "run_id", run->run_id);
     json_object_set_boolean_member(root, "weak", notes->len > 0);
-    json_object_set_array_member(root, "findings", duet_check_notes_json(notes));
+    json_object_set_array_member(root, "findings", duet_bench_check_notes_json(notes));
     json_node_take_object(node, root);
     return duet_result_print(node);
 }

@@ -6,19 +6,20 @@
 G_BEGIN_DECLS
 
 /**
- * duet_check_new: all that makes a run weak, from its samples, its plan and its record of host,
- * tool and drivers.
- * Returns: (transfer full) (element-type DuetNote): empty if there is nothing.
+ * duet_bench_check_new: all that makes a run weak, from its samples, its plan and its record of
+ * host, tool and drivers. Returns: (transfer full) (element-type DuetNote): empty if there is
+ * nothing.
  */
-GPtrArray *duet_check_new(const DuetRun *run, const DuetAnalysis *analysis);
+GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis);
 
-/** duet_check_text: Returns: (transfer full): @notes for a terminal, within 80 columns. */
-char *duet_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArray *notes);
+/** duet_bench_check_text: Returns: (transfer full): @notes for a terminal, within 80 columns. */
+char *duet_bench_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArray *notes);
 
-/** duet_check_json: Returns: (transfer full): @notes for programs. */
-char *duet_check_json(const DuetRun *run, GPtrArray *notes);
+/** duet_bench_check_json: Returns: (transfer full): @notes for programs. */
+char *duet_bench_check_json(const DuetRun *run, GPtrArray *notes);
 
-/** duet_check_notes_json: Returns: (transfer full): an array of objects of "code" and "text". */
-JsonArray *duet_check_notes_json(GPtrArray *notes);
+/** duet_bench_check_notes_json: Returns: (transfer full): an array of objects of "code" and "text".
+ */
+JsonArray *duet_bench_check_notes_json(GPtrArray *notes);
 
 G_END_DECLS

@@ -321,6 +321,27 @@ static gboolean check_depth(const char *json, gsize length, GError **error)
     return depth <= DEPTH_MAX;
 }
 
+/* "1e999" is JSON, and infinity to json-glib, which would write it back as "inf". */
+static gboolean is_finite(JsonNode *node)
+{
+    if (JSON_NODE_HOLDS_OBJECT(node)) {
+        JsonObjectIter iter;
+        JsonNode *child;
+        json_object_iter_init(&iter, json_node_get_object(node));
+        while (json_object_iter_next(&iter, NULL, &child)) {
+            if (!is_finite(child))
+                return FALSE;
+        }
+    } else if (JSON_NODE_HOLDS_ARRAY(node)) {
+        JsonArray *array = json_node_get_array(node);
+        for (guint i = 0; i < json_array_get_length(array); i++) {
+            if (!is_finite(json_array_get_element(array, i)))
+                return FALSE;
+        }
+    }
+    return !holds(node, G_TYPE_DOUBLE) || isfinite(json_node_get_double(node));
+}
+
 DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
@@ -329,12 +350,15 @@ DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
     if (!check_depth(json, length < 0 ? strlen(json) : (gsize)length, error))
         return NULL;
     if (!json_parser_load_from_data(parser, json, length, &local)) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: %s", local->message);
+        g_autofree char *message = duet_text_line(local->message);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: %s", message);
         return NULL;
     }
     JsonNode *node = json_parser_get_root(parser);
     JsonObject *root = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
     Reader reader = { 0 };
+    if (node && !is_finite(node))
+        complain(&reader, "a number is larger than any can be");
     gint64 schema = get_int(&reader, root, "schema_version", 1, G_MAXINT32, 0);
     if (!reader.broken && schema != DUET_RESULT_SCHEMA) {
         if (schema == 0)

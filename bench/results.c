@@ -55,8 +55,9 @@ static gboolean check(
     if (!run)
         return FALSE;
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
-    g_autoptr(GPtrArray) notes = duet_check_new(run, analysis);
-    *out_text = row == 1 ? duet_check_json(run, notes) : duet_check_text(run, analysis, notes);
+    g_autoptr(GPtrArray) notes = duet_bench_check_new(run, analysis);
+    *out_text =
+        row == 1 ? duet_bench_check_json(run, notes) : duet_bench_check_text(run, analysis, notes);
     *out_weak = notes->len > 0;
     return TRUE;
 }

@@ -228,7 +228,7 @@ static void test_foreign_record(void)
     json_object_set_object_member(duet_run_arm(run, 0)->driver, "accel", json_object_new());
     json_object_set_int_member(run->tool, "commit", 7);
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
-    g_autoptr(GPtrArray) notes = duet_check_new(run, analysis);
+    g_autoptr(GPtrArray) notes = duet_bench_check_new(run, analysis);
     g_autofree char *table = duet_bench_table(run, analysis);
     g_autofree char *metrics = duet_export_openmetrics(run, analysis);
     g_autofree char *go = duet_export_benchstat(run, analysis);

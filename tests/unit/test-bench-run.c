@@ -523,6 +523,7 @@ static void test_foreign_files(void)
         { "\"status\" : \"ok\"", "\"status\" : \"splendid\"" },
         { "\"exit_code\" : 0", "\"exit_code\" : 256" },
         { "\"exit_code\" : 0", "\"exit_code\" : 1e300" },
+        { "\"load_1min\" :", "\"load_1min\" : 1e999, \"z\" :" },
         { "\"n\" : 2", "\"n\" : 3" },
         { "\"n\" : 2", "\"n\" : -1" },
         { "\"seed\" : 42", "\"seed\" : 9007199254740993" },
