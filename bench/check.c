@@ -53,7 +53,7 @@ static void check_quantum(GPtrArray *notes, const DuetRun *run, guint arm, DuetM
 
     duet_run_values(run, arm, DUET_METRIC_HEADLINE, headline_to, values, NULL);
     for (guint i = 0; i < values->len; i++) {
-        guint64 rest = g_array_index(values, double, i);
+        guint64 rest = fabs(g_array_index(values, double, i));
         while (rest != 0) {
             guint64 next = quantum % rest;
             quantum = rest;
@@ -66,9 +66,28 @@ static void check_quantum(GPtrArray *notes, const DuetRun *run, guint arm, DuetM
             duet_run_arm(run, arm)->name, quantum / 1e6);
 }
 
+static gboolean goes_back(const DuetSample *sample)
+{
+    for (int mark = 0; mark < DUET_MARK_COUNT; mark++) {
+        if (sample->marks.ns[mark] != 0 &&
+            sample->marks.ns[mark] < sample->marks.ns[DUET_MARK_REQUEST])
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* The host's CLOCK_MONOTONIC only goes forward, and samples are taken one after the other. */
 static void check_clock(GPtrArray *notes, const DuetRun *run)
 {
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        if (!goes_back(sample))
+            continue;
+        duet_notes_add(notes, "clock", TRUE,
+            "sample %u has a mark before its request: these are not the times of one clock",
+            sample->seq);
+        return;
+    }
     for (guint i = 1; i < run->samples->len; i++) {
         const DuetSample *before = duet_run_sample(run, i - 1), *sample = duet_run_sample(run, i);
         gint64 end = MAX(before->marks.ns[DUET_MARK_REQUEST], before->marks.ns[DUET_MARK_RELEASED]);

@@ -95,6 +95,10 @@ static void clock_step(DuetRun *run)
         *ns -= *ns > 0 ? 3600000 * MS : 0;
     }
 }
+static void negative(DuetRun *run)
+{
+    duet_run_sample(run, 9)->marks.ns[DUET_MARK_OUTPUT] -= 100 * MS;
+}
 static void load(DuetRun *run)
 {
     json_object_set_double_member(run->host, "load_1min", 7);
@@ -168,6 +172,7 @@ static void test_weak(void)
         { silent, "silent" },
         { quantised, "quantised" },
         { clock_step, "clock" },
+        { negative, "clock" },
         { load, "host" },
         { governor, "host" },
         { ksm, "host" },
