@@ -150,6 +150,8 @@ DuetInfo *duet_instance_run(
     DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error);
 /** duet_instance_start: starts it and returns when the payload was executed. */
 gboolean duet_instance_start(DuetInstance *instance, GError **error);
+/** duet_instance_start_quietly: without the driver's notice ("no usable KVM, ..."): see #DuetIo. */
+gboolean duet_instance_start_quietly(DuetInstance *instance, GError **error);
 /** duet_instance_exec: Returns: the exit code, or -1 with @error. */
 int duet_instance_exec(
     DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error);
