@@ -368,3 +368,30 @@ GPtrArray *duet_environment_warnings(JsonObject *host)
         warn(warnings, "this duet was built with sanitizers: it is slow");
     return warnings;
 }
+
+static gboolean is_on(JsonObject *memory, const char *name)
+{
+    const char *text = json_object_get_string_member_with_default(memory, name, NULL);
+
+    return text && *text && !strchr("N0", *text);
+}
+
+/* The bits of lru_gen/enabled: "0x0007". */
+static gboolean mglru_is_on(JsonObject *memory)
+{
+    const char *text = json_object_get_string_member_with_default(memory, "mglru", NULL);
+
+    return text && g_ascii_strtoull(text, NULL, 0) != 0;
+}
+
+void duet_environment_memory_warnings(JsonObject *host, GPtrArray *warnings)
+{
+    JsonObject *memory = json_object_get_object_member(host, "memory");
+
+    if (is_on(memory, "damon_reclaim"))
+        warn(warnings, "DAMON reclaims what is idle: memory falls with age");
+    if (is_on(memory, "zswap"))
+        warn(warnings, "zswap is on: what it compresses is in no PSS");
+    if (mglru_is_on(memory))
+        warn(warnings, "MGLRU is on: it may age pages, and take them, without pressure");
+}

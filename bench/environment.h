@@ -27,4 +27,10 @@ JsonObject *duet_environment_tool(void);
  */
 GPtrArray *duet_environment_warnings(JsonObject *host);
 
+/**
+ * duet_environment_memory_warnings: adds what about @host moves memory behind the back of a
+ * benchmark: reclaimers that work without pressure.
+ */
+void duet_environment_memory_warnings(JsonObject *host, GPtrArray *warnings);
+
 G_END_DECLS

@@ -9,8 +9,7 @@
  * is two standard errors of an uncorrelated series of n, 2 / sqrt(n). */
 #define DRIFT_LIMIT 0.05
 
-static void note(GPtrArray *notes, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void note(GPtrArray *notes, const char *format, ...)
+void duet_note(GPtrArray *notes, const char *format, ...)
 {
     va_list args;
 
@@ -28,12 +27,12 @@ static void note_failures(GPtrArray *notes, const DuetRun *run, guint arm, const
         for (guint i = 0; i < a->exits->len; i++)
             g_string_append_printf(
                 ends, "%s%s", i > 0 ? ", " : "", (const char *)g_ptr_array_index(a->exits, i));
-        note(notes, "%s: %u of %u samples are not in its figures: %s", name,
+        duet_note(notes, "%s: %u of %u samples are not in its figures: %s", name,
             a->failed + a->timeouts, a->ok + a->failed + a->timeouts, ends->str);
     }
     if (a->timeouts > 0 && !isnan(a->censored_median_ns))
-        note(notes, "%s: median %.4g ms if the time-outs count as slower than all others", name,
-            a->censored_median_ns / 1e6);
+        duet_note(notes, "%s: median %.4g ms if the time-outs count as slower than all others",
+            name, a->censored_median_ns / 1e6);
 }
 
 static void note_series(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)
@@ -44,18 +43,18 @@ static void note_series(GPtrArray *notes, const DuetRun *run, guint arm, const D
     if (headline->n == 0)
         return;
     if (headline->outliers > 0)
-        note(notes, "%s: %" G_GSIZE_FORMAT " outlier%s beyond 1.5 IQR, kept in all figures", name,
-            headline->outliers, headline->outliers == 1 ? "" : "s");
+        duet_note(notes, "%s: %" G_GSIZE_FORMAT " outlier%s beyond 1.5 IQR, kept in all figures",
+            name, headline->outliers, headline->outliers == 1 ? "" : "s");
     if (headline->slow_first)
-        note(notes, "%s: the first sample after the warm-up was an outlier upwards", name);
+        duet_note(notes, "%s: the first sample after the warm-up was an outlier upwards", name);
     if (!isnan(headline->drift) && fabs(headline->drift) > DRIFT_LIMIT &&
         !isnan(headline->autocorrelation) &&
         headline->autocorrelation > 2 / sqrt((double)headline->n))
-        note(notes, "%s: drifts: last fifth %+.1f %% against the first, autocorrelation %.2f", name,
-            100 * headline->drift, headline->autocorrelation);
+        duet_note(notes, "%s: drifts: last fifth %+.1f %% against the first, autocorrelation %.2f",
+            name, 100 * headline->drift, headline->autocorrelation);
 }
 
-static void note_samples(GPtrArray *notes, const DuetRun *run)
+void duet_notes_samples(GPtrArray *notes, const DuetRun *run)
 {
     guint doubtful = 0;
     const char *first = NULL;
@@ -69,8 +68,8 @@ static void note_samples(GPtrArray *notes, const DuetRun *run)
             first = g_ptr_array_index(sample->warnings, 0);
     }
     if (doubtful > 0)
-        note(notes, "%u sample%s with a warning, the first: %s", doubtful, doubtful == 1 ? "" : "s",
-            first);
+        duet_note(notes, "%u sample%s with a warning, the first: %s", doubtful,
+            doubtful == 1 ? "" : "s", first);
 }
 
 GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
@@ -78,18 +77,18 @@ GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
     GPtrArray *notes = g_ptr_array_new_with_free_func(g_free);
 
     if (run->interrupted)
-        note(notes, "interrupted: this is a part of the plan, take no conclusion from it");
+        duet_note(notes, "interrupted: this is a part of the plan, take no conclusion from it");
     if (run->plan->n < DUET_BENCH_N_MIN)
-        note(
+        duet_note(
             notes, "n = %u is too few to rest on: take %d or more", run->plan->n, DUET_BENCH_N_MIN);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_failures(notes, run, arm, &analysis->arms[arm]);
-    note_samples(notes, run);
+    duet_notes_samples(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_series(notes, run, arm, &analysis->arms[arm]);
     if (analysis->headline_to == DUET_MARK_EXEC)
-        note(notes, "the payload printed nothing in some sample: times are to its exec");
+        duet_note(notes, "the payload printed nothing in some sample: times are to its exec");
     for (guint i = 0; i < run->warnings->len; i++)
-        note(notes, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+        duet_note(notes, "%s", (const char *)g_ptr_array_index(run->warnings, i));
     return notes;
 }

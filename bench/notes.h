@@ -13,4 +13,9 @@ G_BEGIN_DECLS
  */
 GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_note: appends a line to notes. */
+void duet_note(GPtrArray *notes, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/** duet_notes_samples: tells of samples that have warnings of their own. */
+void duet_notes_samples(GPtrArray *notes, const DuetRun *run);
+
 G_END_DECLS

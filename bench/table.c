@@ -7,12 +7,12 @@
 
 #define NAME_COLUMNS 11
 
-void duet_bench_table_banner(GString *out, const DuetAnalysis *analysis)
+void duet_bench_table_banner(GString *out, gboolean nested, gboolean tcg)
 {
-    if (analysis->nested)
+    if (nested)
         g_string_append(out,
             "*** Nested under TCG: this host's CPUs are emulated, no figure is a result. ***\n");
-    else if (analysis->tcg)
+    else if (tcg)
         g_string_append(
             out, "*** No hardware virtualization (QEMU's TCG): VM figures are upper bounds. ***\n");
 }
@@ -59,7 +59,7 @@ static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
     g_autofree char *image = g_strdup_printf("%s%s%.19s", arm->image_ref ? arm->image_ref : "",
         arm->image_ref ? "  " : "", arm->image_digest ? arm->image_digest : "");
 
-    duet_bench_table_banner(out, analysis);
+    duet_bench_table_banner(out, analysis->nested, analysis->tcg);
     duet_text_append_wrapped(out, "image    ", "         ", image);
     duet_text_append_wrapped(out, "command  ", "         ", command);
     duet_text_append_wrapped(out, "plan     ", "         ", plan);

@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis);
 
 /** duet_bench_table_banner: appends the lines that must stand over all figures taken under TCG. */
-void duet_bench_table_banner(GString *out, const DuetAnalysis *analysis);
+void duet_bench_table_banner(GString *out, gboolean nested, gboolean tcg);
 
 /** duet_bench_table_phases: appends the medians of all phases, arms side by side. */
 void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis);
