@@ -20,18 +20,18 @@ static char *how_it_ended(const DuetSample *sample)
     return g_strdup(sample->error ? sample->error : "did not start");
 }
 
-static void count_statuses(const DuetRun *run, guint arm, DuetArmAnalysis *out)
+GPtrArray *duet_analysis_exits(
+    const DuetRun *run, guint arm, guint *out_ok, guint *out_failed, guint *out_timeouts)
 {
     g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) order = g_ptr_array_new();
+    guint by_status[] = { 0, 0, 0 };
 
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         if (sample->arm != arm || sample->discarded)
             continue;
-        out->ok += sample->status == DUET_SAMPLE_OK;
-        out->failed += sample->status == DUET_SAMPLE_FAILED;
-        out->timeouts += sample->status == DUET_SAMPLE_TIMEOUT;
+        by_status[sample->status]++;
         if (sample->status == DUET_SAMPLE_OK)
             continue;
         char *end = how_it_ended(sample);
@@ -41,12 +41,16 @@ static void count_statuses(const DuetRun *run, guint arm, DuetArmAnalysis *out)
         /* insert() frees the new key, not the one in the table, if it is there already. */
         g_hash_table_insert(counts, end, GUINT_TO_POINTER(count + 1));
     }
-    out->exits = g_ptr_array_new_with_free_func(g_free);
+    *out_ok = by_status[DUET_SAMPLE_OK];
+    *out_failed = by_status[DUET_SAMPLE_FAILED];
+    *out_timeouts = by_status[DUET_SAMPLE_TIMEOUT];
+    GPtrArray *exits = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < order->len; i++) {
         const char *end = g_ptr_array_index(order, i);
-        g_ptr_array_add(out->exits,
+        g_ptr_array_add(exits,
             g_strdup_printf("%s (%u)", end, GPOINTER_TO_UINT(g_hash_table_lookup(counts, end))));
     }
+    return exits;
 }
 
 /* A time-out tells that the value is larger than all that were measured, and no more. */
@@ -62,7 +66,7 @@ static double censored_median(const GArray *values, guint timeouts)
 
 static void analyse_arm(const DuetRun *run, guint arm, DuetMark headline_to, DuetArmAnalysis *out)
 {
-    count_statuses(run, arm, out);
+    out->exits = duet_analysis_exits(run, arm, &out->ok, &out->failed, &out->timeouts);
     out->censored_median_ns = NAN;
     for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
         g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));

@@ -47,6 +47,13 @@ DuetAnalysis *duet_analysis_new(const DuetRun *run, gboolean ratio_with_failures
 void duet_analysis_free(DuetAnalysis *analysis);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetAnalysis, duet_analysis_free)
 
+/**
+ * duet_analysis_exits: counts an arm's samples by how they ended, discarded ones left out.
+ * Returns: (transfer full) (element-type utf8): how the bad ones did, with counts.
+ */
+GPtrArray *duet_analysis_exits(
+    const DuetRun *run, guint arm, guint *out_ok, guint *out_failed, guint *out_timeouts);
+
 /** duet_analysis_bad_arm: Returns: %TRUE if an arm has no good sample at all. */
 gboolean duet_analysis_bad_arm(const DuetAnalysis *analysis);
 

@@ -9,16 +9,23 @@
 #include "compare.h"
 #include "environment.h"
 #include "instance-sampler.h"
+#include "memory-sampler.h"
+#include "memory-view.h"
 #include "result.h"
 #include "runner.h"
 #include "table.h"
 
 #define EXIT_INTERRUPTED 130
 
-static DuetRun *new_run(const DuetBenchRequest *request)
+static DuetPlan *boot_plan(const DuetBenchRequest *request)
 {
-    DuetPlan *plan = duet_plan_new(request->n_arms, request->n, request->seed,
+    return duet_plan_new(request->n_arms, request->n, request->seed,
         request->arms[0].spec->timeout_ms, request->floor);
+}
+
+/* @plan: (transfer full). */
+static DuetRun *new_run(const DuetBenchRequest *request, DuetPlan *plan)
+{
     DuetRun *run = duet_run_new(plan);
 
     json_object_unref(run->tool);
@@ -32,7 +39,7 @@ static DuetRun *new_run(const DuetBenchRequest *request)
         DuetRunArm *arm = duet_run_arm_new(request->arms[i].name, duet_kind_to_string(spec->kind));
         arm->image_ref = g_strdup(spec->image_ref);
         arm->image_digest = g_strdup(spec->image_digest);
-        arm->argv = g_strdupv(spec->argv);
+        arm->argv = spec->idle ? g_new0(char *, 1) : g_strdupv(spec->argv);
         arm->memory_bytes = spec->memory_bytes;
         arm->cpus = spec->cpus;
         arm->pids_limit = spec->pids_limit;
@@ -98,7 +105,7 @@ static gboolean boot(
 {
     if (!check_request(request, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(request);
+    g_autoptr(DuetRun) run = new_run(request, boot_plan(request));
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, request, run, FALSE);
     if (!carry_out(request, &sampler, run, error))
@@ -144,7 +151,7 @@ static gboolean compare(
     once.n = 1;
     if (!check_request(&once, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(&once);
+    g_autoptr(DuetRun) run = new_run(&once, boot_plan(&once));
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, &once, run, TRUE);
     if (!carry_out(&once, &sampler, run, error))
@@ -170,8 +177,46 @@ static gboolean compare(
     return answered;
 }
 
+static gboolean carry_out_memory(
+    const DuetBenchRequest *request, DuetMemorySampler *sampler, DuetRun *run, GError **error)
+{
+    DuetRunner runner = {
+        .take = duet_memory_sampler_take,
+        .interrupted = duet_memory_sampler_interrupted,
+        .data = sampler,
+        .progress = request->progress,
+        .progress_data = request->progress_data,
+    };
+
+    return duet_memory_sampler_begin(sampler, error) &&
+        (sampler->interrupted || duet_runner_run(&runner, run, error));
+}
+
+static gboolean memory(
+    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
+{
+    if (!check_request(request, error))
+        return FALSE;
+    g_autoptr(DuetRun) run = new_run(request,
+        duet_plan_new_memory(request->n_arms, request->counts, request->n_counts, request->n,
+            request->seed, request->age_ms));
+    duet_environment_memory_warnings(run->host, run->warnings);
+    g_auto(DuetMemorySampler) sampler = { 0 };
+    duet_memory_sampler_init(&sampler, request, run);
+    if (!carry_out_memory(request, &sampler, run, error))
+        return FALSE;
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    int code = run->interrupted ? EXIT_INTERRUPTED : duet_memory_analysis_bad_arm(analysis) ? 1 : 0;
+    if (!answer(request, duet_memory_result(run, analysis), duet_memory_table(run, analysis),
+            out_text, error))
+        return FALSE;
+    *out_exit_code = code;
+    return TRUE;
+}
+
 /* The one name that the executable looks up in the module; all others stay inside. */
 __attribute__((visibility("default"))) const DuetBenchOps duet_bench = {
     .boot = boot,
     .compare = compare,
+    .memory = memory,
 };

@@ -241,22 +241,17 @@ static JsonArray *outputs_array(const DuetCompareView *view)
 
 static JsonArray *idle_array(const DuetCompareView *view)
 {
-    static const char *const names[] = { "payload_pss_bytes", "managing_pss_bytes", "cgroup_bytes",
-        "cgroup_anon_bytes", "cgroup_file_bytes", "cgroup_kernel_bytes" };
     JsonArray *array = json_array_new();
 
-    G_STATIC_ASSERT(G_N_ELEMENTS(names) == G_N_ELEMENTS(memory_rows));
     for (guint arm = 0; arm < view->run->arms->len; arm++) {
         const DuetIdle *idle = &view->idle[arm];
         JsonObject *object = json_object_new();
         json_object_set_string_member(object, "arm", duet_run_arm(view->run, arm)->name);
         if (idle->error)
             json_object_set_string_member(object, "error", idle->error);
-        if (idle->measured)
+        if (idle->measured) {
             json_object_set_int_member(object, "age_ns", idle->age_ns);
-        for (gsize i = 0; idle->measured && i < G_N_ELEMENTS(names); i++) {
-            guint64 bytes = G_STRUCT_MEMBER(guint64, &idle->memory, memory_rows[i].offset);
-            json_object_set_int_member(object, names[i], bytes);
+            duet_memory_set_members(object, &idle->memory);
         }
         json_array_add_object_element(array, object);
     }

@@ -79,3 +79,15 @@ GPtrArray *duet_environment_warnings_after(JsonObject *host)
         warn(warnings, "%.1f MiB were swapped in during the run", swapped / (1 << 20));
     return warnings;
 }
+
+/* The bits of lru_gen/enabled: "0x0007". */
+void duet_environment_memory_warnings(JsonObject *host, GPtrArray *warnings)
+{
+    const char *zswap = duet_record_string(host, "memory.zswap");
+    const char *mglru = duet_record_string(host, "memory.mglru");
+
+    if (zswap && *zswap && !strchr("N0", *zswap))
+        warn(warnings, "zswap is on: what it compresses is in no PSS");
+    if (mglru && g_ascii_strtoull(mglru, NULL, 0) != 0)
+        warn(warnings, "MGLRU is on: it may age pages, and take them, without pressure");
+}

@@ -42,4 +42,10 @@ GPtrArray *duet_environment_warnings(JsonObject *host, JsonObject *tool);
 /** duet_environment_warnings_after: the same of what only the end of a run can tell. */
 GPtrArray *duet_environment_warnings_after(JsonObject *host);
 
+/**
+ * duet_environment_memory_warnings: adds what about @host moves memory behind the back of a
+ * benchmark: reclaimers that work without pressure.
+ */
+void duet_environment_memory_warnings(JsonObject *host, GPtrArray *warnings);
+
 G_END_DECLS

@@ -48,13 +48,13 @@ DuetSpec *duet_bench_spec_copy(const DuetSpec *spec, GError **error)
     return copy;
 }
 
-static void take_facts(DuetRun *run, guint arm, const DuetInfo *info, DuetSample *sample)
+void duet_bench_take_facts(DuetRun *run, guint arm, GVariant *facts_variant, DuetSample *sample)
 {
     DuetRunArm *run_arm = duet_run_arm(run, arm);
 
-    if (!info->facts)
+    if (!facts_variant)
         return;
-    g_autoptr(JsonNode) node = json_gvariant_serialize(info->facts);
+    g_autoptr(JsonNode) node = json_gvariant_serialize(facts_variant);
     if (!JSON_NODE_HOLDS_OBJECT(node))
         return;
     JsonObject *facts = json_node_get_object(node);
@@ -100,8 +100,7 @@ static void take_info(const DuetInfo *info, gint64 timeout_ms, DuetSample *sampl
         sample->status = DUET_SAMPLE_FAILED;
 }
 
-/* Whether every further sample would fail the same way. */
-static gboolean is_hopeless(const GError *error)
+gboolean duet_bench_is_hopeless(const GError *error)
 {
     return g_error_matches(error, DUET_ERROR, DUET_ERROR_COMMAND_NOT_FOUND) ||
         g_error_matches(error, DUET_ERROR, DUET_ERROR_NOT_RUNNABLE) ||
@@ -118,7 +117,7 @@ static gboolean failed(DuetSample *sample, GError *failure, GError **error)
     sample->status = g_error_matches(failure, DUET_ERROR, DUET_ERROR_TIMEOUT) ? DUET_SAMPLE_TIMEOUT
                                                                               : DUET_SAMPLE_FAILED;
     sample->exit_code = duet_error_exit_code(failure);
-    if (is_hopeless(failure)) {
+    if (duet_bench_is_hopeless(failure)) {
         g_propagate_error(error, failure);
         return FALSE;
     }
@@ -151,7 +150,7 @@ static gboolean run_once(
     duet_leftover_check(request->context, id, info, sample);
     if (!info)
         return failed(sample, failure, error);
-    take_facts(sampler->run, sample->arm, info, sample);
+    duet_bench_take_facts(sampler->run, sample->arm, info->facts, sample);
     return TRUE;
 }
 

@@ -40,4 +40,11 @@ gboolean duet_instance_sampler_interrupted(const DuetSample *sample, gpointer da
 /** duet_bench_spec_copy: Returns: (transfer full): @spec with an id of its own and no name. */
 DuetSpec *duet_bench_spec_copy(const DuetSpec *spec, GError **error);
 
+/** duet_bench_is_hopeless: whether every further sample would fail with this error. */
+gboolean duet_bench_is_hopeless(const GError *error);
+
+/** duet_bench_take_facts: keeps the driver's facts for the arm; another accelerator is a warning.
+ */
+void duet_bench_take_facts(DuetRun *run, guint arm, GVariant *facts, DuetSample *sample);
+
 G_END_DECLS

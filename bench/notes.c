@@ -77,7 +77,7 @@ static void note_series(GPtrArray *notes, const DuetRun *run, guint arm, const D
             100 * headline->drift, headline->autocorrelation);
 }
 
-static void note_samples(GPtrArray *notes, const DuetRun *run)
+void duet_notes_samples(GPtrArray *notes, const DuetRun *run)
 {
     guint doubtful = 0;
     const char *first = NULL;
@@ -107,7 +107,7 @@ GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
             run->plan->n, DUET_BENCH_N_MIN);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_failures(notes, run, arm, &analysis->arms[arm]);
-    note_samples(notes, run);
+    duet_notes_samples(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_series(notes, run, arm, &analysis->arms[arm]);
     if (analysis->headline_to == DUET_MARK_EXEC)

@@ -34,4 +34,7 @@ gboolean duet_notes_drifts(const DuetSummary *series);
  */
 GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_notes_samples: tells of samples that have warnings of their own. */
+void duet_notes_samples(GPtrArray *notes, const DuetRun *run);
+
 G_END_DECLS

@@ -9,9 +9,12 @@ G_BEGIN_DECLS
  * DuetPlan: everything that is fixed before the first sample.
  * @n: samples per arm, one in each block
  * @mode: cache mode; "warm": one discarded sample of each arm comes first
- * @order: @n times @n_arms arm numbers: block by block, each a random order of all arms
+ * @order: @n times @n_arms arm numbers: block by block, each a random order of all arms; of
+ *     `bench memory`, all cells: arm number times @n_counts plus the index of a count
  * @timeout_ms: after which a sample is given up and counted as censored
  * @floor: the smallest relative effect that may be called a difference
+ * @counts: `bench memory`: how many instances at a time, @n_counts numbers; else NULL and 0
+ * @age_ms: `bench memory`: how old the youngest instance is when memory is read
  */
 typedef struct {
     guint64 seed;
@@ -21,6 +24,9 @@ typedef struct {
     guint *order;
     gint64 timeout_ms;
     double floor;
+    guint n_counts;
+    guint *counts;
+    gint64 age_ms;
 } DuetPlan;
 
 /**
@@ -28,7 +34,18 @@ typedef struct {
  * Returns: (transfer full): a plan in mode "warm", its order made from @seed alone.
  */
 DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, double floor);
+
+/** duet_plan_new_memory: @n is the number of rounds: one sample of each arm and count in each. */
+DuetPlan *duet_plan_new_memory(
+    guint n_arms, const guint *counts, guint n_counts, guint n, guint64 seed, gint64 age_ms);
 void duet_plan_free(DuetPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetPlan, duet_plan_free)
+
+/** duet_plan_cells: Returns: samples per block. */
+guint duet_plan_cells(const DuetPlan *plan);
+/** duet_plan_cell: what a number of the order stands for. @out_count: 0 but in `bench memory`. */
+guint duet_plan_cell(const DuetPlan *plan, guint cell, guint *out_count);
+/** duet_plan_warm_count: Returns: how many instances a warm-up sample starts. */
+guint duet_plan_warm_count(const DuetPlan *plan);
 
 G_END_DECLS

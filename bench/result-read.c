@@ -9,6 +9,7 @@
 #include <duet/error.h>
 
 #include "core/util.h"
+#include "json.h"
 #include "text.h"
 
 /*
@@ -19,242 +20,177 @@
 
 #define RESULT_MAX_BYTES (256u * 1024 * 1024)
 #define ARMS_MAX 64
-#define SAMPLES_MAX 1000000
+#define SAMPLES_MAX DUET_JSON_ARRAY_MAX
 /* Ours are six deep. json-glib calls itself for each level and knows no end: the stack has one. */
 #define DEPTH_MAX 64
 
-typedef struct {
-    char *broken;
-} Reader;
-
-static void complain(Reader *reader, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void complain(Reader *reader, const char *format, ...)
-{
-    va_list args;
-
-    if (reader->broken)
-        return;
-    va_start(args, format);
-    g_autofree char *text = g_strdup_vprintf(format, args);
-    va_end(args);
-    /* It may quote the file, and is shown on a terminal. */
-    reader->broken = duet_text_line(text);
-}
-
-/* Returns: (nullable): the member if it is there and not null. */
-static JsonNode *member(JsonObject *object, const char *name)
-{
-    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
-
-    return node && !JSON_NODE_HOLDS_NULL(node) ? node : NULL;
-}
-
-static JsonObject *get_object(Reader *reader, JsonObject *object, const char *name)
-{
-    JsonNode *node = member(object, name);
-
-    if (node && JSON_NODE_HOLDS_OBJECT(node))
-        return json_node_get_object(node);
-    complain(reader, "'%s' is not an object", name);
-    return NULL;
-}
-
-static JsonArray *get_array(Reader *reader, JsonObject *object, const char *name, guint max)
-{
-    JsonNode *node = member(object, name);
-
-    if (node && JSON_NODE_HOLDS_ARRAY(node) &&
-        json_array_get_length(json_node_get_array(node)) <= max)
-        return json_node_get_array(node);
-    complain(reader, "'%s' is not an array of at most %u", name, max);
-    return NULL;
-}
-
-static gboolean holds(JsonNode *node, GType type)
-{
-    return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type;
-}
-
-/* A member that is absent or null gives @otherwise. */
-static gint64 get_int(
-    Reader *reader, JsonObject *object, const char *name, gint64 min, gint64 max, gint64 otherwise)
-{
-    JsonNode *node = member(object, name);
-
-    if (!node)
-        return otherwise;
-    if (holds(node, G_TYPE_INT64)) {
-        gint64 value = json_node_get_int(node);
-        if (value >= min && value <= max)
-            return value;
-    }
-    complain(reader, "'%s' is not a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT,
-        name, min, max);
-    return otherwise;
-}
-
-static double get_double(Reader *reader, JsonObject *object, const char *name)
-{
-    JsonNode *node = member(object, name);
-
-    if (!node)
-        return 0;
-    if (holds(node, G_TYPE_DOUBLE) || holds(node, G_TYPE_INT64)) {
-        double value = json_node_get_double(node);
-        if (isfinite(value) && value >= 0)
-            return value;
-    }
-    complain(reader, "'%s' is not a number", name);
-    return 0;
-}
-
-static gboolean get_boolean(Reader *reader, JsonObject *object, const char *name)
-{
-    JsonNode *node = member(object, name);
-
-    if (!node)
-        return FALSE;
-    if (holds(node, G_TYPE_BOOLEAN))
-        return json_node_get_boolean(node);
-    complain(reader, "'%s' is neither true nor false", name);
-    return FALSE;
-}
-
-/* Returns: (nullable). */
-static const char *get_string(Reader *reader, JsonObject *object, const char *name)
-{
-    JsonNode *node = member(object, name);
-
-    if (!node)
-        return NULL;
-    if (holds(node, G_TYPE_STRING))
-        return json_node_get_string(node);
-    complain(reader, "'%s' is not a string", name);
-    return NULL;
-}
-
-static void read_strings(Reader *reader, JsonObject *object, const char *name, GPtrArray *strings)
-{
-    JsonArray *array = get_array(reader, object, name, SAMPLES_MAX);
-
-    for (guint i = 0; array && i < json_array_get_length(array); i++) {
-        JsonNode *node = json_array_get_element(array, i);
-        if (holds(node, G_TYPE_STRING))
-            g_ptr_array_add(strings, g_strdup(json_node_get_string(node)));
-        else
-            complain(reader, "'%s' holds something that is not a string", name);
-    }
-}
-
-static DuetRunArm *read_arm(Reader *reader, JsonNode *node)
+static DuetRunArm *read_arm(DuetJsonReader *reader, JsonNode *node)
 {
     JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-    const char *name = get_string(reader, object, "name");
-    const char *kind = get_string(reader, object, "kind");
+    const char *name = duet_json_get_string(reader, object, "name");
+    const char *kind = duet_json_get_string(reader, object, "kind");
     DuetRunArm *arm = duet_run_arm_new(name ? name : "", kind ? kind : "");
-    JsonObject *image = get_object(reader, object, "image");
-    JsonObject *limits = get_object(reader, object, "limits");
-    JsonObject *driver = get_object(reader, object, "driver");
+    JsonObject *image = duet_json_get_object(reader, object, "image");
+    JsonObject *limits = duet_json_get_object(reader, object, "limits");
+    JsonObject *driver = duet_json_get_object(reader, object, "driver");
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
 
     if (!name || !kind)
-        complain(reader, "an arm has no name or no kind");
-    arm->image_ref = g_strdup(get_string(reader, image, "ref"));
-    arm->image_digest = g_strdup(get_string(reader, image, "digest"));
-    arm->memory_bytes = get_int(reader, limits, "memory_bytes", 0, G_MAXINT64, 0);
-    arm->cpus = get_double(reader, limits, "cpus");
-    arm->pids_limit = get_int(reader, limits, "pids", 0, G_MAXINT64, 0);
+        duet_json_complain(reader, "an arm has no name or no kind");
+    arm->image_ref = g_strdup(duet_json_get_string(reader, image, "ref"));
+    arm->image_digest = g_strdup(duet_json_get_string(reader, image, "digest"));
+    arm->memory_bytes = duet_json_get_int(reader, limits, "memory_bytes", 0, G_MAXINT64, 0);
+    arm->cpus = duet_json_get_double(reader, limits, "cpus");
+    arm->pids_limit = duet_json_get_int(reader, limits, "pids", 0, G_MAXINT64, 0);
     if (driver && json_object_get_size(driver) > 0)
         arm->driver = json_object_ref(driver);
-    read_strings(reader, object, "command", argv);
+    duet_json_get_strings(reader, object, "command", argv);
     g_ptr_array_add(argv, NULL);
     arm->argv = (char **)g_ptr_array_free(g_steal_pointer(&argv), FALSE);
     return arm;
 }
 
 /* Returns: index of the arm of that name; 0 and a complaint if there is none. */
-static guint find_arm(Reader *reader, const DuetRun *run, const char *name)
+static guint find_arm(DuetJsonReader *reader, const DuetRun *run, const char *name)
 {
     for (guint i = 0; i < run->arms->len; i++) {
         if (g_strcmp0(duet_run_arm(run, i)->name, name) == 0)
             return i;
     }
-    complain(reader, "no arm is named '%s'", name ? name : "");
+    duet_json_complain(reader, "no arm is named '%s'", name ? name : "");
     return 0;
 }
 
-static void read_order(Reader *reader, const DuetRun *run, JsonObject *plan)
+/* Returns: index of @count among the plan's; 0 and a complaint if it is none of them. */
+static guint find_count(DuetJsonReader *reader, const DuetPlan *plan, JsonNode *node)
 {
-    JsonArray *blocks = get_array(reader, plan, "order", SAMPLES_MAX);
-    guint n_arms = run->plan->n_arms;
+    for (guint i = 0; duet_json_holds(node, G_TYPE_INT64) && i < plan->n_counts; i++) {
+        if (json_node_get_int(node) == plan->counts[i])
+            return i;
+    }
+    duet_json_complain(reader, "'order_counts' holds what is none of the plan's 'counts'");
+    return 0;
+}
 
-    if (!blocks || json_array_get_length(blocks) != run->plan->n) {
-        complain(reader, "'order' has not the plan's %u blocks", run->plan->n);
+/* Returns: (nullable): row @block of an array of arrays, if it has @n entries. */
+static JsonArray *block_row(
+    DuetJsonReader *reader, JsonArray *blocks, const char *name, guint block, guint n)
+{
+    JsonNode *node = blocks && block < json_array_get_length(blocks)
+        ? json_array_get_element(blocks, block)
+        : NULL;
+    JsonArray *row = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+
+    if (row && json_array_get_length(row) == n)
+        return row;
+    duet_json_complain(reader, "block %u of '%s' has not one entry for each sample", block, name);
+    return NULL;
+}
+
+static void read_order(DuetJsonReader *reader, const DuetRun *run, JsonObject *plan)
+{
+    DuetPlan *to = run->plan;
+    guint cells = duet_plan_cells(to), n_counts = to->n_counts;
+    JsonArray *blocks = duet_json_get_array(reader, plan, "order", SAMPLES_MAX);
+    JsonArray *counts =
+        n_counts > 0 ? duet_json_get_array(reader, plan, "order_counts", SAMPLES_MAX) : NULL;
+
+    if (!blocks || json_array_get_length(blocks) != to->n) {
+        duet_json_complain(reader, "'order' has not the plan's %u blocks", to->n);
         return;
     }
-    for (guint block = 0; block < run->plan->n; block++) {
-        JsonNode *node = json_array_get_element(blocks, block);
-        JsonArray *names = JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-        if (!names || json_array_get_length(names) != n_arms) {
-            complain(reader, "block %u of 'order' has not one entry for each arm", block);
-            return;
-        }
-        for (guint i = 0; i < n_arms; i++) {
+    for (guint block = 0; block < to->n && !reader->broken; block++) {
+        JsonArray *names = block_row(reader, blocks, "order", block, cells);
+        JsonArray *row =
+            n_counts > 0 ? block_row(reader, counts, "order_counts", block, cells) : NULL;
+        for (guint i = 0; i < cells && !reader->broken; i++) {
             JsonNode *name = json_array_get_element(names, i);
-            run->plan->order[block * n_arms + i] = find_arm(
-                reader, run, holds(name, G_TYPE_STRING) ? json_node_get_string(name) : NULL);
+            guint arm = find_arm(reader, run,
+                duet_json_holds(name, G_TYPE_STRING) ? json_node_get_string(name) : NULL);
+            guint index = row ? find_count(reader, to, json_array_get_element(row, i)) : 0;
+            to->order[block * cells + i] = arm * MAX(n_counts, 1) + index;
         }
     }
 }
 
-static void read_marks(Reader *reader, JsonObject *object, DuetSample *sample)
+static void read_marks(DuetJsonReader *reader, JsonObject *object, DuetSample *sample)
 {
     gint64 limit = G_MAXINT64 / 4;
-    JsonObject *marks = get_object(reader, object, "marks_ns");
-    gint64 request = get_int(reader, object, "request_monotonic_ns", 0, limit, 0);
+    JsonObject *marks = duet_json_get_object(reader, object, "marks_ns");
+    gint64 request = duet_json_get_int(reader, object, "request_monotonic_ns", 0, limit, 0);
 
     for (int mark = 0; mark < DUET_MARK_COUNT; mark++) {
         const char *name = duet_mark_to_string(mark);
-        if (member(marks, name))
-            sample->marks.ns[mark] = request + get_int(reader, marks, name, -limit, limit, 0);
+        if (duet_json_member(marks, name))
+            sample->marks.ns[mark] =
+                request + duet_json_get_int(reader, marks, name, -limit, limit, 0);
     }
 }
 
-static DuetSample *read_sample(Reader *reader, const DuetRun *run, JsonNode *node)
+static DuetSample *read_sample(DuetJsonReader *reader, const DuetRun *run, JsonNode *node)
 {
     JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-    guint arm = find_arm(reader, run, get_string(reader, object, "arm"));
-    guint block = get_int(reader, object, "block", 0, SAMPLES_MAX, 0);
+    guint arm = find_arm(reader, run, duet_json_get_string(reader, object, "arm"));
+    guint block = duet_json_get_int(reader, object, "block", 0, SAMPLES_MAX, 0);
     DuetSample *sample =
-        duet_sample_new(arm, block, get_int(reader, object, "seq", 0, SAMPLES_MAX, 0));
-    JsonObject *cpu = get_object(reader, object, "cpu_ns");
-    JsonObject *guest = get_object(reader, object, "guest_clock_ns");
-    JsonObject *memory = get_object(reader, object, "mem_bytes");
+        duet_sample_new(arm, block, duet_json_get_int(reader, object, "seq", 0, SAMPLES_MAX, 0));
+    JsonObject *cpu = duet_json_get_object(reader, object, "cpu_ns");
+    JsonObject *guest = duet_json_get_object(reader, object, "guest_clock_ns");
+    JsonObject *memory = duet_json_get_object(reader, object, "mem_bytes");
 
-    if (!duet_sample_status_from_string(get_string(reader, object, "status"), &sample->status))
-        complain(reader, "a sample's 'status' is none of ok, failed, timeout");
-    sample->discarded = get_boolean(reader, object, "discarded");
-    sample->exit_code = get_int(reader, object, "exit_code", 0, 255, -1);
-    sample->exit_signal = get_int(reader, object, "exit_signal", 0, 255, 0);
-    sample->oom = get_boolean(reader, object, "oom");
-    sample->error = g_strdup(get_string(reader, object, "error"));
+    if (!duet_sample_status_from_string(
+            duet_json_get_string(reader, object, "status"), &sample->status))
+        duet_json_complain(reader, "a sample's 'status' is none of ok, failed, timeout");
+    sample->discarded = duet_json_get_boolean(reader, object, "discarded");
+    sample->exit_code = duet_json_get_int(reader, object, "exit_code", 0, 255, -1);
+    sample->exit_signal = duet_json_get_int(reader, object, "exit_signal", 0, 255, 0);
+    sample->oom = duet_json_get_boolean(reader, object, "oom");
+    sample->error = g_strdup(duet_json_get_string(reader, object, "error"));
     read_marks(reader, object, sample);
-    sample->managing_cpu_ns = get_int(reader, cpu, "managing", 0, G_MAXINT64, 0);
-    sample->payload_cpu_ns = get_int(reader, cpu, "payload", 0, G_MAXINT64, 0);
-    sample->guest_kernel_ns = get_int(reader, guest, "kernel", 0, G_MAXINT64, 0);
-    sample->guest_agent_ns = get_int(reader, guest, "agent", 0, G_MAXINT64, 0);
-    sample->peak_memory_bytes = get_int(reader, memory, "peak", 0, G_MAXINT64, 0);
-    read_strings(reader, object, "warnings", sample->warnings);
+    sample->managing_cpu_ns = duet_json_get_int(reader, cpu, "managing", 0, G_MAXINT64, 0);
+    sample->payload_cpu_ns = duet_json_get_int(reader, cpu, "payload", 0, G_MAXINT64, 0);
+    sample->guest_kernel_ns = duet_json_get_int(reader, guest, "kernel", 0, G_MAXINT64, 0);
+    sample->guest_agent_ns = duet_json_get_int(reader, guest, "agent", 0, G_MAXINT64, 0);
+    sample->peak_memory_bytes = duet_json_get_int(reader, memory, "peak", 0, G_MAXINT64, 0);
+    if (run->plan->n_counts > 0)
+        sample->memory =
+            duet_memory_point_from_json(reader, duet_json_get_object(reader, object, "memory"));
+    duet_json_get_strings(reader, object, "warnings", sample->warnings);
     return sample;
 }
 
-static DuetPlan *read_plan(Reader *reader, JsonObject *plan, guint n_arms)
+static GArray *read_counts(DuetJsonReader *reader, JsonObject *plan)
 {
-    DuetPlan *result = duet_plan_new(n_arms,
-        get_int(reader, plan, "n", 0, SAMPLES_MAX / ARMS_MAX, 0),
-        get_int(reader, plan, "seed", 0, DUET_BENCH_SEED_MAX, 0),
-        get_int(reader, plan, "timeout_ms", 0, G_MAXINT64, 0), get_double(reader, plan, "floor"));
-    const char *mode = get_string(reader, plan, "mode");
+    GArray *counts = g_array_new(FALSE, FALSE, sizeof(guint));
+    JsonArray *array = duet_json_member(plan, "counts")
+        ? duet_json_get_array(reader, plan, "counts", DUET_BENCH_COUNTS_MAX)
+        : NULL;
+
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *node = json_array_get_element(array, i);
+        gint64 count = duet_json_holds(node, G_TYPE_INT64) ? json_node_get_int(node) : -1;
+        guint number = CLAMP(count, 0, DUET_BENCH_COUNT_MAX);
+        if (number != count)
+            duet_json_complain(
+                reader, "'counts' holds what is not from 0 to %d", DUET_BENCH_COUNT_MAX);
+        g_array_append_val(counts, number);
+    }
+    return counts;
+}
+
+static DuetPlan *read_plan(DuetJsonReader *reader, JsonObject *plan, guint n_arms)
+{
+    g_autoptr(GArray) counts = read_counts(reader, plan);
+    guint n_max = counts->len > 0 ? DUET_BENCH_ROUNDS_MAX : SAMPLES_MAX / ARMS_MAX;
+    guint n = duet_json_get_int(reader, plan, "n", 0, n_max, 0);
+    guint64 seed = duet_json_get_int(reader, plan, "seed", 0, DUET_BENCH_SEED_MAX, 0);
+    const char *mode = duet_json_get_string(reader, plan, "mode");
+    DuetPlan *result = counts->len > 0
+        ? duet_plan_new_memory(n_arms, (const guint *)(void *)counts->data, counts->len, n, seed,
+              duet_json_get_int(reader, plan, "age_ms", 0, G_MAXINT32, 0))
+        : duet_plan_new(n_arms, n, seed,
+              duet_json_get_int(reader, plan, "timeout_ms", 0, G_MAXINT64, 0),
+              duet_json_get_double(reader, plan, "floor"));
 
     if (mode) {
         g_free(result->mode);
@@ -263,19 +199,34 @@ static DuetPlan *read_plan(Reader *reader, JsonObject *plan, guint n_arms)
     return result;
 }
 
-static void read_run(Reader *reader, JsonObject *root, DuetRun *run, JsonArray *arms)
+static void read_noise(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
 {
-    JsonArray *samples = get_array(reader, root, "samples", SAMPLES_MAX);
-    JsonObject *tool = get_object(reader, root, "tool");
-    JsonObject *host = get_object(reader, root, "host");
-    const char *run_id = get_string(reader, root, "run_id");
-    const char *started = get_string(reader, root, "started");
+    JsonArray *array = duet_json_get_array(reader, root, "idle_noise", SAMPLES_MAX);
+
+    run->idle_noise = g_array_new(FALSE, FALSE, sizeof(DuetHostMemory));
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *node = json_array_get_element(array, i);
+        JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        DuetHostMemory host = duet_host_memory_from_json(reader, object);
+        if (!object)
+            duet_json_complain(reader, "'idle_noise' holds something that is not an object");
+        g_array_append_val(run->idle_noise, host);
+    }
+}
+
+static void read_run(DuetJsonReader *reader, JsonObject *root, DuetRun *run, JsonArray *arms)
+{
+    JsonArray *samples = duet_json_get_array(reader, root, "samples", SAMPLES_MAX);
+    JsonObject *tool = duet_json_get_object(reader, root, "tool");
+    JsonObject *host = duet_json_get_object(reader, root, "host");
+    const char *run_id = duet_json_get_string(reader, root, "run_id");
+    const char *started = duet_json_get_string(reader, root, "started");
 
     g_free(run->run_id);
     run->run_id = g_strdup(run_id ? run_id : "");
     g_free(run->started);
     run->started = g_strdup(started ? started : "");
-    run->interrupted = get_boolean(reader, root, "interrupted");
+    run->interrupted = duet_json_get_boolean(reader, root, "interrupted");
     if (tool && host) {
         json_object_unref(run->tool);
         run->tool = json_object_ref(tool);
@@ -285,13 +236,15 @@ static void read_run(Reader *reader, JsonObject *root, DuetRun *run, JsonArray *
     for (guint i = 0; arms && i < json_array_get_length(arms); i++)
         g_ptr_array_add(run->arms, read_arm(reader, json_array_get_element(arms, i)));
     if (run->arms->len == 0) {
-        complain(reader, "there are no arms");
+        duet_json_complain(reader, "there are no arms");
         return;
     }
-    read_order(reader, run, get_object(reader, root, "plan"));
+    read_order(reader, run, duet_json_get_object(reader, root, "plan"));
     for (guint i = 0; samples && i < json_array_get_length(samples); i++)
         g_ptr_array_add(run->samples, read_sample(reader, run, json_array_get_element(samples, i)));
-    read_strings(reader, root, "warnings", run->warnings);
+    if (run->plan->n_counts > 0)
+        read_noise(reader, root, run);
+    duet_json_get_strings(reader, root, "warnings", run->warnings);
 }
 
 /* Comments and 'strings' are json-glib's own: no JSON, and a place to hide brackets from us. */
@@ -339,7 +292,7 @@ static gboolean is_finite(JsonNode *node)
                 return FALSE;
         }
     }
-    return !holds(node, G_TYPE_DOUBLE) || isfinite(json_node_get_double(node));
+    return !duet_json_holds(node, G_TYPE_DOUBLE) || isfinite(json_node_get_double(node));
 }
 
 DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
@@ -356,10 +309,10 @@ DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
     }
     JsonNode *node = json_parser_get_root(parser);
     JsonObject *root = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-    Reader reader = { 0 };
+    DuetJsonReader reader = { 0 };
     if (node && !is_finite(node))
-        complain(&reader, "a number is larger than any can be");
-    gint64 schema = get_int(&reader, root, "schema_version", 1, G_MAXINT32, 0);
+        duet_json_complain(&reader, "a number is larger than any can be");
+    gint64 schema = duet_json_get_int(&reader, root, "schema_version", 1, G_MAXINT32, 0);
     if (!reader.broken && schema != DUET_RESULT_SCHEMA) {
         if (schema == 0)
             g_set_error_literal(error, DUET_ERROR, DUET_ERROR_BROKEN,
@@ -370,16 +323,9 @@ DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
                 DUET_RESULT_SCHEMA);
         return NULL;
     }
-    const char *benchmark = get_string(&reader, root, "benchmark");
-    if (!reader.broken && benchmark && strcmp(benchmark, "boot") != 0) {
-        g_autofree char *name = duet_text_line(benchmark);
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "it is a result of `duet bench %s`; those of `duet bench boot` can be read", name);
-        return NULL;
-    }
-    JsonArray *arms = get_array(&reader, root, "arms", ARMS_MAX);
-    DuetPlan *plan = read_plan(
-        &reader, get_object(&reader, root, "plan"), arms ? json_array_get_length(arms) : 0);
+    JsonArray *arms = duet_json_get_array(&reader, root, "arms", ARMS_MAX);
+    DuetPlan *plan = read_plan(&reader, duet_json_get_object(&reader, root, "plan"),
+        arms ? json_array_get_length(arms) : 0);
     g_autoptr(DuetRun) run = duet_run_new(plan);
     read_run(&reader, root, run, arms);
     if (reader.broken) {

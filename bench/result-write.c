@@ -6,62 +6,66 @@
 #include <string.h>
 
 #include "core/util.h"
+#include "json.h"
 
-/* NAN and infinity are no JSON: what is not defined is null. */
-static void set_double(JsonObject *object, const char *name, double value)
+/* One entry for each sample of a block, as they came: its arm, or how many instances it had. */
+static JsonArray *order_row(const DuetRun *run, guint block, gboolean counts)
 {
-    if (isfinite(value))
-        json_object_set_double_member(object, name, value);
-    else
-        json_object_set_null_member(object, name);
+    const DuetPlan *plan = run->plan;
+    guint cells = duet_plan_cells(plan);
+    JsonArray *row = json_array_new();
+
+    for (guint i = 0; i < cells; i++) {
+        guint count, arm = duet_plan_cell(plan, plan->order[block * cells + i], &count);
+        if (counts)
+            json_array_add_int_element(row, count);
+        else
+            json_array_add_string_element(row, duet_run_arm(run, arm)->name);
+    }
+    return row;
 }
 
-/* Command lines and error texts are bytes; JSON is UTF-8. */
-static void set_string(JsonObject *object, const char *name, const char *text)
+static void set_order(JsonObject *object, const char *name, const DuetRun *run, gboolean counts)
 {
-    if (text) {
-        g_autofree char *valid = g_utf8_make_valid(text, -1);
-        json_object_set_string_member(object, name, valid);
-    } else {
-        json_object_set_null_member(object, name);
-    }
+    JsonArray *order = json_array_new();
+
+    for (guint block = 0; block < run->plan->n; block++)
+        json_array_add_array_element(order, order_row(run, block, counts));
+    json_object_set_array_member(object, name, order);
 }
 
-static void set_strings(JsonObject *object, const char *name, char *const *strings, gsize n)
+static void set_memory_plan(JsonObject *object, const DuetRun *run)
 {
-    JsonArray *array = json_array_new();
+    JsonArray *counts = json_array_new();
 
-    for (gsize i = 0; i < n; i++) {
-        g_autofree char *valid = g_utf8_make_valid(strings[i], -1);
-        json_array_add_string_element(array, valid);
-    }
-    json_object_set_array_member(object, name, array);
+    for (guint i = 0; i < run->plan->n_counts; i++)
+        json_array_add_int_element(counts, run->plan->counts[i]);
+    json_object_set_array_member(object, "counts", counts);
+    json_object_set_int_member(object, "age_ms", run->plan->age_ms);
+    set_order(object, "order_counts", run, TRUE);
 }
 
 static JsonObject *plan_object(const DuetRun *run)
 {
     const DuetPlan *plan = run->plan;
     JsonObject *object = json_object_new();
-    JsonArray *order = json_array_new(), *arms = json_array_new();
+    JsonArray *arms = json_array_new();
 
     json_object_set_int_member(object, "seed", plan->seed);
     json_object_set_int_member(object, "n", plan->n);
     json_object_set_string_member(object, "mode", plan->mode);
     json_object_set_int_member(object, "discarded_per_arm", 1);
-    json_object_set_int_member(object, "timeout_ms", plan->timeout_ms);
-    json_object_set_double_member(object, "floor", plan->floor);
+    if (plan->n_counts == 0) {
+        json_object_set_int_member(object, "timeout_ms", plan->timeout_ms);
+        json_object_set_double_member(object, "floor", plan->floor);
+    }
     json_object_set_int_member(object, "resamples", DUET_STATS_RESAMPLES);
     for (guint arm = 0; arm < plan->n_arms; arm++)
         json_array_add_string_element(arms, duet_run_arm(run, arm)->name);
     json_object_set_array_member(object, "arms", arms);
-    for (guint block = 0; block < plan->n; block++) {
-        JsonArray *names = json_array_new();
-        for (guint i = 0; i < plan->n_arms; i++)
-            json_array_add_string_element(
-                names, duet_run_arm(run, plan->order[block * plan->n_arms + i])->name);
-        json_array_add_array_element(order, names);
-    }
-    json_object_set_array_member(object, "order", order);
+    set_order(object, "order", run, FALSE);
+    if (plan->n_counts > 0)
+        set_memory_plan(object, run);
     return object;
 }
 
@@ -70,16 +74,16 @@ static JsonObject *arm_object(const DuetRunArm *arm)
     JsonObject *object = json_object_new();
     JsonObject *image = json_object_new(), *limits = json_object_new();
 
-    set_string(object, "name", arm->name);
-    set_string(object, "kind", arm->kind);
+    duet_json_set_string(object, "name", arm->name);
+    duet_json_set_string(object, "kind", arm->kind);
     json_object_set_object_member(
         object, "driver", arm->driver ? json_object_ref(arm->driver) : json_object_new());
-    set_string(image, "ref", arm->image_ref);
-    set_string(image, "digest", arm->image_digest);
+    duet_json_set_string(image, "ref", arm->image_ref);
+    duet_json_set_string(image, "digest", arm->image_digest);
     json_object_set_object_member(object, "image", image);
-    set_strings(object, "command", arm->argv, arm->argv ? g_strv_length(arm->argv) : 0);
+    duet_json_set_strings(object, "command", arm->argv, arm->argv ? g_strv_length(arm->argv) : 0);
     json_object_set_int_member(limits, "memory_bytes", arm->memory_bytes);
-    set_double(limits, "cpus", arm->cpus);
+    duet_json_set_double(limits, "cpus", arm->cpus);
     json_object_set_int_member(limits, "pids", arm->pids_limit);
     json_object_set_object_member(object, "limits", limits);
     return object;
@@ -97,18 +101,18 @@ static JsonObject *sample_object(const DuetRun *run, const DuetSample *sample)
     JsonObject *cpu = json_object_new(), *guest = json_object_new(), *memory = json_object_new();
     gint64 request = sample->marks.ns[DUET_MARK_REQUEST];
 
-    set_string(object, "arm", duet_run_arm(run, sample->arm)->name);
+    duet_json_set_string(object, "arm", duet_run_arm(run, sample->arm)->name);
     json_object_set_int_member(object, "block", sample->block);
     json_object_set_int_member(object, "seq", sample->seq);
     json_object_set_boolean_member(object, "discarded", sample->discarded);
-    set_string(object, "status", duet_sample_status_to_string(sample->status));
+    duet_json_set_string(object, "status", duet_sample_status_to_string(sample->status));
     if (sample->exit_code >= 0)
         json_object_set_int_member(object, "exit_code", sample->exit_code);
     else
         json_object_set_null_member(object, "exit_code");
     json_object_set_int_member(object, "exit_signal", sample->exit_signal);
     json_object_set_boolean_member(object, "oom", sample->oom);
-    set_string(object, "error", sample->error);
+    duet_json_set_string(object, "error", sample->error);
     set_known(object, "request_monotonic_ns", request);
     for (int mark = 0; mark < DUET_MARK_COUNT; mark++) {
         if (sample->marks.ns[mark] != 0)
@@ -124,7 +128,10 @@ static JsonObject *sample_object(const DuetRun *run, const DuetSample *sample)
     json_object_set_object_member(object, "guest_clock_ns", guest);
     set_known(memory, "peak", sample->peak_memory_bytes);
     json_object_set_object_member(object, "mem_bytes", memory);
-    set_strings(object, "warnings", (char *const *)sample->warnings->pdata, sample->warnings->len);
+    if (sample->memory)
+        json_object_set_object_member(object, "memory", duet_memory_point_to_json(sample->memory));
+    duet_json_set_strings(
+        object, "warnings", (char *const *)sample->warnings->pdata, sample->warnings->len);
     return object;
 }
 
@@ -133,23 +140,23 @@ static JsonObject *summary_object(const DuetSummary *summary)
     JsonObject *object = json_object_new();
 
     json_object_set_int_member(object, "n", summary->n);
-    set_double(object, "median_ns", summary->median);
-    set_double(object, "median_low_ns", summary->low);
-    set_double(object, "median_high_ns", summary->high);
-    set_double(object, "q1_ns", summary->q1);
-    set_double(object, "q3_ns", summary->q3);
-    set_double(object, "iqr_ns", summary->q3 - summary->q1);
-    set_double(object, "p95_ns", summary->p95);
-    set_double(object, "p99_ns", summary->p99);
-    set_double(object, "min_ns", summary->min);
-    set_double(object, "max_ns", summary->max);
-    set_double(object, "mad_ns", summary->mad);
-    set_double(object, "mean_ns", summary->mean);
-    set_double(object, "sd_ns", summary->sd);
-    set_double(object, "standard_error_ns", summary->standard_error);
+    duet_json_set_double(object, "median_ns", summary->median);
+    duet_json_set_double(object, "median_low_ns", summary->low);
+    duet_json_set_double(object, "median_high_ns", summary->high);
+    duet_json_set_double(object, "q1_ns", summary->q1);
+    duet_json_set_double(object, "q3_ns", summary->q3);
+    duet_json_set_double(object, "iqr_ns", summary->q3 - summary->q1);
+    duet_json_set_double(object, "p95_ns", summary->p95);
+    duet_json_set_double(object, "p99_ns", summary->p99);
+    duet_json_set_double(object, "min_ns", summary->min);
+    duet_json_set_double(object, "max_ns", summary->max);
+    duet_json_set_double(object, "mad_ns", summary->mad);
+    duet_json_set_double(object, "mean_ns", summary->mean);
+    duet_json_set_double(object, "sd_ns", summary->sd);
+    duet_json_set_double(object, "standard_error_ns", summary->standard_error);
     json_object_set_int_member(object, "outliers", summary->outliers);
-    set_double(object, "autocorrelation_lag1", summary->autocorrelation);
-    set_double(object, "drift", summary->drift);
+    duet_json_set_double(object, "autocorrelation_lag1", summary->autocorrelation);
+    duet_json_set_double(object, "drift", summary->drift);
     json_object_set_boolean_member(object, "slow_first", summary->slow_first);
     return object;
 }
@@ -161,11 +168,11 @@ static JsonArray *summary_array(const DuetRun *run, const DuetAnalysis *analysis
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         const DuetArmAnalysis *a = &analysis->arms[arm];
         JsonObject *object = json_object_new(), *metrics = json_object_new();
-        set_string(object, "arm", duet_run_arm(run, arm)->name);
+        duet_json_set_string(object, "arm", duet_run_arm(run, arm)->name);
         json_object_set_int_member(object, "ok", a->ok);
         json_object_set_int_member(object, "failed", a->failed);
         json_object_set_int_member(object, "timeouts", a->timeouts);
-        set_double(object, "censored_median_ns", a->censored_median_ns);
+        duet_json_set_double(object, "censored_median_ns", a->censored_median_ns);
         for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
             g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
             if (a->summary[metric].n > 0)
@@ -181,16 +188,16 @@ static JsonArray *summary_array(const DuetRun *run, const DuetAnalysis *analysis
 
 void duet_result_set_contrast(JsonObject *object, const DuetContrast *contrast)
 {
-    set_double(object, "ratio", contrast->ratio);
-    set_double(object, "ratio_low", contrast->ratio_low);
-    set_double(object, "ratio_high", contrast->ratio_high);
-    set_double(object, "difference_ns", contrast->difference);
-    set_double(object, "difference_low_ns", contrast->difference_low);
-    set_double(object, "difference_high_ns", contrast->difference_high);
-    set_double(object, "p", contrast->p);
-    set_double(object, "p_holm", contrast->p_holm);
-    set_double(object, "cliffs_delta", contrast->cliffs_delta);
-    set_double(object, "smallest_detectable_effect", contrast->detectable);
+    duet_json_set_double(object, "ratio", contrast->ratio);
+    duet_json_set_double(object, "ratio_low", contrast->ratio_low);
+    duet_json_set_double(object, "ratio_high", contrast->ratio_high);
+    duet_json_set_double(object, "difference_ns", contrast->difference);
+    duet_json_set_double(object, "difference_low_ns", contrast->difference_low);
+    duet_json_set_double(object, "difference_high_ns", contrast->difference_high);
+    duet_json_set_double(object, "p", contrast->p);
+    duet_json_set_double(object, "p_holm", contrast->p_holm);
+    duet_json_set_double(object, "cliffs_delta", contrast->cliffs_delta);
+    duet_json_set_double(object, "smallest_detectable_effect", contrast->detectable);
 }
 
 static JsonObject *comparison_object(
@@ -199,24 +206,35 @@ static JsonObject *comparison_object(
     JsonObject *object = json_object_new();
     g_autofree char *metric = duet_metric_id(DUET_METRIC_HEADLINE, analysis->headline_to);
 
-    set_string(object, "a", duet_run_arm(run, comparison->a)->name);
-    set_string(object, "b", duet_run_arm(run, comparison->b)->name);
-    set_string(object, "metric", metric);
-    set_string(object, "verdict", duet_verdict_to_string(comparison->verdict));
+    duet_json_set_string(object, "a", duet_run_arm(run, comparison->a)->name);
+    duet_json_set_string(object, "b", duet_run_arm(run, comparison->b)->name);
+    duet_json_set_string(object, "metric", metric);
+    duet_json_set_string(object, "verdict", duet_verdict_to_string(comparison->verdict));
     if (!duet_verdict_withholds(comparison->verdict))
         duet_result_set_contrast(object, &comparison->contrast);
     return object;
 }
 
-JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis)
+static JsonArray *noise_array(const DuetRun *run)
+{
+    JsonArray *array = json_array_new();
+
+    for (guint i = 0; run->idle_noise && i < run->idle_noise->len; i++)
+        json_array_add_object_element(
+            array, duet_host_memory_to_json(&g_array_index(run->idle_noise, DuetHostMemory, i)));
+    return array;
+}
+
+JsonNode *duet_result_node_of_run(const DuetRun *run)
 {
     JsonObject *root = json_object_new();
     JsonArray *arms = json_array_new(), *samples = json_array_new();
-    JsonArray *comparisons = json_array_new();
+    gboolean memory = run->plan->n_counts > 0;
 
     json_object_set_int_member(root, "schema_version", DUET_RESULT_SCHEMA);
-    set_string(root, "run_id", run->run_id);
-    set_string(root, "started", run->started);
+    json_object_set_string_member(root, "benchmark", memory ? "memory" : "boot");
+    duet_json_set_string(root, "run_id", run->run_id);
+    duet_json_set_string(root, "started", run->started);
     json_object_set_boolean_member(root, "interrupted", run->interrupted);
     json_object_set_object_member(root, "tool", json_object_ref(run->tool));
     json_object_set_object_member(root, "host", json_object_ref(run->host));
@@ -224,19 +242,31 @@ JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis)
     for (guint i = 0; i < run->arms->len; i++)
         json_array_add_object_element(arms, arm_object(duet_run_arm(run, i)));
     json_object_set_array_member(root, "arms", arms);
+    if (memory)
+        json_object_set_array_member(root, "idle_noise", noise_array(run));
     for (guint i = 0; i < run->samples->len; i++)
         json_array_add_object_element(samples, sample_object(run, duet_run_sample(run, i)));
     json_object_set_array_member(root, "samples", samples);
-    set_strings(root, "warnings", (char *const *)run->warnings->pdata, run->warnings->len);
+    duet_json_set_strings(
+        root, "warnings", (char *const *)run->warnings->pdata, run->warnings->len);
+
+    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+    json_node_take_object(node, root);
+    return node;
+}
+
+JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis)
+{
+    JsonNode *node = duet_result_node_of_run(run);
+    JsonObject *root = json_node_get_object(node);
+    JsonArray *comparisons = json_array_new();
+
     json_object_set_array_member(root, "summary", summary_array(run, analysis));
     for (guint i = 0; i < analysis->comparisons->len; i++)
         json_array_add_object_element(comparisons,
             comparison_object(
                 run, analysis, &g_array_index(analysis->comparisons, DuetComparison, i)));
     json_object_set_array_member(root, "comparisons", comparisons);
-
-    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
-    json_node_take_object(node, root);
     return node;
 }
 

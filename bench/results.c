@@ -34,10 +34,22 @@ static int find_format(const char *const *formats, const char *format, GError **
     return -1;
 }
 
+/* Returns: (transfer full): a run of `bench boot`; what one of `bench memory` holds is no time. */
+static DuetRun *load(const char *path, GError **error)
+{
+    g_autoptr(DuetRun) run = duet_result_load(path, error);
+
+    if (!run || run->plan->n_counts == 0)
+        return g_steal_pointer(&run);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "'%s' is a result of `duet bench memory`; give one of `duet bench boot`", path);
+    return NULL;
+}
+
 static gboolean show(const char *path, const char *format, char **out_text, GError **error)
 {
     int row = find_format(show_formats, format, error);
-    g_autoptr(DuetRun) run = row >= 0 ? duet_result_load(path, error) : NULL;
+    g_autoptr(DuetRun) run = row >= 0 ? load(path, error) : NULL;
 
     if (!run)
         return FALSE;
@@ -50,7 +62,7 @@ static gboolean check(
     const char *path, const char *format, char **out_text, gboolean *out_weak, GError **error)
 {
     int row = find_format(check_formats, format, error);
-    g_autoptr(DuetRun) run = row >= 0 ? duet_result_load(path, error) : NULL;
+    g_autoptr(DuetRun) run = row >= 0 ? load(path, error) : NULL;
 
     if (!run)
         return FALSE;
@@ -65,8 +77,8 @@ static gboolean check(
 static gboolean compare(const DuetResultsCompare *request, char **out_text, GError **error)
 {
     int row = find_format(compare_formats, request->format, error);
-    g_autoptr(DuetRun) first = row >= 0 ? duet_result_load(request->first, error) : NULL;
-    g_autoptr(DuetRun) second = first ? duet_result_load(request->second, error) : NULL;
+    g_autoptr(DuetRun) first = row >= 0 ? load(request->first, error) : NULL;
+    g_autoptr(DuetRun) second = first ? load(request->second, error) : NULL;
     DuetAgainstOptions options = {
         .metrics = request->metrics,
         .floor = request->floor,

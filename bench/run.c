@@ -44,6 +44,7 @@ void duet_sample_free(DuetSample *sample)
     if (!sample)
         return;
     g_free(sample->error);
+    duet_memory_point_free(sample->memory);
     g_ptr_array_unref(sample->warnings);
     g_free(sample);
 }
@@ -125,6 +126,7 @@ void duet_run_free(DuetRun *run)
     duet_plan_free(run->plan);
     g_ptr_array_unref(run->arms);
     g_ptr_array_unref(run->samples);
+    g_clear_pointer(&run->idle_noise, g_array_unref);
     g_ptr_array_unref(run->warnings);
     g_free(run);
 }

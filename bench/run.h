@@ -4,6 +4,7 @@
 #include <duet/mark.h>
 #include <json-glib/json-glib.h>
 
+#include "memory-point.h"
 #include "plan.h"
 
 G_BEGIN_DECLS
@@ -33,6 +34,7 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * @error: (nullable): why it failed
  * @guest_agent_ns, @guest_kernel_ns: by the guest's clock; 0: not applicable
  * @managing_cpu_ns, @payload_cpu_ns, @peak_memory_bytes: 0: not known
+ * @memory: (nullable): `bench memory`: the point
  * @warnings: (element-type utf8): what makes this sample doubtful
  */
 typedef struct {
@@ -51,6 +53,7 @@ typedef struct {
     gint64 managing_cpu_ns;
     gint64 payload_cpu_ns;
     guint64 peak_memory_bytes;
+    DuetMemoryPoint *memory;
     GPtrArray *warnings;
 } DuetSample;
 
@@ -90,6 +93,8 @@ const char *duet_run_arm_accel(const DuetRunArm *arm);
  * @started: RFC 3339 wall clock time, for people
  * @tool, @host: environment.h
  * @arms: (element-type DuetRunArm), @samples: (element-type DuetSample) in the order of measuring
+ * @idle_noise: (element-type DuetHostMemory): `bench memory`: the host before the first sample,
+ *     while nothing of ours ran; NULL else
  * @interrupted: the user stopped it before the plan's end
  * @warnings: (element-type utf8): what makes the whole run doubtful
  */
@@ -101,6 +106,7 @@ typedef struct {
     DuetPlan *plan;
     GPtrArray *arms;
     GPtrArray *samples;
+    GArray *idle_noise;
     gboolean interrupted;
     GPtrArray *warnings;
 } DuetRun;

@@ -19,6 +19,8 @@ static void say(const DuetRunner *runner, const DuetRun *run, const DuetSample *
         g_string_printf(line, "warm-up: %s", arm);
     else
         g_string_printf(line, "block %u of %u: %s", next->block + 1, run->plan->n, arm);
+    if (next->memory)
+        g_string_append_printf(line, " x %u", next->memory->count);
     g_string_append_printf(line, ", %.0f s gone", elapsed_s);
     if (pace->done > 0)
         g_string_append_printf(
@@ -29,10 +31,9 @@ static void say(const DuetRunner *runner, const DuetRun *run, const DuetSample *
 }
 
 /* Returns: FALSE when the run must not go on; with @error if that is one. */
-static gboolean take(const DuetRunner *runner, DuetRun *run, guint arm, guint block,
-    gboolean discarded, Pace *pace, GError **error)
+static gboolean take(const DuetRunner *runner, DuetRun *run, DuetSample *sample, gboolean discarded,
+    Pace *pace, GError **error)
 {
-    DuetSample *sample = duet_sample_new(arm, block, run->samples->len);
     g_autoptr(GError) hopeless = NULL;
 
     sample->discarded = discarded;
@@ -44,7 +45,7 @@ static gboolean take(const DuetRunner *runner, DuetRun *run, guint arm, guint bl
             sample->error = g_strdup(hopeless->message);
         if (discarded) {
             g_propagate_prefixed_error(error, g_steal_pointer(&hopeless),
-                "cannot measure '%s': ", duet_run_arm(run, arm)->name);
+                "cannot measure '%s': ", duet_run_arm(run, sample->arm)->name);
             return FALSE;
         }
     }
@@ -61,17 +62,37 @@ static gboolean take(const DuetRunner *runner, DuetRun *run, guint arm, guint bl
     return TRUE;
 }
 
+static DuetSample *new_sample(const DuetRun *run, guint arm, guint count, guint block)
+{
+    DuetSample *sample = duet_sample_new(arm, block, run->samples->len);
+
+    if (run->plan->n_counts > 0)
+        sample->memory = duet_memory_point_new(count);
+    return sample;
+}
+
+static gboolean take_cell(
+    const DuetRunner *runner, DuetRun *run, guint i, Pace *pace, GError **error)
+{
+    guint count, arm = duet_plan_cell(run->plan, run->plan->order[i], &count);
+
+    return take(runner, run, new_sample(run, arm, count, i / duet_plan_cells(run->plan)), FALSE,
+        pace, error);
+}
+
 gboolean duet_runner_run(const DuetRunner *runner, DuetRun *run, GError **error)
 {
     const DuetPlan *plan = run->plan;
-    Pace pace = { .all = (plan->n + 1) * plan->n_arms, .began_ns = duet_now_ns() };
+    guint all = plan->n * duet_plan_cells(plan);
+    Pace pace = { .all = all + plan->n_arms, .began_ns = duet_now_ns() };
     gboolean going = TRUE;
     GError *failure = NULL;
 
     for (guint arm = 0; going && arm < plan->n_arms; arm++)
-        going = take(runner, run, arm, 0, TRUE, &pace, &failure);
-    for (guint i = 0; going && i < plan->n * plan->n_arms; i++)
-        going = take(runner, run, plan->order[i], i / plan->n_arms, FALSE, &pace, &failure);
+        going = take(runner, run, new_sample(run, arm, duet_plan_warm_count(plan), 0), TRUE, &pace,
+            &failure);
+    for (guint i = 0; going && i < all; i++)
+        going = take_cell(runner, run, i, &pace, &failure);
     if (runner->progress)
         runner->progress(NULL, runner->progress_data);
     if (failure) {

@@ -58,6 +58,29 @@ gboolean duet_stats_summary(
  */
 double duet_stats_percentile(const double *sorted, gsize n, double share);
 
+/**
+ * DuetLine: a straight line through points, y = @intercept + @slope * x, by Theil and Sen.
+ * @slope: median of the slopes between all pairs of points whose x differ
+ * @intercept: median of y - @slope * x (Conover; `joint` of scipy's theilslopes)
+ * @slope_low, @slope_high, @intercept_low, @intercept_high: 95 % bootstrap intervals (points drawn
+ *     with replacement, percentile method); NAN below DUET_STATS_INTERVAL_MIN points
+ */
+typedef struct {
+    gsize n;
+    double slope, slope_low, slope_high;
+    double intercept, intercept_low, intercept_high;
+} DuetLine;
+
+/**
+ * duet_stats_line: fits a line.
+ * @x, @y: @n finite numbers each
+ * @resamples: DUET_STATS_RESAMPLES, or 0: no intervals
+ *
+ * Returns: %FALSE with %DUET_ERROR_INVALID where no two x differ or a number is not finite.
+ */
+gboolean duet_stats_line(const double *x, const double *y, gsize n, guint64 seed, guint resamples,
+    DuetLine *out_line, GError **error);
+
 /** duet_stats_sorted: Returns: (transfer full): an ascending copy. */
 double *duet_stats_sorted(const double *values, gsize n);
 

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/util.h"
+
 DuetUnit duet_unit_for(double ns)
 {
     static const struct {
@@ -51,6 +53,25 @@ char *duet_text_ratio(double ratio)
     if (ratio < 0.0995)
         return g_strdup_printf("%.3g", ratio);
     return g_strdup_printf("%.*f", ratio < 9.995 ? 2 : ratio < 99.95 ? 1 : 0, ratio);
+}
+
+char *duet_text_bytes(double bytes)
+{
+    if (!isfinite(bytes))
+        return g_strdup("n/a");
+    g_autofree char *size = duet_format_bytes(fabs(bytes) + 0.5);
+    return g_strconcat(bytes <= -0.5 ? "-" : "", size, NULL);
+}
+
+char *duet_text_bytes_range(double of, double low, double high)
+{
+    double unit = 1;
+
+    if (!isfinite(low) || !isfinite(high))
+        return g_strdup("n/a");
+    while (fabs(of) / unit >= 1024)
+        unit *= 1024;
+    return g_strdup_printf("%.*f to %.*f", unit > 1, low / unit, unit > 1, high / unit);
 }
 
 char *duet_text_p(double p)

@@ -23,6 +23,10 @@ char *duet_unit_format(DuetUnit unit, double ns);
 char *duet_text_time(double ns);
 /** duet_text_ratio: Returns: (transfer full): "1.04", "17.2" or "172": three figures. */
 char *duet_text_ratio(double ratio);
+/** duet_text_bytes: Returns: (transfer full): "12.3 MiB", "-4.0 KiB"; "n/a" for NAN. */
+char *duet_text_bytes(double bytes);
+/** duet_text_bytes_range: Returns: (transfer full): "11.0 to 12.5" in the unit of @of; or "n/a". */
+char *duet_text_bytes_range(double of, double low, double high);
 /** duet_text_p: Returns: (transfer full): "0.012", or "<0.001". */
 char *duet_text_p(double p);
 

@@ -20,6 +20,7 @@ void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **defaul
         .n = DUET_BENCH_N_DEFAULT,
         .timeout_s = DUET_BENCH_TIMEOUT_DEFAULT_MS / 1000.0,
         .floor_percent = DUET_BENCH_FLOOR_DEFAULT * 100,
+        .age_s = DUET_BENCH_AGE_DEFAULT_MS / 1000.0,
         .default_argv = default_argv,
     };
 }
@@ -30,6 +31,7 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->kinds, g_free);
     g_clear_pointer(&options->seed, g_free);
     g_clear_pointer(&options->output, g_free);
+    g_clear_pointer(&options->counts, g_free);
     g_clear_pointer(&options->format, g_free);
     g_clear_pointer(&options->image, g_free);
     g_clear_pointer(&options->command, g_strfreev);
@@ -40,11 +42,16 @@ static gboolean check_numbers(const DuetBenchCli *options, const char *verb, GEr
     const char *what = NULL;
 
     if (options->n < 1 || options->n > N_MAX)
-        what = "-n must be from 1 to 10000 samples";
+        what = options->counts ? "--rounds must be from 1 to 100"
+                               : "-n must be from 1 to 10000 samples";
     else if (!(options->timeout_s >= 0.1 && options->timeout_s <= 86400))
         what = "--timeout must be from 0.1 to 86400 seconds";
     else if (!(options->floor_percent >= 0 && options->floor_percent <= 1000))
         what = "--floor must be from 0 to 1000 percent";
+    else if (!(options->age_s >= 0.1 && options->age_s <= 86400))
+        what = "--age must be from 0.1 to 86400 seconds";
+    else if (options->counts && options->n > DUET_BENCH_ROUNDS_MAX)
+        what = "--rounds must be from 1 to 100";
     if (!what)
         return TRUE;
     g_set_error(
@@ -94,6 +101,31 @@ static gboolean read_seed(const char *text, guint64 *out_seed, GError **error)
     return FALSE;
 }
 
+/* "0,1,2": each once. */
+static GArray *read_counts(const char *text, GError **error)
+{
+    g_autoptr(GArray) counts = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_auto(GStrv) words = g_strsplit(text ? text : "", ",", -1);
+
+    gboolean good = !text || words[0];
+    for (char **word = words; good && *word; word++) {
+        guint64 number = 0;
+        good = counts->len < DUET_BENCH_COUNTS_MAX &&
+            g_ascii_string_to_unsigned(*word, 10, 0, DUET_BENCH_COUNT_MAX, &number, NULL);
+        guint count = (guint)number;
+        for (guint i = 0; good && i < counts->len; i++)
+            good = g_array_index(counts, guint, i) != count;
+        g_array_append_val(counts, count);
+    }
+    if (!good) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--counts '%s': give up to %d different numbers from 0 to %d, with commas", text,
+            DUET_BENCH_COUNTS_MAX, DUET_BENCH_COUNT_MAX);
+        return NULL;
+    }
+    return g_steal_pointer(&counts);
+}
+
 static void free_spec(gpointer spec)
 {
     duet_spec_free(spec);
@@ -116,6 +148,7 @@ static gboolean add_spec(
         }
     }
     char **command = options->command;
+    gboolean idle = options->idle && !command && !options->run.entrypoint;
     if (!command && !options->run.entrypoint) {
         g_autoptr(DuetImage) image = duet_cli_image(cli, options->image, error);
         if (!image)
@@ -131,7 +164,8 @@ static gboolean add_spec(
     if (!spec)
         return FALSE;
     g_ptr_array_add(specs, spec);
-    if (!spec->argv[0]) {
+    spec->idle = idle;
+    if (!spec->argv[0] && !idle) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the image '%s' names no command; give one after --", options->image);
         return FALSE;
@@ -171,13 +205,35 @@ static void show_progress(const char *line, gpointer data)
     fflush(stderr);
 }
 
-static int measure(DuetCli *cli, const DuetBenchCli *options, gboolean compare, GError **error)
+/* What of the request is read from text; the rest is added by measure(). */
+static gboolean read_request(
+    const DuetBenchCli *options, DuetBenchRequest *request, GArray **out_counts, GError **error)
 {
-    gboolean json = FALSE;
-    guint64 seed;
+    GArray *counts = NULL;
 
-    if (!duet_cli_format_is_json(options->format, &json, error) ||
-        !read_seed(options->seed, &seed, error) || !duet_cli_context(cli, error))
+    if (!duet_cli_format_is_json(options->format, &request->json, error) ||
+        !read_seed(options->seed, &request->seed, error) ||
+        !(counts = read_counts(options->counts, error)))
+        return FALSE;
+    *out_counts = counts;
+    request->counts = (const guint *)(void *)counts->data;
+    request->n_counts = counts->len;
+    request->n = (guint)options->n;
+    request->age_ms = (guint)(options->age_s * 1000);
+    request->floor = options->floor_percent / 100;
+    request->ratio_with_failures = options->ratio_with_failures;
+    request->output_path = options->output;
+    request->color = !request->json && isatty(STDOUT_FILENO) && !g_getenv("NO_COLOR");
+    request->progress = isatty(STDERR_FILENO) ? show_progress : NULL;
+    return TRUE;
+}
+
+static int measure(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what, GError **error)
+{
+    DuetBenchRequest request = { 0 };
+    g_autoptr(GArray) counts = NULL;
+
+    if (!read_request(options, &request, &counts, error) || !duet_cli_context(cli, error))
         return -1;
     const DuetBenchOps *bench = duet_module_symbol("duet-tools", "duet_bench", error);
     g_autoptr(GPtrArray) specs = bench ? make_specs(cli, options, error) : NULL;
@@ -188,22 +244,15 @@ static int measure(DuetCli *cli, const DuetBenchCli *options, gboolean compare, 
         arms[i].spec = g_ptr_array_index(specs, i);
         arms[i].name = duet_kind_to_string(arms[i].spec->kind);
     }
-    DuetBenchRequest request = {
-        .context = cli->context,
-        .arms = arms,
-        .n_arms = specs->len,
-        .n = options->n,
-        .seed = seed,
-        .floor = options->floor_percent / 100,
-        .ratio_with_failures = options->ratio_with_failures,
-        .output_path = options->output,
-        .json = json,
-        .color = !json && isatty(STDOUT_FILENO) && !g_getenv("NO_COLOR"),
-        .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
-    };
+    request.context = cli->context;
+    request.arms = arms;
+    request.n_arms = specs->len;
     g_autofree char *text = NULL;
     int code = -1;
-    if (!(compare ? bench->compare : bench->boot)(&request, &text, &code, error))
+    gboolean done = what == DUET_BENCH_MEMORY ? bench->memory(&request, &text, &code, error)
+        : what == DUET_BENCH_COMPARE          ? bench->compare(&request, &text, &code, error)
+                                              : bench->boot(&request, &text, &code, error);
+    if (!done)
         return -1;
     if (fputs(text, stdout) < 0 || fflush(stdout) != 0) {
         duet_error_set_errno(error, errno, "cannot write to standard output");
@@ -212,10 +261,10 @@ static int measure(DuetCli *cli, const DuetBenchCli *options, gboolean compare, 
     return code;
 }
 
-int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, gboolean compare)
+int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what)
 {
     g_autoptr(GError) error = NULL;
-    int code = measure(cli, options, compare, &error);
+    int code = measure(cli, options, what, &error);
 
     return code < 0 ? duet_cli_fail(error) : code;
 }

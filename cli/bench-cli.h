@@ -8,8 +8,10 @@
 G_BEGIN_DECLS
 
 /**
- * DuetBenchCli: what `bench boot` and `compare` were told on the command line.
+ * DuetBenchCli: what `bench` and `compare` were told on the command line.
  * @kinds: comma-separated kinds, in the order of the arms
+ * @counts, @age_s: `bench memory`
+ * @idle: the instances do nothing unless the user named a command
  * @default_argv: run when the user named no command and the image has no entrypoint
  */
 typedef struct {
@@ -21,6 +23,9 @@ typedef struct {
     double timeout_s;
     double floor_percent;
     gboolean ratio_with_failures;
+    char *counts;
+    double age_s;
+    gboolean idle;
     char *format;
     char *image;
     char **command;
@@ -41,13 +46,18 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetBenchCli, duet_bench_cli_clear)
 gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOptionEntry *entries,
     int argc, char **argv, GError **error);
 
+typedef enum {
+    DUET_BENCH_BOOT,
+    DUET_BENCH_COMPARE,
+    DUET_BENCH_MEMORY,
+} DuetBenchWhat;
+
 /**
  * duet_bench_cli_run: resolves the image for each kind, measures, prints what came out.
- * @compare: one round, else `bench boot`
  *
  * Returns: the exit code.
  */
-int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, gboolean compare);
+int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what);
 
 /** The commands of `duet bench` that read result files and measure nothing. */
 int duet_bench_show(DuetCli *cli, int argc, char **argv);

@@ -35,11 +35,44 @@ static int bench_boot(DuetCli *cli, int argc, char **argv)
     if (options.n < DUET_BENCH_N_MIN)
         fprintf(stderr, "duet: %d samples are too few to rest on; take %d or more\n", options.n,
             DUET_BENCH_N_MIN);
-    return duet_bench_cli_run(cli, &options, FALSE);
+    return duet_bench_cli_run(cli, &options, DUET_BENCH_BOOT);
+}
+
+static int bench_memory(DuetCli *cli, int argc, char **argv)
+{
+    g_auto(DuetBenchCli) options = { 0 };
+    g_autoptr(GError) error = NULL;
+
+    duet_bench_cli_init(&options, "vm,container", NULL);
+    options.counts = g_strdup("0,1,2,4,8");
+    options.n = DUET_BENCH_ROUNDS_DEFAULT;
+    options.idle = TRUE;
+    const GOptionEntry entries[] = {
+        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
+            "what to compare: vm, container, native (default: the first two)", "KIND,..." },
+        { "counts", 0, 0, G_OPTION_ARG_FILENAME, &options.counts,
+            "how many at the same time (default 0,1,2,4,8)", "N,..." },
+        { "rounds", 0, 0, G_OPTION_ARG_INT, &options.n,
+            "how often each of these is measured (default 3)", "N" },
+        { "age", 0, 0, G_OPTION_ARG_DOUBLE, &options.age_s,
+            "how old the youngest is when memory is read (default 10)", "SECONDS" },
+        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options.seed,
+            "seed of the order and of all resampling", "NUMBER" },
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
+            "write the result, with all samples, as JSON", "FILE" },
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default) or json",
+            "FORMAT" },
+        G_OPTION_ENTRY_NULL,
+    };
+    if (!duet_bench_cli_parse(&options, "bench", entries, argc, argv, &error))
+        return duet_cli_fail(error);
+    return duet_bench_cli_run(cli, &options, DUET_BENCH_MEMORY);
 }
 
 static const DuetCommand benchmarks[] = {
     { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", bench_boot },
+    { "memory", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure memory of many at a time",
+        bench_memory },
     { "show", "[OPTION...] RESULT", "show a result in another format", duet_bench_show },
     { "check", "[OPTION...] RESULT", "tell all that makes a result weak", duet_bench_check },
     { "compare", "[OPTION...] RESULT RESULT", "compare two results arm by arm",

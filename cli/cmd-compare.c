@@ -22,5 +22,5 @@ int duet_cmd_compare(DuetCli *cli, int argc, char **argv)
     };
     if (!duet_bench_cli_parse(&options, "compare", entries, argc, argv, &error))
         return duet_cli_fail(error);
-    return duet_bench_cli_run(cli, &options, TRUE);
+    return duet_bench_cli_run(cli, &options, DUET_BENCH_COMPARE);
 }

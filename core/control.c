@@ -134,20 +134,31 @@ DuetInfo *duet_instance_run(
     return info;
 }
 
-gboolean duet_instance_start(DuetInstance *instance, GError **error)
+static gboolean start(DuetInstance *instance, const DuetIo *io, GError **error)
 {
     DuetSessionEnd end;
     DUET_AUTO_FD fd = fork_monitor(instance, FALSE, error);
     if (fd < 0)
         return FALSE;
-    gboolean ok = duet_session_pump(fd, NULL, DUET_SESSION_UNTIL_STARTED, FALSE, &end, error);
+    gboolean ok = duet_session_pump(fd, io, DUET_SESSION_UNTIL_STARTED, FALSE, &end, error);
     g_free(end.state);
     if (!ok) {
         /* Return after everything was released, as a success does not have to. */
-        duet_session_pump(fd, NULL, DUET_SESSION_UNTIL_RELEASED, FALSE, &end, NULL);
+        duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, FALSE, &end, NULL);
         g_free(end.state);
     }
     return ok;
+}
+
+gboolean duet_instance_start(DuetInstance *instance, GError **error)
+{
+    return start(instance, NULL, error);
+}
+
+gboolean duet_instance_start_quietly(DuetInstance *instance, GError **error)
+{
+    static const DuetIo quiet = { -1, -1, -1, TRUE };
+    return start(instance, &quiet, error);
 }
 
 /* The instance's variables, replaced or joined by those of the exec. */

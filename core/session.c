@@ -216,8 +216,7 @@ static void on_frame(Session *session, const struct duet_frame *frame)
         break;
     case DUET_FRAME_NOTICE:
         if (!session->quiet)
-            if (!session->quiet)
-                fprintf(stderr, "duet: %.*s\n", (int)frame->length, (const char *)frame->payload);
+            fprintf(stderr, "duet: %.*s\n", (int)frame->length, (const char *)frame->payload);
         break;
     case DUET_FRAME_ERROR:
         on_error_frame(session, frame);
@@ -296,7 +295,6 @@ static void step(Session *session)
 static void session_open(Session *session, int fd, const DuetIo *io, gboolean proxy_signals)
 {
     session->fd = fd;
-    session->quiet = io && io->quiet;
     session->input_fd = io ? io->stdin_fd : -1;
     session->input_credit = DUET_CREDIT_INITIAL_BYTES;
     session->quiet = io && io->quiet;

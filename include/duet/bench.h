@@ -14,6 +14,13 @@ G_BEGIN_DECLS
 /* A relative effect below this is never called a difference. */
 #define DUET_BENCH_FLOOR_DEFAULT 0.02
 
+/* `bench memory`: how many counts, how large, how many rounds. */
+#define DUET_BENCH_COUNTS_MAX 32
+#define DUET_BENCH_COUNT_MAX 10000
+#define DUET_BENCH_ROUNDS_MAX 100
+#define DUET_BENCH_ROUNDS_DEFAULT 3
+#define DUET_BENCH_AGE_DEFAULT_MS 10000
+
 /**
  * DuetBenchArm: one thing to compare.
  * @name: as shown and as in the result file ("vm")
@@ -26,11 +33,14 @@ typedef struct {
 } DuetBenchArm;
 
 /**
- * DuetBenchRequest: what `bench boot` and `compare` were asked.
+ * DuetBenchRequest: what `bench` and `compare` were asked.
  * @arms: all with the same image, payload and limits
- * @n: samples per arm, beside one that is discarded; `compare` takes one
+ * @n: samples per arm, beside one that is discarded; `compare` takes one; `bench memory`: rounds,
+ *     each with one sample of each arm and count
  * @seed: of the order of the arms and of all resampling
  * @floor: the smallest relative effect that may be called a difference
+ * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once
+ * @age_ms: `bench memory`: how old the youngest is when memory is read
  * @ratio_with_failures: compare arms although samples of theirs failed
  * @output_path: (nullable): where the result file goes
  * @json: answer with the result file's text in place of the table
@@ -44,6 +54,9 @@ typedef struct {
     guint n;
     guint64 seed;
     double floor;
+    const guint *counts;
+    guint n_counts;
+    guint age_ms;
     gboolean ratio_with_failures;
     const char *output_path;
     gboolean json;
@@ -73,6 +86,12 @@ typedef struct {
      * the memory of an idle instance of each kind. @out_exit_code is 0 if the payload ran in all.
      */
     gboolean (*compare)(
+        const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
+    /**
+     * memory: the memory of so many instances at the same time, by three estimators, and the line
+     * through them. @out_exit_code as of boot.
+     */
+    gboolean (*memory)(
         const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
 } DuetBenchOps;
 

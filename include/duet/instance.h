@@ -150,6 +150,8 @@ DuetInfo *duet_instance_run(
     DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error);
 /** duet_instance_start: starts it and returns when the payload was executed. */
 gboolean duet_instance_start(DuetInstance *instance, GError **error);
+/** duet_instance_start_quietly: without the driver's notice ("no usable KVM, ..."): see #DuetIo. */
+gboolean duet_instance_start_quietly(DuetInstance *instance, GError **error);
 /** duet_instance_exec: Returns: the exit code, or -1 with @error. */
 int duet_instance_exec(
     DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error);
@@ -167,19 +169,42 @@ gboolean duet_instance_logs(
     DuetInstance *instance, int stdout_fd, int stderr_fd, gboolean follow, GError **error);
 
 /**
- * DuetMemory: an instance's memory, now.
- * @payload_pss_bytes: sum of PSS over the payload cgroup's processes (a VM: QEMU and its helpers)
+ * DuetMemory: an instance's memory, now. What can't be known here is 0.
+ * @payload_pss_bytes: sum of PSS over the payload's processes (a VM: QEMU and its helpers). But for
+ *     rounding it is the sum of @guest_ram_pss_bytes, the three after it and @helpers_pss_bytes
  * @managing_pss_bytes: the same for monitor and worker
+ * @guest_ram_pss_bytes: VM: what is resident of the guest's RAM
+ * @guest_ram_shared: VM: that RAM is shared memory (virtiofs wants it so), not anonymous
+ * @anon_pss_bytes, @file_pss_bytes, @shmem_pss_bytes: VM: of QEMU but for the guest's RAM; a
+ *     container: of all its processes
+ * @helpers_pss_bytes: VM: of the processes beside QEMU (virtiofsd)
+ * @managing_file_pss_bytes: what of @managing_pss_bytes is mapped from files
+ * @page_table_bytes: of the payload's processes; in no PSS
  * @cgroup_bytes: what the payload's cgroup is charged with; 0 where there is no memory controller
- * @cgroup_anon_bytes, @cgroup_file_bytes, @cgroup_kernel_bytes: its parts
+ * @cgroup_anon_bytes, @cgroup_file_bytes, @cgroup_kernel_bytes, @cgroup_shmem_bytes: its parts
+ * @managing_cgroup_bytes: the cgroup of monitor and worker, and its parts
  */
 typedef struct {
     guint64 payload_pss_bytes;
     guint64 managing_pss_bytes;
+    guint64 guest_ram_pss_bytes;
+    guint64 anon_pss_bytes;
+    guint64 file_pss_bytes;
+    guint64 shmem_pss_bytes;
+    guint64 helpers_pss_bytes;
+    guint64 managing_file_pss_bytes;
+    guint64 page_table_bytes;
     guint64 cgroup_bytes;
     guint64 cgroup_anon_bytes;
     guint64 cgroup_file_bytes;
     guint64 cgroup_kernel_bytes;
+    guint64 cgroup_shmem_bytes;
+    guint64 managing_cgroup_bytes;
+    guint64 managing_cgroup_anon_bytes;
+    guint64 managing_cgroup_file_bytes;
+    guint64 managing_cgroup_kernel_bytes;
+    guint64 managing_cgroup_shmem_bytes;
+    gboolean guest_ram_shared;
 } DuetMemory;
 
 gboolean duet_instance_memory(DuetInstance *instance, DuetMemory *out_memory, GError **error);

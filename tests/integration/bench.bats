@@ -53,3 +53,117 @@ teardown_file() { root_down; }
   is "$(order 1)" "$(order 1)"
   [ "$(order 1)" != "$(order 3)" ] || [ "$(order 1)" != "$(order 4)" ]
 }
+
+# memory ARGUMENT...: `bench memory` of containers, quick, into $scratch/memory.json.
+memory() { duet bench memory --arms container --age 1 -o "$scratch/memory.json" "$@"; }
+
+# Holds 24 MB in a buffer that nobody reads. Beside it, what the rest of the host does to the shares
+# of libraries is below 1 %, and a process that is left out is above.
+holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
+
+@test "bench memory: PSS is what /proc says, its figures follow from the samples" {
+  python3 "$source_dir/tests/integration/pss-watch.py" >"$scratch/watched" &
+  local watcher=$!
+  # Instances sit there before they are read: there is something to watch.
+  run --separate-stderr duet bench memory --arms vm,container --counts 0,1,2 --rounds 1 --age 4 \
+    --seed 5 -o "$scratch/memory.json" busybox -- sh -c "$holder"
+  kill $watcher
+  is "$status" 0
+  is "$stderr" ""
+  [ "$(wc -L <<<"$output")" -le 80 ]
+  for what in 'sum of PSS' cgroups MemAvailable MemFree "guest's RAM" 'one more'; do
+    [[ $output == *"$what"* ]] || { echo "no $what in: $output"; return 1; }
+  done
+  [[ ${output,,} == *tcg* || ${output,,} == *kvm* ]]
+  is "$(duet ps -aq)" ""
+  jq -e '.schema_version == 1 and .benchmark == "memory" and (.samples | length) == 8 and
+    all(.samples[]; .status == "ok" and .warnings == [] and
+      (.memory | .count == .started and .count == (.instances | length)))' "$scratch/memory.json"
+  python3 - "$scratch/memory.json" "$scratch/watched" <<'PYTHON'
+import itertools, json, statistics, sys
+
+run = json.load(open(sys.argv[1]))
+watched = [tuple(map(int, line.split())) for line in open(sys.argv[2]) if line.endswith("\n")]
+
+def pss(sample):
+    return sum(i["payload_pss_bytes"] + i["managing_pss_bytes"] for i in sample["memory"]["instances"])
+
+for sample in run["samples"]:
+    memory = sample["memory"]
+    if not memory["count"]:
+        continue
+    at = memory["host"]["monotonic_ns"]
+    # The last look before: after the reading they end at once.
+    ns, instances, seen = max(w for w in watched if w[0] <= at)
+    print(sample["arm"], memory["count"], "duet", pss(sample), "seen", seen, "before", (at - ns) / 1e9)
+    assert instances == memory["count"] and at - ns < 2e9, (instances, ns, at)
+    assert abs(pss(sample) - seen) <= 0.01 * seen
+    for i in memory["instances"]:
+        whole = ("guest_ram", "anon", "file", "shmem", "helpers")
+        parts = sum(i[f"{name}_pss_bytes"] for name in whole)
+        assert abs(parts - i["payload_pss_bytes"]) <= 64 * 1024, i
+        assert i["age_ns"] >= 4e9
+        if sample["arm"] == "vm":
+            assert 40 << 20 < i["guest_ram_pss_bytes"] <= 256 << 20, i
+
+for summary in run["summary"]:
+    points = [(s["memory"]["count"], pss(s)) for s in run["samples"]
+              if s["arm"] == summary["arm"] and not s["discarded"] and s["memory"]["count"]]
+    slope = statistics.median(
+        (y - v) / (x - u) for (u, v), (x, y) in itertools.combinations(points, 2) if x != u)
+    line = summary["estimators"]["pss"]
+    assert line["slope_bytes"] == slope, (line, slope)
+    assert line["intercept_bytes"] == statistics.median(y - slope * x for x, y in points)
+PYTHON
+}
+
+@test "bench memory measures the payload, and the estimators find it" {
+  memory --counts 1,3 --rounds 2 busybox -- sh -c "$holder" >"$scratch/table"
+  jq -e '.summary[0] | .ok == 4 and
+    (.estimators.pss.slope_bytes | . > 23e6 and . < 30e6)' "$scratch/memory.json"
+  jq -e '.arms[0].command[0] == "sh"' "$scratch/memory.json"
+  ! limited || jq -e '.summary[0].estimators | (.cgroup.slope_bytes / .pss.slope_bytes) |
+    . > 0.9 and . < 1.1' "$scratch/memory.json"
+}
+
+@test "bench memory counts what fails to start or does not stay" {
+  expect 1 memory --counts 1,2 --rounds 2 busybox -- sh -c 'exit 3'
+  [[ $(tr -s ' \n' ' ' <<<"$output") == *"4 of 4 samples are not in its figures"*"ended with code 3"* ]]
+  jq -e '[.samples[] | select(.status == "failed" and (.error | contains("code 3")))] | length == 5' \
+    "$scratch/memory.json"
+  # Every other start fails: its points are counted, told, and in no figure.
+  mkdir -p "$scratch/seen"
+  expect 0 memory --counts 1 --rounds 4 -v "$scratch/seen:/seen" busybox -- \
+    sh -c 'n=$(ls /seen | wc -l); touch "/seen/$n"; [ $((n % 2)) = 0 ] && sleep 100'
+  jq -e '.summary[0] | .ok == 2 and .failed == 2 and .counts[0].ok == 2' "$scratch/memory.json"
+  expect 127 memory --counts 1 busybox -- nosuchprogram
+  is "$(duet ps -aq)" ""
+}
+
+@test "bench memory ends at ^C with what it has, and leaves nothing" {
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench memory --arms container --counts 3 --rounds 2 \
+    --age 8 -o "$scratch/memory.json" busybox >"$scratch/table" &
+  local bench=$!
+  three() { [ "$(duet ps -q | wc -l)" = 3 ]; }
+  wait_for 60 three
+  # As a terminal does: to the whole group.
+  kill -INT -- -$bench
+  local code=0
+  wait $bench || code=$?
+  is "$code" 130
+  is "$(duet ps -aq)" ""
+  is "$(left_behind)" ""
+  jq -e '.interrupted and (.samples | length) == 2 and .samples[1].discarded and
+    .arms[0].command == []' "$scratch/memory.json"
+  grep -q interrupted "$scratch/table"
+}
+
+@test "bench memory refuses what makes no sense" {
+  expect 125 memory --counts 1,1 busybox
+  expect 125 memory --counts 1,x busybox
+  expect 125 memory --counts '' busybox
+  expect 125 memory --rounds 0 busybox
+  expect 125 memory --age 0 busybox
+  expect 125 memory nosuchimage
+  expect 125 duet bench memory --arms vm,vm busybox
+}

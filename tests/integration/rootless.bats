@@ -267,6 +267,12 @@ forbidden() {
   expect 0 duet compare busybox
   [[ $output =~ "payload's side, PSS"\ +[0-9.]+\ [KM]iB\ +[0-9.]+\ [KM]iB ]]
   [[ $output != *"left behind"* ]]
+  # Without a cgroup two estimators are left, and the third is n/a, not 0.
+  expect 0 duet bench memory --counts 1,2 --rounds 1 --age 1 -o "$home/memory.json" busybox
+  jq -e 'all(.samples[]; .status == "ok" and .warnings == []) and
+    all(.summary[].estimators; .pss.slope_bytes > 0 and .host.slope_bytes != null)' "$home/memory.json"
+  jq -e 'all(.samples[].memory.instances[]; .cgroup_bytes > 0) or
+    all(.summary[].estimators; .cgroup.slope_bytes == null)' "$home/memory.json"
   is "$(left)" ''
 }
 

@@ -496,6 +496,96 @@ static void test_random(void)
     g_assert_cmpuint(duet_random_derive(1, 1), !=, duet_random_derive(1, 2));
 }
 
+/*
+ * Of Theil and Sen's line, by scipy 1.10 (Debian's python3-scipy):
+ *   from scipy.stats import theilslopes
+ *   r = theilslopes(y, x, method='joint'); r.slope, r.intercept
+ */
+static void assert_line(const double *x, const double *y, gsize n, double slope, double intercept)
+{
+    g_autoptr(GError) error = NULL;
+    DuetLine line;
+
+    g_assert_true(duet_stats_line(x, y, n, 42, 499, &line, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(line.n, ==, n);
+    assert_near(line.slope, slope);
+    assert_near(line.intercept, intercept);
+    g_assert_cmpint(isnan(line.slope_low), ==, n < DUET_STATS_INTERVAL_MIN);
+    if (n < DUET_STATS_INTERVAL_MIN)
+        return;
+    g_assert_cmpfloat(line.slope_low, <=, slope);
+    g_assert_cmpfloat(line.slope_high, >=, slope);
+    g_assert_cmpfloat(line.intercept_low, <=, intercept);
+    g_assert_cmpfloat(line.intercept_high, >=, intercept);
+}
+
+static void test_line(void)
+{
+    static const double one[] = { 1, 2, 3, 4, 5 }, wild[] = { 2, 4, 6, 8, 100 };
+    static const double ties[] = { 1, 1, 2, 2, 4, 4, 8, 8 };
+    static const double tied[] = { 10.5, 9.5, 20.25, 19, 41, 38.5, 79, 400 };
+    static const double sweep[] = { 1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8 };
+    static const double use[] = { 211.3, 424.1, 838.2, 1699.7, 214.9, 420.6, 851.4, 1672.5, 209.2,
+        431.7, 846.9, 1688.3 };
+    static const double two_x[] = { 3, 1 }, two_y[] = { 7, 1 };
+
+    assert_line(one, wild, 5, 2, 0);
+    assert_line(ties, tied, 8, 10.0625, -0.21875);
+    assert_line(sweep, use, 12, 211.14166666666665, 0.9875000000000398);
+    assert_line(two_x, two_y, 2, 3, -2);
+}
+
+static void test_line_refused(void)
+{
+    static const double same[] = { 4, 4, 4 }, y[] = { 1, 2, 3 }, bad[] = { 1, NAN, 3 };
+    g_autoptr(GError) flat = NULL, nan = NULL, none = NULL;
+    DuetLine line = { .n = 77 };
+
+    g_assert_false(duet_stats_line(same, y, 3, 1, 99, &line, &flat));
+    g_assert_error(flat, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_false(duet_stats_line(y, bad, 3, 1, 99, &line, &nan));
+    g_assert_error(nan, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_false(duet_stats_line(NULL, NULL, 0, 1, 99, &line, &none));
+    g_assert_error(none, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_cmpuint(line.n, ==, 77);
+}
+
+/* The interval must hold the true slope about 95 times in 100, of points with noise. */
+static void test_line_covers(void)
+{
+    static const double counts[] = { 1, 2, 4, 8 };
+    guint slopes = 0, intercepts = 0;
+    DuetRandom random;
+
+    duet_random_init(&random, 11);
+    for (guint run = 0; run < 200; run++) {
+        double x[20], y[20];
+        DuetLine line;
+        for (guint i = 0; i < 20; i++) {
+            double noise = 0;
+            for (guint k = 0; k < 12; k++)
+                noise += duet_random_below(&random, 1000) / 1000.0 - 0.4995;
+            x[i] = counts[i % 4];
+            y[i] = 40 + 125 * x[i] + 10 * noise;
+        }
+        g_assert_true(duet_stats_line(x, y, 20, run, 499, &line, NULL));
+        slopes += line.slope_low <= 125 && line.slope_high >= 125;
+        intercepts += line.intercept_low <= 40 && line.intercept_high >= 40;
+    }
+    /* 95 % of 200 with three standard deviations below, and what a percentile interval of 20
+     * points lacks. */
+    g_assert_cmpuint(slopes, >=, 176);
+    g_assert_cmpuint(intercepts, >=, 176);
+    /* And be worth something: the same seed, the same interval. */
+    static const double x[] = { 1, 2, 3, 4, 5, 6 }, y[] = { 1, 2.2, 2.9, 4.1, 5, 6.3 };
+    DuetLine first, second;
+    duet_stats_line(x, y, 6, 3, 499, &first, NULL);
+    duet_stats_line(x, y, 6, 3, 499, &second, NULL);
+    g_assert_cmpfloat(first.slope_low, ==, second.slope_low);
+    g_assert_cmpfloat(first.slope_low, <, first.slope_high);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -509,6 +599,9 @@ int main(int argc, char **argv)
     g_test_add_func("/stats/counted-median", test_counted_median);
     g_test_add_func("/stats/interval-covers", test_interval_covers);
     g_test_add_func("/stats/random", test_random);
+    g_test_add_func("/stats/line", test_line);
+    g_test_add_func("/stats/line-refused", test_line_refused);
+    g_test_add_func("/stats/line-covers", test_line_covers);
     g_test_add_func("/inference/cliffs-delta", test_cliffs_delta);
     g_test_add_func("/inference/permutation-exact", test_permutation_exact);
     g_test_add_func("/inference/equal-values", test_equal_values);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * DuetHostMemory: the host's memory at one instant, from /proc/meminfo and /proc/vmstat.
+ * @at_ns: CLOCK_MONOTONIC
+ * @available_bytes: MemAvailable: free, and what the kernel would give back without pain
+ * @swap_in_pages, @swap_out_pages: since the boot
+ */
+typedef struct {
+    gint64 at_ns;
+    guint64 total_bytes, available_bytes, free_bytes;
+    guint64 anon_bytes, cached_bytes, buffers_bytes, shmem_bytes;
+    guint64 page_table_bytes, slab_unreclaimable_bytes, kernel_stack_bytes, percpu_bytes;
+    guint64 swap_in_pages, swap_out_pages;
+} DuetHostMemory;
+
+/** DuetHostField: one number of it. @json: its name in the result file. */
+typedef struct {
+    const char *json;
+    gsize offset;
+} DuetHostField;
+
+/** duet_host_fields: Returns: all of them, ended by a NULL name. */
+const DuetHostField *duet_host_fields(void);
+
+gboolean duet_host_memory_read(DuetHostMemory *out_memory, GError **error);
+
+/**
+ * duet_host_memory_check: whether the host has memory left for one more instance:
+ * MemAvailable of max(2 GiB, 10 %).
+ * Returns: %FALSE with %DUET_ERROR_STATE.
+ */
+gboolean duet_host_memory_check(const DuetHostMemory *memory, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "json.h"
+
+#include <math.h>
+
+#include "text.h"
+
+void duet_json_complain(DuetJsonReader *reader, const char *format, ...)
+{
+    va_list args;
+
+    if (reader->broken)
+        return;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    /* It may quote the file, and is shown on a terminal. */
+    reader->broken = duet_text_line(text);
+}
+
+JsonNode *duet_json_member(JsonObject *object, const char *name)
+{
+    JsonNode *node = object ? json_object_get_member(object, name) : NULL;
+
+    return node && !JSON_NODE_HOLDS_NULL(node) ? node : NULL;
+}
+
+JsonObject *duet_json_get_object(DuetJsonReader *reader, JsonObject *object, const char *name)
+{
+    JsonNode *node = duet_json_member(object, name);
+
+    if (node && JSON_NODE_HOLDS_OBJECT(node))
+        return json_node_get_object(node);
+    duet_json_complain(reader, "'%s' is not an object", name);
+    return NULL;
+}
+
+JsonArray *duet_json_get_array(
+    DuetJsonReader *reader, JsonObject *object, const char *name, guint max)
+{
+    JsonNode *node = duet_json_member(object, name);
+
+    if (node && JSON_NODE_HOLDS_ARRAY(node) &&
+        json_array_get_length(json_node_get_array(node)) <= max)
+        return json_node_get_array(node);
+    duet_json_complain(reader, "'%s' is not an array of at most %u", name, max);
+    return NULL;
+}
+
+gboolean duet_json_holds(JsonNode *node, GType type)
+{
+    return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type;
+}
+
+gint64 duet_json_get_int(DuetJsonReader *reader, JsonObject *object, const char *name, gint64 min,
+    gint64 max, gint64 otherwise)
+{
+    JsonNode *node = duet_json_member(object, name);
+
+    if (!node)
+        return otherwise;
+    if (duet_json_holds(node, G_TYPE_INT64)) {
+        gint64 value = json_node_get_int(node);
+        if (value >= min && value <= max)
+            return value;
+    }
+    duet_json_complain(reader,
+        "'%s' is not a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, name, min,
+        max);
+    return otherwise;
+}
+
+double duet_json_get_double(DuetJsonReader *reader, JsonObject *object, const char *name)
+{
+    JsonNode *node = duet_json_member(object, name);
+
+    if (!node)
+        return 0;
+    if (duet_json_holds(node, G_TYPE_DOUBLE) || duet_json_holds(node, G_TYPE_INT64)) {
+        double value = json_node_get_double(node);
+        if (isfinite(value) && value >= 0)
+            return value;
+    }
+    duet_json_complain(reader, "'%s' is not a number", name);
+    return 0;
+}
+
+gboolean duet_json_get_boolean(DuetJsonReader *reader, JsonObject *object, const char *name)
+{
+    JsonNode *node = duet_json_member(object, name);
+
+    if (!node)
+        return FALSE;
+    if (duet_json_holds(node, G_TYPE_BOOLEAN))
+        return json_node_get_boolean(node);
+    duet_json_complain(reader, "'%s' is neither true nor false", name);
+    return FALSE;
+}
+
+const char *duet_json_get_string(DuetJsonReader *reader, JsonObject *object, const char *name)
+{
+    JsonNode *node = duet_json_member(object, name);
+
+    if (!node)
+        return NULL;
+    if (duet_json_holds(node, G_TYPE_STRING))
+        return json_node_get_string(node);
+    duet_json_complain(reader, "'%s' is not a string", name);
+    return NULL;
+}
+
+void duet_json_get_strings(
+    DuetJsonReader *reader, JsonObject *object, const char *name, GPtrArray *strings)
+{
+    JsonArray *array = duet_json_get_array(reader, object, name, DUET_JSON_ARRAY_MAX);
+
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *node = json_array_get_element(array, i);
+        if (duet_json_holds(node, G_TYPE_STRING))
+            g_ptr_array_add(strings, g_strdup(json_node_get_string(node)));
+        else
+            duet_json_complain(reader, "'%s' holds something that is not a string", name);
+    }
+}
+
+void duet_json_set_double(JsonObject *object, const char *name, double value)
+{
+    if (isfinite(value))
+        json_object_set_double_member(object, name, value);
+    else
+        json_object_set_null_member(object, name);
+}
+
+void duet_json_set_string(JsonObject *object, const char *name, const char *text)
+{
+    if (text) {
+        g_autofree char *valid = g_utf8_make_valid(text, -1);
+        json_object_set_string_member(object, name, valid);
+    } else {
+        json_object_set_null_member(object, name);
+    }
+}
+
+void duet_json_set_strings(JsonObject *object, const char *name, char *const *strings, gsize n)
+{
+    JsonArray *array = json_array_new();
+
+    for (gsize i = 0; i < n; i++) {
+        g_autofree char *valid = g_utf8_make_valid(strings[i], -1);
+        json_array_add_string_element(array, valid);
+    }
+    json_object_set_array_member(object, name, array);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "memory-analysis.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "analysis.h"
+#include "environment.h"
+#include "random.h"
+
+/* The points of one metric of one arm: how many instances, and what they took. */
+typedef struct {
+    GArray *x, *y;
+} Points;
+
+static void points_clear(Points *points)
+{
+    g_array_unref(points->x);
+    g_array_unref(points->y);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Points, points_clear)
+
+/* @count: of this number of instances alone; G_MAXUINT: of all above 0. The host without an
+ * instance is what use is measured against: a point there would say nothing of fixed costs. */
+static void collect(
+    const DuetRun *run, guint arm, DuetMemoryMetric metric, guint count, Points *points)
+{
+    points->x = g_array_new(FALSE, FALSE, sizeof(double));
+    points->y = g_array_new(FALSE, FALSE, sizeof(double));
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        double y;
+        if (sample->arm != arm || sample->discarded || !sample->memory ||
+            !duet_memory_metric_value(sample, metric, &y))
+            continue;
+        double x = sample->memory->count;
+        if (count == G_MAXUINT ? x == 0 : x != count)
+            continue;
+        g_array_append_val(points->x, x);
+        g_array_append_val(points->y, y);
+    }
+}
+
+static DuetLine line_of(const DuetRun *run, guint arm, DuetMemoryMetric metric)
+{
+    g_auto(Points) points = { 0 };
+    DuetLine line = { 0, NAN, NAN, NAN, NAN, NAN, NAN };
+    guint64 seed = duet_random_derive(run->plan->seed, 1000 * (arm + 1) + metric);
+
+    collect(run, arm, metric, G_MAXUINT, &points);
+    duet_stats_line((const double *)(void *)points.x->data, (const double *)(void *)points.y->data,
+        points.x->len, seed, metric < DUET_MEMORY_ESTIMATORS ? DUET_STATS_RESAMPLES : 0, &line,
+        NULL);
+    return line;
+}
+
+static double median_at(const DuetRun *run, guint arm, DuetMemoryMetric metric, guint count)
+{
+    g_auto(Points) points = { 0 };
+
+    collect(run, arm, metric, count, &points);
+    if (points.y->len == 0)
+        return NAN;
+    g_autofree double *sorted =
+        duet_stats_sorted((const double *)(void *)points.y->data, points.y->len);
+    return duet_stats_percentile(sorted, points.y->len, 0.5);
+}
+
+static void describe_count(const DuetRun *run, guint arm, DuetMemoryRow *row)
+{
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        if (sample->arm != arm || sample->discarded || !sample->memory ||
+            sample->memory->count != row->count)
+            continue;
+        row->ok += sample->status == DUET_SAMPLE_OK;
+        row->failed += sample->status != DUET_SAMPLE_OK;
+    }
+    for (guint metric = 0; metric <= DUET_MEMORY_FREE; metric++)
+        row->median[metric] = median_at(run, arm, metric, row->count);
+}
+
+static int by_count(const void *a, const void *b)
+{
+    guint left = ((const DuetMemoryRow *)a)->count, right = ((const DuetMemoryRow *)b)->count;
+
+    return (left > right) - (left < right);
+}
+
+double duet_memory_disagreement(const DuetMemoryArm *arm, DuetMemoryMetric a, DuetMemoryMetric b)
+{
+    double low = fmin(arm->lines[a].slope, arm->lines[b].slope);
+    double high = fmax(arm->lines[a].slope, arm->lines[b].slope);
+
+    if (isnan(arm->lines[a].slope) || isnan(arm->lines[b].slope))
+        return NAN;
+    return low > 0 ? high / low - 1 : INFINITY;
+}
+
+static void find_extremes(DuetMemoryArm *arm)
+{
+    gboolean any = FALSE;
+
+    for (guint metric = 0; metric < DUET_MEMORY_ESTIMATORS; metric++) {
+        double slope = arm->lines[metric].slope;
+        if (isnan(slope))
+            continue;
+        if (!any || slope > arm->lines[arm->most].slope)
+            arm->most = metric;
+        if (!any || slope < arm->lines[arm->least].slope)
+            arm->least = metric;
+        any = TRUE;
+    }
+}
+
+static void analyse_arm(const DuetRun *run, guint index, DuetMemoryArm *arm)
+{
+    guint timeouts = 0;
+
+    arm->exits = duet_analysis_exits(run, index, &arm->ok, &arm->failed, &timeouts);
+    arm->failed += timeouts;
+    arm->rows = g_new0(DuetMemoryRow, run->plan->n_counts + 1);
+    for (guint i = 0; i < run->plan->n_counts; i++) {
+        arm->rows[i].count = run->plan->counts[i];
+        describe_count(run, index, &arm->rows[i]);
+    }
+    qsort(arm->rows, run->plan->n_counts, sizeof *arm->rows, by_count);
+    for (guint metric = 0; metric < DUET_MEMORY_METRIC_COUNT; metric++)
+        arm->lines[metric] = line_of(run, index, metric);
+    find_extremes(arm);
+}
+
+static double noise_of(const DuetRun *run)
+{
+    guint64 low = G_MAXUINT64, high = 0;
+
+    for (guint i = 0; run->idle_noise && i < run->idle_noise->len; i++) {
+        guint64 available = g_array_index(run->idle_noise, DuetHostMemory, i).available_bytes;
+        low = MIN(low, available);
+        high = MAX(high, available);
+    }
+    return high >= low ? (double)(high - low) : NAN;
+}
+
+static double zero_noise_of(const DuetRun *run)
+{
+    double most = NAN;
+
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        double moved;
+        if (!sample->discarded && sample->memory && sample->memory->count == 0 &&
+            duet_memory_metric_value(sample, DUET_MEMORY_HOST, &moved))
+            most = fmax(most, fabs(moved));
+    }
+    return most;
+}
+
+DuetMemoryAnalysis *duet_memory_analysis_new(const DuetRun *run)
+{
+    DuetMemoryAnalysis *analysis = g_new0(DuetMemoryAnalysis, 1);
+
+    analysis->n_arms = run->arms->len;
+    analysis->n_rows = run->plan->n_counts;
+    analysis->nested = duet_environment_under_tcg(run->host);
+    analysis->noise_bytes = noise_of(run);
+    analysis->zero_noise_bytes = zero_noise_of(run);
+    analysis->arms = g_new0(DuetMemoryArm, analysis->n_arms + 1);
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        analyse_arm(run, arm, &analysis->arms[arm]);
+        analysis->tcg |= g_strcmp0(duet_run_arm_accel(duet_run_arm(run, arm)), "tcg") == 0;
+    }
+    analysis->notes = duet_memory_notes_new(run, analysis);
+    return analysis;
+}
+
+void duet_memory_analysis_free(DuetMemoryAnalysis *analysis)
+{
+    if (!analysis)
+        return;
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        g_ptr_array_unref(analysis->arms[arm].exits);
+        g_free(analysis->arms[arm].rows);
+    }
+    g_free(analysis->arms);
+    g_ptr_array_unref(analysis->notes);
+    g_free(analysis);
+}
+
+gboolean duet_memory_analysis_bad_arm(const DuetMemoryAnalysis *analysis)
+{
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        if (analysis->arms[arm].ok == 0)
+            return TRUE;
+    }
+    return FALSE;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "memory-metric.h"
+#include "stats.h"
+
+G_BEGIN_DECLS
+
+/* Estimators further apart than this are said to disagree. */
+#define DUET_MEMORY_DISAGREEMENT 0.10
+
+/** DuetMemoryRow: one count of one arm. @median: of the estimators and MemFree; NAN: not known. */
+typedef struct {
+    guint count;
+    guint ok, failed;
+    double median[DUET_MEMORY_FREE + 1];
+} DuetMemoryRow;
+
+/**
+ * DuetMemoryArm: one arm's samples, described.
+ * @exits: (element-type utf8): how the failed ones ended, with counts
+ * @rows: one for each count of the plan, ascending
+ * @lines: of each metric over the number of instances, from samples with one at least; a slope of
+ *     NAN: there are no two different numbers. Intervals are of the estimators only.
+ * @most, @least: the estimators with the largest and the smallest slope; equal: none or one known
+ */
+typedef struct {
+    guint ok, failed;
+    GPtrArray *exits;
+    DuetMemoryRow *rows;
+    DuetLine lines[DUET_MEMORY_METRIC_COUNT];
+    DuetMemoryMetric most, least;
+} DuetMemoryArm;
+
+/**
+ * DuetMemoryAnalysis: all that a report shows, computed from the samples alone.
+ * @tcg, @nested: as in #DuetAnalysis; nested: no line is to be shown
+ * @noise_bytes: how far MemAvailable of the idle host moved before the first sample
+ * @zero_noise_bytes: the same during samples of 0 instances, the most; NAN: there are none
+ * @notes: (element-type utf8): what a reader must know of these figures
+ */
+typedef struct {
+    gboolean tcg, nested;
+    guint n_arms, n_rows;
+    DuetMemoryArm *arms;
+    double noise_bytes, zero_noise_bytes;
+    GPtrArray *notes;
+} DuetMemoryAnalysis;
+
+DuetMemoryAnalysis *duet_memory_analysis_new(const DuetRun *run);
+void duet_memory_analysis_free(DuetMemoryAnalysis *analysis);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetMemoryAnalysis, duet_memory_analysis_free)
+
+/** duet_memory_analysis_bad_arm: Returns: %TRUE if an arm has no good sample at all. */
+gboolean duet_memory_analysis_bad_arm(const DuetMemoryAnalysis *analysis);
+
+/** duet_memory_notes_new: Returns: (transfer full): see #DuetMemoryAnalysis. */
+GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *analysis);
+
+/**
+ * duet_memory_disagreement: the larger slope over the smaller, less 1; infinite if one is not above
+ * 0, NAN if one is not known.
+ */
+double duet_memory_disagreement(const DuetMemoryArm *arm, DuetMemoryMetric a, DuetMemoryMetric b);
+
+/**
+ * duet_memory_parts: why the slopes of two estimators differ.
+ * Returns: (transfer full): "file 45.0 MiB, kernel -3.1 MiB": what @a has more than @b; what is
+ *     below a tenth of the gap is left out.
+ */
+char *duet_memory_parts(const DuetMemoryArm *arm, DuetMemoryMetric a, DuetMemoryMetric b);
+
+G_END_DECLS

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/instance.h>
+
+#include "host-memory.h"
+#include "json.h"
+
+G_BEGIN_DECLS
+
+/** DuetMemoryField: one number of a #DuetMemory. @json: its name in result files. */
+typedef struct {
+    const char *json;
+    gsize offset;
+} DuetMemoryField;
+
+/** duet_memory_fields: Returns: all of them, ended by a NULL name. */
+const DuetMemoryField *duet_memory_fields(void);
+/** duet_memory_set_members: adds all fields of @memory to @object. */
+void duet_memory_set_members(JsonObject *object, const DuetMemory *memory);
+
+/** DuetInstanceMemory: one of the instances of a point. @age_ns: since its `exec`. */
+typedef struct {
+    gint64 age_ns;
+    DuetMemory memory;
+} DuetInstanceMemory;
+
+/**
+ * DuetMemoryPoint: what one sample of `bench memory` holds.
+ * @count: how many instances there were to be
+ * @started: how many did start
+ * @before: the host with none of them, just before
+ * @host: the host when all were read; not set (at_ns of 0) in a sample that failed
+ * @instances: (element-type DuetInstanceMemory)
+ */
+typedef struct {
+    guint count;
+    guint started;
+    DuetHostMemory before;
+    DuetHostMemory host;
+    GArray *instances;
+} DuetMemoryPoint;
+
+DuetMemoryPoint *duet_memory_point_new(guint count);
+void duet_memory_point_free(DuetMemoryPoint *point);
+
+/** duet_memory_point_to_json: Returns: (transfer full). */
+JsonObject *duet_memory_point_to_json(const DuetMemoryPoint *point);
+/** duet_memory_point_from_json: Returns: (transfer full): never NULL; see #DuetJsonReader. */
+DuetMemoryPoint *duet_memory_point_from_json(DuetJsonReader *reader, JsonObject *object);
+
+JsonObject *duet_host_memory_to_json(const DuetHostMemory *memory);
+DuetHostMemory duet_host_memory_from_json(DuetJsonReader *reader, JsonObject *object);
+
+G_END_DECLS

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "memory-sampler.h"
+
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "group.h"
+#include "instance-sampler.h"
+
+/* Readings of the idle host, over the time that instances are left to settle. */
+#define NOISE_READINGS 11
+/* What the instances of the sample before had comes back to the host with a delay. */
+#define SETTLE_MS 1000
+
+void duet_memory_sampler_init(
+    DuetMemorySampler *sampler, const DuetBenchRequest *request, DuetRun *run)
+{
+    *sampler = (DuetMemorySampler){
+        .request = request,
+        .run = run,
+        .read_host = duet_host_memory_read,
+        .too_many = g_new0(guint, request->n_arms + 1),
+    };
+    duet_hold_signals(&sampler->old_signals);
+}
+
+void duet_memory_sampler_clear(DuetMemorySampler *sampler)
+{
+    if (sampler->too_many)
+        duet_release_signals(&sampler->old_signals);
+    g_free(sampler->too_many);
+    memset(sampler, 0, sizeof *sampler);
+}
+
+static gboolean start_all(
+    DuetMemorySampler *sampler, DuetGroup *group, DuetSample *sample, GError **error)
+{
+    DuetMemoryPoint *point = sample->memory;
+
+    for (point->started = 0; point->started < point->count; point->started++) {
+        if (!duet_group_start(group, error))
+            return FALSE;
+    }
+    g_autoptr(GVariant) facts = duet_group_facts(group);
+    duet_bench_take_facts(sampler->run, sample->arm, facts, sample);
+    return TRUE;
+}
+
+/* The host first: to read the instances takes memory, too. */
+static gboolean read_all(
+    DuetMemorySampler *sampler, DuetGroup *group, DuetMemoryPoint *point, GError **error)
+{
+    DuetHostMemory host;
+
+    if (!sampler->read_host(&host, error))
+        return FALSE;
+    for (guint i = 0; i < point->count; i++) {
+        DuetInstanceMemory one = { 0 };
+        if (!duet_group_read(group, i, &one.memory, &one.age_ns, error))
+            return FALSE;
+        g_array_append_val(point->instances, one);
+    }
+    point->host = host;
+    return TRUE;
+}
+
+static void check_swap(DuetSample *sample)
+{
+    const DuetHostMemory *before = &sample->memory->before, *after = &sample->memory->host;
+    guint64 in = after->swap_in_pages - before->swap_in_pages;
+    guint64 out = after->swap_out_pages - before->swap_out_pages;
+
+    if (in + out > 0)
+        duet_sample_warn(sample,
+            "the host swapped meanwhile: %" G_GUINT64_FORMAT " pages in, %" G_GUINT64_FORMAT
+            " out; neither PSS nor the cgroups have what is in swap",
+            in, out);
+}
+
+static gboolean measure(DuetMemorySampler *sampler, DuetSample *sample, GError **error)
+{
+    const DuetSpec *spec = sampler->request->arms[sample->arm].spec;
+    DuetMemoryPoint *point = sample->memory;
+    DuetGroup group;
+
+    duet_group_init(&group, sampler->request->context, spec);
+    group.read_host = sampler->read_host;
+    gboolean done = duet_group_wait(&group, SETTLE_MS, error) &&
+        sampler->read_host(&point->before, error) && start_all(sampler, &group, sample, error) &&
+        duet_group_wait(&group, sampler->run->plan->age_ms, error) &&
+        read_all(sampler, &group, point, error);
+    duet_group_clear(&group, sample->warnings);
+    sampler->interrupted |= group.interrupted;
+    if (!done && group.no_room)
+        sampler->too_many[sample->arm] = point->count;
+    if (done)
+        check_swap(sample);
+    return done;
+}
+
+gboolean duet_memory_sampler_take(DuetSample *sample, gpointer data, GError **error)
+{
+    DuetMemorySampler *sampler = data;
+    guint too_many = sampler->too_many[sample->arm];
+    g_autoptr(GError) failure = NULL;
+
+    if (too_many > 0 && sample->memory->count >= too_many) {
+        sample->error = g_strdup_printf("not tried: the host had no room for %u", too_many);
+        return TRUE;
+    }
+    if (measure(sampler, sample, &failure)) {
+        sample->status = DUET_SAMPLE_OK;
+        sample->exit_code = 0;
+        return TRUE;
+    }
+    sample->error = g_strdup(failure->message);
+    /* Before the first sample worked, that no other can is an error of the whole benchmark. */
+    if (!duet_bench_is_hopeless(failure))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+gboolean duet_memory_sampler_interrupted(const DuetSample *sample, gpointer data)
+{
+    const DuetMemorySampler *sampler = data;
+
+    (void)sample;
+    return sampler->interrupted;
+}
+
+gboolean duet_memory_sampler_begin(DuetMemorySampler *sampler, GError **error)
+{
+    DuetRun *run = sampler->run;
+    g_autoptr(GPtrArray) nothing = g_ptr_array_new_with_free_func(g_free);
+    guint pause_ms = run->plan->age_ms / (NOISE_READINGS - 1);
+    DuetHostMemory host;
+    DuetGroup nobody;
+
+    if (!sampler->read_host(&host, error) || !duet_host_memory_check(&host, error))
+        return FALSE;
+    if (sampler->request->progress)
+        sampler->request->progress(
+            "the idle host, to know its noise", sampler->request->progress_data);
+    run->idle_noise = g_array_new(FALSE, FALSE, sizeof(DuetHostMemory));
+    g_array_append_val(run->idle_noise, host);
+    duet_group_init(&nobody, sampler->request->context, NULL);
+    nobody.read_host = sampler->read_host;
+    for (guint i = 1; i < NOISE_READINGS && duet_group_wait(&nobody, pause_ms, NULL); i++) {
+        if (sampler->read_host(&host, NULL))
+            g_array_append_val(run->idle_noise, host);
+    }
+    duet_group_clear(&nobody, nothing);
+    sampler->interrupted = nobody.interrupted;
+    run->interrupted = nobody.interrupted;
+    if (sampler->request->progress)
+        sampler->request->progress(NULL, sampler->request->progress_data);
+    return TRUE;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <math.h>
+
+#include "memory-view.h"
+
+#include "notes.h"
+#include "table.h"
+#include "text.h"
+
+#define LABEL_COLUMNS 24
+
+static char *plan_text(const DuetRun *run)
+{
+    const DuetPlan *plan = run->plan;
+    g_autoptr(GString) out = g_string_new("N");
+
+    for (guint i = 0; i < plan->n_counts; i++)
+        g_string_append_printf(out, "%s%u", i > 0 ? "," : " ", plan->counts[i]);
+    g_string_append_printf(out,
+        " instances, %u rounds in random order, age %g s, seed %" G_GUINT64_FORMAT, plan->n,
+        plan->age_ms / 1000.0, plan->seed);
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+static void append_head(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
+{
+    const DuetRunArm *arm = duet_run_arm(run, 0);
+    gboolean idle = !arm->argv || !arm->argv[0];
+    g_autofree char *command = idle ? g_strdup("none: idle") : duet_text_command(arm->argv);
+    g_autofree char *accel = duet_bench_table_accel(run);
+    g_autofree char *plan = plan_text(run);
+    g_autofree char *before = duet_text_bytes(analysis->noise_bytes);
+    g_autofree char *during = duet_text_bytes(analysis->zero_noise_bytes);
+    g_autofree char *zero = isnan(analysis->zero_noise_bytes)
+        ? g_strdup("")
+        : g_strdup_printf(", and by %s at most in samples of no instance", during);
+    g_autofree char *noise =
+        g_strdup_printf("MemAvailable of the idle host moved by %s before the run%s", before, zero);
+    g_autofree char *image = g_strdup_printf("%s%s%.19s", arm->image_ref ? arm->image_ref : "",
+        arm->image_ref ? "  " : "", arm->image_digest ? arm->image_digest : "");
+
+    duet_bench_table_banner(out, analysis->nested, analysis->tcg);
+    duet_text_append_wrapped(out, "image    ", "         ", image);
+    duet_text_append_wrapped(out, "command  ", "         ", command);
+    duet_text_append_wrapped(out, "plan     ", "         ", plan);
+    if (*accel)
+        duet_text_append_wrapped(out, "ran on   ", "         ", accel);
+    duet_text_append_wrapped(out, "noise    ", "         ", noise);
+}
+
+static void append_line(
+    GString *out, const char *label, const DuetLine *line, const DuetMemoryAnalysis *analysis)
+{
+    duet_text_append_padded(out, label, LABEL_COLUMNS);
+    if (analysis->nested || isnan(line->slope)) {
+        g_string_append_printf(out, "%s\n",
+            analysis->nested ? "  withheld: nested under TCG"
+                             : "  n/a: needs samples of two numbers above 0");
+        return;
+    }
+    g_autofree char *slope = duet_text_bytes(line->slope);
+    g_autofree char *fixed = duet_text_bytes(line->intercept);
+    g_autofree char *range = duet_text_bytes_range(line->slope, line->slope_low, line->slope_high);
+    g_autofree char *fixed_range =
+        duet_text_bytes_range(line->intercept, line->intercept_low, line->intercept_high);
+    duet_text_append_right(out, slope, 11);
+    duet_text_append_right(out, range, 16);
+    duet_text_append_right(out, fixed, 11);
+    duet_text_append_right(out, fixed_range, 18);
+    g_string_append_c(out, '\n');
+}
+
+static void append_rows(GString *out, const DuetMemoryArm *arm, guint n_rows)
+{
+    g_string_append_printf(out, "  %5s%5s%7s%15s%15s%15s%15s\n", "N", "ok", "failed", "sum of PSS",
+        "cgroups", "MemAvailable", "MemFree");
+    for (guint i = 0; i < n_rows; i++) {
+        const DuetMemoryRow *row = &arm->rows[i];
+        g_string_append_printf(out, "  %5u%5u%7u", row->count, row->ok, row->failed);
+        for (guint metric = 0; metric < G_N_ELEMENTS(row->median); metric++) {
+            g_autofree char *text = duet_text_bytes(row->median[metric]);
+            duet_text_append_right(out, text, 15);
+        }
+        g_string_append_c(out, '\n');
+    }
+}
+
+static void append_arm(
+    GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis, guint index)
+{
+    const DuetMemoryArm *arm = &analysis->arms[index];
+
+    g_string_append_c(out, '\n');
+    duet_text_append_padded(out, duet_run_arm(run, index)->name, LABEL_COLUMNS);
+    g_string_append_printf(out, "%11s%16s%11s%18s\n", "one more", "95 %", "fixed", "95 %");
+    append_line(out, "  sum of PSS", &arm->lines[DUET_MEMORY_PSS], analysis);
+    append_line(out, "  cgroups", &arm->lines[DUET_MEMORY_CGROUP], analysis);
+    append_line(out, "  host, MemAvailable", &arm->lines[DUET_MEMORY_HOST], analysis);
+    append_rows(out, arm, analysis->n_rows);
+}
+
+static const struct {
+    const char *label;
+    DuetMemoryMetric metric;
+    gboolean vm_only;
+} breakdown[] = {
+    { "  guest's RAM, resident", DUET_MEMORY_GUEST_RAM, TRUE },
+    { "  anonymous", DUET_MEMORY_OWN_ANON, FALSE },
+    { "  file, mapped", DUET_MEMORY_OWN_FILE, FALSE },
+    { "  shared memory", DUET_MEMORY_OWN_SHMEM, FALSE },
+    { "  helpers", DUET_MEMORY_HELPERS, TRUE },
+    { "  monitor and worker", DUET_MEMORY_MANAGING, FALSE },
+    { "  page tables", DUET_MEMORY_PAGE_TABLES, FALSE },
+    { "  kernel, by the cgroup", DUET_MEMORY_KERNEL, FALSE },
+};
+
+static void append_breakdown(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
+{
+    g_string_append(out, "\n");
+    duet_text_append_padded(out, "one more instance is", LABEL_COLUMNS + 8);
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        duet_text_append_right(out, duet_run_arm(run, arm)->name, 15);
+    g_string_append_c(out, '\n');
+    for (gsize i = 0; i < G_N_ELEMENTS(breakdown); i++) {
+        duet_text_append_padded(out, breakdown[i].label, LABEL_COLUMNS + 8);
+        for (guint arm = 0; arm < analysis->n_arms; arm++) {
+            gboolean vm = g_str_equal(duet_run_arm(run, arm)->kind, "vm");
+            double slope = analysis->arms[arm].lines[breakdown[i].metric].slope;
+            g_autofree char *text = duet_text_bytes(breakdown[i].vm_only && !vm ? NAN : slope);
+            duet_text_append_right(out, text, 15);
+        }
+        g_string_append_c(out, '\n');
+    }
+    g_string_append(out, "  (PSS but for the last two, which no PSS has)\n");
+}
+
+char *duet_memory_table(const DuetRun *run, const DuetMemoryAnalysis *analysis)
+{
+    GString *out = g_string_new(NULL);
+
+    append_head(out, run, analysis);
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        append_arm(out, run, analysis, arm);
+    if (!analysis->nested)
+        append_breakdown(out, run, analysis);
+    if (analysis->notes->len > 0)
+        g_string_append_c(out, '\n');
+    for (guint i = 0; i < analysis->notes->len; i++)
+        duet_text_append_wrapped(
+            out, "! ", "  ", ((DuetNote *)g_ptr_array_index(analysis->notes, i))->text);
+    return g_string_free(out, FALSE);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * duet_smaps_guest_ram: finds a guest's RAM in /proc/PID/smaps of its QEMU. QEMU maps it in one
+ * piece, between guard pages, so it is the one mapping of exactly that size.
+ * @smaps: (nullable): the file's text
+ * @out_shared: set if it is found: whether it is shared memory, not anonymous
+ *
+ * Returns: its PSS in bytes; 0 if there is none.
+ */
+guint64 duet_smaps_guest_ram(const char *smaps, guint64 ram_bytes, gboolean *out_shared);
+
+G_END_DECLS

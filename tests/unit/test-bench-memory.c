@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#include <duet/bench.h>
+#include <duet/driver.h>
+#include <duet/error.h>
+
+#include "bench/environment.h"
+#include "bench/memory-analysis.h"
+#include "bench/memory-sampler.h"
+#include "bench/memory-view.h"
+#include "bench/result.h"
+#include "bench/runner.h"
+#include "core/memory.h"
+#include "core/util.h"
+
+#define MIB ((guint64)1 << 20)
+#define MS G_GINT64_CONSTANT(1000000)
+
+/* A made-up kind: what one instance is, and what the first one brings for all. */
+typedef struct {
+    const char *kind;
+    const char *accel;
+    guint64 guest, anon, kernel, managing; /* of each */
+    guint64 file; /* shared by all: each has its share of it in PSS */
+    guint64 cache; /* charged to each cgroup, mapped by nobody */
+    guint64 host_extra; /* of each, that nobody accounts for */
+    guint fail_count; /* with so many at a time the last does not start; 0: never */
+} FakeKind;
+
+typedef struct {
+    const FakeKind *kinds;
+    guint interrupt_at;
+    guint taken;
+} Lab;
+
+static DuetInstanceMemory instance_of(const FakeKind *kind, guint count)
+{
+    guint64 file = kind->file / count;
+
+    return (DuetInstanceMemory){
+        .age_ns = 10100 * MS,
+        .memory = {
+            .payload_pss_bytes = kind->guest + kind->anon + file,
+            .managing_pss_bytes = kind->managing,
+            .guest_ram_pss_bytes = kind->guest,
+            .anon_pss_bytes = kind->anon,
+            .file_pss_bytes = file,
+            .page_table_bytes = kind->kernel / 2,
+            .cgroup_bytes = kind->guest + kind->anon + kind->kernel + kind->cache,
+            .cgroup_anon_bytes = kind->guest + kind->anon,
+            .cgroup_file_bytes = kind->cache,
+            .cgroup_kernel_bytes = kind->kernel,
+            .managing_cgroup_bytes = kind->managing,
+            .managing_cgroup_anon_bytes = kind->managing,
+        },
+    };
+}
+
+static DuetHostMemory host_with(const FakeKind *kind, guint count)
+{
+    guint64 anon = count * (kind->guest + kind->anon + kind->managing);
+    guint64 kernel = count * kind->kernel;
+    guint64 used = anon + kernel + count * kind->host_extra;
+
+    return (DuetHostMemory){
+        .at_ns = 1,
+        .total_bytes = 16384 * MIB,
+        .available_bytes = 12000 * MIB - used,
+        .free_bytes = 11000 * MIB - used,
+        .anon_bytes = 100 * MIB + anon,
+        .page_table_bytes = 10 * MIB + kernel,
+    };
+}
+
+static gboolean take(DuetSample *sample, gpointer data, GError **error)
+{
+    Lab *lab = data;
+    const FakeKind *kind = &lab->kinds[sample->arm];
+    DuetMemoryPoint *point = sample->memory;
+
+    (void)error;
+    lab->taken++;
+    point->before = host_with(kind, 0);
+    if (kind->fail_count && point->count >= kind->fail_count) {
+        point->started = point->count - 1;
+        sample->error = g_strdup("no luck");
+        return TRUE;
+    }
+    for (point->started = 0; point->started < point->count; point->started++) {
+        DuetInstanceMemory one = instance_of(kind, point->count);
+        g_array_append_val(point->instances, one);
+    }
+    point->host = host_with(kind, point->count);
+    sample->status = DUET_SAMPLE_OK;
+    sample->exit_code = 0;
+    return TRUE;
+}
+
+static gboolean interrupted(const DuetSample *sample, gpointer data)
+{
+    const Lab *lab = data;
+
+    (void)sample;
+    return lab->interrupt_at > 0 && lab->taken >= lab->interrupt_at;
+}
+
+static const guint counts[] = { 0, 1, 2, 4, 8 };
+
+static DuetRun *lab_run(Lab *lab, guint n_arms, guint rounds)
+{
+    DuetRun *run =
+        duet_run_new(duet_plan_new_memory(n_arms, counts, G_N_ELEMENTS(counts), rounds, 42, 10000));
+    DuetRunner runner = { .take = take, .interrupted = interrupted, .data = lab };
+
+    for (guint i = 0; i < n_arms; i++) {
+        DuetRunArm *arm = duet_run_arm_new(lab->kinds[i].kind, lab->kinds[i].kind);
+        arm->argv = g_new0(char *, 1);
+        if (lab->kinds[i].accel) {
+            arm->driver = json_object_new();
+            json_object_set_string_member(arm->driver, "accel", lab->kinds[i].accel);
+        }
+        g_ptr_array_add(run->arms, arm);
+    }
+    run->idle_noise = g_array_new(FALSE, FALSE, sizeof(DuetHostMemory));
+    for (guint i = 0; i < 3; i++) {
+        DuetHostMemory host = host_with(&lab->kinds[0], 0);
+        host.available_bytes += i * MIB;
+        g_array_append_val(run->idle_noise, host);
+    }
+    g_assert_true(duet_runner_run(&runner, run, NULL));
+    return run;
+}
+
+static FakeKind vm_kind(void)
+{
+    return (FakeKind){ "vm", "kvm", 100 * MIB, 20 * MIB, 1 * MIB, 5 * MIB, 40 * MIB, 0, 0, 0 };
+}
+
+static FakeKind container_kind(void)
+{
+    return (FakeKind){ "container", NULL, 0, 1 * MIB, MIB / 16, MIB / 2, 0, 0, 0, 0 };
+}
+
+static void assert_fits(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    for (char **line = lines; *line; line++)
+        if (g_utf8_strlen(*line, -1) > 80)
+            g_error("over 80 columns: %s", *line);
+}
+
+static void test_plan(void)
+{
+    g_autoptr(DuetPlan) plan = duet_plan_new_memory(2, counts, G_N_ELEMENTS(counts), 3, 7, 1000);
+    g_autoptr(DuetPlan) same = duet_plan_new_memory(2, counts, G_N_ELEMENTS(counts), 3, 7, 1000);
+    guint cells = duet_plan_cells(plan);
+
+    g_assert_cmpuint(cells, ==, 10);
+    g_assert_cmpmem(plan->order, 30 * sizeof(guint), same->order, 30 * sizeof(guint));
+    for (guint block = 0; block < 3; block++) {
+        guint seen = 0;
+        for (guint i = 0; i < cells; i++) {
+            guint count, arm = duet_plan_cell(plan, plan->order[block * cells + i], &count);
+            g_assert_cmpuint(arm, <, 2);
+            seen |= 1u << (arm * 9 + count);
+        }
+        g_assert_cmpuint(seen, ==, 0x117 | 0x117 << 9);
+    }
+    g_assert_cmpint(memcmp(plan->order, plan->order + cells, cells * sizeof(guint)), !=, 0);
+}
+
+/* With no noise the line is what the kind was made of. */
+static void test_agree(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autofree char *table = duet_memory_table(run, analysis);
+    const DuetMemoryArm *vm = &analysis->arms[0];
+
+    g_assert_cmpuint(run->samples->len, ==, 2 + 3 * 10);
+    g_assert_cmpuint(vm->ok, ==, 15);
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_PSS].slope, ==, 125.0 * MIB);
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_PSS].intercept, ==, 40.0 * MIB);
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_PSS].slope_low, ==, 125.0 * MIB);
+    g_assert_cmpuint(vm->lines[DUET_MEMORY_PSS].n, ==, 12);
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_CGROUP].slope, ==, 126.0 * MIB);
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_HOST].slope, ==, 126.0 * MIB);
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_GUEST_RAM].slope, ==, 100.0 * MIB);
+    g_assert_cmpfloat(vm->rows[0].median[DUET_MEMORY_HOST], ==, 0);
+    g_assert_cmpfloat(vm->rows[4].median[DUET_MEMORY_PSS], ==, (8 * 125.0 + 40) * MIB);
+    g_assert_cmpfloat(analysis->noise_bytes, ==, 2.0 * MIB);
+    g_assert_cmpfloat(analysis->zero_noise_bytes, ==, 0);
+    g_assert_null(strstr(table, "vm: the estimators"));
+    g_assert_nonnull(strstr(table, "125.0 MiB"));
+    /* The host's noise is more than a container takes. */
+    g_assert_nonnull(strstr(table, "container: MemAvailable moved by 2.0 MiB"));
+    g_assert_false(duet_memory_analysis_bad_arm(analysis));
+    assert_fits(table);
+}
+
+static void test_disagree(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    kinds[0].host_extra = 30 * MIB;
+    kinds[0].cache = 50 * MIB;
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autofree char *table = duet_memory_table(run, analysis);
+    g_autofree char *json = duet_memory_result(run, analysis);
+    const DuetMemoryArm *vm = &analysis->arms[0];
+
+    g_assert_cmpint(vm->most, ==, DUET_MEMORY_CGROUP);
+    g_assert_cmpint(vm->least, ==, DUET_MEMORY_PSS);
+    g_assert_cmpfloat_with_epsilon(
+        duet_memory_disagreement(vm, vm->most, vm->least), 176.0 / 125 - 1, 1e-12);
+    g_autofree char *parts = duet_memory_parts(vm, DUET_MEMORY_CGROUP, DUET_MEMORY_PSS);
+    g_assert_cmpstr(parts, ==, "file 50.0 MiB");
+    g_autofree char *back = duet_memory_parts(vm, DUET_MEMORY_PSS, DUET_MEMORY_CGROUP);
+    g_assert_cmpstr(back, ==, "file -50.0 MiB");
+    g_autofree char *host = duet_memory_parts(vm, DUET_MEMORY_HOST, DUET_MEMORY_PSS);
+    g_assert_cmpstr(host, ==, "not attributed 30.0 MiB");
+    g_assert_nonnull(strstr(table, "vm: the estimators cgroups and sum of PSS disagree by 41 %"));
+    g_assert_nonnull(strstr(json, "\"estimators_disagree\" : true"));
+    assert_fits(table);
+
+    /* The host alone: PSS and cgroups agree, and nothing else is said. */
+    kinds[0].cache = 0;
+    g_autoptr(DuetRun) second = lab_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) other = duet_memory_analysis_new(second);
+    g_autofree char *other_table = duet_memory_table(second, other);
+    g_assert_nonnull(
+        strstr(other_table, "vm: the estimators host and sum of PSS disagree by 25 %"));
+    g_assert_null(strstr(other_table, "cgroups and"));
+}
+
+static void test_failures(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    kinds[0].fail_count = 8;
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autofree char *table = duet_memory_table(run, analysis);
+
+    g_assert_cmpuint(analysis->arms[0].failed, ==, 3);
+    g_assert_cmpuint(analysis->arms[0].rows[4].failed, ==, 3);
+    g_assert_true(isnan(analysis->arms[0].rows[4].median[DUET_MEMORY_PSS]));
+    g_assert_cmpfloat(analysis->arms[0].lines[DUET_MEMORY_PSS].slope, ==, 125.0 * MIB);
+    g_assert_cmpuint(analysis->arms[0].lines[DUET_MEMORY_PSS].n, ==, 9);
+    g_assert_nonnull(strstr(table, "vm: 3 of 15 samples are not in its figures: no luck (3)"));
+    assert_fits(table);
+
+    kinds[0].fail_count = 1;
+    g_autoptr(DuetRun) none = lab_run(&lab, 1, 2);
+    g_autoptr(DuetMemoryAnalysis) nothing = duet_memory_analysis_new(none);
+    g_autofree char *nothing_table = duet_memory_table(none, nothing);
+    g_assert_true(isnan(nothing->arms[0].lines[DUET_MEMORY_PSS].slope));
+    g_assert_nonnull(strstr(nothing_table, "n/a"));
+    assert_fits(nothing_table);
+}
+
+static void test_tcg_and_nested(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    kinds[0].accel = "tcg";
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 2);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autofree char *table = duet_memory_table(run, analysis);
+    g_assert_true(g_str_has_prefix(table, "*** No hardware virtualization"));
+
+    JsonObject *cpu = json_object_new();
+    json_object_set_string_member(cpu, "hypervisor", "tcg");
+    json_object_set_object_member(run->host, "cpu", cpu);
+    g_autoptr(DuetMemoryAnalysis) nested = duet_memory_analysis_new(run);
+    g_autofree char *nested_table = duet_memory_table(run, nested);
+    g_autofree char *json = duet_memory_result(run, nested);
+    g_assert_true(g_str_has_prefix(nested_table, "*** Nested under TCG"));
+    g_assert_nonnull(strstr(nested_table, "withheld: nested under TCG"));
+    g_assert_null(strstr(nested_table, "one more instance is"));
+    g_assert_null(strstr(json, "slope_bytes"));
+    assert_fits(nested_table);
+}
+
+static void test_interrupted(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds, .interrupt_at = 9 };
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autofree char *table = duet_memory_table(run, analysis);
+
+    g_assert_true(run->interrupted);
+    g_assert_cmpuint(run->samples->len, ==, 9);
+    g_assert_true(duet_run_sample(run, 8)->discarded);
+    g_assert_nonnull(strstr(table, "interrupted"));
+    assert_fits(table);
+}
+
+static void test_round_trip(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    kinds[0].cache = 50 * MIB;
+    kinds[1].fail_count = 8;
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autofree char *json = duet_memory_result(run, analysis);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetRun) loaded = duet_result_parse(json, -1, &error);
+
+    g_assert_no_error(error);
+    g_autoptr(DuetMemoryAnalysis) again = duet_memory_analysis_new(loaded);
+    g_autofree char *json_again = duet_memory_result(loaded, again);
+    g_assert_cmpstr(json, ==, json_again);
+    g_autofree char *table = duet_memory_table(run, analysis);
+    g_autofree char *table_again = duet_memory_table(loaded, again);
+    g_assert_cmpstr(table, ==, table_again);
+}
+
+static void test_foreign_files(void)
+{
+    FakeKind kinds[] = { vm_kind() };
+    Lab lab = { .kinds = kinds };
+    g_autoptr(DuetRun) run = lab_run(&lab, 1, 1);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autofree char *json = duet_memory_result(run, analysis);
+    static const char *const damage[][2] = {
+        { "\"counts\" : [", "\"counts\" : [ 77, " },
+        { "\"counts\" : [", "\"counts\" : [ -1, " },
+        { "\"counts\" : [", "\"counts\" : 5, \"x\" : [" },
+        { "\"order_counts\" : [", "\"order_counts\" : null, \"x\" : [" },
+        { "\"count\" : 1", "\"count\" : 1e300" },
+        { "\"count\" : 1", "\"count\" : -1" },
+        { "\"instances\" : [", "\"instances\" : 7, \"x\" : [" },
+        { "\"cgroup_bytes\" : ", "\"cgroup_bytes\" : -" },
+        { "\"idle_noise\" : [", "\"idle_noise\" : [ 3, " },
+        { "\"memory\" : {", "\"memory\" : 1, \"x\" : {" },
+        { "\"age_ms\" : 10000", "\"age_ms\" : -1" },
+        { "\"n\" : 1", "\"n\" : 101" },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(damage); i++) {
+        char *at = strstr(json, damage[i][0]);
+        g_assert_nonnull(at);
+        g_autofree char *before = g_strndup(json, at - json);
+        g_autofree char *text = g_strconcat(before, damage[i][1], at + strlen(damage[i][0]), NULL);
+        g_autoptr(GError) error = NULL;
+        g_assert_null(duet_result_parse(text, -1, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+    }
+    /* A sample that claims more instances than it has numbers for is in no figure. */
+    DuetSample *liar = duet_run_sample(run, 2);
+    double value;
+    liar->memory->count += 1;
+    g_assert_false(duet_memory_metric_value(liar, DUET_MEMORY_PSS, &value));
+}
+
+/* ---- the host must survive ---- */
+
+static gboolean poor_host(DuetHostMemory *out_memory, GError **error)
+{
+    (void)error;
+    *out_memory = (DuetHostMemory){
+        .at_ns = 1, .total_bytes = 64 * 1024 * MIB, .available_bytes = 6 * 1024 * MIB
+    };
+    return TRUE;
+}
+
+static void test_host_is_protected(void)
+{
+    g_autoptr(GError) error = NULL, refused = NULL;
+    DuetHostMemory host;
+
+    g_assert_true(duet_host_memory_read(&host, &error));
+    g_assert_no_error(error);
+    for (const DuetHostField *field = duet_host_fields(); field->json; field++)
+        if (!g_str_has_prefix(field->json, "swap") && !g_str_equal(field->json, "shmem_bytes"))
+            g_assert_cmpuint(G_STRUCT_MEMBER(guint64, &host, field->offset), >, 0);
+
+    /* 10 % of 64 GiB are more than 6; of 8 GiB, 2 GiB are the floor. */
+    poor_host(&host, NULL);
+    g_assert_false(duet_host_memory_check(&host, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_STATE);
+    host.total_bytes = 8 * 1024 * MIB;
+    g_assert_true(duet_host_memory_check(&host, NULL));
+    host.available_bytes = 2047 * MIB;
+    g_assert_false(duet_host_memory_check(&host, NULL));
+
+    /* Refused at the start; in a sample, told and not tried again with as many or more. */
+    g_autofree char *folder = g_dir_make_tmp("duet-test-XXXXXX", NULL);
+    static const DuetDriverEntry no_drivers[] = { { 0 } };
+    g_autoptr(DuetContext) context = duet_context_new(folder, no_drivers, NULL);
+    g_autoptr(DuetSpec) spec = duet_spec_new();
+    DuetBenchArm arm = { "container", spec };
+    DuetBenchRequest request = { .context = context, .arms = &arm, .n_arms = 1 };
+    static const guint some[] = { 1, 2 };
+    g_autoptr(DuetRun) run = duet_run_new(duet_plan_new_memory(1, some, 2, 1, 1, 1));
+    g_ptr_array_add(run->arms, duet_run_arm_new("container", "container"));
+    g_auto(DuetMemorySampler) sampler = { 0 };
+    duet_memory_sampler_init(&sampler, &request, run);
+    sampler.read_host = poor_host;
+    g_assert_false(duet_memory_sampler_begin(&sampler, &refused));
+    g_assert_error(refused, DUET_ERROR, DUET_ERROR_STATE);
+    for (guint count = 1; count <= 2; count++) {
+        g_autoptr(DuetSample) sample = duet_sample_new(0, 0, 0);
+        sample->memory = duet_memory_point_new(count);
+        g_assert_true(duet_memory_sampler_take(sample, &sampler, NULL));
+        g_assert_cmpint(sample->status, ==, DUET_SAMPLE_FAILED);
+        g_assert_cmpuint(sample->memory->started, ==, 0);
+        g_assert_nonnull(strstr(sample->error, count == 1 ? "must keep" : "not tried"));
+    }
+    g_assert_false(sampler.interrupted);
+    g_assert_true(duet_remove_tree(AT_FDCWD, folder, NULL));
+}
+
+static void test_guest_ram(void)
+{
+    static const char smaps[] =
+        "7f69b4000000-7f69b52b3000 rw-p 00000000 00:00 0 \n"
+        "Size:              19148 kB\nPss:                7496 kB\nVmFlags: rd wr\n"
+        "7f69c3e00000-7f69d3e00000 rw-p 00000000 00:00 0 \n"
+        "Size:             262144 kB\nRss: 90000 kB\nPss:               88064 kB\n"
+        "7f69d4000000-7f69d7fff000 rw-s 00000000 00:01 4711   /memfd:ram (deleted)\n"
+        "Size:              65532 kB\nPss:               53248 kB\n";
+    gboolean shared = TRUE;
+
+    g_assert_cmpuint(duet_smaps_guest_ram(smaps, 256 * MIB, &shared), ==, 86 * MIB);
+    g_assert_false(shared);
+    g_assert_cmpuint(duet_smaps_guest_ram(smaps, 65532 * 1024, &shared), ==, 52 * MIB);
+    g_assert_true(shared);
+    g_assert_cmpuint(duet_smaps_guest_ram(smaps, 128 * MIB, &shared), ==, 0);
+    g_assert_cmpuint(duet_smaps_guest_ram(NULL, 128 * MIB, &shared), ==, 0);
+}
+
+static void test_warnings(void)
+{
+    g_autoptr(JsonObject) host = json_object_new();
+    JsonObject *memory = json_object_new();
+    g_autoptr(GPtrArray) few = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) many = g_ptr_array_new_with_free_func(g_free);
+
+    json_object_set_object_member(host, "memory", memory);
+    json_object_set_string_member(memory, "damon_reclaim", "N");
+    json_object_set_string_member(memory, "zswap", "N");
+    json_object_set_null_member(memory, "mglru");
+    duet_environment_memory_warnings(host, few);
+    g_assert_cmpuint(few->len, ==, 0);
+    json_object_set_string_member(memory, "mglru", "0x0000");
+    duet_environment_memory_warnings(host, few);
+    g_assert_cmpuint(few->len, ==, 0);
+    json_object_set_string_member(memory, "damon_reclaim", "Y");
+    json_object_set_string_member(memory, "zswap", "Y");
+    json_object_set_string_member(memory, "mglru", "0x0007");
+    duet_environment_memory_warnings(host, many);
+    g_assert_cmpuint(many->len, ==, 2);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/memory/plan", test_plan);
+    g_test_add_func("/memory/agree", test_agree);
+    g_test_add_func("/memory/disagree", test_disagree);
+    g_test_add_func("/memory/failures", test_failures);
+    g_test_add_func("/memory/tcg-and-nested", test_tcg_and_nested);
+    g_test_add_func("/memory/interrupted", test_interrupted);
+    g_test_add_func("/memory/round-trip", test_round_trip);
+    g_test_add_func("/memory/foreign-files", test_foreign_files);
+    g_test_add_func("/memory/host-is-protected", test_host_is_protected);
+    g_test_add_func("/memory/guest-ram", test_guest_ram);
+    g_test_add_func("/memory/warnings", test_warnings);
+    return g_test_run();
+}
