@@ -106,10 +106,10 @@ static void table_row(GString *out, const Row *row)
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
     g_autofree char *details = duet_bench_table_details(c);
-    duet_text_append_right(out, first, 10);
-    duet_text_append_right(out, second, 10);
-    duet_text_append_right(out, ratio, 7);
-    duet_text_append_right(out, interval, 17);
+    duet_text_append_figure(out, first, 10);
+    duet_text_append_figure(out, second, 10);
+    duet_text_append_figure(out, ratio, 7);
+    duet_text_append_figure(out, interval, 17);
     g_string_append_printf(out, "   %s\n", row->verdict);
     duet_text_append_wrapped(out, "    ", "    ", details);
 }
@@ -160,7 +160,8 @@ static void markdown_row(GString *out, const Row *row)
     }
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
-    g_autofree char *details = duet_bench_table_details(c);
+    g_autofree char *plain = duet_bench_table_details(c);
+    g_autofree char *details = duet_text_markdown(plain);
     duet_export_markdown_row(
         out, name, first, second, ratio, interval, row->verdict, details, NULL);
 }

@@ -129,7 +129,7 @@ static void append_memory_row(GString *out, const DuetCompareView *view, const M
         guint64 bytes = G_STRUCT_MEMBER(guint64, &idle->memory, row->offset);
         gboolean known = idle->measured && !(of_cgroup && idle->memory.cgroup_bytes == 0);
         g_autofree char *text = known ? duet_format_bytes(bytes) : g_strdup("n/a");
-        duet_text_append_right(out, text, VALUE_COLUMNS);
+        duet_text_append_figure(out, text, VALUE_COLUMNS);
     }
     g_string_append_c(out, '\n');
 }

@@ -159,8 +159,7 @@ gboolean duet_group_read(
         return FALSE;
     if (now->state != DUET_STATE_RUNNING) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
-            "an instance ended with code %d before it was measured: give a command that stays",
-            now->exit_code);
+            "an instance ended with code %d before it was measured", now->exit_code);
         return FALSE;
     }
     if (!duet_instance_memory(member->instance, out_memory, error))

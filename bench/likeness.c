@@ -34,6 +34,13 @@ static void records_differ(
     differ(out, what, a, b);
 }
 
+static const char *const sizes[] = { "cpu.online", "memory.ram_bytes", NULL };
+
+static gboolean has_hash(const DuetRun *run)
+{
+    return duet_record_string(run->host, "machine_hash") != NULL;
+}
+
 /* The hash is of /etc/machine-id, which clones share and containers lack: so the CPU's model must
  * be the same in any case, and without a hash the size of the machine, too. */
 static void hosts(const DuetRun *first, const DuetRun *second, GPtrArray *mismatches)
@@ -43,10 +50,8 @@ static void hosts(const DuetRun *first, const DuetRun *second, GPtrArray *mismat
 
     differ(mismatches, "host", a, b);
     records_differ(mismatches, "host ", first->host, second->host, "cpu.model");
-    if (!a && !b) {
-        records_differ(mismatches, "host ", first->host, second->host, "cpu.online");
-        records_differ(mismatches, "host ", first->host, second->host, "memory.ram_bytes");
-    }
+    for (gsize i = 0; !a && !b && sizes[i]; i++)
+        records_differ(mismatches, "host ", first->host, second->host, sizes[i]);
 }
 
 static void host_changes(const DuetRun *first, const DuetRun *second, GPtrArray *changes)
@@ -56,10 +61,13 @@ static void host_changes(const DuetRun *first, const DuetRun *second, GPtrArray 
         "cpu.governor", "cpu.turbo", "cpu.hypervisor", "cpu.clocksource", "memory.ram_bytes",
         "memory.swap_bytes", "memory.swappiness", "memory.transparent_hugepages", "memory.ksm_run",
         "memory.zswap", "memory.mglru", "memory.damon_reclaim", "cgroup_version", "file_system" };
+    gboolean by_size = !has_hash(first) && !has_hash(second);
     static const char *const tool[] = { "version", "commit", "compiler", "build_flags" };
 
     for (gsize i = 0; i < G_N_ELEMENTS(host); i++)
-        records_differ(changes, "host ", first->host, second->host, host[i]);
+        /* The machine's size is a mismatch by then. */
+        if (!by_size || !g_strv_contains(sizes, host[i]))
+            records_differ(changes, "host ", first->host, second->host, host[i]);
     for (gsize i = 0; i < G_N_ELEMENTS(tool); i++)
         records_differ(changes, "duet ", first->tool, second->tool, tool[i]);
 }

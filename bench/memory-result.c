@@ -74,7 +74,8 @@ static JsonArray *summary_array(const DuetRun *run, const DuetMemoryAnalysis *an
         json_object_set_array_member(object, "counts", rows_array(arm, analysis->n_rows));
         duet_json_set_string(object, "verdict",
             analysis->nested                               ? "withheld: nested under TCG"
-                : isnan(arm->lines[DUET_MEMORY_PSS].slope) ? "no data"
+                : arm->ok == 0                             ? "no data"
+                : isnan(arm->lines[DUET_MEMORY_PSS].slope) ? "no line"
                                                            : "measured");
         if (!analysis->nested)
             set_lines(object, arm);

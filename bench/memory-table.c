@@ -60,13 +60,12 @@ static void append_line(
     }
     g_autofree char *slope = duet_text_bytes(line->slope);
     g_autofree char *fixed = duet_text_bytes(line->intercept);
-    g_autofree char *range = duet_text_bytes_range(line->slope, line->slope_low, line->slope_high);
-    g_autofree char *fixed_range =
-        duet_text_bytes_range(line->intercept, line->intercept_low, line->intercept_high);
-    duet_text_append_right(out, slope, 11);
-    duet_text_append_right(out, range, 16);
-    duet_text_append_right(out, fixed, 11);
-    duet_text_append_right(out, fixed_range, 18);
+    g_autofree char *range = duet_text_bytes_range(line->slope_low, line->slope_high);
+    g_autofree char *fixed_range = duet_text_bytes_range(line->intercept_low, line->intercept_high);
+    duet_text_append_figure(out, slope, 11);
+    duet_text_append_figure(out, range, 16);
+    duet_text_append_figure(out, fixed, 11);
+    duet_text_append_figure(out, fixed_range, 18);
     g_string_append_c(out, '\n');
 }
 
@@ -79,7 +78,7 @@ static void append_rows(GString *out, const DuetMemoryArm *arm, guint n_rows)
         g_string_append_printf(out, "  %5u%5u%7u", row->count, row->ok, row->failed);
         for (guint metric = 0; metric < G_N_ELEMENTS(row->median); metric++) {
             g_autofree char *text = duet_text_bytes(row->median[metric]);
-            duet_text_append_right(out, text, 15);
+            duet_text_append_figure(out, text, 15);
         }
         g_string_append_c(out, '\n');
     }
@@ -127,7 +126,7 @@ static void append_breakdown(GString *out, const DuetRun *run, const DuetMemoryA
             gboolean vm = g_str_equal(duet_run_arm(run, arm)->kind, "vm");
             double slope = analysis->arms[arm].lines[breakdown[i].metric].slope;
             g_autofree char *text = duet_text_bytes(breakdown[i].vm_only && !vm ? NAN : slope);
-            duet_text_append_right(out, text, 15);
+            duet_text_append_figure(out, text, 15);
         }
         g_string_append_c(out, '\n');
     }

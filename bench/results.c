@@ -46,14 +46,15 @@ static DuetRun *load(const char *path, GError **error)
     return NULL;
 }
 
-static gboolean show(const char *path, const char *format, char **out_text, GError **error)
+static gboolean show(const char *path, const char *format, gboolean ratio_with_failures,
+    char **out_text, GError **error)
 {
     int row = find_format(show_formats, format, error);
     g_autoptr(DuetRun) run = row >= 0 ? load(path, error) : NULL;
 
     if (!run)
         return FALSE;
-    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, ratio_with_failures);
     *out_text = show_renders[row](run, analysis);
     return TRUE;
 }

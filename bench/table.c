@@ -93,10 +93,10 @@ static void arm_row(GString *out, const DuetArmAnalysis *arm)
     g_autofree char *iqr = duet_unit_format(unit, s->q3 - s->q1);
     g_autofree char *interval = duet_text_interval(unit, s->low, s->high);
     g_autofree char *p95 = duet_unit_format(unit, s->p95);
-    duet_text_append_right(out, median, 10);
-    duet_text_append_right(out, iqr, 9);
-    duet_text_append_right(out, interval, 19);
-    duet_text_append_right(out, p95, 8);
+    duet_text_append_figure(out, median, 10);
+    duet_text_append_figure(out, iqr, 9);
+    duet_text_append_figure(out, interval, 19);
+    duet_text_append_figure(out, p95, 8);
     duet_text_append_right(out, unit.name, 4);
     g_string_append_c(out, '\n');
 }
@@ -142,8 +142,8 @@ static void comparison_rows(GString *out, const DuetRun *run, const DuetComparis
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
     g_autofree char *details = duet_bench_table_details(c);
-    duet_text_append_right(out, ratio, 6);
-    duet_text_append_right(out, interval, 17);
+    duet_text_append_figure(out, ratio, 6);
+    duet_text_append_figure(out, interval, 17);
     g_string_append_printf(out, "   %s\n", duet_verdict_to_string(comparison->verdict));
     duet_text_append_wrapped(out, "    ", "    ", details);
 }
@@ -209,7 +209,7 @@ static void phases_of(
         for (guint arm = from; arm < to; arm++) {
             const DuetSummary *s = &analysis->arms[arm].summary[metric];
             g_autofree char *value = s->n > 0 ? duet_text_time(s->median) : g_strdup("n/a");
-            duet_text_append_right(out, value, width);
+            duet_text_append_figure(out, value, width);
         }
         g_string_append_c(out, '\n');
     }

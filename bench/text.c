@@ -63,15 +63,22 @@ char *duet_text_bytes(double bytes)
     return g_strconcat(bytes <= -0.5 ? "-" : "", size, NULL);
 }
 
-char *duet_text_bytes_range(double of, double low, double high)
+char *duet_text_bytes_range(double low, double high)
 {
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
     double unit = 1;
+    guint exponent = 0;
 
     if (!isfinite(low) || !isfinite(high))
         return g_strdup("n/a");
-    while (fabs(of) / unit >= 1024)
+    double largest = fmax(fabs(low), fabs(high));
+    while (exponent + 1 < G_N_ELEMENTS(units) && largest / unit >= 1024) {
         unit *= 1024;
-    return g_strdup_printf("%.*f to %.*f", unit > 1, low / unit, unit > 1, high / unit);
+        exponent++;
+    }
+    int digits = exponent > 0 && largest / unit < 100;
+    return g_strdup_printf(
+        "%.*f to %.*f %s", digits, low / unit, digits, high / unit, units[exponent]);
 }
 
 char *duet_text_p(double p)
@@ -157,6 +164,13 @@ void duet_text_append_padded(GString *out, const char *text, gsize width)
 void duet_text_append_right(GString *out, const char *text, gsize width)
 {
     append_cut(out, text, width, TRUE);
+}
+
+void duet_text_append_figure(GString *out, const char *text, gsize width)
+{
+    gsize used = duet_text_width(text);
+
+    g_string_append_printf(out, "%*s%s", (int)(used < width ? width - used : 1), "", text);
 }
 
 void duet_text_append_wrapped(GString *out, const char *first, const char *rest, const char *text)

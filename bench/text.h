@@ -25,8 +25,8 @@ char *duet_text_time(double ns);
 char *duet_text_ratio(double ratio);
 /** duet_text_bytes: Returns: (transfer full): "12.3 MiB", "-4.0 KiB"; "n/a" for NAN. */
 char *duet_text_bytes(double bytes);
-/** duet_text_bytes_range: Returns: (transfer full): "11.0 to 12.5" in the unit of @of; or "n/a". */
-char *duet_text_bytes_range(double of, double low, double high);
+/** duet_text_bytes_range: Returns: (transfer full): "11.0 to 12.5 MiB", in one unit; or "n/a". */
+char *duet_text_bytes_range(double low, double high);
 /** duet_text_p: Returns: (transfer full): "0.012", or "<0.001". */
 char *duet_text_p(double p);
 
@@ -43,6 +43,8 @@ gsize duet_text_width(const char *text);
 void duet_text_append_padded(GString *out, const char *text, gsize width);
 /** duet_text_append_right: the same with the blanks first. */
 void duet_text_append_right(GString *out, const char *text, gsize width);
+/** duet_text_append_figure: the same, but a longer figure is whole: cut it would be another one. */
+void duet_text_append_figure(GString *out, const char *text, gsize width);
 /**
  * duet_text_append_wrapped: appends @text with @first before its first and @rest before each
  * further line, broken at blanks within DUET_TEXT_COLUMNS; a longer word gets a line of its own.

@@ -49,7 +49,7 @@ void duet_waterfall_scale(GString *out, const DuetWaterfall *rows, gsize n)
             append_bar(out, 0, length, longest);
         else
             g_string_append_printf(out, "%*s", BAR_COLUMNS + 2, "");
-        duet_text_append_right(out, time, TIME_COLUMNS);
+        duet_text_append_figure(out, time, TIME_COLUMNS);
         g_string_append_c(out, '\n');
     }
 }
@@ -70,8 +70,8 @@ static void draw_mark(GString *out, const DuetSample *sample, DuetMark mark, dou
     g_autofree char *took_text = duet_text_time(took);
     g_autofree char *at_text = duet_text_time(at);
     append_bar(out, at - took, at, whole);
-    duet_text_append_right(out, took_text, TIME_COLUMNS);
-    duet_text_append_right(out, at_text, TIME_COLUMNS);
+    duet_text_append_figure(out, took_text, TIME_COLUMNS);
+    duet_text_append_figure(out, at_text, TIME_COLUMNS);
     g_string_append_c(out, '\n');
 }
 

@@ -53,9 +53,12 @@ int duet_bench_show(DuetCli *cli, int argc, char **argv)
     g_autofree char *format = NULL, *text = NULL;
     g_autoptr(GError) error = NULL;
     const char *file = NULL;
+    gboolean ratio_with_failures = FALSE;
     const GOptionEntry entries[] = {
         { "format", 0, 0, G_OPTION_ARG_FILENAME, &format,
             "table (default), json, csv, md, openmetrics or benchstat", "FORMAT" },
+        { "ratio-with-failures", 0, 0, G_OPTION_ARG_NONE, &ratio_with_failures,
+            "compare arms although samples of theirs failed", NULL },
         G_OPTION_ENTRY_NULL,
     };
 
@@ -63,7 +66,7 @@ int duet_bench_show(DuetCli *cli, int argc, char **argv)
     if (!parse("bench show", entries, argc, argv, &file, 1, &error))
         return duet_cli_fail(error);
     const DuetResultsOps *ops = results(&error);
-    if (!ops || !ops->show(file, format, &text, &error))
+    if (!ops || !ops->show(file, format, ratio_with_failures, &text, &error))
         return duet_cli_fail(error);
     return print(text, 0);
 }

@@ -32,8 +32,10 @@ typedef struct {
     /**
      * show: a run in a format of @formats.
      * @format: (nullable): "table" if NULL
+     * @ratio_with_failures: as in #DuetResultsCompare; the run does not remember that wish
      */
-    gboolean (*show)(const char *path, const char *format, char **out_text, GError **error);
+    gboolean (*show)(const char *path, const char *format, gboolean ratio_with_failures,
+        char **out_text, GError **error);
     /**
      * check: all that makes a run weak.
      * @format: (nullable): "table" or "json"

@@ -44,6 +44,13 @@ static void show(const DuetRun *run)
     g_autoptr(DuetAgainst) against = duet_against_new(run, "a", again, "b", &options, NULL);
     g_autofree char *both = against ? duet_against_table(against) : g_strdup("");
     assert_harmless(both);
+    if (!against)
+        return;
+    g_autofree char *both_markdown = duet_against_markdown(against);
+    g_autofree char *both_json = duet_against_json(against);
+    assert_harmless(both_markdown);
+    if (!g_utf8_validate(both_json, -1, NULL))
+        abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -107,9 +107,9 @@ PYTHON
   for format in table md csv openmetrics benchstat; do
     duet bench show "$scratch/edited.json" --format "$format" >"$scratch/out.$format"
   done
-  for format in table md benchstat; do ! grep -q $'\e' "$scratch/out.$format"; done
+  for format in table md benchstat; do run ! grep -q $'\e' "$scratch/out.$format"; done
   narrow "$scratch/out.table"
-  ! grep -q '<script>' "$scratch/out.md"
+  run ! grep -q '<script>' "$scratch/out.md"
   python - "$scratch" <<'PYTHON'
 import csv, sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -121,7 +121,7 @@ assert name in {s.labels.get("arm") for f in families for s in f.samples}
 PYTHON
   cp "$scratch/edited.json" "$scratch/hostile.json"
   duet bench compare "$scratch/hostile.json" "$scratch/hostile.json" >"$scratch/out"
-  ! grep -q $'\e' "$scratch/out"
+  run ! grep -q $'\e' "$scratch/out"
   narrow "$scratch/out"
   # in errors, too
   edit '.arms[1].image.digest = "\u001b[2J\nsha256:0"' hostile

@@ -45,6 +45,12 @@ static void test_times(void)
     g_assert_cmpstr(none, ==, "n/a");
     g_autofree char *p = duet_text_p(0.0001), *half = duet_text_p(0.5);
     g_assert_cmpstr(p, ==, "<0.001");
+    g_autofree char *near_zero = duet_text_bytes_range(-52000 * 1024.0, 53000 * 1024.0);
+    g_autofree char *usual = duet_text_bytes_range(635 * 1024.0, 797 * 1024.0);
+    g_autofree char *small = duet_text_bytes_range(-3, 12);
+    g_assert_cmpstr(near_zero, ==, "-50.8 to 51.8 MiB");
+    g_assert_cmpstr(usual, ==, "635 to 797 KiB");
+    g_assert_cmpstr(small, ==, "-3 to 12 B");
     g_assert_cmpstr(half, ==, "0.500");
 }
 
@@ -56,9 +62,11 @@ static void test_columns(void)
     g_string_append_c(out, '|');
     duet_text_append_right(out, "ab", 4);
     g_string_append_c(out, '|');
+    duet_text_append_figure(out, "1234567", 4);
+    g_string_append_c(out, '|');
     /* A wide character that has no room is left out, not cut in half. */
     duet_text_append_padded(out, "a漢字", 4);
-    g_assert_cmpstr(out->str, ==, "größe  |  ab|a漢 ");
+    g_assert_cmpstr(out->str, ==, "größe  |  ab| 1234567|a漢 ");
 
     g_string_truncate(out, 0);
     g_autofree char *word = g_strnfill(200, 'x');
