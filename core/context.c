@@ -252,12 +252,15 @@ static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec)
     g_autoptr(GError) left = NULL;
     if (info->state == DUET_STATE_CREATED)
         return TRUE;
-    if (!duet_driver_recover(context->drivers, spec, (pid_t)info->pid, &left))
-        record_death(dir_fd, info, left->message);
-    else if (info->state != DUET_STATE_EXITED)
+    gboolean told = info->state == DUET_STATE_EXITED && info->error;
+    g_autofree char *since = told ? g_strconcat(info->error, "; cleaned up since", NULL) : NULL;
+    if (!duet_driver_recover(context->drivers, spec, (pid_t)info->pid, &left)) {
+        if (!told)
+            record_death(dir_fd, info, left->message);
+    } else if (info->state != DUET_STATE_EXITED)
         record_death(dir_fd, info, "its monitor was killed; what was left of it was cleaned up");
-    else if (spec->connect && info->error)
-        record_death(dir_fd, info, "what was left of it was cleaned up later");
+    else if (spec->connect && told)
+        record_death(dir_fd, info, since);
     return left == NULL;
 }
 

@@ -36,6 +36,7 @@ void monitor_release_runtime(Monitor *monitor)
     if (duet_driver_recover(monitor->context->drivers, monitor->spec, 0, &error))
         return;
     monitor->left_behind = TRUE;
-    g_free(monitor->info->error);
-    monitor->info->error = g_strdup(error->message);
+    g_autofree char *first = monitor->info->error;
+    monitor->info->error =
+        first ? g_strconcat(first, "; ", error->message, NULL) : g_strdup(error->message);
 }

@@ -52,9 +52,9 @@ void duet_vm_daemon_link(DuetVm *vm)
 {
     vm->retries = 0;
     virConnectRegisterCloseCallback(vm->connection, on_closed, vm, NULL);
-    if (vm->domain)
-        virConnectDomainQemuMonitorEventRegister(
-            vm->connection, vm->domain, "POWERDOWN", on_powerdown, NULL, NULL, 0);
+    vm->powerdown = vm->domain ? virConnectDomainQemuMonitorEventRegister(vm->connection,
+                                     vm->domain, "POWERDOWN", on_powerdown, NULL, NULL, 0)
+                               : -1;
 }
 
 void duet_vm_daemon_unlink(DuetVm *vm)
@@ -62,6 +62,11 @@ void duet_vm_daemon_unlink(DuetVm *vm)
     if (vm->retry_source)
         g_source_remove(vm->retry_source);
     vm->retry_source = 0;
-    if (vm->connection)
-        virConnectUnregisterCloseCallback(vm->connection, on_closed);
+    if (!vm->connection)
+        return;
+    virConnectUnregisterCloseCallback(vm->connection, on_closed);
+    /* A callback holds the connection. */
+    if (vm->powerdown >= 0)
+        virConnectDomainQemuMonitorEventDeregister(vm->connection, vm->powerdown);
+    vm->powerdown = -1;
 }

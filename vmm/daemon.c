@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* A daemon that is being restarted is back within a few seconds. */
@@ -28,12 +29,19 @@
  * kind of permission counts; only this thread changes. */
 static gboolean can_open(const char *path, int mode, guint32 uid, guint32 gid)
 {
+    int n_groups = MAX(getgroups(0, NULL), 0);
+    g_autofree gid_t *groups = g_new(gid_t, n_groups);
+    n_groups = getgroups(n_groups, groups);
+    /* The raw call: the C library's is for all threads. */
+    gboolean dropped = n_groups >= 0 && syscall(SYS_setgroups, 0, NULL) == 0;
     setfsgid((gid_t)gid);
     setfsuid((uid_t)uid);
     DUET_AUTO_FD fd = open(path, mode | O_CLOEXEC);
     int err = errno;
     setfsuid(geteuid());
     setfsgid(getegid());
+    if (dropped)
+        syscall(SYS_setgroups, n_groups, groups);
     errno = err;
     return fd >= 0;
 }

@@ -91,6 +91,7 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
 {
     (void)error;
     DuetVm *vm = g_new0(DuetVm, 1);
+    vm->powerdown = -1;
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;

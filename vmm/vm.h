@@ -53,6 +53,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @cgroup: daemon: see #DuetStarted
  * @defined: daemon: it may know the domain
  * @retry_source, @retries: daemon: how often it was tried since it was lost
+ * @powerdown: daemon: the callback of the VM's power button, or -1
  */
 struct _DuetVm {
     DuetRuntime base;
@@ -83,6 +84,7 @@ struct _DuetVm {
     gboolean defined;
     guint retry_source;
     guint retries;
+    int powerdown;
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */

@@ -32,10 +32,13 @@ G_BEGIN_DECLS
 /** How the virtiofs tag of spec->mounts[index] is made. */
 #define DUET_VM_MOUNT_TAG_FORMAT "duet-vol-%u"
 
-/** duet_vm_memory_bytes: Returns: the RAM that the guest of @spec gets. */
+/** duet_vm_memory_bytes: Returns: the RAM that the guest of @spec gets: whole MiB, as libvirt has
+ * it. */
 static inline guint64 duet_vm_memory_bytes(const DuetSpec *spec)
 {
-    return spec->memory_bytes ? spec->memory_bytes : DUET_VM_MEMORY_DEFAULT_BYTES;
+    guint64 mib = G_GUINT64_CONSTANT(1) << 20;
+    guint64 wanted = spec->memory_bytes ? spec->memory_bytes : DUET_VM_MEMORY_DEFAULT_BYTES;
+    return wanted > G_MAXUINT64 - mib ? wanted : (wanted + mib - 1) / mib * mib;
 }
 
 /** duet_vm_vcpus: Returns: the vCPUs of @spec: its cpus, rounded up, at least one. */

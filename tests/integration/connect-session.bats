@@ -55,7 +55,7 @@ field() { duet inspect "$1" | jq -r ".[0].$2"; }
   [[ $(field box driver.usage_note) == *"not known"* ]]
   kill -KILL "$(field box monitor_pid)"
   duet ps >/dev/null
-  ! kill -0 "$pid" 2>/dev/null
+  run ! kill -0 "$pid"
   is "$(session list --all --name | tr -d '\n')" ""
   duet start box
   duet stop -t 1 box

@@ -157,6 +157,9 @@ static void test_limits(void)
     g_autoptr(DuetSpec) spec = spec_new();
     g_assert_cmpuint(duet_vm_vcpus(spec), ==, 1);
     g_assert_cmpuint(duet_vm_memory_bytes(spec), ==, DUET_VM_MEMORY_DEFAULT_BYTES);
+    spec->memory_bytes = 100000 * 1024;
+    g_assert_cmpuint(duet_vm_memory_bytes(spec), ==, 98 * 1048576);
+    spec->memory_bytes = 0;
     spec->cpus = 0.25;
     g_assert_cmpuint(duet_vm_vcpus(spec), ==, 1);
     spec->cpus = 2;
