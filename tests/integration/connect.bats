@@ -267,7 +267,7 @@ XML
   # Root's group may pass the second; that the caller is in it is not QEMU's.
   for mode in 0700 0750; do
     chmod $mode "$scratch/closed"
-    expect 125 setpriv --groups 0 "$DUET" --root "$scratch/closed" run --rm "${system[@]}" busybox true
+    expect 125 in_ns setpriv --groups 0 "$DUET" --root "$scratch/closed" run --rm "${system[@]}" busybox true
     [[ $output == *"$scratch/closed"*"passable"* ]]
   done
 }
