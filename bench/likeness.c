@@ -36,21 +36,23 @@ static void records_differ(
 
 static const char *const sizes[] = { "cpu.online", "memory.ram_bytes", NULL };
 
-static gboolean has_hash(const DuetRun *run)
+static const char *machine_hash(const DuetRun *run)
 {
-    return duet_record_string(run->host, "machine_hash") != NULL;
+    return duet_record_string(run->host, "machine_hash");
+}
+
+static gboolean by_size(const DuetRun *first, const DuetRun *second)
+{
+    return !machine_hash(first) && !machine_hash(second);
 }
 
 /* The hash is of /etc/machine-id, which clones share and containers lack: so the CPU's model must
  * be the same in any case, and without a hash the size of the machine, too. */
 static void hosts(const DuetRun *first, const DuetRun *second, GPtrArray *mismatches)
 {
-    const char *a = duet_record_string(first->host, "machine_hash");
-    const char *b = duet_record_string(second->host, "machine_hash");
-
-    differ(mismatches, "host", a, b);
+    differ(mismatches, "host", machine_hash(first), machine_hash(second));
     records_differ(mismatches, "host ", first->host, second->host, "cpu.model");
-    for (gsize i = 0; !a && !b && sizes[i]; i++)
+    for (gsize i = 0; by_size(first, second) && sizes[i]; i++)
         records_differ(mismatches, "host ", first->host, second->host, sizes[i]);
 }
 
@@ -61,12 +63,11 @@ static void host_changes(const DuetRun *first, const DuetRun *second, GPtrArray 
         "cpu.governor", "cpu.turbo", "cpu.hypervisor", "cpu.clocksource", "memory.ram_bytes",
         "memory.swap_bytes", "memory.swappiness", "memory.transparent_hugepages", "memory.ksm_run",
         "memory.zswap", "memory.mglru", "memory.damon_reclaim", "cgroup_version", "file_system" };
-    gboolean by_size = !has_hash(first) && !has_hash(second);
     static const char *const tool[] = { "version", "commit", "compiler", "build_flags" };
 
     for (gsize i = 0; i < G_N_ELEMENTS(host); i++)
         /* The machine's size is a mismatch by then. */
-        if (!by_size || !g_strv_contains(sizes, host[i]))
+        if (!by_size(first, second) || !g_strv_contains(sizes, host[i]))
             records_differ(changes, "host ", first->host, second->host, host[i]);
     for (gsize i = 0; i < G_N_ELEMENTS(tool); i++)
         records_differ(changes, "duet ", first->tool, second->tool, tool[i]);

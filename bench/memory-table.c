@@ -27,7 +27,6 @@ static void append_head(GString *out, const DuetRun *run, const DuetMemoryAnalys
     const DuetRunArm *arm = duet_run_arm(run, 0);
     gboolean idle = !arm->argv || !arm->argv[0];
     g_autofree char *command = idle ? g_strdup("none: idle") : duet_text_command(arm->argv);
-    g_autofree char *accel = duet_bench_table_accel(run);
     g_autofree char *plan = plan_text(run);
     g_autofree char *before = duet_text_bytes(analysis->noise_bytes);
     g_autofree char *during = duet_text_bytes(analysis->zero_noise_bytes);
@@ -36,15 +35,9 @@ static void append_head(GString *out, const DuetRun *run, const DuetMemoryAnalys
         : g_strdup_printf(", and by %s at most in samples of no instance", during);
     g_autofree char *noise =
         g_strdup_printf("MemAvailable of the idle host moved by %s before the run%s", before, zero);
-    g_autofree char *image = g_strdup_printf("%s%s%.19s", arm->image_ref ? arm->image_ref : "",
-        arm->image_ref ? "  " : "", arm->image_digest ? arm->image_digest : "");
 
     duet_bench_table_banner(out, analysis->nested, analysis->tcg);
-    duet_text_append_wrapped(out, "image    ", "         ", image);
-    duet_text_append_wrapped(out, "command  ", "         ", command);
-    duet_text_append_wrapped(out, "plan     ", "         ", plan);
-    if (*accel)
-        duet_text_append_wrapped(out, "ran on   ", "         ", accel);
+    duet_bench_table_head(out, run, command, plan);
     duet_text_append_wrapped(out, "noise    ", "         ", noise);
 }
 

@@ -52,21 +52,27 @@ char *duet_bench_table_plan(const DuetRun *run)
         run->plan->n, run->plan->mode, run->plan->seed);
 }
 
-static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+void duet_bench_table_head(GString *out, const DuetRun *run, const char *command, const char *plan)
 {
     const DuetRunArm *arm = duet_run_arm(run, 0);
-    g_autofree char *command = duet_text_command(arm->argv);
     g_autofree char *accel = duet_bench_table_accel(run);
-    g_autofree char *plan = duet_bench_table_plan(run);
     g_autofree char *image = g_strdup_printf("%s%s%.19s", arm->image_ref ? arm->image_ref : "",
         arm->image_ref ? "  " : "", arm->image_digest ? arm->image_digest : "");
 
-    duet_bench_table_banner(out, analysis->nested, analysis->tcg);
     duet_text_append_wrapped(out, "image    ", "         ", image);
     duet_text_append_wrapped(out, "command  ", "         ", command);
     duet_text_append_wrapped(out, "plan     ", "         ", plan);
     if (*accel)
         duet_text_append_wrapped(out, "ran on   ", "         ", accel);
+}
+
+static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    g_autofree char *command = duet_text_command(duet_run_arm(run, 0)->argv);
+    g_autofree char *plan = duet_bench_table_plan(run);
+
+    duet_bench_table_banner(out, analysis->nested, analysis->tcg);
+    duet_bench_table_head(out, run, command, plan);
 }
 
 void duet_bench_table_arm(GString *out, const DuetRun *run, guint arm, gsize width)

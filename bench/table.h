@@ -33,6 +33,9 @@ gboolean duet_bench_table_has(const DuetAnalysis *analysis, DuetMetric metric);
 /** duet_bench_table_phases: appends the medians of all phases, arms side by side. */
 void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_bench_table_head: appends what was run and how: image, @command, @plan, accelerators. */
+void duet_bench_table_head(GString *out, const DuetRun *run, const char *command, const char *plan);
+
 /** duet_bench_table_accel: Returns: (transfer full): what the arms ran on ("vm: tcg, QEMU 7.2.0").
  */
 char *duet_bench_table_accel(const DuetRun *run);

@@ -49,18 +49,19 @@ gboolean duet_vm_daemon_is_alive(virConnectPtr connection)
         virConnectGetLibVersion(connection, &version) == 0;
 }
 
-/* "+64055:+64055" of the security model dac: whom QEMU runs as by default. */
-static char *base_label(const char *capabilities)
+char *duet_vm_daemon_text(char *xml, const char *query)
 {
-    static const xmlChar query[] = "string(//host/secmodel[model='dac']/baselabel)";
-    xmlDoc *document = xmlParseMemory(capabilities, (int)strlen(capabilities));
+    xmlDoc *document = xmlParseMemory(xml, (int)strlen(xml));
     xmlXPathContext *context = document ? xmlXPathNewContext(document) : NULL;
-    xmlXPathObject *found = context ? xmlXPathEvalExpression(query, context) : NULL;
-    char *label = found && found->stringval ? g_strdup((const char *)found->stringval) : NULL;
+    xmlXPathObject *found =
+        context ? xmlXPathEvalExpression((const xmlChar *)query, context) : NULL;
+    gboolean there = found && found->stringval && *found->stringval;
+    char *text = there ? g_strdup((const char *)found->stringval) : NULL;
     xmlXPathFreeObject(found);
     xmlXPathFreeContext(context);
     xmlFreeDoc(document);
-    return label;
+    free(xml);
+    return text;
 }
 
 gboolean duet_vm_daemon_user(virConnectPtr connection, DuetVmDaemonUser *out_user, GError **error)
@@ -68,8 +69,9 @@ gboolean duet_vm_daemon_user(virConnectPtr connection, DuetVmDaemonUser *out_use
     char *capabilities = virConnectGetCapabilities(connection);
     if (!capabilities)
         return duet_virt_error_set(error, "cannot ask libvirt what it can do");
-    g_autofree char *label = base_label(capabilities);
-    free(capabilities);
+    /* "+64055:+64055" of the security model dac: whom QEMU runs as by default. */
+    g_autofree char *label =
+        duet_vm_daemon_text(capabilities, "string(//host/secmodel[model='dac']/baselabel)");
     *out_user = (DuetVmDaemonUser){ 0 };
     out_user->privileged = label && sscanf(label, "+%u:+%u", &out_user->uid, &out_user->gid) == 2;
     return TRUE;

@@ -12,10 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libvirt-glib/libvirt-glib.h>
-#include <libxml/parser.h>
-#include <libxml/xpath.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -165,22 +161,13 @@ static gboolean limit_memory(const DuetVm *vm, GError **error)
 /* The daemon chose the path, below a directory that its security driver lets QEMU use. */
 static gboolean find_channel(DuetVm *vm, GError **error)
 {
-    static const xmlChar query[] =
-        "string(//channel[target/@name='org.duet.agent.0']/source/@path)";
     if (vm->agent_socket)
         return TRUE;
     char *xml = virDomainGetXMLDesc(vm->domain, 0);
     if (!xml)
         return duet_virt_error_set(error, "cannot read the domain of '%s'", vm->spec->name);
-    xmlDoc *document = xmlParseMemory(xml, (int)strlen(xml));
-    free(xml);
-    xmlXPathContext *context = document ? xmlXPathNewContext(document) : NULL;
-    xmlXPathObject *found = context ? xmlXPathEvalExpression(query, context) : NULL;
-    if (found && found->stringval && *found->stringval)
-        vm->agent_socket = g_strdup((const char *)found->stringval);
-    xmlXPathFreeObject(found);
-    xmlXPathFreeContext(context);
-    xmlFreeDoc(document);
+    vm->agent_socket =
+        duet_vm_daemon_text(xml, "string(//channel[target/@name='org.duet.agent.0']/source/@path)");
     if (vm->agent_socket)
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,

@@ -36,6 +36,15 @@ typedef struct {
 /** duet_vm_daemon_user: asks the daemon. */
 gboolean duet_vm_daemon_user(virConnectPtr connection, DuetVmDaemonUser *out_user, GError **error);
 
+/**
+ * duet_vm_daemon_text:
+ * @xml: (transfer full): what libvirt told, of malloc()
+ * @query: an XPath expression that is a string
+ *
+ * Returns: (transfer full) (nullable): what it finds; NULL: nothing
+ */
+char *duet_vm_daemon_text(char *xml, const char *query);
+
 /** duet_vm_daemon_log_remove: removes what the daemon logged of the domain @name. */
 void duet_vm_daemon_log_remove(gboolean privileged, const char *name);
 
