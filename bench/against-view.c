@@ -4,7 +4,7 @@
 
 #include "against.h"
 #include "check.h"
-#include "export.h"
+#include "export/export.h"
 #include "notes.h"
 #include "record.h"
 #include "result.h"

@@ -5,7 +5,7 @@
 
 #include "against.h"
 #include "check.h"
-#include "export.h"
+#include "export/export.h"
 #include "result.h"
 #include "table.h"
 

@@ -4,7 +4,7 @@
 #include <duet/mark.h>
 #include <json-glib/json-glib.h>
 
-#include "memory-point.h"
+#include "memory/memory-point.h"
 #include "plan.h"
 
 G_BEGIN_DECLS

@@ -8,7 +8,7 @@
 
 #include "bench/against.h"
 #include "bench/check.h"
-#include "bench/export.h"
+#include "bench/export/export.h"
 #include "bench/result.h"
 #include "bench/table.h"
 

@@ -9,9 +9,9 @@
 #include <duet/error.h>
 
 #include "bench/environment.h"
-#include "bench/memory-analysis.h"
-#include "bench/memory-sampler.h"
-#include "bench/memory-view.h"
+#include "bench/memory/memory-analysis.h"
+#include "bench/memory/memory-sampler.h"
+#include "bench/memory/memory-view.h"
 #include "bench/result.h"
 #include "bench/runner.h"
 #include "core/memory.h"

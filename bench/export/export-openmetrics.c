@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "record.h"
+#include "bench/record.h"
 
 static void family(
     GString *out, const char *name, const char *type, const char *unit, const char *help)

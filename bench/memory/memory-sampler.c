@@ -5,8 +5,8 @@
 
 #include <duet/error.h>
 
-#include "group.h"
-#include "instance-sampler.h"
+#include "bench/group.h"
+#include "bench/instance-sampler.h"
 
 /* Readings of the idle host, over the time that instances are left to settle. */
 #define NOISE_READINGS 11

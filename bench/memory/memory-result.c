@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <math.h>
 
-#include "json.h"
+#include "bench/json.h"
 #include "memory-view.h"
-#include "result.h"
+#include "bench/result.h"
 
 static JsonObject *line_object(const DuetLine *line, gboolean intervals)
 {

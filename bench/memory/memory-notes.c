@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "memory-analysis.h"
-#include "notes.h"
-#include "text.h"
+#include "bench/notes.h"
+#include "bench/text.h"
 
 /* Of the gap between two estimators: less is not worth a word. */
 #define PART_SHARE 0.1

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "export.h"
 
-#include "notes.h"
-#include "record.h"
-#include "table.h"
-#include "text.h"
+#include "bench/notes.h"
+#include "bench/record.h"
+#include "bench/table.h"
+#include "bench/text.h"
 
 void duet_export_markdown_banner(GString *out, gboolean nested, gboolean tcg)
 {

@@ -3,8 +3,8 @@
 
 #include <duet/instance.h>
 
-#include "host-memory.h"
-#include "json.h"
+#include "bench/host-memory.h"
+#include "bench/json.h"
 
 G_BEGIN_DECLS
 

@@ -5,7 +5,7 @@
 
 #include <duet/bench.h>
 
-#include "runner.h"
+#include "bench/runner.h"
 
 G_BEGIN_DECLS
 

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "analysis.h"
-#include "environment.h"
-#include "random.h"
+#include "bench/analysis.h"
+#include "bench/environment.h"
+#include "bench/random.h"
 
 /* The points of one metric of one arm: how many instances, and what they took. */
 typedef struct {

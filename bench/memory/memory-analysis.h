@@ -2,7 +2,7 @@
 #pragma once
 
 #include "memory-metric.h"
-#include "stats.h"
+#include "bench/stats.h"
 
 G_BEGIN_DECLS
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "export.h"
 
-#include "record.h"
+#include "bench/record.h"
 
 /* A name is one word; '/', '=' and '-' have meanings in it. What is not plain becomes %XX. */
 static void append_name(GString *out, const char *name)

@@ -3,9 +3,9 @@
 
 #include "memory-view.h"
 
-#include "notes.h"
-#include "table.h"
-#include "text.h"
+#include "bench/notes.h"
+#include "bench/table.h"
+#include "bench/text.h"
 
 #define LABEL_COLUMNS 24
 
