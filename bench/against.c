@@ -9,15 +9,6 @@
 #include "notes.h"
 #include "random.h"
 
-static gboolean any_tcg(const DuetRun *run)
-{
-    for (guint i = 0; i < run->arms->len; i++) {
-        if (g_strcmp0(duet_run_arm_accel(duet_run_arm(run, i)), "tcg") == 0)
-            return TRUE;
-    }
-    return FALSE;
-}
-
 static void find_unmatched(
     const DuetRun *run, const DuetRun *other, const char *path, GPtrArray *out)
 {
@@ -139,7 +130,7 @@ DuetAgainst *duet_against_new(const DuetRun *first, const char *first_path, cons
     against->mismatches = g_ptr_array_new_with_free_func(g_free);
     against->changes = g_ptr_array_new_with_free_func(g_free);
     against->unmatched = g_ptr_array_new_with_free_func(g_free);
-    against->tcg = any_tcg(first) || any_tcg(second);
+    against->tcg = duet_run_tcg(first) || duet_run_tcg(second);
     against->comparisons = g_array_new(FALSE, FALSE, sizeof(DuetComparison));
     against->notes = duet_notes_empty();
     find_unmatched(first, second, first_path, against->unmatched);

@@ -6,6 +6,7 @@
 
 #include <duet/error.h>
 
+#include "benchmark.h"
 #include "compare.h"
 #include "environment.h"
 #include "instance-sampler.h"
@@ -24,9 +25,10 @@ static DuetPlan *boot_plan(const DuetBenchRequest *request)
 }
 
 /* @plan: (transfer full). */
-static DuetRun *new_run(const DuetBenchRequest *request, DuetPlan *plan)
+static DuetRun *new_run(
+    const DuetBenchRequest *request, const DuetBenchmark *benchmark, DuetPlan *plan)
 {
-    DuetRun *run = duet_run_new(plan);
+    DuetRun *run = duet_run_new(benchmark, plan);
 
     json_object_unref(run->tool);
     run->tool = duet_environment_tool();
@@ -105,7 +107,7 @@ static gboolean boot(
 {
     if (!check_request(request, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(request, boot_plan(request));
+    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_boot, boot_plan(request));
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, request, run, FALSE);
     if (!carry_out(request, &sampler, run, error))
@@ -151,7 +153,7 @@ static gboolean compare(
     once.n = 1;
     if (!check_request(&once, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(&once, boot_plan(&once));
+    g_autoptr(DuetRun) run = new_run(&once, &duet_benchmark_boot, boot_plan(&once));
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, &once, run, TRUE);
     if (!carry_out(&once, &sampler, run, error))
@@ -197,7 +199,7 @@ static gboolean memory(
 {
     if (!check_request(request, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(request,
+    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_memory,
         duet_plan_new_memory(request->n_arms, request->counts, request->n_counts, request->n,
             request->seed, request->age_ms));
     duet_environment_memory_warnings(run->host, run->warnings);

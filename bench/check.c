@@ -6,6 +6,7 @@
 
 #include <duet/bench.h>
 
+#include "benchmark.h"
 #include "environment.h"
 #include "notes.h"
 #include "record.h"
@@ -202,12 +203,12 @@ GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis
     return notes;
 }
 
-char *duet_bench_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArray *notes)
+char *duet_bench_check_text(const DuetRun *run, GPtrArray *notes)
 {
     GString *out = g_string_new(NULL);
-    g_autofree char *plan = duet_bench_table_plan(run);
+    g_autofree char *plan = run->benchmark->plan_text(run);
 
-    duet_bench_table_banner(out, analysis->nested, analysis->tcg);
+    duet_bench_table_banner(out, duet_environment_under_tcg(run->host), duet_run_tcg(run));
     duet_text_append_wrapped(out, "run      ", "         ", run->run_id);
     duet_text_append_wrapped(out, "plan     ", "         ", plan);
     g_string_append_c(out, '\n');

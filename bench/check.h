@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis);
 
 /** duet_bench_check_text: Returns: (transfer full): @notes for a terminal, within 80 columns. */
-char *duet_bench_check_text(const DuetRun *run, const DuetAnalysis *analysis, GPtrArray *notes);
+char *duet_bench_check_text(const DuetRun *run, GPtrArray *notes);
 
 /** duet_bench_check_json: Returns: (transfer full): @notes for programs. */
 char *duet_bench_check_json(const DuetRun *run, GPtrArray *notes);

@@ -5,18 +5,13 @@
 
 guint duet_plan_cells(const DuetPlan *plan)
 {
-    return plan->n_arms * MAX(plan->n_counts, 1);
+    return plan->n_arms * plan->n_variants;
 }
 
-guint duet_plan_cell(const DuetPlan *plan, guint cell, guint *out_count)
+guint duet_plan_cell(const DuetPlan *plan, guint cell, guint *out_variant)
 {
-    *out_count = plan->n_counts > 0 ? plan->counts[cell % plan->n_counts] : 0;
-    return cell / MAX(plan->n_counts, 1);
-}
-
-guint duet_plan_warm_count(const DuetPlan *plan)
-{
-    return plan->n_counts > 0 ? 1 : 0;
+    *out_variant = cell % plan->n_variants;
+    return cell / plan->n_variants;
 }
 
 static void draw_order(DuetPlan *plan)
@@ -34,33 +29,35 @@ static void draw_order(DuetPlan *plan)
     }
 }
 
-DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, double floor)
+static DuetPlan *new_plan(guint n_arms, guint n_variants, guint n, guint64 seed)
 {
     DuetPlan *plan = g_new0(DuetPlan, 1);
 
     plan->seed = seed;
     plan->n = n;
     plan->n_arms = n_arms;
+    plan->n_variants = n_variants;
     plan->mode = g_strdup("warm");
+    draw_order(plan);
+    return plan;
+}
+
+DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, double floor)
+{
+    DuetPlan *plan = new_plan(n_arms, 1, n, seed);
+
     plan->timeout_ms = timeout_ms;
     plan->floor = floor;
-    draw_order(plan);
     return plan;
 }
 
 DuetPlan *duet_plan_new_memory(
     guint n_arms, const guint *counts, guint n_counts, guint n, guint64 seed, gint64 age_ms)
 {
-    DuetPlan *plan = g_new0(DuetPlan, 1);
+    DuetPlan *plan = new_plan(n_arms, n_counts, n, seed);
 
-    plan->seed = seed;
-    plan->n = n;
-    plan->n_arms = n_arms;
-    plan->mode = g_strdup("warm");
-    plan->n_counts = n_counts;
     plan->counts = g_memdup2(counts, n_counts * sizeof *counts);
     plan->age_ms = age_ms;
-    draw_order(plan);
     return plan;
 }
 

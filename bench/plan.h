@@ -9,11 +9,12 @@ G_BEGIN_DECLS
  * DuetPlan: everything that is fixed before the first sample.
  * @n: samples per arm, one in each block
  * @mode: cache mode; "warm": one discarded sample of each arm comes first
- * @order: @n times @n_arms arm numbers: block by block, each a random order of all arms; of
- *     `bench memory`, all cells: arm number times @n_counts plus the index of a count
+ * @order: @n times @n_arms arm numbers: block by block, each a random order of all arms, or
+ *     of all cells where each arm has several variants: arm number times @n_variants plus variant
  * @timeout_ms: after which a sample is given up and counted as censored
  * @floor: the smallest relative effect that may be called a difference
- * @counts: `bench memory`: how many instances at a time, @n_counts numbers; else NULL and 0
+ * @n_variants: how many kinds of samples each arm has in a block; 1 unless the benchmark says so
+ * @counts: `bench memory`: how many instances at a time in each variant; NULL else
  * @age_ms: `bench memory`: how old the youngest instance is when memory is read
  */
 typedef struct {
@@ -24,7 +25,7 @@ typedef struct {
     guint *order;
     gint64 timeout_ms;
     double floor;
-    guint n_counts;
+    guint n_variants;
     guint *counts;
     gint64 age_ms;
 } DuetPlan;
@@ -43,9 +44,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetPlan, duet_plan_free)
 
 /** duet_plan_cells: Returns: samples per block. */
 guint duet_plan_cells(const DuetPlan *plan);
-/** duet_plan_cell: what a number of the order stands for. @out_count: 0 but in `bench memory`. */
-guint duet_plan_cell(const DuetPlan *plan, guint cell, guint *out_count);
-/** duet_plan_warm_count: Returns: how many instances a warm-up sample starts. */
-guint duet_plan_warm_count(const DuetPlan *plan);
+/** duet_plan_cell: what a number of the order stands for. Returns: the arm. */
+guint duet_plan_cell(const DuetPlan *plan, guint cell, guint *out_variant);
 
 G_END_DECLS

@@ -9,6 +9,7 @@
 #include <duet/error.h>
 
 #include "core/util.h"
+#include "benchmark.h"
 #include "json.h"
 #include "text.h"
 
@@ -61,14 +62,15 @@ static guint find_arm(DuetJsonReader *reader, const DuetRun *run, const char *na
     return 0;
 }
 
-/* Returns: index of @count among the plan's; 0 and a complaint if it is none of them. */
-static guint find_count(DuetJsonReader *reader, const DuetPlan *plan, JsonNode *node)
+/* Returns: the variant that @node names; 0 and a complaint if there is none. */
+static guint find_variant(
+    DuetJsonReader *reader, const DuetPlan *plan, const DuetVariants *variants, JsonNode *node)
 {
-    for (guint i = 0; duet_json_holds(node, G_TYPE_INT64) && i < plan->n_counts; i++) {
-        if (json_node_get_int(node) == plan->counts[i])
-            return i;
-    }
-    duet_json_complain(reader, "'order_counts' holds what is none of the plan's 'counts'");
+    int variant = variants->read(plan, node);
+
+    if (variant >= 0)
+        return variant;
+    duet_json_complain(reader, "'%s' holds what the plan has not", variants->order);
     return 0;
 }
 
@@ -90,10 +92,11 @@ static JsonArray *block_row(
 static void read_order(DuetJsonReader *reader, const DuetRun *run, JsonObject *plan)
 {
     DuetPlan *to = run->plan;
-    guint cells = duet_plan_cells(to), n_counts = to->n_counts;
+    const DuetVariants *variants = run->benchmark->variants;
+    guint cells = duet_plan_cells(to);
     JsonArray *blocks = duet_json_get_array(reader, plan, "order", SAMPLES_MAX);
-    JsonArray *counts =
-        n_counts > 0 ? duet_json_get_array(reader, plan, "order_counts", SAMPLES_MAX) : NULL;
+    JsonArray *others =
+        variants ? duet_json_get_array(reader, plan, variants->order, SAMPLES_MAX) : NULL;
 
     if (!blocks || json_array_get_length(blocks) != to->n) {
         duet_json_complain(reader, "'order' has not the plan's %u blocks", to->n);
@@ -101,14 +104,14 @@ static void read_order(DuetJsonReader *reader, const DuetRun *run, JsonObject *p
     }
     for (guint block = 0; block < to->n && !reader->broken; block++) {
         JsonArray *names = block_row(reader, blocks, "order", block, cells);
-        JsonArray *row =
-            n_counts > 0 ? block_row(reader, counts, "order_counts", block, cells) : NULL;
+        JsonArray *row = variants ? block_row(reader, others, variants->order, block, cells) : NULL;
         for (guint i = 0; i < cells && !reader->broken; i++) {
             JsonNode *name = json_array_get_element(names, i);
             guint arm = find_arm(reader, run,
                 duet_json_holds(name, G_TYPE_STRING) ? json_node_get_string(name) : NULL);
-            guint index = row ? find_count(reader, to, json_array_get_element(row, i)) : 0;
-            to->order[block * cells + i] = arm * MAX(n_counts, 1) + index;
+            guint variant =
+                row ? find_variant(reader, to, variants, json_array_get_element(row, i)) : 0;
+            to->order[block * cells + i] = arm * to->n_variants + variant;
         }
     }
 }
@@ -152,66 +155,25 @@ static DuetSample *read_sample(DuetJsonReader *reader, const DuetRun *run, JsonN
     sample->guest_kernel_ns = duet_json_get_int(reader, guest, "kernel", 0, G_MAXINT64, 0);
     sample->guest_agent_ns = duet_json_get_int(reader, guest, "agent", 0, G_MAXINT64, 0);
     sample->peak_memory_bytes = duet_json_get_int(reader, memory, "peak", 0, G_MAXINT64, 0);
-    if (run->plan->n_counts > 0)
-        sample->memory =
-            duet_memory_point_from_json(reader, duet_json_get_object(reader, object, "memory"));
+    if (run->benchmark->read_sample)
+        run->benchmark->read_sample(reader, object, sample);
     duet_json_get_strings(reader, object, "warnings", sample->warnings);
     return sample;
 }
 
-static GArray *read_counts(DuetJsonReader *reader, JsonObject *plan)
+static DuetPlan *read_plan(
+    DuetJsonReader *reader, const DuetBenchmark *benchmark, JsonObject *plan, guint n_arms)
 {
-    GArray *counts = g_array_new(FALSE, FALSE, sizeof(guint));
-    JsonArray *array = duet_json_member(plan, "counts")
-        ? duet_json_get_array(reader, plan, "counts", DUET_BENCH_COUNTS_MAX)
-        : NULL;
-
-    for (guint i = 0; array && i < json_array_get_length(array); i++) {
-        JsonNode *node = json_array_get_element(array, i);
-        gint64 count = duet_json_holds(node, G_TYPE_INT64) ? json_node_get_int(node) : -1;
-        guint number = CLAMP(count, 0, DUET_BENCH_COUNT_MAX);
-        if (number != count)
-            duet_json_complain(
-                reader, "'counts' holds what is not from 0 to %d", DUET_BENCH_COUNT_MAX);
-        g_array_append_val(counts, number);
-    }
-    return counts;
-}
-
-static DuetPlan *read_plan(DuetJsonReader *reader, JsonObject *plan, guint n_arms)
-{
-    g_autoptr(GArray) counts = read_counts(reader, plan);
-    guint n_max = counts->len > 0 ? DUET_BENCH_ROUNDS_MAX : SAMPLES_MAX / ARMS_MAX;
-    guint n = duet_json_get_int(reader, plan, "n", 0, n_max, 0);
+    guint n = duet_json_get_int(reader, plan, "n", 0, SAMPLES_MAX / ARMS_MAX, 0);
     guint64 seed = duet_json_get_int(reader, plan, "seed", 0, DUET_BENCH_SEED_MAX, 0);
     const char *mode = duet_json_get_string(reader, plan, "mode");
-    DuetPlan *result = counts->len > 0
-        ? duet_plan_new_memory(n_arms, (const guint *)(void *)counts->data, counts->len, n, seed,
-              duet_json_get_int(reader, plan, "age_ms", 0, G_MAXINT32, 0))
-        : duet_plan_new(n_arms, n, seed,
-              duet_json_get_int(reader, plan, "timeout_ms", 0, G_MAXINT64, 0),
-              duet_json_get_double(reader, plan, "floor"));
+    DuetPlan *result = benchmark->new_plan(reader, plan, n_arms, n, seed);
 
     if (mode) {
         g_free(result->mode);
         result->mode = g_strdup(mode);
     }
     return result;
-}
-
-static void read_noise(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
-{
-    JsonArray *array = duet_json_get_array(reader, root, "idle_noise", SAMPLES_MAX);
-
-    run->idle_noise = g_array_new(FALSE, FALSE, sizeof(DuetHostMemory));
-    for (guint i = 0; array && i < json_array_get_length(array); i++) {
-        JsonNode *node = json_array_get_element(array, i);
-        JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        DuetHostMemory host = duet_host_memory_from_json(reader, object);
-        if (!object)
-            duet_json_complain(reader, "'idle_noise' holds something that is not an object");
-        g_array_append_val(run->idle_noise, host);
-    }
 }
 
 static void read_run(DuetJsonReader *reader, JsonObject *root, DuetRun *run, JsonArray *arms)
@@ -242,8 +204,8 @@ static void read_run(DuetJsonReader *reader, JsonObject *root, DuetRun *run, Jso
     read_order(reader, run, duet_json_get_object(reader, root, "plan"));
     for (guint i = 0; samples && i < json_array_get_length(samples); i++)
         g_ptr_array_add(run->samples, read_sample(reader, run, json_array_get_element(samples, i)));
-    if (run->plan->n_counts > 0)
-        read_noise(reader, root, run);
+    if (run->benchmark->read_root)
+        run->benchmark->read_root(reader, root, run);
     duet_json_get_strings(reader, root, "warnings", run->warnings);
 }
 
@@ -295,6 +257,35 @@ static gboolean is_finite(JsonNode *node)
     return !duet_json_holds(node, G_TYPE_DOUBLE) || isfinite(json_node_get_double(node));
 }
 
+static gboolean check_schema(DuetJsonReader *reader, JsonObject *root, GError **error)
+{
+    gint64 schema = duet_json_get_int(reader, root, "schema_version", 1, G_MAXINT32, 0);
+
+    if (reader->broken || schema == DUET_RESULT_SCHEMA)
+        return TRUE;
+    if (schema == 0)
+        g_set_error_literal(
+            error, DUET_ERROR, DUET_ERROR_BROKEN, "not a result file: it has no 'schema_version'");
+    else
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "it has schema %" G_GINT64_FORMAT ", this duet reads schema %d", schema,
+            DUET_RESULT_SCHEMA);
+    return FALSE;
+}
+
+static const DuetBenchmark *find_benchmark(DuetJsonReader *reader, JsonObject *root, GError **error)
+{
+    const char *name = duet_json_get_string(reader, root, "benchmark");
+    const DuetBenchmark *benchmark = duet_benchmark_find(name ? name : "boot");
+
+    if (benchmark)
+        return benchmark;
+    g_autofree char *line = duet_text_line(name);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "it is of the benchmark '%s', which this duet does not know", line);
+    return NULL;
+}
+
 DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
@@ -312,21 +303,17 @@ DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
     DuetJsonReader reader = { 0 };
     if (node && !is_finite(node))
         duet_json_complain(&reader, "a number is larger than any can be");
-    gint64 schema = duet_json_get_int(&reader, root, "schema_version", 1, G_MAXINT32, 0);
-    if (!reader.broken && schema != DUET_RESULT_SCHEMA) {
-        if (schema == 0)
-            g_set_error_literal(error, DUET_ERROR, DUET_ERROR_BROKEN,
-                "not a result file: it has no 'schema_version'");
-        else
-            g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-                "it has schema %" G_GINT64_FORMAT ", this duet reads schema %d", schema,
-                DUET_RESULT_SCHEMA);
+    if (!check_schema(&reader, root, error))
+        return NULL;
+    const DuetBenchmark *benchmark = find_benchmark(&reader, root, error);
+    if (!benchmark) {
+        g_free(reader.broken);
         return NULL;
     }
     JsonArray *arms = duet_json_get_array(&reader, root, "arms", ARMS_MAX);
-    DuetPlan *plan = read_plan(&reader, duet_json_get_object(&reader, root, "plan"),
+    DuetPlan *plan = read_plan(&reader, benchmark, duet_json_get_object(&reader, root, "plan"),
         arms ? json_array_get_length(arms) : 0);
-    g_autoptr(DuetRun) run = duet_run_new(plan);
+    g_autoptr(DuetRun) run = duet_run_new(benchmark, plan);
     read_run(&reader, root, run, arms);
     if (reader.broken) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not a result of schema %d: %s",

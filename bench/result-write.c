@@ -6,48 +6,40 @@
 #include <string.h>
 
 #include "core/util.h"
+#include "benchmark.h"
 #include "json.h"
 
-/* One entry for each sample of a block, as they came: its arm, or how many instances it had. */
-static JsonArray *order_row(const DuetRun *run, guint block, gboolean counts)
+/* One entry for each sample of a block, as they came: its arm, or its variant. */
+static JsonArray *order_row(const DuetRun *run, guint block, const DuetVariants *variants)
 {
     const DuetPlan *plan = run->plan;
     guint cells = duet_plan_cells(plan);
     JsonArray *row = json_array_new();
 
     for (guint i = 0; i < cells; i++) {
-        guint count, arm = duet_plan_cell(plan, plan->order[block * cells + i], &count);
-        if (counts)
-            json_array_add_int_element(row, count);
+        guint variant, arm = duet_plan_cell(plan, plan->order[block * cells + i], &variant);
+        if (variants)
+            json_array_add_element(row, variants->write(plan, variant));
         else
             json_array_add_string_element(row, duet_run_arm(run, arm)->name);
     }
     return row;
 }
 
-static void set_order(JsonObject *object, const char *name, const DuetRun *run, gboolean counts)
+static void set_order(
+    JsonObject *object, const char *name, const DuetRun *run, const DuetVariants *variants)
 {
     JsonArray *order = json_array_new();
 
     for (guint block = 0; block < run->plan->n; block++)
-        json_array_add_array_element(order, order_row(run, block, counts));
+        json_array_add_array_element(order, order_row(run, block, variants));
     json_object_set_array_member(object, name, order);
-}
-
-static void set_memory_plan(JsonObject *object, const DuetRun *run)
-{
-    JsonArray *counts = json_array_new();
-
-    for (guint i = 0; i < run->plan->n_counts; i++)
-        json_array_add_int_element(counts, run->plan->counts[i]);
-    json_object_set_array_member(object, "counts", counts);
-    json_object_set_int_member(object, "age_ms", run->plan->age_ms);
-    set_order(object, "order_counts", run, TRUE);
 }
 
 static JsonObject *plan_object(const DuetRun *run)
 {
     const DuetPlan *plan = run->plan;
+    const DuetVariants *variants = run->benchmark->variants;
     JsonObject *object = json_object_new();
     JsonArray *arms = json_array_new();
 
@@ -55,17 +47,14 @@ static JsonObject *plan_object(const DuetRun *run)
     json_object_set_int_member(object, "n", plan->n);
     json_object_set_string_member(object, "mode", plan->mode);
     json_object_set_int_member(object, "discarded_per_arm", 1);
-    if (plan->n_counts == 0) {
-        json_object_set_int_member(object, "timeout_ms", plan->timeout_ms);
-        json_object_set_double_member(object, "floor", plan->floor);
-    }
+    run->benchmark->write_plan(plan, object);
     json_object_set_int_member(object, "resamples", DUET_STATS_RESAMPLES);
     for (guint arm = 0; arm < plan->n_arms; arm++)
         json_array_add_string_element(arms, duet_run_arm(run, arm)->name);
     json_object_set_array_member(object, "arms", arms);
-    set_order(object, "order", run, FALSE);
-    if (plan->n_counts > 0)
-        set_memory_plan(object, run);
+    set_order(object, "order", run, NULL);
+    if (variants)
+        set_order(object, variants->order, run, variants);
     return object;
 }
 
@@ -128,8 +117,8 @@ static JsonObject *sample_object(const DuetRun *run, const DuetSample *sample)
     json_object_set_object_member(object, "guest_clock_ns", guest);
     set_known(memory, "peak", sample->peak_memory_bytes);
     json_object_set_object_member(object, "mem_bytes", memory);
-    if (sample->memory)
-        json_object_set_object_member(object, "memory", duet_memory_point_to_json(sample->memory));
+    if (run->benchmark->write_sample)
+        run->benchmark->write_sample(sample, object);
     duet_json_set_strings(
         object, "warnings", (char *const *)sample->warnings->pdata, sample->warnings->len);
     return object;
@@ -215,24 +204,13 @@ static JsonObject *comparison_object(
     return object;
 }
 
-static JsonArray *noise_array(const DuetRun *run)
-{
-    JsonArray *array = json_array_new();
-
-    for (guint i = 0; run->idle_noise && i < run->idle_noise->len; i++)
-        json_array_add_object_element(
-            array, duet_host_memory_to_json(&g_array_index(run->idle_noise, DuetHostMemory, i)));
-    return array;
-}
-
 JsonNode *duet_result_node_of_run(const DuetRun *run)
 {
     JsonObject *root = json_object_new();
     JsonArray *arms = json_array_new(), *samples = json_array_new();
-    gboolean memory = run->plan->n_counts > 0;
 
     json_object_set_int_member(root, "schema_version", DUET_RESULT_SCHEMA);
-    json_object_set_string_member(root, "benchmark", memory ? "memory" : "boot");
+    json_object_set_string_member(root, "benchmark", run->benchmark->name);
     duet_json_set_string(root, "run_id", run->run_id);
     duet_json_set_string(root, "started", run->started);
     json_object_set_boolean_member(root, "interrupted", run->interrupted);
@@ -242,8 +220,8 @@ JsonNode *duet_result_node_of_run(const DuetRun *run)
     for (guint i = 0; i < run->arms->len; i++)
         json_array_add_object_element(arms, arm_object(duet_run_arm(run, i)));
     json_object_set_array_member(root, "arms", arms);
-    if (memory)
-        json_object_set_array_member(root, "idle_noise", noise_array(run));
+    if (run->benchmark->write_root)
+        run->benchmark->write_root(run, root);
     for (guint i = 0; i < run->samples->len; i++)
         json_array_add_object_element(samples, sample_object(run, duet_run_sample(run, i)));
     json_object_set_array_member(root, "samples", samples);

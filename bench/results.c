@@ -3,23 +3,11 @@
 
 #include <duet/error.h>
 
-#include "against.h"
+#include "benchmark.h"
 #include "check.h"
-#include "export/export.h"
 #include "result.h"
-#include "table.h"
-
-static const char *const show_formats[] = { "table", "json", "csv", "md", "openmetrics",
-    "benchstat", NULL };
-static char *(*const show_renders[])(const DuetRun *, const DuetAnalysis *) = { duet_bench_table,
-    duet_result_to_json, duet_export_csv, duet_export_markdown, duet_export_openmetrics,
-    duet_export_benchstat };
 
 static const char *const check_formats[] = { "table", "json", NULL };
-
-static const char *const compare_formats[] = { "table", "json", "md", NULL };
-static char *(*const compare_renders[])(
-    const DuetAgainst *) = { duet_against_table, duet_against_json, duet_against_markdown };
 
 /* Returns: which of @formats, which end with NULL, @format is; the first if it is NULL; or -1. */
 static int find_format(const char *const *formats, const char *format, GError **error)
@@ -34,52 +22,46 @@ static int find_format(const char *const *formats, const char *format, GError **
     return -1;
 }
 
-/* Returns: (transfer full): a run of `bench boot`; what one of `bench memory` holds is no time. */
-static DuetRun *load(const char *path, GError **error)
-{
-    g_autoptr(DuetRun) run = duet_result_load(path, error);
-
-    if (!run || run->plan->n_counts == 0)
-        return g_steal_pointer(&run);
-    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "'%s' is a result of `duet bench memory`; give one of `duet bench boot`", path);
-    return NULL;
-}
-
 static gboolean show(const char *path, const char *format, gboolean ratio_with_failures,
     char **out_text, GError **error)
 {
-    int row = find_format(show_formats, format, error);
-    g_autoptr(DuetRun) run = row >= 0 ? load(path, error) : NULL;
+    g_autoptr(DuetRun) run = duet_result_load(path, error);
+    int row = run ? find_format(run->benchmark->formats, format, error) : -1;
 
-    if (!run)
+    if (row < 0)
         return FALSE;
-    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, ratio_with_failures);
-    *out_text = show_renders[row](run, analysis);
+    *out_text = run->benchmark->show(run, row, ratio_with_failures);
     return TRUE;
+}
+
+static gboolean unsupported(const char *verb, const char *path, const DuetRun *run, GError **error)
+{
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "cannot %s '%s': there is no such thing yet for results of `duet bench %s`", verb, path,
+        run->benchmark->name);
+    return FALSE;
 }
 
 static gboolean check(
     const char *path, const char *format, char **out_text, gboolean *out_weak, GError **error)
 {
     int row = find_format(check_formats, format, error);
-    g_autoptr(DuetRun) run = row >= 0 ? load(path, error) : NULL;
+    g_autoptr(DuetRun) run = row >= 0 ? duet_result_load(path, error) : NULL;
 
     if (!run)
         return FALSE;
-    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
-    g_autoptr(GPtrArray) notes = duet_bench_check_new(run, analysis);
-    *out_text =
-        row == 1 ? duet_bench_check_json(run, notes) : duet_bench_check_text(run, analysis, notes);
+    if (!run->benchmark->check)
+        return unsupported("check", path, run, error);
+    g_autoptr(GPtrArray) notes = run->benchmark->check(run);
+    *out_text = row == 1 ? duet_bench_check_json(run, notes) : duet_bench_check_text(run, notes);
     *out_weak = notes->len > 0;
     return TRUE;
 }
 
 static gboolean compare(const DuetResultsCompare *request, char **out_text, GError **error)
 {
-    int row = find_format(compare_formats, request->format, error);
-    g_autoptr(DuetRun) first = row >= 0 ? load(request->first, error) : NULL;
-    g_autoptr(DuetRun) second = first ? load(request->second, error) : NULL;
+    g_autoptr(DuetRun) first = duet_result_load(request->first, error);
+    g_autoptr(DuetRun) second = first ? duet_result_load(request->second, error) : NULL;
     DuetAgainstOptions options = {
         .metrics = request->metrics,
         .floor = request->floor,
@@ -89,12 +71,22 @@ static gboolean compare(const DuetResultsCompare *request, char **out_text, GErr
 
     if (!second)
         return FALSE;
-    g_autoptr(DuetAgainst) against =
-        duet_against_new(first, request->first, second, request->second, &options, error);
-    if (!against)
+    const DuetBenchmark *benchmark = first->benchmark;
+    if (second->benchmark != benchmark) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot compare '%s' with '%s': the one is of `duet bench %s`, the other of `duet "
+            "bench %s`",
+            request->first, request->second, benchmark->name, second->benchmark->name);
         return FALSE;
-    *out_text = compare_renders[row](against);
-    return TRUE;
+    }
+    if (!benchmark->compare)
+        return unsupported("compare", request->first, first, error);
+    int row = find_format(benchmark->compare_formats, request->format, error);
+    if (row < 0)
+        return FALSE;
+    *out_text =
+        benchmark->compare(first, request->first, second, request->second, &options, row, error);
+    return *out_text != NULL;
 }
 
 __attribute__((visibility("default"))) const DuetResultsOps duet_results = {

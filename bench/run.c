@@ -99,11 +99,12 @@ const char *duet_run_arm_accel(const DuetRunArm *arm)
     return duet_record_string(arm->driver, "accel");
 }
 
-DuetRun *duet_run_new(DuetPlan *plan)
+DuetRun *duet_run_new(const DuetBenchmark *benchmark, DuetPlan *plan)
 {
     DuetRun *run = g_new0(DuetRun, 1);
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
 
+    run->benchmark = benchmark;
     run->run_id = g_uuid_string_random();
     run->started = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
     run->tool = json_object_new();
@@ -134,6 +135,15 @@ void duet_run_free(DuetRun *run)
 DuetRunArm *duet_run_arm(const DuetRun *run, guint arm)
 {
     return g_ptr_array_index(run->arms, arm);
+}
+
+gboolean duet_run_tcg(const DuetRun *run)
+{
+    for (guint i = 0; i < run->arms->len; i++) {
+        if (g_strcmp0(duet_run_arm_accel(duet_run_arm(run, i)), "tcg") == 0)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 DuetSample *duet_run_sample(const DuetRun *run, guint i)

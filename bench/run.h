@@ -9,6 +9,8 @@
 
 G_BEGIN_DECLS
 
+typedef struct DuetBenchmark DuetBenchmark;
+
 /**
  * DuetSampleStatus:
  * @DUET_SAMPLE_OK: the payload ran and exited with 0
@@ -90,6 +92,7 @@ const char *duet_run_arm_accel(const DuetRunArm *arm);
 
 /**
  * DuetRun: all samples of one plan: what a result file holds.
+ * @benchmark: what was measured: benchmark.h
  * @started: RFC 3339 wall clock time, for people
  * @tool, @host: environment.h
  * @arms: (element-type DuetRunArm), @samples: (element-type DuetSample) in the order of measuring
@@ -99,6 +102,7 @@ const char *duet_run_arm_accel(const DuetRunArm *arm);
  * @warnings: (element-type utf8): what makes the whole run doubtful
  */
 typedef struct {
+    const DuetBenchmark *benchmark;
     char *run_id;
     char *started;
     JsonObject *tool;
@@ -112,10 +116,12 @@ typedef struct {
 } DuetRun;
 
 /** duet_run_new: @plan: (transfer full). Fresh id, start time now, empty tool and host. */
-DuetRun *duet_run_new(DuetPlan *plan);
+DuetRun *duet_run_new(const DuetBenchmark *benchmark, DuetPlan *plan);
 void duet_run_free(DuetRun *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRun, duet_run_free)
 DuetRunArm *duet_run_arm(const DuetRun *run, guint arm);
+/** duet_run_tcg: Returns: whether an arm ran under QEMU's TCG, without hardware virtualization. */
+gboolean duet_run_tcg(const DuetRun *run);
 DuetSample *duet_run_sample(const DuetRun *run, guint i);
 
 G_END_DECLS

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "runner.h"
 
+#include "benchmark.h"
+
 /* How far the run is, for the line that people watch. */
 typedef struct {
     guint done, all, bad;
@@ -19,8 +21,10 @@ static void say(const DuetRunner *runner, const DuetRun *run, const DuetSample *
         g_string_printf(line, "warm-up: %s", arm);
     else
         g_string_printf(line, "block %u of %u: %s", next->block + 1, run->plan->n, arm);
-    if (next->memory)
-        g_string_append_printf(line, " x %u", next->memory->count);
+    if (run->benchmark->describe) {
+        g_autofree char *what = run->benchmark->describe(next);
+        g_string_append_printf(line, " %s", what);
+    }
     g_string_append_printf(line, ", %.0f s gone", elapsed_s);
     if (pace->done > 0)
         g_string_append_printf(
@@ -62,21 +66,22 @@ static gboolean take(const DuetRunner *runner, DuetRun *run, DuetSample *sample,
     return TRUE;
 }
 
-static DuetSample *new_sample(const DuetRun *run, guint arm, guint count, guint block)
+/* @variant: -1: the arm's warm-up */
+static DuetSample *new_sample(const DuetRun *run, guint arm, int variant, guint block)
 {
     DuetSample *sample = duet_sample_new(arm, block, run->samples->len);
 
-    if (run->plan->n_counts > 0)
-        sample->memory = duet_memory_point_new(count);
+    if (run->benchmark->new_sample)
+        run->benchmark->new_sample(run->plan, variant, sample);
     return sample;
 }
 
 static gboolean take_cell(
     const DuetRunner *runner, DuetRun *run, guint i, Pace *pace, GError **error)
 {
-    guint count, arm = duet_plan_cell(run->plan, run->plan->order[i], &count);
+    guint variant, arm = duet_plan_cell(run->plan, run->plan->order[i], &variant);
 
-    return take(runner, run, new_sample(run, arm, count, i / duet_plan_cells(run->plan)), FALSE,
+    return take(runner, run, new_sample(run, arm, variant, i / duet_plan_cells(run->plan)), FALSE,
         pace, error);
 }
 
@@ -89,8 +94,7 @@ gboolean duet_runner_run(const DuetRunner *runner, DuetRun *run, GError **error)
     GError *failure = NULL;
 
     for (guint arm = 0; going && arm < plan->n_arms; arm++)
-        going = take(runner, run, new_sample(run, arm, duet_plan_warm_count(plan), 0), TRUE, &pace,
-            &failure);
+        going = take(runner, run, new_sample(run, arm, -1, 0), TRUE, &pace, &failure);
     for (guint i = 0; going && i < all; i++)
         going = take_cell(runner, run, i, &pace, &failure);
     if (runner->progress)

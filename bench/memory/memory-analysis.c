@@ -119,12 +119,12 @@ static void analyse_arm(const DuetRun *run, guint index, DuetMemoryArm *arm)
 
     arm->exits = duet_analysis_exits(run, index, &arm->ok, &arm->failed, &timeouts);
     arm->failed += timeouts;
-    arm->rows = g_new0(DuetMemoryRow, run->plan->n_counts + 1);
-    for (guint i = 0; i < run->plan->n_counts; i++) {
+    arm->rows = g_new0(DuetMemoryRow, run->plan->n_variants + 1);
+    for (guint i = 0; i < run->plan->n_variants; i++) {
         arm->rows[i].count = run->plan->counts[i];
         describe_count(run, index, &arm->rows[i]);
     }
-    qsort(arm->rows, run->plan->n_counts, sizeof *arm->rows, by_count);
+    qsort(arm->rows, run->plan->n_variants, sizeof *arm->rows, by_count);
     for (guint metric = 0; metric < DUET_MEMORY_METRIC_COUNT; metric++)
         arm->lines[metric] = line_of(run, index, metric);
     find_extremes(arm);
@@ -161,7 +161,7 @@ DuetMemoryAnalysis *duet_memory_analysis_new(const DuetRun *run)
     DuetMemoryAnalysis *analysis = g_new0(DuetMemoryAnalysis, 1);
 
     analysis->n_arms = run->arms->len;
-    analysis->n_rows = run->plan->n_counts;
+    analysis->n_rows = run->plan->n_variants;
     analysis->nested = duet_environment_under_tcg(run->host);
     analysis->noise_bytes = noise_of(run);
     analysis->zero_noise_bytes = zero_noise_of(run);

@@ -9,12 +9,12 @@
 
 #define LABEL_COLUMNS 24
 
-static char *plan_text(const DuetRun *run)
+char *duet_memory_plan_text(const DuetRun *run)
 {
     const DuetPlan *plan = run->plan;
     g_autoptr(GString) out = g_string_new("N");
 
-    for (guint i = 0; i < plan->n_counts; i++)
+    for (guint i = 0; i < plan->n_variants; i++)
         g_string_append_printf(out, "%s%u", i > 0 ? "," : " ", plan->counts[i]);
     g_string_append_printf(out,
         " instances, %u rounds in random order, age %g s, seed %" G_GUINT64_FORMAT, plan->n,
@@ -27,7 +27,7 @@ static void append_head(GString *out, const DuetRun *run, const DuetMemoryAnalys
     const DuetRunArm *arm = duet_run_arm(run, 0);
     gboolean idle = !arm->argv || !arm->argv[0];
     g_autofree char *command = idle ? g_strdup("none: idle") : duet_text_command(arm->argv);
-    g_autofree char *plan = plan_text(run);
+    g_autofree char *plan = duet_memory_plan_text(run);
     g_autofree char *before = duet_text_bytes(analysis->noise_bytes);
     g_autofree char *during = duet_text_bytes(analysis->zero_noise_bytes);
     g_autofree char *zero = isnan(analysis->zero_noise_bytes)

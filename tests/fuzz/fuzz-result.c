@@ -6,11 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/against.h"
+#include "bench/benchmark.h"
 #include "bench/check.h"
-#include "bench/export/export.h"
 #include "bench/result.h"
-#include "bench/table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,36 +19,53 @@ static void assert_harmless(const char *text)
         abort();
 }
 
-static void show(const DuetRun *run)
+/* @format: "json" must be read again, what is for a terminal or a page must be harmless. */
+static void check_text(const char *format, const char *text)
 {
-    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, TRUE);
-    g_autoptr(GPtrArray) notes = duet_bench_check_new(run, analysis);
-    g_autofree char *table = duet_bench_table(run, analysis);
-    g_autofree char *weak = duet_bench_check_text(run, analysis, notes);
-    g_autofree char *markdown = duet_export_markdown(run, analysis);
-    g_autofree char *csv = duet_export_csv(run, analysis);
-    g_autofree char *metrics = duet_export_openmetrics(run, analysis);
-    g_autofree char *go = duet_export_benchstat(run, analysis);
-    g_autofree char *json = duet_result_to_json(run, analysis);
-    g_autoptr(DuetRun) again = duet_result_parse(json, -1, NULL);
+    if (g_str_equal(format, "csv") || g_str_equal(format, "openmetrics") ||
+        g_str_equal(format, "json")) {
+        if (!g_utf8_validate(text, -1, NULL))
+            abort();
+    } else {
+        assert_harmless(text);
+    }
+}
+
+static void compare(const DuetRun *run, const DuetRun *again)
+{
+    const DuetBenchmark *benchmark = run->benchmark;
     DuetAgainstOptions options = { .floor = -1, .force = TRUE, .ratio_with_failures = TRUE };
 
-    assert_harmless(table);
-    assert_harmless(weak);
-    assert_harmless(markdown);
-    assert_harmless(go);
-    if (!again || !g_utf8_validate(csv, -1, NULL) || !g_utf8_validate(metrics, -1, NULL))
+    for (guint i = 0; benchmark->compare && benchmark->compare_formats[i]; i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *both = benchmark->compare(run, "a", again, "b", &options, i, &error);
+        if (!both == !error)
+            abort();
+        check_text(both ? benchmark->compare_formats[i] : "table", both ? both : error->message);
+    }
+}
+
+static void show(const DuetRun *run)
+{
+    const DuetBenchmark *benchmark = run->benchmark;
+    g_autoptr(DuetRun) again = NULL;
+
+    for (guint i = 0; benchmark->formats[i]; i++) {
+        g_autofree char *text = benchmark->show(run, i, TRUE);
+        check_text(benchmark->formats[i], text);
+        if (g_str_equal(benchmark->formats[i], "json"))
+            again = duet_result_parse(text, -1, NULL);
+    }
+    if (!again)
         abort();
-    g_autoptr(DuetAgainst) against = duet_against_new(run, "a", again, "b", &options, NULL);
-    g_autofree char *both = against ? duet_against_table(against) : g_strdup("");
-    assert_harmless(both);
-    if (!against)
-        return;
-    g_autofree char *both_markdown = duet_against_markdown(against);
-    g_autofree char *both_json = duet_against_json(against);
-    assert_harmless(both_markdown);
-    if (!g_utf8_validate(both_json, -1, NULL))
-        abort();
+    if (benchmark->check) {
+        g_autoptr(GPtrArray) notes = benchmark->check(run);
+        g_autofree char *weak = duet_bench_check_text(run, notes);
+        g_autofree char *json = duet_bench_check_json(run, notes);
+        assert_harmless(weak);
+        check_text("json", json);
+    }
+    compare(run, again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -235,7 +235,7 @@ json.dump(json.load(sys.stdin, parse_constant=no)["summary"][1]["metrics"]["requ
   duet bench memory --arms container --counts 0,1 --rounds 1 --age 0.1 -o memory.json busybox >/dev/null 2>&1
   printf '%1000000s' '' | tr ' ' '[' >deep.json
   mkdir -p folder
-  for file in cut.json foreign.json empty.json other.json memory.json deep.json folder missing.json /dev/null; do
+  for file in cut.json foreign.json empty.json other.json deep.json folder missing.json /dev/null; do
     for verb in show check "compare a.json" "compare --force $PWD/a.json"; do
       # shellcheck disable=SC2086 # two words
       expect 125 duet bench $verb "$file"
@@ -243,6 +243,11 @@ json.dump(json.load(sys.stdin, parse_constant=no)["summary"][1]["metrics"]["requ
       [[ $output == "duet: "*"$file"* ]] || { echo "$output"; return 1; }
     done
   done
+  expect 125 duet bench compare a.json memory.json
+  [[ $output == *"'a.json'"*boot*memory* ]]
+  jq '.benchmark = "speed"' a.json >unknown.json
+  expect 125 duet bench show unknown.json
+  [[ $output == *"'speed'"* ]]
   expect 125 duet bench show
   expect 125 duet bench show a.json b.json
   expect 125 duet bench compare a.json

@@ -54,7 +54,7 @@ void run_fixture_add_sample(DuetRun *run, DuetRandom *random, guint arm, guint b
 
 DuetRun *run_fixture_new(guint64 seed, gint64 container_ms, guint n)
 {
-    DuetRun *run = duet_run_new(duet_plan_new(2, n, seed, 60000, 0.02));
+    DuetRun *run = duet_run_new(&duet_benchmark_boot, duet_plan_new(2, n, seed, 60000, 0.02));
     DuetRandom random;
 
     duet_random_init(&random, seed);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "bench/benchmark.h"
 #include "bench/random.h"
 #include "bench/run.h"
 

@@ -12,7 +12,7 @@ static GPtrArray *check(const DuetRun *run)
 {
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
     g_autoptr(GPtrArray) notes = duet_bench_check_new(run, analysis);
-    g_autofree char *text = duet_bench_check_text(run, analysis, notes);
+    g_autofree char *text = duet_bench_check_text(run, notes);
 
     run_fixture_assert_fits(text);
     g_assert_cmpint(strstr(text, "Nothing weak") != NULL, ==, notes->len == 0);

@@ -8,6 +8,7 @@
 #include <duet/driver.h>
 #include <duet/error.h>
 
+#include "bench/benchmark.h"
 #include "bench/environment.h"
 #include "bench/memory/memory-analysis.h"
 #include "bench/memory/memory-sampler.h"
@@ -112,8 +113,8 @@ static const guint counts[] = { 0, 1, 2, 4, 8 };
 
 static DuetRun *lab_run(Lab *lab, guint n_arms, guint rounds)
 {
-    DuetRun *run =
-        duet_run_new(duet_plan_new_memory(n_arms, counts, G_N_ELEMENTS(counts), rounds, 42, 10000));
+    DuetRun *run = duet_run_new(&duet_benchmark_memory,
+        duet_plan_new_memory(n_arms, counts, G_N_ELEMENTS(counts), rounds, 42, 10000));
     DuetRunner runner = { .take = take, .interrupted = interrupted, .data = lab };
 
     for (guint i = 0; i < n_arms; i++) {
@@ -165,9 +166,9 @@ static void test_plan(void)
     for (guint block = 0; block < 3; block++) {
         guint seen = 0;
         for (guint i = 0; i < cells; i++) {
-            guint count, arm = duet_plan_cell(plan, plan->order[block * cells + i], &count);
+            guint variant, arm = duet_plan_cell(plan, plan->order[block * cells + i], &variant);
             g_assert_cmpuint(arm, <, 2);
-            seen |= 1u << (arm * 9 + count);
+            seen |= 1u << (arm * 9 + plan->counts[variant]);
         }
         g_assert_cmpuint(seen, ==, 0x117 | 0x117 << 9);
     }
@@ -318,6 +319,9 @@ static void test_round_trip(void)
     g_autoptr(DuetRun) loaded = duet_result_parse(json, -1, &error);
 
     g_assert_no_error(error);
+    g_assert_true(loaded->benchmark == &duet_benchmark_memory);
+    g_assert_cmpmem(loaded->plan->order, run->plan->n * duet_plan_cells(run->plan) * sizeof(guint),
+        run->plan->order, run->plan->n * duet_plan_cells(run->plan) * sizeof(guint));
     g_autoptr(DuetMemoryAnalysis) again = duet_memory_analysis_new(loaded);
     g_autofree char *json_again = duet_memory_result(loaded, again);
     g_assert_cmpstr(json, ==, json_again);
@@ -403,7 +407,8 @@ static void test_host_is_protected(void)
     DuetBenchArm arm = { "container", spec };
     DuetBenchRequest request = { .context = context, .arms = &arm, .n_arms = 1 };
     static const guint some[] = { 1, 2 };
-    g_autoptr(DuetRun) run = duet_run_new(duet_plan_new_memory(1, some, 2, 1, 1, 1));
+    g_autoptr(DuetRun) run =
+        duet_run_new(&duet_benchmark_memory, duet_plan_new_memory(1, some, 2, 1, 1, 1));
     g_ptr_array_add(run->arms, duet_run_arm_new("container", "container"));
     g_auto(DuetMemorySampler) sampler = { 0 };
     duet_memory_sampler_init(&sampler, &request, run);

@@ -11,6 +11,7 @@
 #include <duet/error.h>
 
 #include "bench/analysis.h"
+#include "bench/benchmark.h"
 #include "bench/environment.h"
 #include "bench/random.h"
 #include "bench/result.h"
@@ -131,7 +132,7 @@ static void count_lines(const char *line, gpointer data)
 
 static DuetRun *lab_run(Lab *lab, guint n_arms, guint n, GError **error)
 {
-    DuetRun *run = duet_run_new(duet_plan_new(n_arms, n, 42, 10000, 0.02));
+    DuetRun *run = duet_run_new(&duet_benchmark_boot, duet_plan_new(n_arms, n, 42, 10000, 0.02));
     guint lines = 0;
     DuetRunner runner = { take, interrupted, lab, count_lines, &lines };
 

@@ -6,6 +6,7 @@
 
 #include "bench/capture.h"
 #include "bench/compare.h"
+#include "bench/benchmark.h"
 #include "bench/side.h"
 #include "bench/text.h"
 #include "bench/waterfall.h"
@@ -311,7 +312,7 @@ static void test_waterfall(void)
 
 static DuetRun *small_run(void)
 {
-    DuetRun *run = duet_run_new(duet_plan_new(2, 1, 1, 1000, 0.02));
+    DuetRun *run = duet_run_new(&duet_benchmark_boot, duet_plan_new(2, 1, 1, 1000, 0.02));
     static char *uname[] = { (char *)"uname", (char *)"-srm", NULL };
     static const char *const names[] = { "vm", "container" };
 

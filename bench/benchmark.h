@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "against.h"
+#include "json.h"
+#include "run.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetVariants: what a plan crosses its arms with, where it does.
+ * @order: member of the file's "plan" that tells them in the order of measuring, beside "order"
+ * @write: Returns: (transfer full): how a file names that variant
+ * @read: Returns: the variant of that name, or -1
+ */
+typedef struct {
+    const char *order;
+    JsonNode *(*write)(const DuetPlan *plan, guint variant);
+    int (*read)(const DuetPlan *plan, JsonNode *node);
+} DuetVariants;
+
+/**
+ * DuetBenchmark: all that result files and reports know of a benchmark. A new one is a row of its
+ * own, listed in benchmark.c. Files may come from anybody: the readers see to their bounds, and
+ * complain to the #DuetJsonReader. NULL where it says nullable: it has no such thing.
+ * @name: in files, and after `duet bench`
+ * @variants: (nullable)
+ * @new_plan: Returns: (transfer full): the plan with what is its own read from @object
+ * @write_plan: adds that to @object
+ * @new_sample: (nullable): makes room for what is its own. @variant: -1: an arm's warm-up
+ * @describe: (nullable): Returns: (transfer full): what to say of a sample that is to be taken,
+ *     beside its arm
+ * @write_sample, @read_sample, @write_root, @read_root: (nullable): members of its own
+ * @plan_text: Returns: (transfer full): the plan in a line
+ * @formats: names of what `show` renders, ended by NULL; the first is the default
+ * @show: @format: an index into @formats. Returns: (transfer full)
+ * @check: (nullable): Returns: (transfer full) (element-type DuetNote): all that makes it weak
+ * @compare_formats: (nullable): as @formats
+ * @compare: (nullable): Returns: (transfer full): or NULL with @error; both runs are of this
+ */
+struct DuetBenchmark {
+    const char *name;
+    const DuetVariants *variants;
+    DuetPlan *(*new_plan)(
+        DuetJsonReader *reader, JsonObject *object, guint n_arms, guint n, guint64 seed);
+    void (*write_plan)(const DuetPlan *plan, JsonObject *object);
+    void (*new_sample)(const DuetPlan *plan, int variant, DuetSample *sample);
+    char *(*describe)(const DuetSample *sample);
+    void (*write_sample)(const DuetSample *sample, JsonObject *object);
+    void (*read_sample)(DuetJsonReader *reader, JsonObject *object, DuetSample *sample);
+    void (*write_root)(const DuetRun *run, JsonObject *root);
+    void (*read_root)(DuetJsonReader *reader, JsonObject *root, DuetRun *run);
+    char *(*plan_text)(const DuetRun *run);
+    const char *const *formats;
+    char *(*show)(const DuetRun *run, guint format, gboolean ratio_with_failures);
+    GPtrArray *(*check)(const DuetRun *run);
+    const char *const *compare_formats;
+    char *(*compare)(const DuetRun *first, const char *first_path, const DuetRun *second,
+        const char *second_path, const DuetAgainstOptions *options, guint format, GError **error);
+};
+
+extern const DuetBenchmark duet_benchmark_boot;
+extern const DuetBenchmark duet_benchmark_memory;
+
+/** duet_benchmark_find: Returns: (nullable): the one of that name. */
+const DuetBenchmark *duet_benchmark_find(const char *name);
+
+G_END_DECLS

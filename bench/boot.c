@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* `bench boot`: start and end of one instance at a time. */
+#include "benchmark.h"
+#include "check.h"
+#include "export/export.h"
+#include "result.h"
+#include "table.h"
+
+static DuetPlan *new_plan(
+    DuetJsonReader *reader, JsonObject *object, guint n_arms, guint n, guint64 seed)
+{
+    return duet_plan_new(n_arms, n, seed,
+        duet_json_get_int(reader, object, "timeout_ms", 0, G_MAXINT64, 0),
+        duet_json_get_double(reader, object, "floor"));
+}
+
+static void write_plan(const DuetPlan *plan, JsonObject *object)
+{
+    json_object_set_int_member(object, "timeout_ms", plan->timeout_ms);
+    json_object_set_double_member(object, "floor", plan->floor);
+}
+
+static const char *const formats[] = { "table", "json", "csv", "md", "openmetrics", "benchstat",
+    NULL };
+static char *(*const views[])(const DuetRun *, const DuetAnalysis *) = { duet_bench_table,
+    duet_result_to_json, duet_export_csv, duet_export_markdown, duet_export_openmetrics,
+    duet_export_benchstat };
+
+static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures)
+{
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, ratio_with_failures);
+
+    return views[format](run, analysis);
+}
+
+static GPtrArray *check(const DuetRun *run)
+{
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+
+    return duet_bench_check_new(run, analysis);
+}
+
+static const char *const compare_formats[] = { "table", "json", "md", NULL };
+static char *(*const compare_views[])(
+    const DuetAgainst *) = { duet_against_table, duet_against_json, duet_against_markdown };
+
+static char *compare(const DuetRun *first, const char *first_path, const DuetRun *second,
+    const char *second_path, const DuetAgainstOptions *options, guint format, GError **error)
+{
+    g_autoptr(DuetAgainst) against =
+        duet_against_new(first, first_path, second, second_path, options, error);
+
+    return against ? compare_views[format](against) : NULL;
+}
+
+const DuetBenchmark duet_benchmark_boot = {
+    .name = "boot",
+    .new_plan = new_plan,
+    .write_plan = write_plan,
+    .plan_text = duet_bench_table_plan,
+    .formats = formats,
+    .show = show,
+    .check = check,
+    .compare_formats = compare_formats,
+    .compare = compare,
+};
