@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What monitor.c (life of the instance), monitor-agent.c and monitor-client.c (the two protocols)
- * share; nobody else includes this. */
+/* What monitor.c (life of the instance), monitor-end.c, monitor-agent.c and monitor-client.c (the
+ * two protocols) share; nobody else includes this. */
 
 #include "core/link.h"
 #include "core/monitor.h"
@@ -63,6 +63,11 @@ struct _Monitor {
 
 /* monitor.c */
 void monitor_save_state(Monitor *monitor);
+
+/* monitor-end.c */
+/* Watches for the end of what the driver started, and for its times to be up. */
+void monitor_watch(Monitor *monitor);
+void monitor_kill_payload(Monitor *monitor);
 /* Asks the agent to end everything; kills through the driver if it does not obey in time. */
 void monitor_shut_down(Monitor *monitor, guint patience_ms);
 /* Stop signal now, monitor_shut_down() after the grace. */

@@ -17,7 +17,6 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -27,8 +26,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A guest under emulation on a loaded host has been seen to need 20 s. */
-#define BOOT_TIMEOUT_S 120
 /* What has no cgroup is killed child by child. */
 #define STRAY_TIMEOUT_MS 5000
 
@@ -53,19 +50,6 @@ static gint64 rusage_ns(const struct rusage *usage)
     return us * 1000;
 }
 
-/* By whatever leads to it: the cgroup, the process that stands for it (a daemon's QEMU is in no
- * cgroup of ours), the lock that it holds. */
-static void kill_payload(Monitor *monitor)
-{
-    duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 1000, NULL);
-    if (!monitor->spec->connect && duet_cgroup_tracks(monitor->cgroup, DUET_CGROUP_PAYLOAD))
-        return;
-    if (monitor->pidfd >= 0)
-        pidfd_send_signal(monitor->pidfd, SIGKILL, NULL, 0);
-    else
-        duet_stray_kill_holder(monitor->run_dir);
-}
-
 /* Nobody can manage the instance any more: it ends. */
 static void on_helper_gone(Monitor *monitor)
 {
@@ -74,7 +58,7 @@ static void on_helper_gone(Monitor *monitor)
     if (!monitor->failure)
         g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_FAILED, "the %s driver's worker died",
             monitor->runtime->driver_name);
-    kill_payload(monitor);
+    monitor_kill_payload(monitor);
 }
 
 static void reap(Monitor *monitor)
@@ -109,113 +93,6 @@ static gboolean on_signal(int fd, GIOCondition condition, gpointer data)
     (void)condition;
     read_signals(data);
     return G_SOURCE_CONTINUE;
-}
-
-/* ---- ending ---- */
-
-static gboolean on_last_resort(gpointer data)
-{
-    kill_payload(data);
-    return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_patience_over(gpointer data)
-{
-    Monitor *monitor = data;
-    monitor->stop_timer = g_timeout_add(2000, on_last_resort, monitor);
-    duet_runtime_kill(monitor->runtime, NULL);
-    return G_SOURCE_REMOVE;
-}
-
-void monitor_shut_down(Monitor *monitor, guint patience_ms)
-{
-    if (monitor->over || !monitor->runtime)
-        return;
-    monitor->stopping = TRUE;
-    monitor_elsewhere_sample(monitor);
-    if (monitor->info->state == DUET_STATE_PAUSED)
-        duet_runtime_resume(monitor->runtime, NULL);
-    if (monitor->agent)
-        duet_link_send(monitor->agent, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
-    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
-    /* An agent that never spoke won't listen. */
-    if (patience_ms == 0 || !monitor->hello)
-        on_patience_over(monitor);
-    else
-        monitor->stop_timer = g_timeout_add(patience_ms, on_patience_over, monitor);
-}
-
-static gboolean on_grace_over(gpointer data)
-{
-    Monitor *monitor = data;
-    monitor->stop_timer = 0;
-    monitor_shut_down(monitor, 3000);
-    return G_SOURCE_REMOVE;
-}
-
-void monitor_stop(Monitor *monitor, guint grace_ms)
-{
-    duet_marks_set(&monitor->info->marks, DUET_MARK_STOP);
-    monitor->asked_to_stop = TRUE;
-    if (monitor->payload_gone || monitor->over)
-        return;
-    if (!monitor->started || grace_ms == 0) {
-        monitor_shut_down(monitor, 3000);
-        return;
-    }
-    if (monitor->info->state == DUET_STATE_PAUSED && duet_runtime_resume(monitor->runtime, NULL))
-        monitor->info->state = DUET_STATE_RUNNING;
-    if (monitor->agent)
-        duet_link_send_u32(
-            monitor->agent, DUET_FRAME_SIGNAL, 0, 0, (guint32)monitor->spec->stop_signal);
-    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
-    monitor->stop_timer = g_timeout_add(grace_ms, on_grace_over, monitor);
-}
-
-static gboolean on_run_timeout(gpointer data)
-{
-    Monitor *monitor = data;
-    monitor->run_timer = 0;
-    g_free(monitor->info->error);
-    monitor->info->error = g_strdup_printf("timed out: it ran for more than %g s and was killed",
-        (double)monitor->spec->timeout_ms / 1000);
-    monitor_shut_down(monitor, 2000);
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean on_boot_timeout(gpointer data)
-{
-    Monitor *monitor = data;
-    monitor->boot_timer = 0;
-    if (!monitor->failure)
-        g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT,
-            "it did not come up within %d s", BOOT_TIMEOUT_S);
-    monitor_shut_down(monitor, 0);
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean on_quit(gpointer data)
-{
-    Monitor *monitor = data;
-    g_main_loop_quit(monitor->loop);
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean on_over(int fd, GIOCondition condition, gpointer data)
-{
-    Monitor *monitor = data;
-    (void)fd;
-    (void)condition;
-    duet_marks_set(&monitor->info->marks, DUET_MARK_EXITED);
-    monitor_elsewhere_sample(monitor);
-    monitor->over = TRUE;
-    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
-    /* The agent's last frames may still wait to be read: its end of the channel is closed now. */
-    if (monitor->agent)
-        g_timeout_add(1000, on_quit, monitor);
-    else
-        g_main_loop_quit(monitor->loop);
-    return G_SOURCE_REMOVE;
 }
 
 /* ---- starting ---- */
@@ -323,17 +200,12 @@ static gboolean bring_up(Monitor *monitor, GError **error)
     monitor_elsewhere_open(monitor, started.cgroup);
     tell_notice(monitor, started.notice);
     g_free(started.notice);
-    /* After the agent's channel: what the payload wrote came before its end. */
-    g_unix_fd_add_full(G_PRIORITY_DEFAULT + 10, monitor->pidfd, G_IO_IN, on_over, monitor, NULL);
     monitor_agent_attach(monitor, started.agent_fd);
     monitor_agent_begin(monitor);
-    monitor->boot_timer = g_timeout_add_seconds(BOOT_TIMEOUT_S, on_boot_timeout, monitor);
+    monitor_watch(monitor);
     /* A signal to us came while the driver was at work. */
     if (monitor->asked_to_stop)
         monitor_shut_down(monitor, 0);
-    if (monitor->spec->timeout_ms)
-        monitor->run_timer =
-            g_timeout_add((guint)monitor->spec->timeout_ms, on_run_timeout, monitor);
     return TRUE;
 }
 

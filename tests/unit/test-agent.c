@@ -424,14 +424,20 @@ static void test_orphans(gconstpointer agent)
     g_autofree char *expected = NULL;
 
     peer_sh(peer, 0,
-        "for i in 1 2 3 4 5; do (sh -c 'sleep 0.1; exit 3' &); done; sleep 0.6; echo late; sleep 1;"
-        "exit 6",
-        0);
-    while (peer->sessions[0].out[1]->len < 5)
+        "for i in 1 2 3 4 5; do (sh -c 'sleep 0.1; exit 3' &); done; echo all; read end; exit 6",
+        DUET_SPAWN_STDIN);
+    while (peer->sessions[0].out[1]->len < 4)
         g_assert_true(peer_pump(peer, 20000));
     expected = g_strdup_printf("%u", peer->sessions[0].pid);
     g_autofree char *children = agent_children(peer);
+    for (gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+         !g_str_equal(children, expected) && g_get_monotonic_time() < end;) {
+        g_usleep(10000);
+        g_free(children);
+        children = agent_children(peer);
+    }
     g_assert_cmpstr(children, ==, expected);
+    peer_send(peer, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, 0, "\n", 1);
     g_assert_cmpuint(peer_wait_ended(peer, 0)->code, ==, 6);
     assert_clean_end(peer);
 }
