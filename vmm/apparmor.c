@@ -39,11 +39,53 @@ static const char *parser_find(void)
     return NULL;
 }
 
+static char *loaded_list(void)
+{
+    return duet_file_read(AT_FDCWD, LOADED_LIST, LOADED_MAX_BYTES, NULL, NULL);
+}
+
+/* Returns: (transfer full) (nullable): this executable, as libvirt looks for its profile. */
+static char *this_program(void)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    return self ? g_path_get_basename(self) : NULL;
+}
+
+gboolean duet_vm_apparmor_confines(const char *loaded, const char *program, gboolean can_load,
+    const char **out_detail, const char **out_advice)
+{
+    *out_advice = NULL;
+    if (!loaded) {
+        *out_detail = "not in use here: QEMU has its user's rights";
+        return FALSE;
+    }
+    if (!is_loaded(loaded, "libvirtd") && !is_loaded(loaded, "virtqemud")) {
+        *out_detail = "is on, but libvirt's profiles are not loaded: QEMU is not confined";
+        *out_advice = "install libvirt-daemon-system and apparmor, then restart apparmor";
+        return FALSE;
+    }
+    if (!is_loaded(loaded, program) && !can_load) {
+        *out_detail = "is on, but newer libvirt confines no QEMU of ours without a profile that "
+                      "duet cannot load";
+        *out_advice = "install the package apparmor, for its apparmor_parser";
+        return FALSE;
+    }
+    *out_detail = "libvirt confines each QEMU by a profile of its own";
+    return TRUE;
+}
+
+gboolean duet_vm_apparmor_check(const char **out_detail, const char **out_advice)
+{
+    g_autofree char *loaded = loaded_list();
+    g_autofree char *program = this_program();
+    return duet_vm_apparmor_confines(
+        loaded, program ? program : "", parser_find() != NULL, out_detail, out_advice);
+}
+
 void duet_vm_apparmor_enable(const char *dir)
 {
-    g_autofree char *loaded = duet_file_read(AT_FDCWD, LOADED_LIST, LOADED_MAX_BYTES, NULL, NULL);
-    g_autofree char *self = loaded ? g_file_read_link("/proc/self/exe", NULL) : NULL;
-    g_autofree char *program = self ? g_path_get_basename(self) : NULL;
+    g_autofree char *loaded = loaded_list();
+    g_autofree char *program = loaded ? this_program() : NULL;
     g_autofree char *profile = program ? duet_vm_apparmor_profile_for(loaded, program) : NULL;
     const char *parser = profile ? parser_find() : NULL;
     g_autofree char *path = g_build_filename(dir, "apparmor-profile", NULL);

@@ -21,9 +21,21 @@
 char *duet_vm_apparmor_profile_for(const char *loaded, const char *program);
 
 /**
+ * duet_vm_apparmor_confines: whether libvirt in this process would confine a VM's QEMU.
+ * @loaded: (nullable): the kernel's list of profiles; NULL: there is none
+ * @can_load: whether duet_vm_apparmor_enable() has what it takes
+ * @out_detail: (transfer none): why, or why not
+ * @out_advice: (transfer none) (nullable): what would help; NULL where nothing is amiss
+ */
+gboolean duet_vm_apparmor_confines(const char *loaded, const char *program, gboolean can_load,
+    const char **out_detail, const char **out_advice);
+
+/** duet_vm_apparmor_check: the same of this host and process. */
+gboolean duet_vm_apparmor_check(const char **out_detail, const char **out_advice);
+
+/**
  * duet_vm_apparmor_enable: loads that profile for this process, if it is wanted, by way of a file
- * in
- * @dir. It stays in the kernel, for all VMs to come. Where that fails libvirt runs as before.
+ * in @dir. It stays in the kernel, for all VMs to come. Where that fails libvirt runs as before.
  */
 void duet_vm_apparmor_enable(const char *dir);
 

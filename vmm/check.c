@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/apparmor.h"
 #include "vmm/vm.h"
 #include "vmm/kvm-probe.h"
 #include "vmm/modules.h"
@@ -93,6 +94,16 @@ static void check_programs(GPtrArray *checks)
         virtiofsd ? NULL : "install qemu-system-common or virtiofsd");
 }
 
+/* An ordinary user's libvirt confines nothing, whatever the host. */
+static void check_apparmor(GPtrArray *checks)
+{
+    const char *detail, *advice;
+    if (duet_is_rootless())
+        return;
+    duet_vm_apparmor_check(&detail, &advice);
+    add(checks, "apparmor", advice ? DUET_CHECK_WARN : DUET_CHECK_OK, detail, advice);
+}
+
 static void check_kernel(GPtrArray *checks)
 {
     g_autoptr(GError) error = NULL;
@@ -122,6 +133,7 @@ GPtrArray *duet_vm_check(void)
     check_kvm(checks);
     check_nested(checks);
     check_programs(checks);
+    check_apparmor(checks);
     check_kernel(checks);
     return checks;
 }

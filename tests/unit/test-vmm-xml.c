@@ -195,6 +195,29 @@ static void test_apparmor_profile(void)
     }
 }
 
+/* What `duet check` says: silence about a QEMU that is not confined is what hurt. */
+static void test_apparmor_confines(void)
+{
+    static const struct {
+        const char *loaded;
+        gboolean can_load, confines, advice;
+    } rows[] = {
+        { NULL, TRUE, FALSE, FALSE },
+        { "man_filter (enforce)\n", TRUE, FALSE, TRUE },
+        { "libvirtd (enforce)\n", TRUE, TRUE, FALSE },
+        { "libvirtd (enforce)\n", FALSE, FALSE, TRUE },
+        { "virtqemud (enforce)\nduet (unconfined)\n", FALSE, TRUE, FALSE },
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const char *detail = NULL, *advice = "";
+        g_assert_cmpint(
+            duet_vm_apparmor_confines(rows[i].loaded, "duet", rows[i].can_load, &detail, &advice),
+            ==, rows[i].confines);
+        g_assert_nonnull(detail);
+        g_assert_cmpint(advice != NULL, ==, rows[i].advice);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -206,5 +229,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-xml/uuid", test_uuid);
     g_test_add_func("/vmm-xml/limits", test_limits);
     g_test_add_func("/vmm-xml/apparmor-profile", test_apparmor_profile);
+    g_test_add_func("/vmm-xml/apparmor-confines", test_apparmor_confines);
     return g_test_run();
 }
