@@ -21,10 +21,10 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
 }
 
 static const char *const formats[] = { "table", "json", "csv", "md", "openmetrics", "benchstat",
-    NULL };
+    "phoronix", NULL };
 static char *(*const views[])(const DuetRun *, const DuetAnalysis *) = { duet_bench_table,
     duet_result_to_json, duet_export_csv, duet_export_markdown, duet_export_openmetrics,
-    duet_export_benchstat };
+    duet_export_benchstat, duet_export_phoronix };
 
 static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures)
 {

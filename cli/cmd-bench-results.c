@@ -56,7 +56,7 @@ int duet_bench_show(DuetCli *cli, int argc, char **argv)
     gboolean ratio_with_failures = FALSE;
     const GOptionEntry entries[] = {
         { "format", 0, 0, G_OPTION_ARG_FILENAME, &format,
-            "table (default), json, csv, md, openmetrics or benchstat", "FORMAT" },
+            "table (default), json, csv, md, openmetrics, benchstat or phoronix", "FORMAT" },
         { "ratio-with-failures", 0, 0, G_OPTION_ARG_NONE, &ratio_with_failures,
             "compare arms although samples of theirs failed", NULL },
         G_OPTION_ENTRY_NULL,

@@ -28,4 +28,7 @@ char *duet_export_openmetrics(const DuetRun *run, const DuetAnalysis *analysis);
 /** duet_export_benchstat: the good samples in Go's benchmark format. */
 char *duet_export_benchstat(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_export_phoronix: medians and good samples as a result file of the Phoronix Test Suite. */
+char *duet_export_phoronix(const DuetRun *run, const DuetAnalysis *analysis);
+
 G_END_DECLS

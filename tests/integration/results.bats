@@ -102,9 +102,42 @@ assert len(lines) == 24, lines
 PYTHON
 }
 
+@test "Phoronix has each arm as a system and each sample of a metric" {
+  duet bench show "$scratch/vm.json" --format phoronix >"$scratch/vm.xml"
+  duet bench show "$scratch/a.json" --format phoronix >"$scratch/a.xml"
+  python - "$scratch" <<'PYTHON'
+import json, re, statistics, sys
+import xml.etree.ElementTree as tree
+for name in "vm", "a":
+    root = tree.parse(f"{sys.argv[1]}/{name}.xml").getroot()
+    run = json.load(open(f"{sys.argv[1]}/{name}.json"))
+    assert root.tag == "PhoronixTestSuite"
+    # the order of elements is part of its schema
+    assert [e.tag for e in root.find("Generated")] == ["Title", "LastModified", "TestClient", "Description"]
+    assert [e.tag for e in root.find("System")] == ["Identifier", "Hardware", "Software", "User",
+        "TimeStamp", "TestClientVersion", "Notes"]
+    assert [e.tag for e in root.find("Result")] == ["Identifier", "Title", "AppVersion", "Arguments",
+        "Description", "Scale", "Proportion", "DisplayFormat", "Data"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", root.findtext("Generated/LastModified"))
+    assert all(2 <= len(e.text) <= 50 for e in root.findall("Result/Title"))
+    assert [e.text for e in root.findall("System/Identifier")] == [a["name"] for a in run["arms"]]
+    wanted = {(m, a["arm"]) for a in run["summary"] for m, s in a["metrics"].items() if s}
+    got = {}
+    for result in root.findall("Result"):
+        for entry in result.findall("Data/Entry"):
+            key = result.findtext("Arguments"), entry.findtext("Identifier")
+            got[key] = float(entry.findtext("Value")), [float(v) for v in entry.findtext("RawString").split(":")]
+    assert set(got) == wanted, set(got) ^ wanted
+    for arm in run["summary"]:
+        median, values = got["request_to_output", arm["arm"]]
+        assert len(values) == arm["ok"] and abs(statistics.median(values) - median) < 1e-6
+        assert abs(median * 1e6 - arm["metrics"]["request_to_output"]["median_ns"]) < 2
+PYTHON
+}
+
 @test "hostile names stay data in every format" {
   edit '(.. | strings | select(. == "native")) |= "=cmd()|<script>\"\n\u001b[31m`*"'
-  for format in table md csv openmetrics benchstat; do
+  for format in table md csv openmetrics benchstat phoronix; do
     duet bench show "$scratch/edited.json" --format "$format" >"$scratch/out.$format"
   done
   for format in table md benchstat; do run ! grep -q $'\e' "$scratch/out.$format"; done
@@ -118,6 +151,9 @@ rows = list(csv.DictReader(open(sys.argv[1] + "/out.csv", newline="")))
 assert {r["arm"] for r in rows} == {"container", "'" + name}
 families = text_string_to_metric_families(open(sys.argv[1] + "/out.openmetrics", newline="").read())
 assert name in {s.labels.get("arm") for f in families for s in f.samples}
+import xml.etree.ElementTree as tree
+systems = tree.parse(sys.argv[1] + "/out.phoronix").findall("System/Identifier")
+assert systems[1].text.startswith('=cmd()|<script>"^J'), systems[1].text
 PYTHON
   cp "$scratch/edited.json" "$scratch/hostile.json"
   duet bench compare "$scratch/hostile.json" "$scratch/hostile.json" >"$scratch/out"
