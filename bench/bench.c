@@ -10,6 +10,7 @@
 #include "compare.h"
 #include "environment.h"
 #include "instance-sampler.h"
+#include "journal.h"
 #include "memory/memory-sampler.h"
 #include "memory/memory-view.h"
 #include "result.h"
@@ -69,15 +70,18 @@ static gboolean check_request(const DuetBenchRequest *request, GError **error)
         error, errno ? errno : EISDIR, "cannot write a result to '%s'", request->output_path);
 }
 
-static gboolean carry_out(
-    const DuetBenchRequest *request, DuetInstanceSampler *sampler, DuetRun *run, GError **error)
+static gboolean carry_out(const DuetBenchRequest *request, DuetInstanceSampler *sampler,
+    DuetJournal *journal, GError **error)
 {
+    DuetRun *run = sampler->run;
     DuetRunner runner = {
         .take = duet_instance_sampler_take,
         .interrupted = duet_instance_sampler_interrupted,
         .data = sampler,
         .progress = request->progress,
         .progress_data = request->progress_data,
+        .record = duet_journal_add,
+        .record_data = journal,
     };
 
     DuetEnvironmentCount before;
@@ -108,15 +112,19 @@ static gboolean boot(
     if (!check_request(request, error))
         return FALSE;
     g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_boot, boot_plan(request));
+    g_autoptr(DuetJournal) journal = NULL;
+    if (!duet_journal_open(request, &run, &journal, error))
+        return FALSE;
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, request, run, FALSE);
-    if (!carry_out(request, &sampler, run, error))
+    if (!carry_out(request, &sampler, journal, error))
         return FALSE;
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, request->ratio_with_failures);
     int code = run->interrupted ? EXIT_INTERRUPTED : duet_analysis_bad_arm(analysis) ? 1 : 0;
     if (!answer(request, duet_result_to_json(run, analysis), duet_bench_table(run, analysis),
             out_text, error))
         return FALSE;
+    duet_journal_finish(journal);
     *out_exit_code = code;
     return TRUE;
 }
@@ -156,7 +164,7 @@ static gboolean compare(
     g_autoptr(DuetRun) run = new_run(&once, &duet_benchmark_boot, boot_plan(&once));
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, &once, run, TRUE);
-    if (!carry_out(&once, &sampler, run, error))
+    if (!carry_out(&once, &sampler, NULL, error))
         return FALSE;
     g_autofree DuetIdle *idle = g_new0(DuetIdle, once.n_arms);
     measure_idle(&once, run, idle);
@@ -179,8 +187,8 @@ static gboolean compare(
     return answered;
 }
 
-static gboolean carry_out_memory(
-    const DuetBenchRequest *request, DuetMemorySampler *sampler, DuetRun *run, GError **error)
+static gboolean carry_out_memory(const DuetBenchRequest *request, DuetMemorySampler *sampler,
+    DuetJournal *journal, GError **error)
 {
     DuetRunner runner = {
         .take = duet_memory_sampler_take,
@@ -188,10 +196,12 @@ static gboolean carry_out_memory(
         .data = sampler,
         .progress = request->progress,
         .progress_data = request->progress_data,
+        .record = duet_journal_add,
+        .record_data = journal,
     };
 
     return duet_memory_sampler_begin(sampler, error) &&
-        (sampler->interrupted || duet_runner_run(&runner, run, error));
+        (sampler->interrupted || duet_runner_run(&runner, sampler->run, error));
 }
 
 static gboolean memory(
@@ -203,15 +213,19 @@ static gboolean memory(
         duet_plan_new_memory(request->n_arms, request->counts, request->n_counts, request->n,
             request->seed, request->age_ms));
     duet_environment_memory_warnings(run->host, run->warnings);
+    g_autoptr(DuetJournal) journal = NULL;
+    if (!duet_journal_open(request, &run, &journal, error))
+        return FALSE;
     g_auto(DuetMemorySampler) sampler = { 0 };
     duet_memory_sampler_init(&sampler, request, run);
-    if (!carry_out_memory(request, &sampler, run, error))
+    if (!carry_out_memory(request, &sampler, journal, error))
         return FALSE;
     g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
     int code = run->interrupted ? EXIT_INTERRUPTED : duet_memory_analysis_bad_arm(analysis) ? 1 : 0;
     if (!answer(request, duet_memory_result(run, analysis), duet_memory_table(run, analysis),
             out_text, error))
         return FALSE;
+    duet_journal_finish(journal);
     *out_exit_code = code;
     return TRUE;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <duet/error.h>
 
@@ -45,6 +46,7 @@ DuetSpec *duet_bench_spec_copy(const DuetSpec *spec, GError **error)
     g_free(copy->id);
     copy->id = g_steal_pointer(&fresh->id);
     g_clear_pointer(&copy->name, g_free);
+    copy->owner_pid = getpid();
     return copy;
 }
 

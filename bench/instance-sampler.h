@@ -37,7 +37,11 @@ gboolean duet_instance_sampler_take(DuetSample *sample, gpointer data, GError **
  */
 gboolean duet_instance_sampler_interrupted(const DuetSample *sample, gpointer data);
 
-/** duet_bench_spec_copy: Returns: (transfer full): @spec with an id of its own and no name. */
+/**
+ * duet_bench_spec_copy:
+ * Returns: (transfer full): @spec with an id of its own and no name; the instance does not outlive
+ *     this process.
+ */
 DuetSpec *duet_bench_spec_copy(const DuetSpec *spec, GError **error);
 
 /** duet_bench_is_hopeless: whether every further sample would fail with this error. */

@@ -3,7 +3,12 @@
 
 #include <math.h>
 
+#include <duet/error.h>
+
 #include "text.h"
+
+/* Ours are six deep. json-glib calls itself for each level and knows no end: the stack has one. */
+#define DEPTH_MAX 64
 
 void duet_json_complain(DuetJsonReader *reader, const char *format, ...)
 {
@@ -150,4 +155,72 @@ void duet_json_set_strings(JsonObject *object, const char *name, char *const *st
         json_array_add_string_element(array, valid);
     }
     json_object_set_array_member(object, name, array);
+}
+
+/* Comments and 'strings' are json-glib's own: no JSON, and a place to hide brackets from us. */
+static gboolean check_depth(const char *json, gsize length, GError **error)
+{
+    gboolean in_string = FALSE;
+    guint depth = 0;
+
+    for (gsize i = 0; i < length && depth <= DEPTH_MAX; i++) {
+        if (in_string) {
+            in_string = json[i] != '"';
+            i += json[i] == '\\';
+            continue;
+        }
+        in_string = json[i] == '"';
+        depth += json[i] == '[' || json[i] == '{';
+        depth -= depth > 0 && (json[i] == ']' || json[i] == '}');
+        if (json[i] == '/' || json[i] == '\'') {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: '%c' outside of a string",
+                json[i]);
+            return FALSE;
+        }
+    }
+    if (depth > DEPTH_MAX)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+            "not a result file: nested more than %d deep", DEPTH_MAX);
+    return depth <= DEPTH_MAX;
+}
+
+/* "1e999" is JSON, and infinity to json-glib, which would write it back as "inf". */
+static gboolean is_finite(JsonNode *node)
+{
+    if (JSON_NODE_HOLDS_OBJECT(node)) {
+        JsonObjectIter iter;
+        JsonNode *child;
+        json_object_iter_init(&iter, json_node_get_object(node));
+        while (json_object_iter_next(&iter, NULL, &child)) {
+            if (!is_finite(child))
+                return FALSE;
+        }
+    } else if (JSON_NODE_HOLDS_ARRAY(node)) {
+        JsonArray *array = json_node_get_array(node);
+        for (guint i = 0; i < json_array_get_length(array); i++) {
+            if (!is_finite(json_array_get_element(array, i)))
+                return FALSE;
+        }
+    }
+    return !duet_json_holds(node, G_TYPE_DOUBLE) || isfinite(json_node_get_double(node));
+}
+
+JsonNode *duet_json_parse(const char *json, gsize length, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(GError) local = NULL;
+
+    if (!check_depth(json, length, error))
+        return NULL;
+    if (!json_parser_load_from_data(parser, json, length, &local)) {
+        g_autofree char *message = duet_text_line(local->message);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: %s", message);
+        return NULL;
+    }
+    g_autoptr(JsonNode) node = json_parser_steal_root(parser);
+    if (node && is_finite(node))
+        return g_steal_pointer(&node);
+    g_set_error_literal(error, DUET_ERROR, DUET_ERROR_BROKEN,
+        node ? "a number is larger than any can be" : "not JSON: it is empty");
+    return NULL;
 }

@@ -16,6 +16,12 @@ typedef struct {
     char *broken;
 } DuetJsonReader;
 
+/**
+ * duet_json_parse: for text of anybody's, neither too deep nor with numbers that are infinite.
+ * Returns: (transfer full): its tree, or NULL with %DUET_ERROR_BROKEN.
+ */
+JsonNode *duet_json_parse(const char *json, gsize length, GError **error);
+
 void duet_json_complain(DuetJsonReader *reader, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /** duet_json_member: Returns: (nullable): the member if it is there and not null. */

@@ -2,7 +2,6 @@
 #include "result.h"
 
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 
 #include <duet/bench.h>
@@ -10,6 +9,7 @@
 
 #include "core/util.h"
 #include "benchmark.h"
+#include "journal.h"
 #include "json.h"
 #include "text.h"
 
@@ -22,8 +22,6 @@
 #define RESULT_MAX_BYTES (256u * 1024 * 1024)
 #define ARMS_MAX 64
 #define SAMPLES_MAX DUET_JSON_ARRAY_MAX
-/* Ours are six deep. json-glib calls itself for each level and knows no end: the stack has one. */
-#define DEPTH_MAX 64
 
 static DuetRunArm *read_arm(DuetJsonReader *reader, JsonNode *node)
 {
@@ -209,54 +207,6 @@ static void read_run(DuetJsonReader *reader, JsonObject *root, DuetRun *run, Jso
     duet_json_get_strings(reader, root, "warnings", run->warnings);
 }
 
-/* Comments and 'strings' are json-glib's own: no JSON, and a place to hide brackets from us. */
-static gboolean check_depth(const char *json, gsize length, GError **error)
-{
-    gboolean in_string = FALSE;
-    guint depth = 0;
-
-    for (gsize i = 0; i < length && depth <= DEPTH_MAX; i++) {
-        if (in_string) {
-            in_string = json[i] != '"';
-            i += json[i] == '\\';
-            continue;
-        }
-        in_string = json[i] == '"';
-        depth += json[i] == '[' || json[i] == '{';
-        depth -= depth > 0 && (json[i] == ']' || json[i] == '}');
-        if (json[i] == '/' || json[i] == '\'') {
-            g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: '%c' outside of a string",
-                json[i]);
-            return FALSE;
-        }
-    }
-    if (depth > DEPTH_MAX)
-        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
-            "not a result file: nested more than %d deep", DEPTH_MAX);
-    return depth <= DEPTH_MAX;
-}
-
-/* "1e999" is JSON, and infinity to json-glib, which would write it back as "inf". */
-static gboolean is_finite(JsonNode *node)
-{
-    if (JSON_NODE_HOLDS_OBJECT(node)) {
-        JsonObjectIter iter;
-        JsonNode *child;
-        json_object_iter_init(&iter, json_node_get_object(node));
-        while (json_object_iter_next(&iter, NULL, &child)) {
-            if (!is_finite(child))
-                return FALSE;
-        }
-    } else if (JSON_NODE_HOLDS_ARRAY(node)) {
-        JsonArray *array = json_node_get_array(node);
-        for (guint i = 0; i < json_array_get_length(array); i++) {
-            if (!is_finite(json_array_get_element(array, i)))
-                return FALSE;
-        }
-    }
-    return !duet_json_holds(node, G_TYPE_DOUBLE) || isfinite(json_node_get_double(node));
-}
-
 static gboolean check_schema(DuetJsonReader *reader, JsonObject *root, GError **error)
 {
     gint64 schema = duet_json_get_int(reader, root, "schema_version", 1, G_MAXINT32, 0);
@@ -288,21 +238,14 @@ static const DuetBenchmark *find_benchmark(DuetJsonReader *reader, JsonObject *r
 
 DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
 {
-    g_autoptr(JsonParser) parser = json_parser_new_immutable();
-    g_autoptr(GError) local = NULL;
+    gsize size = length < 0 ? strlen(json) : (gsize)length;
+    g_autoptr(JsonNode) node = duet_journal_is(json, size) ? duet_journal_parse(json, size, error)
+                                                           : duet_json_parse(json, size, error);
 
-    if (!check_depth(json, length < 0 ? strlen(json) : (gsize)length, error))
+    if (!node)
         return NULL;
-    if (!json_parser_load_from_data(parser, json, length, &local)) {
-        g_autofree char *message = duet_text_line(local->message);
-        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: %s", message);
-        return NULL;
-    }
-    JsonNode *node = json_parser_get_root(parser);
-    JsonObject *root = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    JsonObject *root = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
     DuetJsonReader reader = { 0 };
-    if (node && !is_finite(node))
-        duet_json_complain(&reader, "a number is larger than any can be");
     if (!check_schema(&reader, root, error))
         return NULL;
     const DuetBenchmark *benchmark = find_benchmark(&reader, root, error);

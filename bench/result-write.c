@@ -84,7 +84,7 @@ static void set_known(JsonObject *object, const char *name, gint64 value)
         json_object_set_int_member(object, name, value);
 }
 
-static JsonObject *sample_object(const DuetRun *run, const DuetSample *sample)
+JsonObject *duet_result_sample(const DuetRun *run, const DuetSample *sample)
 {
     JsonObject *object = json_object_new(), *marks = json_object_new();
     JsonObject *cpu = json_object_new(), *guest = json_object_new(), *memory = json_object_new();
@@ -223,7 +223,7 @@ JsonNode *duet_result_node_of_run(const DuetRun *run)
     if (run->benchmark->write_root)
         run->benchmark->write_root(run, root);
     for (guint i = 0; i < run->samples->len; i++)
-        json_array_add_object_element(samples, sample_object(run, duet_run_sample(run, i)));
+        json_array_add_object_element(samples, duet_result_sample(run, duet_run_sample(run, i)));
     json_object_set_array_member(root, "samples", samples);
     duet_json_set_strings(
         root, "warnings", (char *const *)run->warnings->pdata, run->warnings->len);

@@ -17,6 +17,9 @@ char *duet_result_to_json(const DuetRun *run, const DuetAnalysis *analysis);
 /** duet_result_node_of_run: the part of it that holds what was measured, as a tree. */
 JsonNode *duet_result_node_of_run(const DuetRun *run);
 
+/** duet_result_sample: one of its "samples". Returns: (transfer full). */
+JsonObject *duet_result_sample(const DuetRun *run, const DuetSample *sample);
+
 /** duet_result_node: the same as a tree, for those that add to it. Returns: (transfer full). */
 JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis);
 

@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include "benchmark.h"
+#include "journal.h"
 
 /* How far the run is, for the line that people watch. */
 typedef struct {
@@ -56,14 +57,15 @@ static gboolean take(const DuetRunner *runner, DuetRun *run, DuetSample *sample,
     duet_sample_check_marks(sample);
     pace->done++;
     pace->bad += sample->status != DUET_SAMPLE_OK;
+    gboolean wanted = TRUE;
     if (runner->interrupted && runner->interrupted(sample, runner->data)) {
         /* What the user's signal ended is no failure of the payload. */
         sample->discarded = TRUE;
         duet_sample_warn(sample, "the user interrupted this sample");
         run->interrupted = TRUE;
-        return FALSE;
+        wanted = FALSE;
     }
-    return TRUE;
+    return (!runner->record || runner->record(run, runner->record_data, error)) && wanted;
 }
 
 /* @variant: -1: the arm's warm-up */
@@ -88,14 +90,14 @@ static gboolean take_cell(
 gboolean duet_runner_run(const DuetRunner *runner, DuetRun *run, GError **error)
 {
     const DuetPlan *plan = run->plan;
-    guint all = plan->n * duet_plan_cells(plan);
-    Pace pace = { .all = all + plan->n_arms, .began_ns = duet_now_ns() };
-    gboolean going = TRUE;
+    guint all = plan->n * duet_plan_cells(plan), taken = duet_run_taken(run);
+    Pace pace = { .all = all - taken + plan->n_arms, .began_ns = duet_now_ns() };
+    gboolean going = taken < all;
     GError *failure = NULL;
 
     for (guint arm = 0; going && arm < plan->n_arms; arm++)
         going = take(runner, run, new_sample(run, arm, -1, 0), TRUE, &pace, &failure);
-    for (guint i = 0; going && i < all; i++)
+    for (guint i = taken; going && i < all; i++)
         going = take_cell(runner, run, i, &pace, &failure);
     if (runner->progress)
         runner->progress(NULL, runner->progress_data);

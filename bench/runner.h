@@ -20,6 +20,7 @@ typedef gboolean (*DuetSampleFunc)(DuetSample *sample, gpointer data, GError **e
  * @take: the seam between the plan and what is measured: an instance, a foreign engine, a test
  * @interrupted: (nullable): asked after each sample whether the user wants an end
  * @progress: (nullable): one line before each sample; NULL at the end
+ * @record: (nullable): called after each sample, which is the run's latest; may end the run
  */
 typedef struct {
     DuetSampleFunc take;
@@ -27,11 +28,14 @@ typedef struct {
     gpointer data;
     void (*progress)(const char *line, gpointer data);
     gpointer progress_data;
+    gboolean (*record)(const DuetRun *run, gpointer data, GError **error);
+    gpointer record_data;
 } DuetRunner;
 
 /**
  * duet_runner_run: one discarded sample of each arm, then the plan's order; all go into
- * @run->samples. Never repeats and never drops one.
+ * @run->samples. Never repeats and never drops one. A run that was resumed has some: it goes on
+ * with the next of the plan, after a warm-up of each arm.
  */
 gboolean duet_runner_run(const DuetRunner *runner, DuetRun *run, GError **error);
 

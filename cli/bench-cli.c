@@ -223,6 +223,8 @@ static gboolean read_request(
     request->floor = options->floor_percent / 100;
     request->ratio_with_failures = options->ratio_with_failures;
     request->output_path = options->output;
+    request->resume = options->resume;
+    request->seed_given = options->seed != NULL;
     request->color = !request->json && isatty(STDOUT_FILENO) && !g_getenv("NO_COLOR");
     request->progress = isatty(STDERR_FILENO) ? show_progress : NULL;
     return TRUE;

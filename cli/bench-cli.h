@@ -20,6 +20,7 @@ typedef struct {
     gint n;
     char *seed;
     char *output;
+    gboolean resume;
     double timeout_s;
     double floor_percent;
     gboolean ratio_with_failures;

@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -264,6 +265,11 @@ static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec)
     return left == NULL;
 }
 
+static gboolean has_lost_owner(const DuetSpec *spec)
+{
+    return spec->owner_pid > 0 && kill((pid_t)spec->owner_pid, 0) < 0 && errno == ESRCH;
+}
+
 static void recover(DuetContext *context, int live_fd, const char *id)
 {
     g_autofree char *path = g_strconcat("instances/", id, NULL);
@@ -295,7 +301,7 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     /* Else its marker stays: the next command tries again. */
     if (spec && !settle(context, dir_fd, spec))
         return;
-    if (half_made || spec->remove_at_exit) {
+    if (half_made || spec->remove_at_exit || has_lost_owner(spec)) {
         if (spec)
             duet_instance_discard(context, spec, NULL);
         else

@@ -29,10 +29,21 @@
 /* What has no cgroup is killed child by child. */
 #define STRAY_TIMEOUT_MS 5000
 
+/* Whoever it was started for was killed, and nobody else knows of it. */
+static gboolean is_orphan(const Monitor *monitor)
+{
+    return monitor->spec->owner_pid != 0 && getppid() != (pid_t)monitor->spec->owner_pid;
+}
+
+/* Whether nobody will ask for anything of it once it is over. */
+static gboolean goes_at_exit(const Monitor *monitor)
+{
+    return (monitor->spec->remove_at_exit || is_orphan(monitor)) && !monitor->left_behind;
+}
+
 void monitor_save_state(Monitor *monitor)
 {
-    /* Nobody will ask for the state of what removes itself once it is over. */
-    if (monitor->spec->remove_at_exit && !monitor->left_behind)
+    if (goes_at_exit(monitor))
         return;
     g_autofree char *text = duet_info_to_text(monitor->info);
     g_autoptr(GError) error = NULL;
@@ -83,7 +94,7 @@ static void read_signals(gpointer data)
         if (info.ssi_signo == SIGCHLD)
             reap(monitor);
         else
-            monitor_stop(monitor, 10000);
+            monitor_stop(monitor, is_orphan(monitor) ? 0 : 10000);
     }
 }
 
@@ -295,7 +306,7 @@ static G_NORETURN void finish(Monitor *monitor)
     info->pid = info->monitor_pid = 0;
     info->exited_us = g_get_real_time();
     duet_marks_set(&info->marks, DUET_MARK_EXITED);
-    gboolean remove = monitor->spec->remove_at_exit && !monitor->left_behind;
+    gboolean remove = goes_at_exit(monitor);
     if (remove)
         duet_instance_discard(monitor->context, monitor->spec, NULL);
     duet_marks_set(&info->marks, DUET_MARK_RELEASED);
@@ -337,6 +348,11 @@ static void become_monitor(Monitor *monitor)
     sigaddset(&watched, SIGTERM);
     sigprocmask(SIG_SETMASK, &watched, NULL);
     monitor->signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (monitor->spec->owner_pid != 0)
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+    /* It may have died before that. */
+    if (is_orphan(monitor))
+        raise(SIGTERM);
     g_unix_fd_add(monitor->signal_fd, G_IO_IN, on_signal, monitor);
     DUET_AUTO_FD null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++)

@@ -153,6 +153,7 @@ static const struct {
     { "kernel-path", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, kernel_path) },
     { "disk-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, disk_bytes) },
     { "connect", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, connect) },
+    { "owner-pid", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, owner_pid) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

@@ -140,6 +140,9 @@ gboolean duet_memory_sampler_begin(DuetMemorySampler *sampler, GError **error)
 
     if (!sampler->read_host(&host, error) || !duet_host_memory_check(&host, error))
         return FALSE;
+    /* A run that was resumed has it. */
+    if (run->idle_noise)
+        return TRUE;
     if (sampler->request->progress)
         sampler->request->progress(
             "the idle host, to know its noise", sampler->request->progress_data);

@@ -42,7 +42,10 @@ typedef struct {
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once
  * @age_ms: `bench memory`: how old the youngest is when memory is read
  * @ratio_with_failures: compare arms although samples of theirs failed
- * @output_path: (nullable): where the result file goes
+ * @output_path: (nullable): where the result file goes; while the run goes on, the samples are in
+ *     a file of that name with ".part" behind it
+ * @resume: go on with the run that was cut short before it wrote @output_path
+ * @seed_given: the user named @seed; else a run that is resumed keeps its own
  * @json: answer with the result file's text in place of the table
  * @color: terminal colours in the table
  * @progress: (nullable): called with one line before each sample, and with NULL at the end
@@ -59,6 +62,8 @@ typedef struct {
     guint age_ms;
     gboolean ratio_with_failures;
     const char *output_path;
+    gboolean resume;
+    gboolean seed_given;
     gboolean json;
     gboolean color;
     void (*progress)(const char *line, gpointer data);

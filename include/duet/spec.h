@@ -77,6 +77,8 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @kernel_path: VM: the guest kernel, or NULL for the rule in docs
  * @disk_bytes: VM: size of the writable layer's disk; 0: the default, 10 GiB
  * @connect: VM: URI of the libvirt daemon that runs it, or NULL for a libvirt inside of duet
+ * @owner_pid: it ends and is removed when this process, which starts it, is gone; 0: it outlives
+ *     its client
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -108,6 +110,7 @@ typedef struct {
     char *kernel_path;
     guint64 disk_bytes;
     char *connect;
+    gint64 owner_pid;
 } DuetSpec;
 
 /**
