@@ -230,17 +230,18 @@ static gboolean read_request(
     return TRUE;
 }
 
-static int measure(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what, GError **error)
+gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what,
+    char **out_text, int *out_exit_code, GError **error)
 {
     DuetBenchRequest request = { 0 };
     g_autoptr(GArray) counts = NULL;
 
     if (!read_request(options, &request, &counts, error) || !duet_cli_context(cli, error))
-        return -1;
+        return FALSE;
     const DuetBenchOps *bench = duet_module_symbol("duet-tools", "duet_bench", error);
     g_autoptr(GPtrArray) specs = bench ? make_specs(cli, options, error) : NULL;
     if (!specs)
-        return -1;
+        return FALSE;
     g_autofree DuetBenchArm *arms = g_new0(DuetBenchArm, specs->len);
     for (guint i = 0; i < specs->len; i++) {
         arms[i].spec = g_ptr_array_index(specs, i);
@@ -249,24 +250,24 @@ static int measure(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what
     request.context = cli->context;
     request.arms = arms;
     request.n_arms = specs->len;
-    g_autofree char *text = NULL;
-    int code = -1;
-    gboolean done = what == DUET_BENCH_MEMORY ? bench->memory(&request, &text, &code, error)
-        : what == DUET_BENCH_COMPARE          ? bench->compare(&request, &text, &code, error)
-                                              : bench->boot(&request, &text, &code, error);
-    if (!done)
-        return -1;
-    if (fputs(text, stdout) < 0 || fflush(stdout) != 0) {
-        duet_error_set_errno(error, errno, "cannot write to standard output");
-        return -1;
-    }
-    return code;
+    gboolean (*const benchmarks[])(const DuetBenchRequest *, char **, int *, GError **) = {
+        [DUET_BENCH_BOOT] = bench->boot,
+        [DUET_BENCH_COMPARE] = bench->compare,
+        [DUET_BENCH_MEMORY] = bench->memory,
+    };
+    return benchmarks[what](&request, out_text, out_exit_code, error);
 }
 
 int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what)
 {
     g_autoptr(GError) error = NULL;
-    int code = measure(cli, options, what, &error);
+    g_autofree char *text = NULL;
+    int code = 0;
 
-    return code < 0 ? duet_cli_fail(error) : code;
+    if (!duet_bench_cli_measure(cli, options, what, &text, &code, &error))
+        return duet_cli_fail(error);
+    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+        return code;
+    duet_error_set_errno(&error, errno, "cannot write to standard output");
+    return duet_cli_fail(error);
 }

@@ -54,7 +54,15 @@ typedef enum {
 } DuetBenchWhat;
 
 /**
- * duet_bench_cli_run: resolves the image for each kind, measures, prints what came out.
+ * duet_bench_cli_measure: resolves the image for each kind and measures.
+ * @out_text: (transfer full): what came out
+ * @out_exit_code: what it means
+ */
+gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what,
+    char **out_text, int *out_exit_code, GError **error);
+
+/**
+ * duet_bench_cli_run: does that and prints what came out.
  *
  * Returns: the exit code.
  */
