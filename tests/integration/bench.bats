@@ -61,6 +61,9 @@ memory() { duet bench memory --arms container --age 1 -o "$scratch/memory.json" 
 # of libraries is below 1 %, and a process that is left out is above.
 holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
 
+# emulated FILE: the host's own CPUs are emulated (the laboratory), so all figures are withheld.
+emulated() { jq -e '.host.cpu.hypervisor == "TCGTCGTCGTCG"' "$1" >/dev/null; }
+
 @test "bench memory: PSS is what /proc says, its figures follow from the samples" {
   python3 "$source_dir/tests/integration/pss-watch.py" >"$scratch/watched" &
   local watcher=$!
@@ -71,7 +74,9 @@ holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
   is "$status" 0
   is "$stderr" ""
   [ "$(wc -L <<<"$output")" -le 80 ]
-  for what in 'sum of PSS' cgroups MemAvailable MemFree "guest's RAM" 'one more'; do
+  local shown=('sum of PSS' cgroups MemAvailable MemFree 'one more')
+  emulated "$scratch/memory.json" || shown+=("guest's RAM")
+  for what in "${shown[@]}"; do
     [[ $output == *"$what"* ]] || { echo "no $what in: $output"; return 1; }
   done
   [[ ${output,,} == *tcg* || ${output,,} == *kvm* ]]
@@ -107,6 +112,9 @@ for sample in run["samples"]:
             assert 40 << 20 < i["guest_ram_pss_bytes"] <= 256 << 20, i
 
 for summary in run["summary"]:
+    if run["host"]["cpu"]["hypervisor"] == "TCGTCGTCGTCG":
+        assert summary["verdict"] == "withheld: nested under TCG" and "estimators" not in summary, summary
+        continue
     points = [(s["memory"]["count"], pss(s)) for s in run["samples"]
               if s["arm"] == summary["arm"] and not s["discarded"] and s["memory"]["count"]]
     slope = statistics.median(
@@ -119,9 +127,12 @@ PYTHON
 
 @test "bench memory measures the payload, and the estimators find it" {
   memory --counts 1,3 --rounds 2 busybox -- sh -c "$holder" >"$scratch/table"
-  jq -e '.summary[0] | .ok == 4 and
-    (.estimators.pss.slope_bytes | . > 23e6 and . < 30e6)' "$scratch/memory.json"
-  jq -e '.arms[0].command[0] == "sh"' "$scratch/memory.json"
+  jq -e '.summary[0].ok == 4 and .arms[0].command[0] == "sh"' "$scratch/memory.json"
+  if emulated "$scratch/memory.json"; then
+    jq -e '.summary[0] | .verdict == "withheld: nested under TCG" and (has("estimators") | not)' "$scratch/memory.json"
+    return
+  fi
+  jq -e '.summary[0].estimators.pss.slope_bytes | . > 23e6 and . < 30e6' "$scratch/memory.json"
   ! limited || jq -e '.summary[0].estimators | (.cgroup.slope_bytes / .pss.slope_bytes) |
     . > 0.9 and . < 1.1' "$scratch/memory.json"
 }
