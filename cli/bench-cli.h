@@ -68,6 +68,10 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
  */
 int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what);
 
+/** All benchmarks in turn: cmd-bench-all.c. */
+int duet_bench_all(DuetCli *cli, int argc, char **argv);
+int duet_bench_quick(DuetCli *cli, int argc, char **argv);
+
 /** The commands of `duet bench` that read result files and measure nothing. */
 int duet_bench_show(DuetCli *cli, int argc, char **argv);
 int duet_bench_check(DuetCli *cli, int argc, char **argv);
