@@ -10,9 +10,6 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 
-/* A guest under emulation on a loaded host has been seen to need 20 s. */
-#define BOOT_TIMEOUT_S 120
-
 /* By whatever leads to it: the cgroup, the process that stands for it (a daemon's QEMU is in no
  * cgroup of ours), the lock that it holds. */
 void monitor_kill_payload(Monitor *monitor)
@@ -102,7 +99,7 @@ static gboolean on_boot_timeout(gpointer data)
     monitor->boot_timer = 0;
     if (!monitor->failure)
         g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT,
-            "it did not come up within %d s", BOOT_TIMEOUT_S);
+            "it did not come up within %u s", monitor->boot_timeout_s);
     monitor_shut_down(monitor, 0);
     return G_SOURCE_REMOVE;
 }
@@ -135,7 +132,7 @@ void monitor_watch(Monitor *monitor)
 {
     /* After the agent's channel: what the payload wrote came before its end. */
     g_unix_fd_add_full(G_PRIORITY_DEFAULT + 10, monitor->pidfd, G_IO_IN, on_over, monitor, NULL);
-    monitor->boot_timer = g_timeout_add_seconds(BOOT_TIMEOUT_S, on_boot_timeout, monitor);
+    monitor->boot_timer = g_timeout_add_seconds(monitor->boot_timeout_s, on_boot_timeout, monitor);
     if (monitor->spec->timeout_ms)
         monitor->run_timer =
             g_timeout_add((guint)monitor->spec->timeout_ms, on_run_timeout, monitor);

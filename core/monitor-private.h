@@ -58,6 +58,7 @@ struct _Monitor {
     /* @asked_to_stop: by a client or a signal, so an end before the start is no failure */
     /* @left_behind: something of it could not be taken away: the next command must try again */
     gboolean hello, started, exit_known, payload_gone, over, stopping, asked_to_stop, left_behind;
+    guint boot_timeout_s;
     guint boot_timer, run_timer, stop_timer, listen_source;
 };
 

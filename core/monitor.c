@@ -208,6 +208,7 @@ static gboolean bring_up(Monitor *monitor, GError **error)
     monitor->info->pid = started.pid;
     monitor->info->facts = started.facts;
     monitor->pidfd = started.pidfd;
+    monitor->boot_timeout_s = started.boot_timeout_s ? started.boot_timeout_s : DUET_BOOT_TIMEOUT_S;
     monitor_elsewhere_open(monitor, started.cgroup);
     tell_notice(monitor, started.notice);
     g_free(started.notice);

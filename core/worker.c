@@ -20,8 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REPLY_FORMAT "(bisxxxmsmsm@a{sv}s)"
-#define REPLY_TYPE "(bisxxxmsmsma{sv}s)"
+#define REPLY_FORMAT "(bisxxxmsmsm@a{sv}su)"
+#define REPLY_TYPE "(bisxxxmsmsma{sv}su)"
 #define REPLY_MAX_BYTES (128u * 1024)
 /* The first start on a host probes QEMU for seconds, and may fetch a guest kernel. */
 #define REPLY_TIMEOUT_MS (180 * 1000)
@@ -73,7 +73,7 @@ static GVariant *reply_new(gboolean ok, const GError *failure, const DuetMarks *
         marks ? marks->ns[DUET_MARK_SPAWNED] : (gint64)0,
         marks ? marks->ns[DUET_MARK_RUNNING] : (gint64)0, started ? (gint64)started->pid : 0,
         started ? started->notice : NULL, started ? started->cgroup : NULL,
-        started ? started->facts : NULL, text ? text : "");
+        started ? started->facts : NULL, text ? text : "", started ? started->boot_timeout_s : 0);
 }
 
 static void worker_start(Worker *worker)
@@ -256,6 +256,7 @@ static gboolean worker_runtime_start(
     g_variant_get_child(reply, 6, "ms", &out_started->notice);
     g_variant_get_child(reply, 7, "ms", &out_started->cgroup);
     g_variant_get_child(reply, 8, "m@a{sv}", &out_started->facts);
+    g_variant_get_child(reply, 10, "u", &out_started->boot_timeout_s);
     out_started->agent_fd = fds[0];
     out_started->pidfd = fds[1];
     out_started->pid = (pid_t)pid;

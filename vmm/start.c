@@ -16,6 +16,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Where the host is itself emulated, an emulated guest has been seen to need more than 120 s. */
+#define TCG_BOOT_TIMEOUT_S 600
+
 static GPtrArray *folders_make(DuetVm *vm, GError **error)
 {
     const GPtrArray *mounts = vm->spec->mounts;
@@ -125,6 +128,8 @@ gboolean duet_vm_start(
     out_started->notice = vm->notice->len ? g_strdup(vm->notice->str) : NULL;
     out_started->cgroup = g_strdup(vm->cgroup);
     out_started->pid = vm->pid;
+    if (!vm->kvm)
+        out_started->boot_timeout_s = TCG_BOOT_TIMEOUT_S;
     out_started->pidfd = duet_fd_steal(&pidfd);
     out_started->agent_fd = duet_fd_steal(&agent_fd);
     return TRUE;

@@ -56,6 +56,9 @@ typedef struct {
     guint n_private_fds;
 } DuetPlace;
 
+/* A guest under emulation on a loaded host has been seen to need 20 s. */
+#define DUET_BOOT_TIMEOUT_S 120
+
 /**
  * DuetStarted: what start() hands to the monitor. The monitor owns both descriptors then.
  * @agent_fd: stream socket to the agent, non-blocking not required
@@ -66,6 +69,7 @@ typedef struct {
  * @notice: (nullable) (transfer full): one line for the user ("no usable KVM: ...")
  * @cgroup: (nullable) (transfer full): where the process lives if that is not place->cgroup, as
  *     duet_cgroup_open_foreign() reads it
+ * @boot_timeout_s: given up if there is no HELLO by then; 0: %DUET_BOOT_TIMEOUT_S
  */
 typedef struct {
     int agent_fd;
@@ -74,6 +78,7 @@ typedef struct {
     GVariant *facts;
     char *notice;
     char *cgroup;
+    guint boot_timeout_s;
 } DuetStarted;
 
 typedef struct _DuetRuntime DuetRuntime;

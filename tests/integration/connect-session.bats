@@ -15,6 +15,8 @@ setup_file() {
   "$source_dir/images/recipes/busybox" "$place/busybox.tar" >/dev/null
   chmod -R a+rX "$place"
   useradd -m -d "$home" -s /bin/sh "$user"
+  # As a host's own users are, where there is KVM.
+  ! getent group kvm >/dev/null || usermod -aG kvm "$user"
   install -d -o "$user" -m 0700 "$run"
   duet image import --name busybox "$place/busybox.tar" >/dev/null
 }
