@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* `bench all` and `bench quick`: the benchmarks one after the other, a result file of each in one
+ * folder, and the claims at the end. What a sample takes is known from a trial; a budget then says
+ * how many there are, which is fixed before each benchmark begins. */
+#include "cli/bench-cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#define ARMS "vm,container,native"
+#define SUITE_FILE "suite.conf"
+#define EXIT_INTERRUPTED 130
+#define SUITE_GROUP "suite"
+
+/**
+ * Suite: what `bench all` was told and knows.
+ * @folder: where the results go
+ * @budget_s: for all together
+ * @block_s: what one sample of each arm takes, from start to gone
+ */
+typedef struct {
+    DuetBenchCli options;
+    char *folder;
+    gboolean resume;
+    double budget_s;
+    double block_s;
+} Suite;
+
+/**
+ * Part: a benchmark of the suite.
+ * @all, @quick: its share of the budget; 0: left out. The rest is for the trial and the claims.
+ * @fit: sets what of the options depends on @share_s. Returns: how long it will take, about
+ */
+typedef struct {
+    const char *name;
+    DuetBenchWhat what;
+    const char *kinds;
+    double all, quick;
+    double (*fit)(const Suite *suite, double share_s, DuetBenchCli *options);
+} Part;
+
+static double fit_boot(const Suite *suite, double share_s, DuetBenchCli *options)
+{
+    /* One more: the warm-up. */
+    options->n = (gint)CLAMP(share_s / suite->block_s - 1, DUET_BENCH_N_MIN, DUET_BENCH_N_DEFAULT);
+    return (options->n + 1) * suite->block_s;
+}
+
+static double fit_memory(const Suite *suite, double share_s, DuetBenchCli *options)
+{
+    /* From what `bench memory` does unasked down to a line through three points. */
+    static const struct {
+        const char *counts;
+        int cells, instances, rounds;
+        double age_s;
+    } plans[] = {
+        { "0,1,2,4,8", 5, 15, 3, 10 },
+        { "0,1,2,4", 4, 7, 3, 10 },
+        { "0,1,2,4", 4, 7, 2, 5 },
+        { "0,1,2", 3, 3, 2, 3 },
+    };
+    double takes_s = 0;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(plans); i++) {
+        /* Two arms; a second to settle before each reading. */
+        takes_s = plans[i].rounds *
+            (2 * plans[i].cells * (plans[i].age_s + 1) + plans[i].instances * suite->block_s);
+        options->counts = (char *)plans[i].counts;
+        options->n = plans[i].rounds;
+        options->age_s = plans[i].age_s;
+        if (takes_s <= share_s)
+            break;
+    }
+    options->idle = TRUE;
+    return takes_s;
+}
+
+static const Part parts[] = {
+    { "boot", DUET_BENCH_BOOT, ARMS, 0.35, 0.5, fit_boot },
+    { "memory", DUET_BENCH_MEMORY, "vm,container", 0.25, 0.3, fit_memory },
+};
+
+static double share(const Part *part, gboolean quick)
+{
+    return quick ? part->quick : part->all;
+}
+
+/* "90", "90s", "20m" or "1.5h". */
+static gboolean parse_duration(const char *text, double *out_s, GError **error)
+{
+    static const struct {
+        const char *unit;
+        double s;
+    } units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 } };
+    char *end = NULL;
+    double number = g_ascii_strtod(text, &end);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(units) && end != text; i++) {
+        if (!g_str_equal(end, units[i].unit))
+            continue;
+        *out_s = number * units[i].s;
+        if (*out_s >= 1 && *out_s <= 7 * 86400)
+            return TRUE;
+    }
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "--budget '%s': give a time from 1s to 168h, such as 90s, 20m or 2h", text);
+    return FALSE;
+}
+
+static char *result_path(const Suite *suite, const char *name, const char *suffix)
+{
+    g_autofree char *file = g_strconcat(name, suffix, NULL);
+
+    return g_build_filename(suite->folder, file, NULL);
+}
+
+static gboolean exists(const Suite *suite, const char *name, const char *suffix)
+{
+    g_autofree char *path = result_path(suite, name, suffix);
+
+    return access(path, F_OK) == 0;
+}
+
+/* What fixes how many samples there are, so that a run that is resumed has the same. */
+static gboolean save(const Suite *suite, GError **error)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *path = g_build_filename(suite->folder, SUITE_FILE, NULL);
+
+    g_key_file_set_double(file, SUITE_GROUP, "budget_s", suite->budget_s);
+    g_key_file_set_double(file, SUITE_GROUP, "block_s", suite->block_s);
+    g_key_file_set_string(file, SUITE_GROUP, "seed", suite->options.seed);
+    return g_key_file_save_to_file(file, path, error);
+}
+
+static gboolean load(Suite *suite, GError **error)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *path = g_build_filename(suite->folder, SUITE_FILE, NULL);
+    g_autoptr(GError) failure = NULL;
+
+    if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &failure)) {
+        suite->budget_s = g_key_file_get_double(file, SUITE_GROUP, "budget_s", &failure);
+        if (!failure)
+            suite->block_s = g_key_file_get_double(file, SUITE_GROUP, "block_s", &failure);
+        g_free(suite->options.seed);
+        suite->options.seed =
+            failure ? NULL : g_key_file_get_string(file, SUITE_GROUP, "seed", &failure);
+    }
+    if (!failure && suite->budget_s > 0 && suite->block_s > 0)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND, "nothing to resume: cannot read '%s': %s",
+        path, failure ? failure->message : "its figures make no sense");
+    return FALSE;
+}
+
+/* A folder is one run's: nothing is overwritten. */
+static gboolean make_folder(const Suite *suite, GError **error)
+{
+    if (mkdir(suite->folder, 0777) < 0 && errno != EEXIST)
+        return duet_error_set_errno(error, errno, "cannot make the folder '%s'", suite->folder);
+    g_autofree char *path = g_build_filename(suite->folder, SUITE_FILE, NULL);
+    if (access(path, F_OK) < 0)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
+        "'%s' holds a run already: give --resume to go on with it, or another -o", suite->folder);
+    return FALSE;
+}
+
+/* Two: what the first use of an image makes must not count. */
+static gboolean trial(DuetCli *cli, Suite *suite, int *out_code, GError **error)
+{
+    DuetBenchCli options = suite->options;
+    g_autofree char *text = NULL;
+
+    options.kinds = (char *)ARMS;
+    options.n = 1;
+    fprintf(stderr, "duet: a trial, to know what a sample takes\n");
+    for (int i = 0; i < 2; i++) {
+        gint64 began_us = g_get_monotonic_time();
+        g_free(g_steal_pointer(&text));
+        if (!duet_bench_cli_measure(cli, &options, DUET_BENCH_BOOT, &text, out_code, error))
+            return FALSE;
+        suite->block_s = (g_get_monotonic_time() - began_us) / 1e6 / 2;
+        if (*out_code != 0)
+            break;
+    }
+    return TRUE;
+}
+
+/* Returns: the exit code of the benchmark, or -1 with @error. */
+static int carry_out(
+    DuetCli *cli, const Suite *suite, const Part *part, double share_s, GError **error)
+{
+    DuetBenchCli options = suite->options;
+    g_autofree char *path = result_path(suite, part->name, ".json");
+    g_autofree char *text = NULL;
+    int code = -1;
+
+    if (exists(suite, part->name, ".json")) {
+        fprintf(stderr, "duet: %s: '%s' is there already\n", part->name, path);
+        return 0;
+    }
+    options.kinds = (char *)part->kinds;
+    options.output = path;
+    double takes_s = part->fit(suite, share_s, &options);
+    options.resume = suite->resume && exists(suite, part->name, ".json.part");
+    fprintf(stderr, "duet: %s: about %.0f s%s\n", part->name, takes_s,
+        takes_s > share_s ? ", more than its part of the budget: fewer samples would tell nothing"
+                          : "");
+    if (!duet_bench_cli_measure(cli, &options, part->what, &text, &code, error))
+        return -1;
+    printf("\n=== %s: %s\n\n%s", part->name, path, text);
+    fflush(stdout);
+    return code;
+}
+
+/* Returns: %FALSE with @error or, where the user wanted an end, with @out_code. */
+static gboolean begin(DuetCli *cli, Suite *suite, int *out_code, GError **error)
+{
+    if (suite->resume)
+        return load(suite, error);
+    if (!make_folder(suite, error) || !trial(cli, suite, out_code, error))
+        return FALSE;
+    if (*out_code == 0)
+        return save(suite, error);
+    if (*out_code != EXIT_INTERRUPTED)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
+            "nothing was measured: the payload failed in a trial; `duet bench boot -n 1` tells "
+            "how");
+    return FALSE;
+}
+
+/* Returns: the exit code, or -1 with @error. */
+static int run_parts(DuetCli *cli, Suite *suite, gboolean quick, GError **error)
+{
+    int worst = 0;
+
+    if (!begin(cli, suite, &worst, error))
+        return worst == EXIT_INTERRUPTED ? worst : -1;
+    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
+        double part_share = share(&parts[i], quick);
+        int code = part_share > 0
+            ? carry_out(cli, suite, &parts[i], part_share * suite->budget_s, error)
+            : 0;
+        if (code < 0 || code == EXIT_INTERRUPTED)
+            return code;
+        worst = MAX(worst, code);
+    }
+    return worst;
+}
+
+static void clear_suite(Suite *suite)
+{
+    duet_bench_cli_clear(&suite->options);
+    g_free(suite->folder);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Suite, clear_suite)
+
+static int run_suite(DuetCli *cli, int argc, char **argv, gboolean quick)
+{
+    static char *echo[] = { (char *)"echo", NULL };
+    g_auto(Suite) suite = { 0 };
+    g_autofree char *budget = g_strdup(quick ? "3m" : "20m");
+    g_autoptr(GError) error = NULL;
+
+    duet_bench_cli_init(&suite.options, ARMS, echo);
+    const GOptionEntry entries[] = {
+        { "budget", 0, 0, G_OPTION_ARG_FILENAME, &budget,
+            quick ? "how long it may take (default 3m)" : "how long it may take (default 20m)",
+            "TIME" },
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &suite.folder,
+            "folder of the results (default: duet-bench- and the time)", "FOLDER" },
+        { "resume", 0, 0, G_OPTION_ARG_NONE, &suite.resume,
+            "go on with a folder whose run was cut short", NULL },
+        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &suite.options.seed,
+            "seed of the orders and of all resampling", "NUMBER" },
+        G_OPTION_ENTRY_NULL,
+    };
+    if (!duet_bench_cli_parse(&suite.options, "bench", entries, argc, argv, &error) ||
+        !parse_duration(budget, &suite.budget_s, &error))
+        return duet_cli_fail(error);
+    if (suite.resume && !suite.folder)
+        return duet_cli_usage("bench", "--resume needs -o FOLDER: which run is to go on?");
+    if (!suite.folder) {
+        g_autoptr(GDateTime) now = g_date_time_new_now_local();
+        suite.folder = g_date_time_format(now, "duet-bench-%Y%m%d-%H%M%S");
+    }
+    if (!suite.options.seed)
+        suite.options.seed = g_strdup_printf("%u", g_random_int());
+    int code = run_parts(cli, &suite, quick, &error);
+    return code < 0 ? duet_cli_fail(error) : code;
+}
+
+int duet_bench_all(DuetCli *cli, int argc, char **argv)
+{
+    return run_suite(cli, argc, argv, FALSE);
+}
+
+int duet_bench_quick(DuetCli *cli, int argc, char **argv)
+{
+    return run_suite(cli, argc, argv, TRUE);
+}
