@@ -1,31 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <math.h>
 #include <string.h>
 
 #include "against.h"
 #include "check.h"
 #include "export/export.h"
+#include "json.h"
 #include "notes.h"
 #include "record.h"
 #include "result.h"
-#include "stats.h"
 #include "table.h"
 #include "text.h"
 
 #define NAME_COLUMNS 12
-
-static double median_of(
-    const DuetAgainst *against, const DuetRun *run, guint arm, DuetMetric metric)
-{
-    g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
-
-    duet_run_values(run, arm, metric, against->match.headline_to, values, NULL);
-    if (values->len == 0)
-        return NAN;
-    g_autofree double *sorted =
-        duet_stats_sorted((const double *)(void *)values->data, values->len);
-    return duet_stats_percentile(sorted, values->len, 0.5);
-}
 
 /* What one row of any view shows. */
 typedef struct {
@@ -33,20 +19,21 @@ typedef struct {
     const char *arm;
     const char *verdict;
     gboolean withheld;
-    double first_ns, second_ns;
+    double first, second;
 } Row;
 
 static Row row_of(const DuetAgainst *against, guint i)
 {
     const DuetComparison *c = &g_array_index(against->comparisons, DuetComparison, i);
+    const DuetMatch *match = &against->match;
 
     return (Row){
         .comparison = c,
-        .arm = duet_run_arm(against->match.b, c->b)->name,
+        .arm = duet_run_arm(match->b, c->b)->name,
         .verdict = duet_verdict_to_string(c->verdict),
         .withheld = duet_verdict_withholds(c->verdict),
-        .first_ns = median_of(against, against->match.b, c->b, c->metric),
-        .second_ns = median_of(against, against->match.a, c->a, c->metric),
+        .first = match->measure->value(match, match->b, c->b, c->metric),
+        .second = match->measure->value(match, match->a, c->a, c->metric),
     };
 }
 
@@ -57,6 +44,12 @@ static char *describe(const DuetRun *run, const char *path)
 
     return g_strdup_printf("%s  %s, n %u, duet %s", path, run->started, run->plan->n,
         commit ? commit : "of unknown version");
+}
+
+/* Returns: (transfer full). */
+static char *metric_id(const DuetAgainst *against, const Row *row)
+{
+    return against->match.measure->id(&against->match, row->comparison->metric);
 }
 
 static gboolean begins_metric(const DuetAgainst *against, guint i)
@@ -91,12 +84,12 @@ static void table_head(GString *out, const DuetAgainst *against)
     table_lines(out, "left out ", against->unmatched);
 }
 
-static void table_row(GString *out, const Row *row)
+static void table_row(GString *out, const DuetMeasure *measure, const Row *row)
 {
     const DuetContrast *c = &row->comparison->contrast;
     g_autofree char *name = duet_text_line(row->arm);
-    g_autofree char *first = duet_text_time(row->first_ns);
-    g_autofree char *second = duet_text_time(row->second_ns);
+    g_autofree char *first = measure->text(row->first);
+    g_autofree char *second = measure->text(row->second);
 
     duet_text_append_padded(out, name, NAME_COLUMNS);
     if (row->withheld) {
@@ -105,7 +98,7 @@ static void table_row(GString *out, const Row *row)
     }
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
-    g_autofree char *details = duet_bench_table_details(c);
+    g_autofree char *details = duet_bench_table_details(measure, c);
     duet_text_append_figure(out, first, 10);
     duet_text_append_figure(out, second, 10);
     duet_text_append_figure(out, ratio, 7);
@@ -122,12 +115,11 @@ char *duet_against_table(const DuetAgainst *against)
     for (guint i = 0; i < against->comparisons->len; i++) {
         Row row = row_of(against, i);
         if (begins_metric(against, i)) {
-            g_autofree char *id =
-                duet_metric_id(row.comparison->metric, against->match.headline_to);
+            g_autofree char *id = metric_id(against, &row);
             g_string_append_printf(out, "\n%s, second / first\n%-12s%10s%10s%7s%17s   verdict\n",
                 id, "arm", "first", "second", "ratio", "95 %");
         }
-        table_row(out, &row);
+        table_row(out, against->match.measure, &row);
     }
     g_string_append_c(out, '\n');
     for (guint i = 0; i < against->notes->len; i++) {
@@ -147,12 +139,12 @@ static void markdown_lines(GString *out, const char *title, GPtrArray *lines)
     }
 }
 
-static void markdown_row(GString *out, const Row *row)
+static void markdown_row(GString *out, const DuetMeasure *measure, const Row *row)
 {
     const DuetContrast *c = &row->comparison->contrast;
     g_autofree char *name = duet_text_markdown(row->arm);
-    g_autofree char *first = duet_text_time(row->first_ns);
-    g_autofree char *second = duet_text_time(row->second_ns);
+    g_autofree char *first = measure->text(row->first);
+    g_autofree char *second = measure->text(row->second);
 
     if (row->withheld) {
         duet_export_markdown_row(out, name, "", "", "", "", row->verdict, "", NULL);
@@ -160,7 +152,7 @@ static void markdown_row(GString *out, const Row *row)
     }
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
-    g_autofree char *plain = duet_bench_table_details(c);
+    g_autofree char *plain = duet_bench_table_details(measure, c);
     g_autofree char *details = duet_text_markdown(plain);
     duet_export_markdown_row(
         out, name, first, second, ratio, interval, row->verdict, details, NULL);
@@ -185,14 +177,13 @@ char *duet_against_markdown(const DuetAgainst *against)
     for (guint i = 0; i < against->comparisons->len; i++) {
         Row row = row_of(against, i);
         if (begins_metric(against, i)) {
-            g_autofree char *id =
-                duet_metric_id(row.comparison->metric, against->match.headline_to);
+            g_autofree char *id = metric_id(against, &row);
             g_string_append_printf(out,
                 "\n## %s, second / first\n\n| arm | first | second | ratio | 95 %% | verdict | "
                 "details |\n|---|--:|--:|--:|--:|---|---|\n",
                 id);
         }
-        markdown_row(out, &row);
+        markdown_row(out, against->match.measure, &row);
     }
     g_string_append_c(out, '\n');
     for (guint i = 0; i < against->notes->len; i++) {
@@ -229,27 +220,28 @@ static JsonObject *json_run(const DuetRun *run, const char *path)
     return object;
 }
 
-static void set_median(JsonObject *object, const char *name, double ns)
+static void set_estimate(
+    JsonObject *object, const char *which, const DuetMeasure *measure, double value)
 {
-    if (isnan(ns))
-        json_object_set_null_member(object, name);
-    else
-        json_object_set_double_member(object, name, ns);
+    g_autofree char *name = g_strdup_printf("%s_%s_%s", which, measure->estimate, measure->unit);
+
+    duet_json_set_double(object, name, value);
 }
 
 static JsonObject *json_row(const DuetAgainst *against, const Row *row)
 {
     JsonObject *object = json_object_new();
-    g_autofree char *id = duet_metric_id(row->comparison->metric, against->match.headline_to);
+    const DuetMeasure *measure = against->match.measure;
+    g_autofree char *id = metric_id(against, row);
 
     json_object_set_string_member(object, "arm", row->arm);
     json_object_set_string_member(object, "metric", id);
     json_object_set_string_member(object, "verdict", row->verdict);
     if (row->withheld)
         return object;
-    set_median(object, "first_median_ns", row->first_ns);
-    set_median(object, "second_median_ns", row->second_ns);
-    duet_result_set_contrast(object, &row->comparison->contrast);
+    set_estimate(object, "first", measure, row->first);
+    set_estimate(object, "second", measure, row->second);
+    duet_result_set_contrast(object, measure, &row->comparison->contrast);
     return object;
 }
 

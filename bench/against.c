@@ -5,7 +5,7 @@
 
 #include <duet/error.h>
 
-#include "check.h"
+#include "benchmark.h"
 #include "notes.h"
 #include "random.h"
 
@@ -19,38 +19,39 @@ static void find_unmatched(
     }
 }
 
-static GArray *parse_metrics(const char *text, DuetMark headline_to, GError **error)
+static GArray *parse_metrics(const char *text, const DuetMatch *match, GError **error)
 {
+    const DuetMeasure *measure = match->measure;
     g_auto(GStrv) words = g_strsplit(text ? text : "", ",", -1);
-    g_autoptr(GArray) metrics = g_array_new(FALSE, FALSE, sizeof(DuetMetric));
+    g_autoptr(GArray) metrics = g_array_new(FALSE, FALSE, sizeof(guint));
     g_autoptr(GString) known = g_string_new(NULL);
-    DuetMetric headline = DUET_METRIC_HEADLINE;
 
     for (char **word = words; *word; word++) {
-        DuetMetric metric = 0;
+        guint metric = 0;
         g_string_truncate(known, 0);
-        for (; metric < DUET_METRIC_COUNT; metric++) {
-            g_autofree char *id = duet_metric_id(metric, headline_to);
-            if (g_str_equal(g_strstrip(*word), id))
+        for (; metric < measure->n_metrics; metric++) {
+            g_autofree char *id = measure->id(match, metric);
+            if (id && g_str_equal(g_strstrip(*word), id))
                 break;
-            g_string_append_printf(known, "%s%s", known->len > 0 ? ", " : "", id);
+            if (id)
+                g_string_append_printf(known, "%s%s", known->len > 0 ? ", " : "", id);
         }
-        if (metric == DUET_METRIC_COUNT) {
+        if (metric == measure->n_metrics) {
             g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
                 "'%s' is no metric of these runs: choose from %s", *word, known->str);
             return NULL;
         }
         g_array_append_val(metrics, metric);
     }
-    if (metrics->len == 0)
-        g_array_append_val(metrics, headline);
+    gboolean any = metrics->len > 0;
+    for (guint metric = 0; !any && metric < measure->n_default; metric++)
+        g_array_append_val(metrics, metric);
     return g_steal_pointer(&metrics);
 }
 
 static void note_weakness(GPtrArray *notes, const DuetRun *run, const char *which)
 {
-    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, TRUE);
-    g_autoptr(GPtrArray) weak = duet_bench_check_new(run, analysis);
+    g_autoptr(GPtrArray) weak = run->benchmark->check(run);
     g_autoptr(GString) codes = g_string_new(NULL);
 
     for (guint i = 0; i < weak->len; i++) {
@@ -77,7 +78,7 @@ static void add_notes(DuetAgainst *against, const DuetRun *first, const DuetRun 
 static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *second,
     const DuetAgainstOptions *options, GError **error)
 {
-    g_autoptr(GArray) metrics = parse_metrics(options->metrics, against->match.headline_to, error);
+    g_autoptr(GArray) metrics = parse_metrics(options->metrics, &against->match, error);
 
     if (!metrics)
         return FALSE;
@@ -94,7 +95,7 @@ static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *
         for (guint i = 0; i < first->arms->len; i++) {
             int other = duet_run_find_arm(second, duet_run_arm(first, i)->name);
             if (other >= 0)
-                duet_match_add(&against->match, other, i, g_array_index(metrics, DuetMetric, m),
+                duet_match_add(&against->match, other, i, g_array_index(metrics, guint, m),
                     against->comparisons);
         }
     }
@@ -119,6 +120,7 @@ DuetAgainst *duet_against_new(const DuetRun *first, const char *first_path, cons
     against->first_path = g_strdup(first_path);
     against->second_path = g_strdup(second_path);
     against->match = (DuetMatch){
+        .measure = first->benchmark->measure,
         .a = second,
         .b = first,
         .headline_to = to_exec ? DUET_MARK_EXEC : DUET_MARK_OUTPUT,

@@ -42,7 +42,7 @@ typedef struct {
 
 /**
  * duet_against_new:
- * @first, @second: must outlive the result
+ * @first, @second: of one benchmark, which has a measure; must outlive the result
  *
  * Returns: (transfer full): or NULL with %DUET_ERROR_INVALID if the runs are not alike, have no
  *     arm in common, or a metric is unknown.

@@ -83,7 +83,8 @@ static void analyse_arm(const DuetRun *run, guint arm, DuetMark headline_to, Due
 
 static void compare_arms(const DuetRun *run, gboolean ratio_with_failures, DuetAnalysis *analysis)
 {
-    DuetMatch match = {
+    analysis->match = (DuetMatch){
+        .measure = &duet_measure_boot,
         .a = run,
         .b = run,
         .headline_to = analysis->headline_to,
@@ -91,13 +92,8 @@ static void compare_arms(const DuetRun *run, gboolean ratio_with_failures, DuetA
         .seed = run->plan->seed,
         .floor = run->plan->floor,
     };
-
-    analysis->nested = duet_match_nested(&match);
-    for (guint a = 0; a < analysis->n_arms; a++) {
-        for (guint b = a + 1; b < analysis->n_arms; b++)
-            duet_match_add(&match, a, b, DUET_METRIC_HEADLINE, analysis->comparisons);
-    }
-    duet_match_judge(&match, analysis->comparisons);
+    analysis->nested = duet_match_nested(&analysis->match);
+    analysis->comparisons = duet_match_pairs(&analysis->match);
 }
 
 DuetAnalysis *duet_analysis_new(const DuetRun *run, gboolean ratio_with_failures)
@@ -107,7 +103,6 @@ DuetAnalysis *duet_analysis_new(const DuetRun *run, gboolean ratio_with_failures
     analysis->n_arms = run->arms->len;
     analysis->headline_to = duet_metric_headline(run);
     analysis->arms = g_new0(DuetArmAnalysis, analysis->n_arms + 1);
-    analysis->comparisons = g_array_new(FALSE, FALSE, sizeof(DuetComparison));
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         analyse_arm(run, arm, analysis->headline_to, &analysis->arms[arm]);
         analysis->tcg |= g_strcmp0(duet_run_arm_accel(duet_run_arm(run, arm)), "tcg") == 0;

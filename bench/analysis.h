@@ -26,8 +26,8 @@ typedef struct {
  * @headline_to: where the headline ends
  * @tcg: an arm ran under QEMU's TCG, without hardware virtualization
  * @nested: the host's own CPUs were emulated
- * @comparisons: (element-type DuetComparison): each pair of arms, in the order of the arms, by the
- *     headline
+ * @match, @comparisons: (element-type DuetComparison): each pair of arms, in the order of the arms,
+ * by the headline
  * @notes: (element-type DuetNote): what a reader must know of these figures
  */
 typedef struct {
@@ -35,6 +35,7 @@ typedef struct {
     gboolean tcg, nested;
     guint n_arms;
     DuetArmAnalysis *arms;
+    DuetMatch match;
     GArray *comparisons;
     GPtrArray *notes;
 } DuetAnalysis;

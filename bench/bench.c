@@ -211,7 +211,7 @@ static gboolean memory(
         return FALSE;
     g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_memory,
         duet_plan_new_memory(request->n_arms, request->counts, request->n_counts, request->n,
-            request->seed, request->age_ms));
+            request->seed, request->age_ms, request->floor));
     duet_environment_memory_warnings(run->host, run->warnings);
     g_autoptr(DuetJournal) journal = NULL;
     if (!duet_journal_open(request, &run, &journal, error))
@@ -220,7 +220,8 @@ static gboolean memory(
     duet_memory_sampler_init(&sampler, request, run);
     if (!carry_out_memory(request, &sampler, journal, error))
         return FALSE;
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis =
+        duet_memory_analysis_new(run, request->ratio_with_failures);
     int code = run->interrupted ? EXIT_INTERRUPTED : duet_memory_analysis_bad_arm(analysis) ? 1 : 0;
     if (!answer(request, duet_memory_result(run, analysis), duet_memory_table(run, analysis),
             out_text, error))

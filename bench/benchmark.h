@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "against.h"
+#include "comparison.h"
 #include "json.h"
 #include "run.h"
 
@@ -35,8 +35,7 @@ typedef struct {
  * @formats: names of what `show` renders, ended by NULL; the first is the default
  * @show: @format: an index into @formats. Returns: (transfer full)
  * @check: (nullable): Returns: (transfer full) (element-type DuetNote): all that makes it weak
- * @compare_formats: (nullable): as @formats
- * @compare: (nullable): Returns: (transfer full): or NULL with @error; both runs are of this
+ * @measure: (nullable): what `compare` compares; needs @check
  */
 struct DuetBenchmark {
     const char *name;
@@ -54,9 +53,7 @@ struct DuetBenchmark {
     const char *const *formats;
     char *(*show)(const DuetRun *run, guint format, gboolean ratio_with_failures);
     GPtrArray *(*check)(const DuetRun *run);
-    const char *const *compare_formats;
-    char *(*compare)(const DuetRun *first, const char *first_path, const DuetRun *second,
-        const char *second_path, const DuetAgainstOptions *options, guint format, GError **error);
+    const DuetMeasure *measure;
 };
 
 extern const DuetBenchmark duet_benchmark_boot;

@@ -40,19 +40,6 @@ static GPtrArray *check(const DuetRun *run)
     return duet_bench_check_new(run, analysis);
 }
 
-static const char *const compare_formats[] = { "table", "json", "md", NULL };
-static char *(*const compare_views[])(
-    const DuetAgainst *) = { duet_against_table, duet_against_json, duet_against_markdown };
-
-static char *compare(const DuetRun *first, const char *first_path, const DuetRun *second,
-    const char *second_path, const DuetAgainstOptions *options, guint format, GError **error)
-{
-    g_autoptr(DuetAgainst) against =
-        duet_against_new(first, first_path, second, second_path, options, error);
-
-    return against ? compare_views[format](against) : NULL;
-}
-
 const DuetBenchmark duet_benchmark_boot = {
     .name = "boot",
     .new_plan = new_plan,
@@ -61,6 +48,5 @@ const DuetBenchmark duet_benchmark_boot = {
     .formats = formats,
     .show = show,
     .check = check,
-    .compare_formats = compare_formats,
-    .compare = compare,
+    .measure = &duet_measure_boot,
 };

@@ -158,7 +158,7 @@ static void check_mixed(GPtrArray *notes, const DuetRun *run)
 }
 
 /* The run warned of what it saw itself; a file of an older duet, or edited, may have no word. */
-static void check_host(GPtrArray *notes, const DuetRun *run, const DuetAnalysis *analysis)
+static void check_host(GPtrArray *notes, const DuetRun *run)
 {
     g_autoptr(GPtrArray) warnings = duet_environment_warnings(run->host, run->tool);
     const char *hypervisor = duet_record_string(run->host, "cpu.hypervisor");
@@ -170,11 +170,11 @@ static void check_host(GPtrArray *notes, const DuetRun *run, const DuetAnalysis 
         if (!g_ptr_array_find_with_equal_func(run->warnings, text, g_str_equal, NULL))
             duet_notes_add(notes, "host", TRUE, "%s", text);
     }
-    if (analysis->tcg)
+    if (duet_run_tcg(run))
         duet_notes_add(notes, "tcg", TRUE,
             "no hardware virtualization: QEMU's TCG emulated a guest's CPU, its figures are upper "
             "bounds");
-    if (hypervisor && *hypervisor && !analysis->nested)
+    if (hypervisor && *hypervisor && !duet_environment_under_tcg(run->host))
         duet_notes_add(notes, "virtual-host", TRUE,
             "the host is itself a guest (%s): who else its CPUs and disks serve is not known",
             hypervisor);
@@ -184,22 +184,23 @@ static void check_host(GPtrArray *notes, const DuetRun *run, const DuetAnalysis 
             commit ? commit : "unknown");
 }
 
+void duet_bench_check_record(GPtrArray *notes, const DuetRun *run)
+{
+    check_mixed(notes, run);
+    check_host(notes, run);
+}
+
 GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GPtrArray *notes = duet_notes_new(run, analysis);
 
-    for (guint i = notes->len; i > 0; i--) {
-        const DuetNote *note = g_ptr_array_index(notes, i - 1);
-        if (!note->weak)
-            g_ptr_array_remove_index(notes, i - 1);
-    }
+    duet_notes_drop_known(notes);
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         check_arm(notes, run, arm, &analysis->arms[arm]);
         check_quantum(notes, run, arm, analysis->headline_to);
     }
     check_clock(notes, run);
-    check_mixed(notes, run);
-    check_host(notes, run, analysis);
+    duet_bench_check_record(notes, run);
     return notes;
 }
 

@@ -12,6 +12,9 @@ G_BEGIN_DECLS
  */
 GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_bench_check_record: adds what a run's record of host, tool and drivers tells against it. */
+void duet_bench_check_record(GPtrArray *notes, const DuetRun *run);
+
 /** duet_bench_check_text: Returns: (transfer full): @notes for a terminal, within 80 columns. */
 char *duet_bench_check_text(const DuetRun *run, GPtrArray *notes);
 

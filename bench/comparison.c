@@ -46,41 +46,11 @@ void duet_run_values(const DuetRun *run, guint arm, DuetMetric metric, DuetMark 
     }
 }
 
-/* One side of a comparison. Blocks pair samples of one run only. */
-typedef struct {
-    const DuetRun *run;
-    guint arm;
-    GArray *values, *blocks;
-} Side;
-
-static void side_clear(Side *side)
+static gboolean any_failed(const DuetRun *run, guint arm)
 {
-    g_array_unref(side->values);
-    g_array_unref(side->blocks);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Side, side_clear)
-
-static void side_init(
-    Side *side, const DuetMatch *match, const DuetRun *run, guint arm, DuetMetric metric)
-{
-    side->run = run;
-    side->arm = arm;
-    side->values = g_array_new(FALSE, FALSE, sizeof(double));
-    side->blocks = g_array_new(FALSE, FALSE, sizeof(guint));
-    duet_run_values(run, arm, metric, match->headline_to, side->values, side->blocks);
-}
-
-static DuetSeries series_of(const Side *side, gboolean blocked)
-{
-    return (DuetSeries){ (const double *)(void *)side->values->data,
-        blocked ? (const guint *)(void *)side->blocks->data : NULL, side->values->len };
-}
-
-static gboolean any_failed(const Side *side)
-{
-    for (guint i = 0; i < side->run->samples->len; i++) {
-        const DuetSample *sample = duet_run_sample(side->run, i);
-        if (sample->arm == side->arm && !sample->discarded && sample->status != DUET_SAMPLE_OK)
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        if (sample->arm == arm && !sample->discarded && sample->status != DUET_SAMPLE_OK)
             return TRUE;
     }
     return FALSE;
@@ -91,33 +61,26 @@ gboolean duet_match_nested(const DuetMatch *match)
     return duet_environment_under_tcg(match->a->host) || duet_environment_under_tcg(match->b->host);
 }
 
-static DuetVerdict contrast_sides(
-    const DuetMatch *match, const Side *a, const Side *b, guint64 seed, DuetContrast *contrast)
+static DuetVerdict contrast_arms(const DuetMatch *match, DuetComparison *comparison, guint64 seed)
 {
-    gboolean blocked = a->run == b->run;
-    DuetSeries series_a = series_of(a, blocked), series_b = series_of(b, blocked);
+    guint a = comparison->a, b = comparison->b;
+    gsize n = 0;
 
-    if (!match->ratio_with_failures && (any_failed(a) || any_failed(b)))
+    if (!match->ratio_with_failures && (any_failed(match->a, a) || any_failed(match->b, b)))
         return DUET_VERDICT_FAILURES;
     if (duet_match_nested(match))
         return DUET_VERDICT_NESTED;
-    if (!duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, contrast, NULL))
+    if (!match->measure->contrast(match, a, b, comparison->metric, seed, &comparison->contrast, &n))
         return DUET_VERDICT_NO_DATA;
-    return MIN(series_a.n, series_b.n) < DUET_STATS_INTERVAL_MIN ? DUET_VERDICT_TOO_FEW
-                                                                 : DUET_VERDICT_SAME;
+    return n < DUET_STATS_INTERVAL_MIN ? DUET_VERDICT_TOO_FEW : DUET_VERDICT_SAME;
 }
 
-void duet_match_add(
-    const DuetMatch *match, guint a, guint b, DuetMetric metric, GArray *comparisons)
+void duet_match_add(const DuetMatch *match, guint a, guint b, guint metric, GArray *comparisons)
 {
     DuetComparison comparison = { .a = a, .b = b, .metric = metric, .contrast.p = NAN };
-    guint64 stream = 1000000 * (metric + 1) + 1000 * (a + 1) + b;
-    g_auto(Side) side_a = { 0 }, side_b = { 0 };
+    guint64 stream = G_GUINT64_CONSTANT(1000000) * (metric + 1) + 1000 * (a + 1) + b;
 
-    side_init(&side_a, match, match->a, a, metric);
-    side_init(&side_b, match, match->b, b, metric);
-    comparison.verdict = contrast_sides(
-        match, &side_a, &side_b, duet_random_derive(match->seed, stream), &comparison.contrast);
+    comparison.verdict = contrast_arms(match, &comparison, duet_random_derive(match->seed, stream));
     g_array_append_val(comparisons, comparison);
 }
 
@@ -157,4 +120,28 @@ void duet_match_judge(const DuetMatch *match, GArray *comparisons)
     duet_holm(p, n, adjusted);
     for (guint i = 0; i < n; i++)
         judge(match, &g_array_index(comparisons, DuetComparison, i), adjusted[i]);
+}
+
+char *duet_match_pair(const DuetMatch *match, const DuetComparison *comparison)
+{
+    const char *a = duet_run_arm(match->a, comparison->a)->name;
+    const char *b = duet_run_arm(match->b, comparison->b)->name;
+    g_autofree char *metric = match->measure->id(match, comparison->metric);
+    gboolean several = match->measure->n_default > 1;
+
+    return g_strdup_printf("%s / %s%s%s", a, b, several ? ", " : "", several ? metric : "");
+}
+
+GArray *duet_match_pairs(const DuetMatch *match)
+{
+    GArray *comparisons = g_array_new(FALSE, FALSE, sizeof(DuetComparison));
+
+    for (guint a = 0; a < match->a->arms->len; a++) {
+        for (guint b = a + 1; b < match->a->arms->len; b++) {
+            for (guint metric = 0; metric < match->measure->n_default; metric++)
+                duet_match_add(match, a, b, metric, comparisons);
+        }
+    }
+    duet_match_judge(match, comparisons);
+    return comparisons;
 }

@@ -26,6 +26,32 @@ const char *duet_verdict_to_string(DuetVerdict verdict);
 /** duet_verdict_withholds: Returns: whether no figure is shown beside this verdict. */
 gboolean duet_verdict_withholds(DuetVerdict verdict);
 
+typedef struct DuetMatch DuetMatch;
+
+/**
+ * DuetMeasure: what of a benchmark's arms is compared. Metrics are numbered from 0.
+ * @n_default: so many of the first are compared where none is asked for
+ * @unit, @estimate: of a value, as in names of a file's members: "ns", "median"
+ * @id: Returns: (transfer full) (nullable): a metric's name in files; NULL: not to be compared
+ * @value: what stands for an arm; NAN: not known
+ * @text: Returns: (transfer full): a value for people, with its unit
+ * @difference: Returns: (transfer full): that of a contrast for people, with its interval
+ * @contrast: @out_n: samples of the smaller side. Returns: %FALSE where there are no data
+ */
+typedef struct {
+    guint n_metrics, n_default;
+    const char *unit, *estimate;
+    char *(*id)(const DuetMatch *match, guint metric);
+    double (*value)(const DuetMatch *match, const DuetRun *run, guint arm, guint metric);
+    char *(*text)(double value);
+    char *(*difference)(const DuetContrast *contrast);
+    gboolean (*contrast)(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
+        DuetContrast *out_contrast, gsize *out_n);
+} DuetMeasure;
+
+/** duet_measure_boot: medians of times; metrics are those of #DuetMetric. */
+extern const DuetMeasure duet_measure_boot;
+
 /**
  * DuetComparison: one metric of an arm against that of another, of the same run or of two.
  * @a: index of an arm of the one run, @b: of the other (or the same) run
@@ -33,26 +59,28 @@ gboolean duet_verdict_withholds(DuetVerdict verdict);
  */
 typedef struct {
     guint a, b;
-    DuetMetric metric;
+    guint metric;
     DuetContrast contrast;
     DuetVerdict verdict;
 } DuetComparison;
 
 /**
  * DuetMatch: what all comparisons of one report share.
+ * @measure: what is compared
  * @a, @b: whose arms are compared; the same run twice: its blocks pair the samples
  * @headline_to: where the headline ends
  * @ratio_with_failures: compare arms although samples of theirs failed
  * @seed: of all resampling
  * @floor: the smallest relative effect that may be called a difference
  */
-typedef struct {
+struct DuetMatch {
+    const DuetMeasure *measure;
     const DuetRun *a, *b;
     DuetMark headline_to;
     gboolean ratio_with_failures;
     guint64 seed;
     double floor;
-} DuetMatch;
+};
 
 /** duet_match_nested: Returns: whether one of the hosts was itself emulated. */
 gboolean duet_match_nested(const DuetMatch *match);
@@ -61,11 +89,17 @@ gboolean duet_match_nested(const DuetMatch *match);
  * duet_match_add: appends the comparison of two arms to @comparisons (element-type
  * DuetComparison). Its verdict stands only after duet_match_judge().
  */
-void duet_match_add(
-    const DuetMatch *match, guint a, guint b, DuetMetric metric, GArray *comparisons);
+void duet_match_add(const DuetMatch *match, guint a, guint b, guint metric, GArray *comparisons);
 
 /** duet_match_judge: corrects the p-values of a whole report by Holm and gives the verdicts. */
 void duet_match_judge(const DuetMatch *match, GArray *comparisons);
+
+/** duet_match_pair: Returns: (transfer full): "a / b", and the metric where a pair has several. */
+char *duet_match_pair(const DuetMatch *match, const DuetComparison *comparison);
+
+/** duet_match_pairs: Returns: (transfer full) (element-type DuetComparison): each pair of the arms
+ * of one run, judged. */
+GArray *duet_match_pairs(const DuetMatch *match);
 
 /** duet_run_values: the values of one metric of an arm's good samples, in the order of measuring.
  * @out_values: (element-type double), @out_blocks: (nullable) (element-type guint): empty arrays

@@ -128,17 +128,6 @@ static void resample(const Pool *pool, DuetRandom *random, guint *counts[2], gsi
     }
 }
 
-static double deviation_of(const double *values, gsize n)
-{
-    double sum = 0, squares = 0;
-
-    for (gsize i = 0; i < n; i++)
-        sum += values[i];
-    for (gsize i = 0; i < n; i++)
-        squares += (values[i] - sum / n) * (values[i] - sum / n);
-    return n > 1 ? sqrt(squares / (n - 1)) : 0;
-}
-
 static void interval(const double *values, gsize n, double *out_low, double *out_high)
 {
     g_autofree double *sorted = duet_stats_sorted(values, n);
@@ -178,7 +167,7 @@ static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContr
     interval(differences, resamples, &contrast->difference_low, &contrast->difference_high);
     if (positive) {
         interval(ratios, resamples, &contrast->ratio_low, &contrast->ratio_high);
-        contrast->detectable = expm1((1.96 + 0.84) * deviation_of(logs, resamples));
+        contrast->detectable = duet_stats_detectable(logs, resamples);
     }
 }
 

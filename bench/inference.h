@@ -47,6 +47,24 @@ typedef struct {
 gboolean duet_contrast(const DuetSeries *a, const DuetSeries *b, guint64 seed, guint resamples,
     DuetContrast *out_contrast, GError **error);
 
+/** DuetPoints: @n points, all numbers finite. */
+typedef struct {
+    const double *x, *y;
+    gsize n;
+} DuetPoints;
+
+/**
+ * duet_contrast_lines: the slopes of duet_stats_line() through two sets of points, a against b.
+ * Ratio and difference are those of the slopes; a ratio of what is not above 0 is NAN, and so is
+ * Cliff's delta. The bootstrap draws points of each set with replacement. The permutation test is
+ * of the difference of the slopes: what a line of each set, both with one slope, leaves of the
+ * points is permuted over all of them (Freedman and Lane 1983).
+ *
+ * Returns: %FALSE with %DUET_ERROR_INVALID where there is no line through one of them.
+ */
+gboolean duet_contrast_lines(const DuetPoints *a, const DuetPoints *b, guint64 seed,
+    guint resamples, DuetContrast *out_contrast, GError **error);
+
 /** duet_holm: Holm's step-down adjustment of @n p-values; a NAN is no test and stays NAN. */
 void duet_holm(const double *p, gsize n, double *out_adjusted);
 

@@ -33,6 +33,14 @@ void duet_notes_add(GPtrArray *notes, const char *code, gboolean weak, const cha
     g_ptr_array_add(notes, note);
 }
 
+void duet_notes_drop_known(GPtrArray *notes)
+{
+    for (guint i = notes->len; i > 0; i--) {
+        if (!((const DuetNote *)g_ptr_array_index(notes, i - 1))->weak)
+            g_ptr_array_remove_index(notes, i - 1);
+    }
+}
+
 gboolean duet_notes_drifts(const DuetSummary *series)
 {
     return series->n > 0 && fabs(series->drift) > DRIFT_LIMIT &&

@@ -23,6 +23,9 @@ GPtrArray *duet_notes_empty(void);
 void duet_notes_add(GPtrArray *notes, const char *code, gboolean weak, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
 
+/** duet_notes_drop_known: leaves those that make a run weak. */
+void duet_notes_drop_known(GPtrArray *notes);
+
 /** duet_notes_drifts: Returns: whether first and last fifth differ and neighbours are alike. */
 gboolean duet_notes_drifts(const DuetSummary *series);
 

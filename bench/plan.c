@@ -51,13 +51,14 @@ DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, 
     return plan;
 }
 
-DuetPlan *duet_plan_new_memory(
-    guint n_arms, const guint *counts, guint n_counts, guint n, guint64 seed, gint64 age_ms)
+DuetPlan *duet_plan_new_memory(guint n_arms, const guint *counts, guint n_counts, guint n,
+    guint64 seed, gint64 age_ms, double floor)
 {
     DuetPlan *plan = new_plan(n_arms, n_counts, n, seed);
 
     plan->counts = g_memdup2(counts, n_counts * sizeof *counts);
     plan->age_ms = age_ms;
+    plan->floor = floor;
     return plan;
 }
 

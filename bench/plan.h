@@ -37,8 +37,8 @@ typedef struct {
 DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, double floor);
 
 /** duet_plan_new_memory: @n is the number of rounds: one sample of each arm and count in each. */
-DuetPlan *duet_plan_new_memory(
-    guint n_arms, const guint *counts, guint n_counts, guint n, guint64 seed, gint64 age_ms);
+DuetPlan *duet_plan_new_memory(guint n_arms, const guint *counts, guint n_counts, guint n,
+    guint64 seed, gint64 age_ms, double floor);
 void duet_plan_free(DuetPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetPlan, duet_plan_free)
 

@@ -175,33 +175,46 @@ static JsonArray *summary_array(const DuetRun *run, const DuetAnalysis *analysis
     return array;
 }
 
-void duet_result_set_contrast(JsonObject *object, const DuetContrast *contrast)
+static void set_difference(
+    JsonObject *object, const char *name, const DuetMeasure *measure, double value)
+{
+    g_autofree char *member = g_strdup_printf("%s_%s", name, measure->unit);
+
+    duet_json_set_double(object, member, value);
+}
+
+void duet_result_set_contrast(
+    JsonObject *object, const DuetMeasure *measure, const DuetContrast *contrast)
 {
     duet_json_set_double(object, "ratio", contrast->ratio);
     duet_json_set_double(object, "ratio_low", contrast->ratio_low);
     duet_json_set_double(object, "ratio_high", contrast->ratio_high);
-    duet_json_set_double(object, "difference_ns", contrast->difference);
-    duet_json_set_double(object, "difference_low_ns", contrast->difference_low);
-    duet_json_set_double(object, "difference_high_ns", contrast->difference_high);
+    set_difference(object, "difference", measure, contrast->difference);
+    set_difference(object, "difference_low", measure, contrast->difference_low);
+    set_difference(object, "difference_high", measure, contrast->difference_high);
     duet_json_set_double(object, "p", contrast->p);
     duet_json_set_double(object, "p_holm", contrast->p_holm);
     duet_json_set_double(object, "cliffs_delta", contrast->cliffs_delta);
     duet_json_set_double(object, "smallest_detectable_effect", contrast->detectable);
 }
 
-static JsonObject *comparison_object(
-    const DuetRun *run, const DuetAnalysis *analysis, const DuetComparison *comparison)
+JsonArray *duet_result_comparisons(const DuetMatch *match, GArray *comparisons)
 {
-    JsonObject *object = json_object_new();
-    g_autofree char *metric = duet_metric_id(DUET_METRIC_HEADLINE, analysis->headline_to);
+    JsonArray *array = json_array_new();
 
-    duet_json_set_string(object, "a", duet_run_arm(run, comparison->a)->name);
-    duet_json_set_string(object, "b", duet_run_arm(run, comparison->b)->name);
-    duet_json_set_string(object, "metric", metric);
-    duet_json_set_string(object, "verdict", duet_verdict_to_string(comparison->verdict));
-    if (!duet_verdict_withholds(comparison->verdict))
-        duet_result_set_contrast(object, &comparison->contrast);
-    return object;
+    for (guint i = 0; i < comparisons->len; i++) {
+        const DuetComparison *comparison = &g_array_index(comparisons, DuetComparison, i);
+        JsonObject *object = json_object_new();
+        g_autofree char *metric = match->measure->id(match, comparison->metric);
+        duet_json_set_string(object, "a", duet_run_arm(match->a, comparison->a)->name);
+        duet_json_set_string(object, "b", duet_run_arm(match->b, comparison->b)->name);
+        duet_json_set_string(object, "metric", metric);
+        duet_json_set_string(object, "verdict", duet_verdict_to_string(comparison->verdict));
+        if (!duet_verdict_withholds(comparison->verdict))
+            duet_result_set_contrast(object, match->measure, &comparison->contrast);
+        json_array_add_object_element(array, object);
+    }
+    return array;
 }
 
 JsonNode *duet_result_node_of_run(const DuetRun *run)
@@ -237,14 +250,10 @@ JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis)
 {
     JsonNode *node = duet_result_node_of_run(run);
     JsonObject *root = json_node_get_object(node);
-    JsonArray *comparisons = json_array_new();
 
     json_object_set_array_member(root, "summary", summary_array(run, analysis));
-    for (guint i = 0; i < analysis->comparisons->len; i++)
-        json_array_add_object_element(comparisons,
-            comparison_object(
-                run, analysis, &g_array_index(analysis->comparisons, DuetComparison, i)));
-    json_object_set_array_member(root, "comparisons", comparisons);
+    json_object_set_array_member(
+        root, "comparisons", duet_result_comparisons(&analysis->match, analysis->comparisons));
     return node;
 }
 

@@ -24,7 +24,11 @@ JsonObject *duet_result_sample(const DuetRun *run, const DuetSample *sample);
 JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis);
 
 /** duet_result_set_contrast: adds a contrast's members, as in "comparisons", to @object. */
-void duet_result_set_contrast(JsonObject *object, const DuetContrast *contrast);
+void duet_result_set_contrast(
+    JsonObject *object, const DuetMeasure *measure, const DuetContrast *contrast);
+
+/** duet_result_comparisons: Returns: (transfer full): "comparisons" of a run's arms. */
+JsonArray *duet_result_comparisons(const DuetMatch *match, GArray *comparisons);
 
 /** duet_result_print: Returns: (transfer full): @node as indented text with a newline at its end.
  */

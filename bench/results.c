@@ -3,11 +3,16 @@
 
 #include <duet/error.h>
 
+#include "against.h"
 #include "benchmark.h"
 #include "check.h"
 #include "result.h"
 
 static const char *const check_formats[] = { "table", "json", NULL };
+
+static const char *const compare_formats[] = { "table", "json", "md", NULL };
+static char *(*const compare_renders[])(
+    const DuetAgainst *) = { duet_against_table, duet_against_json, duet_against_markdown };
 
 /* Returns: which of @formats, which end with NULL, @format is; the first if it is NULL; or -1. */
 static int find_format(const char *const *formats, const char *format, GError **error)
@@ -60,7 +65,8 @@ static gboolean check(
 
 static gboolean compare(const DuetResultsCompare *request, char **out_text, GError **error)
 {
-    g_autoptr(DuetRun) first = duet_result_load(request->first, error);
+    int row = find_format(compare_formats, request->format, error);
+    g_autoptr(DuetRun) first = row >= 0 ? duet_result_load(request->first, error) : NULL;
     g_autoptr(DuetRun) second = first ? duet_result_load(request->second, error) : NULL;
     DuetAgainstOptions options = {
         .metrics = request->metrics,
@@ -79,14 +85,14 @@ static gboolean compare(const DuetResultsCompare *request, char **out_text, GErr
             request->first, request->second, benchmark->name, second->benchmark->name);
         return FALSE;
     }
-    if (!benchmark->compare)
+    if (!benchmark->measure)
         return unsupported("compare", request->first, first, error);
-    int row = find_format(benchmark->compare_formats, request->format, error);
-    if (row < 0)
+    g_autoptr(DuetAgainst) against =
+        duet_against_new(first, request->first, second, request->second, &options, error);
+    if (!against)
         return FALSE;
-    *out_text =
-        benchmark->compare(first, request->first, second, request->second, &options, row, error);
-    return *out_text != NULL;
+    *out_text = compare_renders[row](against);
+    return TRUE;
 }
 
 __attribute__((visibility("default"))) const DuetResultsOps duet_results = {

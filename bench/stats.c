@@ -163,3 +163,14 @@ gboolean duet_stats_summary(
     *out_summary = summary;
     return TRUE;
 }
+
+double duet_stats_detectable(const double *logs, gsize n)
+{
+    double sum = 0, squares = 0;
+
+    for (gsize i = 0; i < n; i++)
+        sum += logs[i];
+    for (gsize i = 0; i < n; i++)
+        squares += (logs[i] - sum / n) * (logs[i] - sum / n);
+    return expm1((1.96 + 0.84) * (n > 1 ? sqrt(squares / (n - 1)) : 0));
+}

@@ -71,15 +71,22 @@ typedef struct {
     double intercept, intercept_low, intercept_high;
 } DuetLine;
 
+/* More points than a plan of `bench memory` can have: all pairs of them are formed. */
+#define DUET_STATS_LINE_MAX 4096
+
 /**
  * duet_stats_line: fits a line.
- * @x, @y: @n finite numbers each
+ * @x, @y: @n finite numbers each, DUET_STATS_LINE_MAX at most
  * @resamples: DUET_STATS_RESAMPLES, or 0: no intervals
  *
- * Returns: %FALSE with %DUET_ERROR_INVALID where no two x differ or a number is not finite.
+ * Returns: %FALSE with %DUET_ERROR_INVALID where no two x differ, a number is not finite, or there
+ *     are too many.
  */
 gboolean duet_stats_line(const double *x, const double *y, gsize n, guint64 seed, guint resamples,
     DuetLine *out_line, GError **error);
+
+/** duet_stats_detectable: see #DuetContrast. @logs: @n values of ln(ratio) of the bootstrap. */
+double duet_stats_detectable(const double *logs, gsize n);
 
 /** duet_stats_sorted: Returns: (transfer full): an ascending copy. */
 double *duet_stats_sorted(const double *values, gsize n);

@@ -8,6 +8,8 @@
 #include "text.h"
 
 #define NAME_COLUMNS 11
+#define PAIR_COLUMNS 24
+#define METRIC_COLUMNS 4
 /* As many arms as fit beside each other, nine columns each. */
 #define PHASE_COLUMNS 54
 #define PHASE_ARMS 6
@@ -119,49 +121,52 @@ static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
     }
 }
 
-char *duet_bench_table_details(const DuetContrast *contrast)
+char *duet_bench_table_details(const DuetMeasure *measure, const DuetContrast *contrast)
 {
-    DuetUnit unit = duet_unit_for(contrast->difference);
-    g_autofree char *difference = duet_unit_format(unit, contrast->difference);
-    g_autofree char *interval =
-        duet_text_interval(unit, contrast->difference_low, contrast->difference_high);
+    g_autofree char *difference = measure->difference(contrast);
     g_autofree char *p = duet_text_p(contrast->p_holm);
     g_autofree char *detectable = duet_text_percent(contrast->detectable);
+    g_autofree char *delta = isnan(contrast->cliffs_delta)
+        ? g_strdup("")
+        : g_strdup_printf(", Cliff's delta %.2f", contrast->cliffs_delta);
 
     return g_strdup_printf(
-        "difference %s %s (%s), p %s, Cliff's delta %.2f, smallest detectable %s", difference,
-        unit.name, interval, p, contrast->cliffs_delta, detectable);
+        "difference %s, p %s%s, smallest detectable %s", difference, p, delta, detectable);
 }
 
-static void comparison_rows(GString *out, const DuetRun *run, const DuetComparison *comparison)
+static void comparison_row(
+    GString *out, const DuetMatch *match, const DuetComparison *comparison, gsize width)
 {
     const DuetContrast *c = &comparison->contrast;
-    g_autofree char *pair = g_strdup_printf(
-        "%s / %s", duet_run_arm(run, comparison->a)->name, duet_run_arm(run, comparison->b)->name);
+    g_autofree char *pair = duet_match_pair(match, comparison);
     g_autofree char *line = duet_text_line(pair);
 
-    duet_text_append_padded(out, line, 24);
+    duet_text_append_padded(out, line, width);
     if (duet_verdict_withholds(comparison->verdict)) {
         g_string_append_printf(out, "%s\n", duet_verdict_to_string(comparison->verdict));
         return;
     }
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
-    g_autofree char *details = duet_bench_table_details(c);
+    g_autofree char *details = duet_bench_table_details(match->measure, c);
     duet_text_append_figure(out, ratio, 6);
     duet_text_append_figure(out, interval, 17);
     g_string_append_printf(out, "   %s\n", duet_verdict_to_string(comparison->verdict));
     duet_text_append_wrapped(out, "    ", "    ", details);
 }
 
-static void comparisons(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+void duet_bench_table_comparisons(
+    GString *out, const char *title, const DuetMatch *match, GArray *comparisons)
 {
-    if (analysis->comparisons->len == 0)
+    gsize width = match->measure->n_default > 1 ? PAIR_COLUMNS + METRIC_COLUMNS : PAIR_COLUMNS;
+
+    if (comparisons->len == 0)
         return;
-    g_string_append_printf(
-        out, "\n%-24s%6s%17s   %s\n", "ratio of medians", "ratio", "95 %", "verdict");
-    for (guint i = 0; i < analysis->comparisons->len; i++)
-        comparison_rows(out, run, &g_array_index(analysis->comparisons, DuetComparison, i));
+    g_string_append_c(out, '\n');
+    duet_text_append_padded(out, title, width);
+    g_string_append_printf(out, "%6s%17s   %s\n", "ratio", "95 %", "verdict");
+    for (guint i = 0; i < comparisons->len; i++)
+        comparison_row(out, match, &g_array_index(comparisons, DuetComparison, i), width);
 }
 
 char *duet_bench_table_label(DuetMetric metric)
@@ -235,7 +240,7 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
 
     head(out, run, analysis);
     arms(out, run, analysis);
-    comparisons(out, run, analysis);
+    duet_bench_table_comparisons(out, "ratio of medians", &analysis->match, analysis->comparisons);
     duet_bench_table_phases(out, run, analysis);
     if (analysis->notes->len > 0)
         g_string_append_c(out, '\n');

@@ -20,9 +20,13 @@ char *duet_bench_table_plan(const DuetRun *run);
 /** duet_bench_table_arm: appends an arm's name, printable, in @width columns. */
 void duet_bench_table_arm(GString *out, const DuetRun *run, guint arm, gsize width);
 
+/** duet_bench_table_comparisons: appends a row for each, if there are any. */
+void duet_bench_table_comparisons(
+    GString *out, const char *title, const DuetMatch *match, GArray *comparisons);
+
 /** duet_bench_table_details: Returns: (transfer full): a contrast's difference, p, effect size and
  * what could have been found. */
-char *duet_bench_table_details(const DuetContrast *contrast);
+char *duet_bench_table_details(const DuetMeasure *measure, const DuetContrast *contrast);
 
 /** duet_bench_table_label: Returns: (transfer full): a metric but the headline, for people. */
 char *duet_bench_table_label(DuetMetric metric);

@@ -22,8 +22,7 @@ static void cell(GString *out, const char *text)
     g_string_append_c(out, ',');
 }
 
-/* All columns that the rows of a sample have in common. */
-static char *row_head(const DuetRun *run, const DuetSample *sample)
+char *duet_export_csv_head(const DuetRun *run, const DuetSample *sample)
 {
     const DuetRunArm *arm = duet_run_arm(run, sample->arm);
     g_autoptr(GString) head = g_string_new(NULL);
@@ -49,7 +48,7 @@ static void counter(
 
 static void sample_rows(GString *out, const DuetRun *run, const DuetSample *sample)
 {
-    g_autofree char *head = row_head(run, sample);
+    g_autofree char *head = duet_export_csv_head(run, sample);
     gsize before = out->len;
 
     for (int mark = 0; mark < DUET_MARK_COUNT; mark++) {
@@ -70,8 +69,7 @@ static void sample_rows(GString *out, const DuetRun *run, const DuetSample *samp
 
 char *duet_export_csv(const DuetRun *run, const DuetAnalysis *analysis)
 {
-    GString *out = g_string_new(
-        "run_id,arm,kind,accel,block,seq,discarded,status,exit_code,what,value,unit\n");
+    GString *out = g_string_new(duet_export_csv_header);
 
     (void)analysis;
     for (guint i = 0; i < run->samples->len; i++)

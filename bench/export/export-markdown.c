@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "export.h"
 
+#include "bench/benchmark.h"
 #include "bench/notes.h"
 #include "bench/record.h"
 #include "bench/table.h"
@@ -36,11 +37,11 @@ static void fact(GString *out, const char *name, const char *text)
         duet_export_markdown_row(out, name, escaped, NULL);
 }
 
-static void head(GString *out, const DuetRun *run)
+void duet_export_markdown_head(GString *out, const DuetRun *run)
 {
     const DuetRunArm *arm = duet_run_arm(run, 0);
     g_autofree char *command = duet_text_command(arm->argv);
-    g_autofree char *plan = duet_bench_table_plan(run);
+    g_autofree char *plan = run->benchmark->plan_text(run);
     g_autofree char *accel = duet_bench_table_accel(run);
 
     g_string_append(out, "| run | |\n|---|---|\n");
@@ -90,28 +91,45 @@ static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
     }
 }
 
-static void comparisons(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+static void comparison(GString *out, const DuetMatch *match, const DuetComparison *c)
 {
-    if (analysis->comparisons->len == 0)
+    const char *verdict = duet_verdict_to_string(c->verdict);
+    g_autofree char *plain = duet_match_pair(match, c);
+    g_autofree char *pair = duet_text_markdown(plain);
+
+    if (duet_verdict_withholds(c->verdict)) {
+        duet_export_markdown_row(out, pair, "", "", verdict, "", NULL);
         return;
-    g_string_append(out,
-        "\n## Ratios of medians\n\n| a / b | ratio | 95 % | verdict | details |\n"
-        "|---|--:|--:|---|---|\n");
-    for (guint i = 0; i < analysis->comparisons->len; i++) {
-        const DuetComparison *c = &g_array_index(analysis->comparisons, DuetComparison, i);
-        const char *verdict = duet_verdict_to_string(c->verdict);
-        g_autofree char *a = arm_name(run, c->a), *b = arm_name(run, c->b);
-        g_autofree char *pair = g_strdup_printf("%s / %s", a, b);
-        if (duet_verdict_withholds(c->verdict)) {
-            duet_export_markdown_row(out, pair, "", "", verdict, "", NULL);
-            continue;
-        }
-        g_autofree char *ratio = duet_text_ratio(c->contrast.ratio);
-        g_autofree char *interval =
-            duet_text_ratio_interval(c->contrast.ratio_low, c->contrast.ratio_high);
-        g_autofree char *details = duet_bench_table_details(&c->contrast);
-        g_autofree char *escaped = duet_text_markdown(details);
-        duet_export_markdown_row(out, pair, ratio, interval, verdict, escaped, NULL);
+    }
+    g_autofree char *ratio = duet_text_ratio(c->contrast.ratio);
+    g_autofree char *interval =
+        duet_text_ratio_interval(c->contrast.ratio_low, c->contrast.ratio_high);
+    g_autofree char *details = duet_bench_table_details(match->measure, &c->contrast);
+    g_autofree char *escaped = duet_text_markdown(details);
+    duet_export_markdown_row(out, pair, ratio, interval, verdict, escaped, NULL);
+}
+
+void duet_export_markdown_comparisons(
+    GString *out, const char *title, const DuetMatch *match, GArray *comparisons)
+{
+    if (comparisons->len == 0)
+        return;
+    g_string_append_printf(out,
+        "\n## %s\n\n| a / b | ratio | 95 %% | verdict | details |\n"
+        "|---|--:|--:|---|---|\n",
+        title);
+    for (guint i = 0; i < comparisons->len; i++)
+        comparison(out, match, &g_array_index(comparisons, DuetComparison, i));
+}
+
+void duet_export_markdown_notes(GString *out, GPtrArray *notes)
+{
+    if (notes->len > 0)
+        g_string_append(out, "\n## Notes\n\n");
+    for (guint i = 0; i < notes->len; i++) {
+        const DuetNote *note = g_ptr_array_index(notes, i);
+        g_autofree char *text = duet_text_markdown(note->text);
+        g_string_append_printf(out, "- %s\n", text);
     }
 }
 
@@ -146,16 +164,11 @@ char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis)
     GString *out = g_string_new(NULL);
 
     duet_export_markdown_banner(out, analysis->nested, analysis->tcg);
-    head(out, run);
+    duet_export_markdown_head(out, run);
     arms(out, run, analysis);
-    comparisons(out, run, analysis);
+    duet_export_markdown_comparisons(
+        out, "Ratios of medians", &analysis->match, analysis->comparisons);
     phases(out, run, analysis);
-    if (analysis->notes->len > 0)
-        g_string_append(out, "\n## Notes\n\n");
-    for (guint i = 0; i < analysis->notes->len; i++) {
-        const DuetNote *note = g_ptr_array_index(analysis->notes, i);
-        g_autofree char *text = duet_text_markdown(note->text);
-        g_string_append_printf(out, "- %s\n", text);
-    }
+    duet_export_markdown_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }

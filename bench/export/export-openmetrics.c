@@ -5,7 +5,7 @@
 
 #include "bench/record.h"
 
-static void family(
+void duet_openmetrics_family(
     GString *out, const char *name, const char *type, const char *unit, const char *help)
 {
     g_string_append_printf(out, "# TYPE %s %s\n", name, type);
@@ -15,7 +15,7 @@ static void family(
 }
 
 /* A label with its value escaped as OpenMetrics wants it; no other byte means anything there. */
-static void label(GString *out, const char *name, const char *value)
+void duet_openmetrics_label(GString *out, const char *name, const char *value)
 {
     g_autofree char *valid = g_utf8_make_valid(value ? value : "", -1);
 
@@ -30,7 +30,7 @@ static void label(GString *out, const char *name, const char *value)
     g_string_append_c(out, '"');
 }
 
-static void value(GString *out, double number)
+void duet_openmetrics_value(GString *out, double number)
 {
     char text[G_ASCII_DTOSTR_BUF_SIZE];
 
@@ -38,38 +38,39 @@ static void value(GString *out, double number)
     g_string_append_printf(out, "} %s\n", g_ascii_formatd(text, sizeof text, "%.12g", number));
 }
 
-static void info(GString *out, const DuetRun *run)
+void duet_openmetrics_info(GString *out, const DuetRun *run)
 {
-    family(out, "duet_arm", "info", NULL, "What each arm of the run was.");
+    duet_openmetrics_family(out, "duet_arm", "info", NULL, "What each arm of the run was.");
     for (guint i = 0; i < run->arms->len; i++) {
         const DuetRunArm *arm = duet_run_arm(run, i);
         g_string_append(out, "duet_arm_info{");
-        label(out, "run_id", run->run_id);
-        label(out, "arm", arm->name);
-        label(out, "kind", arm->kind);
-        label(out, "accel", duet_run_arm_accel(arm));
-        label(out, "image", arm->image_ref);
-        label(out, "digest", arm->image_digest);
-        label(out, "mode", run->plan->mode);
-        label(out, "cpu", duet_record_string(run->host, "cpu.model"));
-        label(out, "hypervisor", duet_record_string(run->host, "cpu.hypervisor"));
-        label(out, "duet", duet_record_string(run->tool, "commit"));
-        value(out, 1);
+        duet_openmetrics_label(out, "run_id", run->run_id);
+        duet_openmetrics_label(out, "arm", arm->name);
+        duet_openmetrics_label(out, "kind", arm->kind);
+        duet_openmetrics_label(out, "accel", duet_run_arm_accel(arm));
+        duet_openmetrics_label(out, "image", arm->image_ref);
+        duet_openmetrics_label(out, "digest", arm->image_digest);
+        duet_openmetrics_label(out, "mode", run->plan->mode);
+        duet_openmetrics_label(out, "cpu", duet_record_string(run->host, "cpu.model"));
+        duet_openmetrics_label(out, "hypervisor", duet_record_string(run->host, "cpu.hypervisor"));
+        duet_openmetrics_label(out, "duet", duet_record_string(run->tool, "commit"));
+        duet_openmetrics_value(out, 1);
     }
 }
 
 static void samples(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
 {
-    family(out, "duet_samples", "gauge", NULL, "Samples by how they ended, warm-ups excluded.");
+    duet_openmetrics_family(
+        out, "duet_samples", "gauge", NULL, "Samples by how they ended, warm-ups excluded.");
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         const DuetArmAnalysis *a = &analysis->arms[arm];
         const guint counts[] = { a->ok, a->failed, a->timeouts };
         for (guint status = 0; status < G_N_ELEMENTS(counts); status++) {
             g_string_append(out, "duet_samples{");
-            label(out, "run_id", run->run_id);
-            label(out, "arm", duet_run_arm(run, arm)->name);
-            label(out, "status", duet_sample_status_to_string(status));
-            value(out, counts[status]);
+            duet_openmetrics_label(out, "run_id", run->run_id);
+            duet_openmetrics_label(out, "arm", duet_run_arm(run, arm)->name);
+            duet_openmetrics_label(out, "status", duet_sample_status_to_string(status));
+            duet_openmetrics_value(out, counts[status]);
         }
     }
 }
@@ -78,9 +79,9 @@ static void series(
     GString *out, const char *name, const DuetRun *run, guint arm, const char *metric)
 {
     g_string_append_printf(out, "%s{", name);
-    label(out, "run_id", run->run_id);
-    label(out, "arm", duet_run_arm(run, arm)->name);
-    label(out, "metric", metric);
+    duet_openmetrics_label(out, "run_id", run->run_id);
+    duet_openmetrics_label(out, "arm", duet_run_arm(run, arm)->name);
+    duet_openmetrics_label(out, "metric", metric);
 }
 
 static void summary(
@@ -103,18 +104,19 @@ static void summary(
         if (isnan(quantiles[i].ns))
             continue;
         series(out, "duet_time_seconds", run, arm, metric);
-        label(out, "quantile", quantiles[i].quantile);
-        value(out, quantiles[i].ns / 1e9);
+        duet_openmetrics_label(out, "quantile", quantiles[i].quantile);
+        duet_openmetrics_value(out, quantiles[i].ns / 1e9);
     }
     series(out, "duet_time_seconds_count", run, arm, metric);
-    value(out, s->n);
+    duet_openmetrics_value(out, s->n);
     series(out, "duet_time_seconds_sum", run, arm, metric);
-    value(out, s->mean * s->n / 1e9);
+    duet_openmetrics_value(out, s->mean * s->n / 1e9);
 }
 
 static void summaries(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
 {
-    family(out, "duet_time_seconds", "summary", "seconds", "Times of the good samples.");
+    duet_openmetrics_family(
+        out, "duet_time_seconds", "summary", "seconds", "Times of the good samples.");
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
             g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
@@ -124,41 +126,49 @@ static void summaries(GString *out, const DuetRun *run, const DuetAnalysis *anal
     }
 }
 
-static void ratios(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+static void ratio(GString *out, const DuetMatch *match, const DuetComparison *pair)
 {
-    family(out, "duet_ratio", "gauge", NULL, "Ratio of the medians of a and b, 95 % interval.");
-    for (guint i = 0; i < analysis->comparisons->len; i++) {
-        const DuetComparison *pair = &g_array_index(analysis->comparisons, DuetComparison, i);
-        const struct {
-            const char *bound;
-            double ratio;
-        } bounds[] = {
-            { "estimate", pair->contrast.ratio },
-            { "low", pair->contrast.ratio_low },
-            { "high", pair->contrast.ratio_high },
-        };
-        for (gsize b = 0; b < G_N_ELEMENTS(bounds); b++) {
-            if (duet_verdict_withholds(pair->verdict) || isnan(bounds[b].ratio))
-                continue;
-            g_string_append(out, "duet_ratio{");
-            label(out, "run_id", run->run_id);
-            label(out, "a", duet_run_arm(run, pair->a)->name);
-            label(out, "b", duet_run_arm(run, pair->b)->name);
-            label(out, "bound", bounds[b].bound);
-            label(out, "verdict", duet_verdict_to_string(pair->verdict));
-            value(out, bounds[b].ratio);
-        }
+    const struct {
+        const char *bound;
+        double ratio;
+    } bounds[] = {
+        { "estimate", pair->contrast.ratio },
+        { "low", pair->contrast.ratio_low },
+        { "high", pair->contrast.ratio_high },
+    };
+    g_autofree char *metric = match->measure->id(match, pair->metric);
+
+    for (gsize b = 0; b < G_N_ELEMENTS(bounds); b++) {
+        if (duet_verdict_withholds(pair->verdict) || isnan(bounds[b].ratio))
+            continue;
+        g_string_append(out, "duet_ratio{");
+        duet_openmetrics_label(out, "run_id", match->a->run_id);
+        duet_openmetrics_label(out, "a", duet_run_arm(match->a, pair->a)->name);
+        duet_openmetrics_label(out, "b", duet_run_arm(match->b, pair->b)->name);
+        duet_openmetrics_label(out, "metric", metric);
+        duet_openmetrics_label(out, "bound", bounds[b].bound);
+        duet_openmetrics_label(out, "verdict", duet_verdict_to_string(pair->verdict));
+        duet_openmetrics_value(out, bounds[b].ratio);
     }
+}
+
+void duet_openmetrics_ratios(
+    GString *out, const DuetMatch *match, GArray *comparisons, const char *help)
+{
+    duet_openmetrics_family(out, "duet_ratio", "gauge", NULL, help);
+    for (guint i = 0; i < comparisons->len; i++)
+        ratio(out, match, &g_array_index(comparisons, DuetComparison, i));
 }
 
 char *duet_export_openmetrics(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GString *out = g_string_new(NULL);
 
-    info(out, run);
+    duet_openmetrics_info(out, run);
     samples(out, run, analysis);
     summaries(out, run, analysis);
-    ratios(out, run, analysis);
+    duet_openmetrics_ratios(out, &analysis->match, analysis->comparisons,
+        "Ratio of the medians of a and b, 95 % interval.");
     g_string_append(out, "# EOF\n");
     return g_string_free(out, FALSE);
 }

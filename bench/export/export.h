@@ -13,6 +13,13 @@ G_BEGIN_DECLS
 /** duet_export_csv: every sample in long form, RFC 4180: a row for each mark and counter. */
 char *duet_export_csv(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_export_csv_header: the line of the columns' names. */
+#define duet_export_csv_header                                                                     \
+    "run_id,arm,kind,accel,block,seq,discarded,status,exit_code,what,value,unit\n"
+
+/** duet_export_csv_head: what all rows of a sample begin with, up to "exit_code". */
+char *duet_export_csv_head(const DuetRun *run, const DuetSample *sample);
+
 /** duet_export_markdown: the summary with its comparisons, as GitHub renders it. */
 char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis);
 
@@ -22,8 +29,31 @@ void duet_export_markdown_banner(GString *out, gboolean nested, gboolean tcg);
 /** duet_export_markdown_row: appends a row of a table; its cells are Markdown, ended by NULL. */
 void duet_export_markdown_row(GString *out, ...) G_GNUC_NULL_TERMINATED;
 
+/** duet_export_markdown_head: appends what was run, with what and where. */
+void duet_export_markdown_head(GString *out, const DuetRun *run);
+
+/** duet_export_markdown_comparisons: appends a section for them, if there are any. */
+void duet_export_markdown_comparisons(
+    GString *out, const char *title, const DuetMatch *match, GArray *comparisons);
+
+/** duet_export_markdown_notes: appends a section for @notes (element-type DuetNote). */
+void duet_export_markdown_notes(GString *out, GPtrArray *notes);
+
 /** duet_export_openmetrics: the summary as OpenMetrics 1.0 text. */
 char *duet_export_openmetrics(const DuetRun *run, const DuetAnalysis *analysis);
+
+/** duet_openmetrics_family: begins one. @unit: (nullable) */
+void duet_openmetrics_family(
+    GString *out, const char *name, const char *type, const char *unit, const char *help);
+/** duet_openmetrics_label: appends a label, its value escaped, after "name{" or another. */
+void duet_openmetrics_label(GString *out, const char *name, const char *value);
+/** duet_openmetrics_value: appends the end of a line. */
+void duet_openmetrics_value(GString *out, double number);
+/** duet_openmetrics_info: what each arm was. */
+void duet_openmetrics_info(GString *out, const DuetRun *run);
+/** duet_openmetrics_ratios: the intervals that are not withheld. @help: what is compared. */
+void duet_openmetrics_ratios(
+    GString *out, const DuetMatch *match, GArray *comparisons, const char *help);
 
 /** duet_export_benchstat: the good samples in Go's benchmark format. */
 char *duet_export_benchstat(const DuetRun *run, const DuetAnalysis *analysis);

@@ -8,25 +8,11 @@
 #include "bench/environment.h"
 #include "bench/random.h"
 
-/* The points of one metric of one arm: how many instances, and what they took. */
-typedef struct {
-    GArray *x, *y;
-} Points;
-
-static void points_clear(Points *points)
+void duet_memory_points(const DuetRun *run, guint arm, DuetMemoryMetric metric, guint count,
+    GArray **out_x, GArray **out_y)
 {
-    g_array_unref(points->x);
-    g_array_unref(points->y);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Points, points_clear)
-
-/* @count: of this number of instances alone; G_MAXUINT: of all above 0. The host without an
- * instance is what use is measured against: a point there would say nothing of fixed costs. */
-static void collect(
-    const DuetRun *run, guint arm, DuetMemoryMetric metric, guint count, Points *points)
-{
-    points->x = g_array_new(FALSE, FALSE, sizeof(double));
-    points->y = g_array_new(FALSE, FALSE, sizeof(double));
+    *out_x = g_array_new(FALSE, FALSE, sizeof(double));
+    *out_y = g_array_new(FALSE, FALSE, sizeof(double));
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         double y;
@@ -36,34 +22,33 @@ static void collect(
         double x = sample->memory->count;
         if (count == G_MAXUINT ? x == 0 : x != count)
             continue;
-        g_array_append_val(points->x, x);
-        g_array_append_val(points->y, y);
+        g_array_append_val(*out_x, x);
+        g_array_append_val(*out_y, y);
     }
 }
 
 static DuetLine line_of(const DuetRun *run, guint arm, DuetMemoryMetric metric)
 {
-    g_auto(Points) points = { 0 };
+    g_autoptr(GArray) x = NULL, y = NULL;
     DuetLine line = { 0, NAN, NAN, NAN, NAN, NAN, NAN };
     guint64 seed = duet_random_derive(run->plan->seed, 1000 * (arm + 1) + metric);
 
-    collect(run, arm, metric, G_MAXUINT, &points);
-    duet_stats_line((const double *)(void *)points.x->data, (const double *)(void *)points.y->data,
-        points.x->len, seed, metric < DUET_MEMORY_ESTIMATORS ? DUET_STATS_RESAMPLES : 0, &line,
-        NULL);
+    duet_memory_points(run, arm, metric, G_MAXUINT, &x, &y);
+    line.n = x->len;
+    duet_stats_line((const double *)(void *)x->data, (const double *)(void *)y->data, x->len, seed,
+        metric < DUET_MEMORY_ESTIMATORS ? DUET_STATS_RESAMPLES : 0, &line, NULL);
     return line;
 }
 
 static double median_at(const DuetRun *run, guint arm, DuetMemoryMetric metric, guint count)
 {
-    g_auto(Points) points = { 0 };
+    g_autoptr(GArray) x = NULL, y = NULL;
 
-    collect(run, arm, metric, count, &points);
-    if (points.y->len == 0)
+    duet_memory_points(run, arm, metric, count, &x, &y);
+    if (y->len == 0)
         return NAN;
-    g_autofree double *sorted =
-        duet_stats_sorted((const double *)(void *)points.y->data, points.y->len);
-    return duet_stats_percentile(sorted, points.y->len, 0.5);
+    g_autofree double *sorted = duet_stats_sorted((const double *)(void *)y->data, y->len);
+    return duet_stats_percentile(sorted, y->len, 0.5);
 }
 
 static void describe_count(const DuetRun *run, guint arm, DuetMemoryRow *row)
@@ -156,7 +141,7 @@ static double zero_noise_of(const DuetRun *run)
     return most;
 }
 
-DuetMemoryAnalysis *duet_memory_analysis_new(const DuetRun *run)
+DuetMemoryAnalysis *duet_memory_analysis_new(const DuetRun *run, gboolean ratio_with_failures)
 {
     DuetMemoryAnalysis *analysis = g_new0(DuetMemoryAnalysis, 1);
 
@@ -166,10 +151,18 @@ DuetMemoryAnalysis *duet_memory_analysis_new(const DuetRun *run)
     analysis->noise_bytes = noise_of(run);
     analysis->zero_noise_bytes = zero_noise_of(run);
     analysis->arms = g_new0(DuetMemoryArm, analysis->n_arms + 1);
-    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+    analysis->tcg = duet_run_tcg(run);
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
         analyse_arm(run, arm, &analysis->arms[arm]);
-        analysis->tcg |= g_strcmp0(duet_run_arm_accel(duet_run_arm(run, arm)), "tcg") == 0;
-    }
+    analysis->match = (DuetMatch){
+        .measure = &duet_measure_memory,
+        .a = run,
+        .b = run,
+        .ratio_with_failures = ratio_with_failures,
+        .seed = run->plan->seed,
+        .floor = run->plan->floor,
+    };
+    analysis->comparisons = duet_match_pairs(&analysis->match);
     analysis->notes = duet_memory_notes_new(run, analysis);
     return analysis;
 }
@@ -183,6 +176,7 @@ void duet_memory_analysis_free(DuetMemoryAnalysis *analysis)
         g_free(analysis->arms[arm].rows);
     }
     g_free(analysis->arms);
+    g_array_unref(analysis->comparisons);
     g_ptr_array_unref(analysis->notes);
     g_free(analysis);
 }

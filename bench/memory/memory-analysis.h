@@ -2,6 +2,7 @@
 #pragma once
 
 #include "memory-metric.h"
+#include "bench/comparison.h"
 #include "bench/stats.h"
 
 G_BEGIN_DECLS
@@ -37,22 +38,43 @@ typedef struct {
  * @tcg, @nested: as in #DuetAnalysis; nested: no line is to be shown
  * @noise_bytes: how far MemAvailable of the idle host moved before the first sample
  * @zero_noise_bytes: the same during samples of 0 instances, the most; NAN: there are none
- * @notes: (element-type utf8): what a reader must know of these figures
+ * @match, @comparisons: (element-type DuetComparison): each pair of arms by each estimator's slope
+ * @notes: (element-type DuetNote): what a reader must know of these figures
  */
 typedef struct {
     gboolean tcg, nested;
     guint n_arms, n_rows;
     DuetMemoryArm *arms;
     double noise_bytes, zero_noise_bytes;
+    DuetMatch match;
+    GArray *comparisons;
     GPtrArray *notes;
 } DuetMemoryAnalysis;
 
-DuetMemoryAnalysis *duet_memory_analysis_new(const DuetRun *run);
+/** duet_memory_analysis_new: @ratio_with_failures: compare arms although samples of theirs failed.
+ */
+DuetMemoryAnalysis *duet_memory_analysis_new(const DuetRun *run, gboolean ratio_with_failures);
 void duet_memory_analysis_free(DuetMemoryAnalysis *analysis);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetMemoryAnalysis, duet_memory_analysis_free)
 
 /** duet_memory_analysis_bad_arm: Returns: %TRUE if an arm has no good sample at all. */
 gboolean duet_memory_analysis_bad_arm(const DuetMemoryAnalysis *analysis);
+
+/** duet_measure_memory: what one more instance takes; metrics are those of #DuetMemoryMetric. */
+extern const DuetMeasure duet_measure_memory;
+
+/**
+ * duet_memory_points: one metric of an arm's good samples over how many instances they had.
+ * @count: of samples with that many; G_MAXUINT: of all with at least one. The host without an
+ *     instance is what use is measured against: a point there would say nothing of fixed costs.
+ * @out_x, @out_y: (transfer full) (element-type double)
+ */
+void duet_memory_points(const DuetRun *run, guint arm, DuetMemoryMetric metric, guint count,
+    GArray **out_x, GArray **out_y);
+
+/** duet_memory_check: Returns: (transfer full) (element-type DuetNote): all that makes a run weak.
+ */
+GPtrArray *duet_memory_check(const DuetRun *run);
 
 /** duet_memory_notes_new: Returns: (transfer full): see #DuetMemoryAnalysis. */
 GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *analysis);

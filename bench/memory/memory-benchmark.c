@@ -43,8 +43,10 @@ static DuetPlan *new_plan(
     }
     if (n_counts == 0 || n > DUET_BENCH_ROUNDS_MAX)
         duet_json_complain(reader, "'counts' is empty, or 'n' above %d", DUET_BENCH_ROUNDS_MAX);
+    double floor = duet_json_member(object, "floor") ? duet_json_get_double(reader, object, "floor")
+                                                     : DUET_BENCH_FLOOR_DEFAULT;
     return duet_plan_new_memory(
-        n_arms, counts, MAX(n_counts, 1), MIN(n, DUET_BENCH_ROUNDS_MAX), seed, age_ms);
+        n_arms, counts, MAX(n_counts, 1), MIN(n, DUET_BENCH_ROUNDS_MAX), seed, age_ms, floor);
 }
 
 static void write_plan(const DuetPlan *plan, JsonObject *object)
@@ -55,6 +57,7 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
         json_array_add_int_element(counts, plan->counts[i]);
     json_object_set_array_member(object, "counts", counts);
     json_object_set_int_member(object, "age_ms", plan->age_ms);
+    json_object_set_double_member(object, "floor", plan->floor);
 }
 
 static void new_sample(const DuetPlan *plan, int variant, DuetSample *sample)
@@ -103,15 +106,14 @@ static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
     }
 }
 
-static const char *const formats[] = { "table", "json", NULL };
-static char *(*const views[])(
-    const DuetRun *, const DuetMemoryAnalysis *) = { duet_memory_table, duet_memory_result };
+static const char *const formats[] = { "table", "json", "csv", "md", "openmetrics", NULL };
+static char *(*const views[])(const DuetRun *, const DuetMemoryAnalysis *) = { duet_memory_table,
+    duet_memory_result, duet_memory_csv, duet_memory_markdown, duet_memory_openmetrics };
 
 static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures)
 {
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, ratio_with_failures);
 
-    (void)ratio_with_failures;
     return views[format](run, analysis);
 }
 
@@ -129,4 +131,6 @@ const DuetBenchmark duet_benchmark_memory = {
     .plan_text = duet_memory_plan_text,
     .formats = formats,
     .show = show,
+    .check = duet_memory_check,
+    .measure = &duet_measure_memory,
 };

@@ -72,7 +72,7 @@ static void note_pair(GPtrArray *notes, const char *name, const DuetMemoryArm *a
     g_autofree char *much = isinf(by) ? g_strdup("wholly (one is not above 0)")
         : by < 10                     ? g_strdup_printf("by %.0f %%", 100 * by)
                                       : g_strdup_printf("by a factor of %.3g", by + 1);
-    duet_notes_add(notes, "memory", FALSE,
+    duet_notes_add(notes, "estimators", FALSE,
         "%s: the estimators %s and %s disagree %s; parts that differ: %s%s", name, names[most],
         names[least], much, parts_text,
         intervals_overlap(&arm->lines[most], &arm->lines[least]) ? "; their intervals overlap"
@@ -101,7 +101,7 @@ static void note_failures(GPtrArray *notes, const char *name, const DuetMemoryAr
     for (guint i = 0; i < arm->exits->len; i++)
         g_string_append_printf(
             ends, "%s%s", i > 0 ? ", " : "", (const char *)g_ptr_array_index(arm->exits, i));
-    duet_notes_add(notes, "memory", FALSE, "%s: %u of %u samples are not in its figures: %s", name,
+    duet_notes_add(notes, "failures", TRUE, "%s: %u of %u samples are not in its figures: %s", name,
         arm->failed, arm->ok + arm->failed, ends->str);
 }
 
@@ -117,7 +117,7 @@ static void note_age(GPtrArray *notes, const DuetRun *run)
                 MAX(oldest, g_array_index(sample->memory->instances, DuetInstanceMemory, k).age_ns);
     }
     if (oldest > AGE_FACTOR * run->plan->age_ms * 1000000)
-        duet_notes_add(notes, "memory", FALSE,
+        duet_notes_add(notes, "age", FALSE,
             "the youngest instance of a sample is %g s old when all are read, the oldest was %.0f "
             "s: a guest grows with age",
             run->plan->age_ms / 1000.0, oldest / 1e9);
@@ -131,7 +131,7 @@ static void note_noise(GPtrArray *notes, const DuetRun *run, const DuetMemoryAna
         if (!(most > DUET_MEMORY_DISAGREEMENT * slope))
             continue;
         g_autofree char *noise = duet_text_bytes(most);
-        duet_notes_add(notes, "memory", FALSE,
+        duet_notes_add(notes, "noise", TRUE,
             "%s: MemAvailable moved by %s with nothing of ours running, over a tenth of what one "
             "instance takes: the host's line is worth no more than its interval",
             duet_run_arm(run, arm)->name, noise);
@@ -143,7 +143,7 @@ GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *a
     GPtrArray *notes = duet_notes_empty();
 
     if (run->interrupted)
-        duet_notes_add(notes, "memory", FALSE,
+        duet_notes_add(notes, "interrupted", TRUE,
             "interrupted: this is a part of the plan, take no conclusion from it");
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         const char *name = duet_run_arm(run, arm)->name;
@@ -157,6 +157,6 @@ GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *a
         note_noise(notes, run, analysis);
     for (guint i = 0; i < run->warnings->len; i++)
         duet_notes_add(
-            notes, "memory", FALSE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+            notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
     return notes;
 }

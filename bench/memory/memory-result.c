@@ -92,6 +92,7 @@ char *duet_memory_result(const DuetRun *run, const DuetMemoryAnalysis *analysis)
     duet_json_set_double(root, "idle_noise_range_bytes", analysis->noise_bytes);
     duet_json_set_double(root, "zero_noise_bytes", analysis->zero_noise_bytes);
     json_object_set_array_member(root, "summary", summary_array(run, analysis));
-    json_object_set_array_member(root, "comparisons", json_array_new());
+    json_object_set_array_member(
+        root, "comparisons", duet_result_comparisons(&analysis->match, analysis->comparisons));
     return duet_result_print(node);
 }

@@ -7,7 +7,11 @@
 #include "bench/table.h"
 #include "bench/text.h"
 
-#define LABEL_COLUMNS 24
+#define LABEL_COLUMNS 21
+#define PART_COLUMNS 32
+/* "-22.4 MiB" and "-22.4 to -15.6 MiB", and a blank. */
+#define SIZE_COLUMNS 10
+#define RANGE_COLUMNS 19
 
 char *duet_memory_plan_text(const DuetRun *run)
 {
@@ -55,10 +59,10 @@ static void append_line(
     g_autofree char *fixed = duet_text_bytes(line->intercept);
     g_autofree char *range = duet_text_bytes_range(line->slope_low, line->slope_high);
     g_autofree char *fixed_range = duet_text_bytes_range(line->intercept_low, line->intercept_high);
-    duet_text_append_figure(out, slope, 11);
-    duet_text_append_figure(out, range, 16);
-    duet_text_append_figure(out, fixed, 11);
-    duet_text_append_figure(out, fixed_range, 18);
+    duet_text_append_figure(out, slope, SIZE_COLUMNS);
+    duet_text_append_figure(out, range, RANGE_COLUMNS);
+    duet_text_append_figure(out, fixed, SIZE_COLUMNS);
+    duet_text_append_figure(out, fixed_range, RANGE_COLUMNS);
     g_string_append_c(out, '\n');
 }
 
@@ -83,42 +87,60 @@ static void append_arm(
     const DuetMemoryArm *arm = &analysis->arms[index];
 
     g_string_append_c(out, '\n');
-    duet_text_append_padded(out, duet_run_arm(run, index)->name, LABEL_COLUMNS);
-    g_string_append_printf(out, "%11s%16s%11s%18s\n", "one more", "95 %", "fixed", "95 %");
+    duet_bench_table_arm(out, run, index, LABEL_COLUMNS);
+    g_string_append_printf(out, "%*s%*s%*s%*s\n", SIZE_COLUMNS, "one more", RANGE_COLUMNS, "95 %",
+        SIZE_COLUMNS, "fixed", RANGE_COLUMNS, "95 %");
     append_line(out, "  sum of PSS", &arm->lines[DUET_MEMORY_PSS], analysis);
     append_line(out, "  cgroups", &arm->lines[DUET_MEMORY_CGROUP], analysis);
     append_line(out, "  host, MemAvailable", &arm->lines[DUET_MEMORY_HOST], analysis);
     append_rows(out, arm, analysis->n_rows);
 }
 
-static const struct {
-    const char *label;
-    DuetMemoryMetric metric;
-    gboolean vm_only;
-} breakdown[] = {
-    { "  guest's RAM, resident", DUET_MEMORY_GUEST_RAM, TRUE },
-    { "  anonymous", DUET_MEMORY_OWN_ANON, FALSE },
-    { "  file, mapped", DUET_MEMORY_OWN_FILE, FALSE },
-    { "  shared memory", DUET_MEMORY_OWN_SHMEM, FALSE },
-    { "  helpers", DUET_MEMORY_HELPERS, TRUE },
-    { "  monitor and worker", DUET_MEMORY_MANAGING, FALSE },
-    { "  page tables", DUET_MEMORY_PAGE_TABLES, FALSE },
-    { "  kernel, by the cgroup", DUET_MEMORY_KERNEL, FALSE },
+static const DuetMemoryPart breakdown[] = {
+    { "guest's RAM, resident", DUET_MEMORY_GUEST_RAM, TRUE },
+    { "anonymous", DUET_MEMORY_OWN_ANON, FALSE },
+    { "file, mapped", DUET_MEMORY_OWN_FILE, FALSE },
+    { "shared memory", DUET_MEMORY_OWN_SHMEM, FALSE },
+    { "helpers", DUET_MEMORY_HELPERS, TRUE },
+    { "monitor and worker", DUET_MEMORY_MANAGING, FALSE },
+    { "page tables", DUET_MEMORY_PAGE_TABLES, FALSE },
+    { "kernel, by the cgroup", DUET_MEMORY_KERNEL, FALSE },
+    { NULL, 0, FALSE },
 };
+
+const DuetMemoryPart *duet_memory_breakdown(void)
+{
+    return breakdown;
+}
+
+char *duet_memory_part(
+    const DuetRun *run, const DuetMemoryAnalysis *analysis, guint arm, const DuetMemoryPart *part)
+{
+    gboolean vm = g_str_equal(duet_run_arm(run, arm)->kind, "vm");
+    double slope = analysis->arms[arm].lines[part->metric].slope;
+
+    return duet_text_bytes(part->vm_only && !vm ? NAN : slope);
+}
+
+static void append_name(GString *out, const DuetRun *run, guint arm, gsize width)
+{
+    g_autofree char *name = duet_text_line(duet_run_arm(run, arm)->name);
+
+    duet_text_append_right(out, name, width);
+}
 
 static void append_breakdown(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
 {
     g_string_append(out, "\n");
-    duet_text_append_padded(out, "one more instance is", LABEL_COLUMNS + 8);
+    duet_text_append_padded(out, "one more instance is", PART_COLUMNS);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
-        duet_text_append_right(out, duet_run_arm(run, arm)->name, 15);
+        append_name(out, run, arm, 15);
     g_string_append_c(out, '\n');
-    for (gsize i = 0; i < G_N_ELEMENTS(breakdown); i++) {
-        duet_text_append_padded(out, breakdown[i].label, LABEL_COLUMNS + 8);
+    for (const DuetMemoryPart *part = breakdown; part->label; part++) {
+        g_string_append(out, "  ");
+        duet_text_append_padded(out, part->label, PART_COLUMNS - 2);
         for (guint arm = 0; arm < analysis->n_arms; arm++) {
-            gboolean vm = g_str_equal(duet_run_arm(run, arm)->kind, "vm");
-            double slope = analysis->arms[arm].lines[breakdown[i].metric].slope;
-            g_autofree char *text = duet_text_bytes(breakdown[i].vm_only && !vm ? NAN : slope);
+            g_autofree char *text = duet_memory_part(run, analysis, arm, part);
             duet_text_append_figure(out, text, 15);
         }
         g_string_append_c(out, '\n');
@@ -133,6 +155,7 @@ char *duet_memory_table(const DuetRun *run, const DuetMemoryAnalysis *analysis)
     append_head(out, run, analysis);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         append_arm(out, run, analysis, arm);
+    duet_bench_table_comparisons(out, "one more, ratio", &analysis->match, analysis->comparisons);
     if (!analysis->nested)
         append_breakdown(out, run, analysis);
     if (analysis->notes->len > 0)

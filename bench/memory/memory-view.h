@@ -13,6 +13,25 @@ char *duet_memory_table(const DuetRun *run, const DuetMemoryAnalysis *analysis);
 /** duet_memory_plan_text: Returns: (transfer full): how the samples were taken, in a line. */
 char *duet_memory_plan_text(const DuetRun *run);
 
+/** The run in the formats of other programs: see export.h. Returns: (transfer full). */
+char *duet_memory_csv(const DuetRun *run, const DuetMemoryAnalysis *analysis);
+char *duet_memory_markdown(const DuetRun *run, const DuetMemoryAnalysis *analysis);
+char *duet_memory_openmetrics(const DuetRun *run, const DuetMemoryAnalysis *analysis);
+
+/** DuetMemoryPart: a row of what an instance is made of. @vm_only: a container has no such thing */
+typedef struct {
+    const char *label;
+    DuetMemoryMetric metric;
+    gboolean vm_only;
+} DuetMemoryPart;
+
+/** duet_memory_breakdown: Returns: the rows, ended by a NULL label. */
+const DuetMemoryPart *duet_memory_breakdown(void);
+/** duet_memory_part: Returns: (transfer full): what one more instance of @arm has of it, for
+ * people. */
+char *duet_memory_part(
+    const DuetRun *run, const DuetMemoryAnalysis *analysis, guint arm, const DuetMemoryPart *part);
+
 /** duet_memory_result: Returns: (transfer full): the result file's text. */
 char *duet_memory_result(const DuetRun *run, const DuetMemoryAnalysis *analysis);
 

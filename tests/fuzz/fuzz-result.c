@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/against.h"
 #include "bench/benchmark.h"
 #include "bench/check.h"
 #include "bench/result.h"
@@ -33,16 +34,22 @@ static void check_text(const char *format, const char *text)
 
 static void compare(const DuetRun *run, const DuetRun *again)
 {
-    const DuetBenchmark *benchmark = run->benchmark;
     DuetAgainstOptions options = { .floor = -1, .force = TRUE, .ratio_with_failures = TRUE };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetAgainst) against = duet_against_new(run, "a", again, "b", &options, &error);
 
-    for (guint i = 0; benchmark->compare && benchmark->compare_formats[i]; i++) {
-        g_autoptr(GError) error = NULL;
-        g_autofree char *both = benchmark->compare(run, "a", again, "b", &options, i, &error);
-        if (!both == !error)
-            abort();
-        check_text(both ? benchmark->compare_formats[i] : "table", both ? both : error->message);
-    }
+    if (!against == !error)
+        abort();
+    if (error)
+        assert_harmless(error->message);
+    if (!against)
+        return;
+    g_autofree char *table = duet_against_table(against);
+    g_autofree char *markdown = duet_against_markdown(against);
+    g_autofree char *json = duet_against_json(against);
+    assert_harmless(table);
+    assert_harmless(markdown);
+    check_text("json", json);
 }
 
 static void show(const DuetRun *run)
@@ -65,7 +72,8 @@ static void show(const DuetRun *run)
         assert_harmless(weak);
         check_text("json", json);
     }
-    compare(run, again);
+    if (benchmark->measure)
+        compare(run, again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

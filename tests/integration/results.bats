@@ -9,8 +9,10 @@ setup_file() {
   stock_image busybox
   duet bench boot --arms container,native -n 12 --seed 1 -o "$scratch/a.json" busybox >/dev/null 2>&1
   duet bench boot --arms native,container -n 12 --seed 2 -o "$scratch/b.json" busybox >/dev/null 2>&1
+  duet bench memory --arms container,native --counts 1,2 --rounds 3 --age 0.1 --seed 4 -o "$scratch/memory.json" \
+    busybox >/dev/null 2>&1
   # Whatever this host is: verdicts are withheld where its CPUs are emulated.
-  for run in a b; do
+  for run in a b memory; do
     jq '.host.cpu.hypervisor = null' "$scratch/$run.json" >"$scratch/edited.json"
     mv "$scratch/edited.json" "$scratch/$run.json"
   done
@@ -41,7 +43,7 @@ PYTHON
 edit() { jq "$1" "$scratch/${2:-a}.json" >"$scratch/edited.json"; }
 
 @test "results are as the schema says, and other files are not" {
-  for run in a b vm; do valid "$scratch/$run.json"; done
+  for run in a b vm memory; do valid "$scratch/$run.json"; done
   duet bench show --format json "$scratch/vm.json" >"$scratch/shown.json"
   valid "$scratch/shown.json"
   for damage in 'del(.plan)' '.samples[0].status = "splendid"' '.schema_version = 2' '.arms = []' \
@@ -50,6 +52,64 @@ edit() { jq "$1" "$scratch/${2:-a}.json" >"$scratch/edited.json"; }
     edit "$damage"
     ! valid "$scratch/edited.json" >/dev/null || { echo "passes: $damage"; return 1; }
   done
+}
+
+@test "memory results are as the schema says, and damaged ones are not" {
+  duet bench show --format json "$scratch/memory.json" >"$scratch/shown.json"
+  valid "$scratch/shown.json"
+  for damage in 'del(.plan.counts)' '.plan.counts = [1, 1]' 'del(.samples[0].memory.host)' \
+    '.samples[0].memory.instances[0].cgroup_bytes = -1' 'del(.idle_noise)' '.summary[0].verdict = "fine"' \
+    'del(.summary[0].estimators.pss)' '.summary[0].verdict = "withheld: nested under TCG"' \
+    'del(.comparisons[0].difference_bytes)' 'del(.samples[0].memory)' '.benchmark = "speed"'; do
+    edit "$damage" memory
+    ! valid "$scratch/edited.json" >/dev/null || { echo "passes: $damage"; return 1; }
+  done
+}
+
+@test "memory results are shown in each format" {
+  DUET_ROOT=/nonexistent duet bench show "$scratch/memory.json" --format json | jq -S 'del(.summary, .comparisons)' >"$scratch/again"
+  diff "$scratch/again" <(jq -S 'del(.summary, .comparisons)' "$scratch/memory.json")
+  duet bench show --format json "$scratch/memory.json" | jq -e '. as $r | .comparisons | length == 3 and
+    all(.[]; .a == "container" and .b == "native") and
+    (.[0] | .metric == "pss" and .ratio_low <= .ratio and .ratio <= .ratio_high and
+      .ratio == $r.summary[0].estimators.pss.slope_bytes / $r.summary[1].estimators.pss.slope_bytes)'
+  duet bench show "$scratch/memory.json" >"$scratch/table"
+  narrow "$scratch/table"
+  grep -q '^container / native, pss ' "$scratch/table"
+  duet bench show --format md "$scratch/memory.json" >"$scratch/page"
+  for what in '## One more instance' '## Ratios of one more' '| container | pss |'; do
+    grep -qF "$what" "$scratch/page" || { echo "no $what"; return 1; }
+  done
+  duet bench show --format csv "$scratch/memory.json" >"$scratch/long"
+  python - "$scratch/memory.json" "$scratch/long" <<'PYTHON'
+import csv, json, sys
+run = json.load(open(sys.argv[1]))
+rows = list(csv.DictReader(open(sys.argv[2])))
+for sample in run["samples"]:
+    own = {row["what"]: row["value"] for row in rows if row["seq"] == str(sample["seq"])}
+    one = sample["memory"]
+    assert own["count"] == str(one["count"])
+    assert int(own["pss"]) == sum(i["payload_pss_bytes"] + i["managing_pss_bytes"] for i in one["instances"])
+    assert int(own["host"]) == one["host_before"]["available_bytes"] - one["host"]["available_bytes"]
+PYTHON
+  duet bench show --format openmetrics "$scratch/memory.json" | tail -1 | grep -qx '# EOF'
+  expect 125 duet bench show --format benchstat "$scratch/memory.json"
+}
+
+@test "memory results are checked, and compared by what one more takes" {
+  expect 1 duet bench check --format json "$scratch/memory.json"
+  jq -e '.weak and all(.findings[]; .code != "memory")' <<<"$output"
+  jq '.run_id = "5d0a9b3e-0d5c-4a52-9d0d-3a3f6e1f4c11" | (.samples[] | select(.arm == "container") | .memory.instances[]) |=
+    (.payload_pss_bytes *= 2 | .managing_pss_bytes *= 2)' "$scratch/memory.json" >"$scratch/edited.json"
+  duet bench compare --format json --metric pss,pss_anon "$scratch/memory.json" "$scratch/edited.json" >"$scratch/compared"
+  jq -e '.comparisons | length == 4 and
+    (.[0] | .arm == "container" and .metric == "pss" and (.ratio - 2 | fabs) < 1e-9 and .verdict == "differs" and
+      (.second_slope_bytes - 2 * .first_slope_bytes | fabs) < 1 and .difference_low_bytes > 0) and
+    (.[1] | .arm == "native" and .ratio == 1 and .verdict == "no difference shown")' "$scratch/compared"
+  duet bench compare "$scratch/memory.json" "$scratch/edited.json" >"$scratch/table"
+  narrow "$scratch/table"
+  grep -q '^host, second / first' "$scratch/table"
+  expect 125 duet bench compare --metric request_to_output "$scratch/memory.json" "$scratch/edited.json"
 }
 
 @test "show gives back what was measured" {
@@ -268,7 +328,6 @@ json.dump(json.load(sys.stdin, parse_constant=no)["summary"][1]["metrics"]["requ
   echo '{"name": "package", "version": 1}' >foreign.json
   : >empty.json
   jq '.schema_version = 2' a.json >other.json
-  duet bench memory --arms container --counts 0,1 --rounds 1 --age 0.1 -o memory.json busybox >/dev/null 2>&1
   printf '%1000000s' '' | tr ' ' '[' >deep.json
   mkdir -p folder
   for file in cut.json foreign.json empty.json other.json deep.json folder missing.json /dev/null; do

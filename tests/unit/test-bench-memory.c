@@ -8,11 +8,13 @@
 #include <duet/driver.h>
 #include <duet/error.h>
 
+#include "bench/against.h"
 #include "bench/benchmark.h"
 #include "bench/environment.h"
 #include "bench/memory/memory-analysis.h"
 #include "bench/memory/memory-sampler.h"
 #include "bench/memory/memory-view.h"
+#include "bench/notes.h"
 #include "bench/result.h"
 #include "bench/runner.h"
 #include "core/memory.h"
@@ -114,7 +116,7 @@ static const guint counts[] = { 0, 1, 2, 4, 8 };
 static DuetRun *lab_run(Lab *lab, guint n_arms, guint rounds)
 {
     DuetRun *run = duet_run_new(&duet_benchmark_memory,
-        duet_plan_new_memory(n_arms, counts, G_N_ELEMENTS(counts), rounds, 42, 10000));
+        duet_plan_new_memory(n_arms, counts, G_N_ELEMENTS(counts), rounds, 42, 10000, 0.02));
     DuetRunner runner = { .take = take, .interrupted = interrupted, .data = lab };
 
     for (guint i = 0; i < n_arms; i++) {
@@ -157,8 +159,10 @@ static void assert_fits(const char *text)
 
 static void test_plan(void)
 {
-    g_autoptr(DuetPlan) plan = duet_plan_new_memory(2, counts, G_N_ELEMENTS(counts), 3, 7, 1000);
-    g_autoptr(DuetPlan) same = duet_plan_new_memory(2, counts, G_N_ELEMENTS(counts), 3, 7, 1000);
+    g_autoptr(DuetPlan) plan =
+        duet_plan_new_memory(2, counts, G_N_ELEMENTS(counts), 3, 7, 1000, 0.02);
+    g_autoptr(DuetPlan) same =
+        duet_plan_new_memory(2, counts, G_N_ELEMENTS(counts), 3, 7, 1000, 0.02);
     guint cells = duet_plan_cells(plan);
 
     g_assert_cmpuint(cells, ==, 10);
@@ -181,7 +185,7 @@ static void test_agree(void)
     FakeKind kinds[] = { vm_kind(), container_kind() };
     Lab lab = { .kinds = kinds };
     g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
     g_autofree char *table = duet_memory_table(run, analysis);
     const DuetMemoryArm *vm = &analysis->arms[0];
 
@@ -213,7 +217,7 @@ static void test_disagree(void)
     kinds[0].host_extra = 30 * MIB;
     kinds[0].cache = 50 * MIB;
     g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
     g_autofree char *table = duet_memory_table(run, analysis);
     g_autofree char *json = duet_memory_result(run, analysis);
     const DuetMemoryArm *vm = &analysis->arms[0];
@@ -235,7 +239,7 @@ static void test_disagree(void)
     /* The host alone: PSS and cgroups agree, and nothing else is said. */
     kinds[0].cache = 0;
     g_autoptr(DuetRun) second = lab_run(&lab, 2, 3);
-    g_autoptr(DuetMemoryAnalysis) other = duet_memory_analysis_new(second);
+    g_autoptr(DuetMemoryAnalysis) other = duet_memory_analysis_new(second, FALSE);
     g_autofree char *other_table = duet_memory_table(second, other);
     g_assert_nonnull(
         strstr(other_table, "vm: the estimators host and sum of PSS disagree by 25 %"));
@@ -248,7 +252,7 @@ static void test_failures(void)
     Lab lab = { .kinds = kinds };
     kinds[0].fail_count = 8;
     g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
     g_autofree char *table = duet_memory_table(run, analysis);
 
     g_assert_cmpuint(analysis->arms[0].failed, ==, 3);
@@ -261,7 +265,7 @@ static void test_failures(void)
 
     kinds[0].fail_count = 1;
     g_autoptr(DuetRun) none = lab_run(&lab, 1, 2);
-    g_autoptr(DuetMemoryAnalysis) nothing = duet_memory_analysis_new(none);
+    g_autoptr(DuetMemoryAnalysis) nothing = duet_memory_analysis_new(none, FALSE);
     g_autofree char *nothing_table = duet_memory_table(none, nothing);
     g_assert_true(isnan(nothing->arms[0].lines[DUET_MEMORY_PSS].slope));
     g_assert_nonnull(strstr(nothing_table, "n/a"));
@@ -274,16 +278,18 @@ static void test_tcg_and_nested(void)
     Lab lab = { .kinds = kinds };
     kinds[0].accel = "tcg";
     g_autoptr(DuetRun) run = lab_run(&lab, 2, 2);
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
     g_autofree char *table = duet_memory_table(run, analysis);
     g_assert_true(g_str_has_prefix(table, "*** No hardware virtualization"));
 
     JsonObject *cpu = json_object_new();
     json_object_set_string_member(cpu, "hypervisor", "tcg");
     json_object_set_object_member(run->host, "cpu", cpu);
-    g_autoptr(DuetMemoryAnalysis) nested = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) nested = duet_memory_analysis_new(run, FALSE);
     g_autofree char *nested_table = duet_memory_table(run, nested);
     g_autofree char *json = duet_memory_result(run, nested);
+    g_assert_nonnull(strstr(json, "\"verdict\" : \"withheld: nested under TCG\""));
+    g_assert_null(strstr(json, "\"ratio\""));
     g_assert_true(g_str_has_prefix(nested_table, "*** Nested under TCG"));
     g_assert_nonnull(strstr(nested_table, "withheld: nested under TCG"));
     g_assert_null(strstr(nested_table, "one more instance is"));
@@ -296,7 +302,7 @@ static void test_interrupted(void)
     FakeKind kinds[] = { vm_kind(), container_kind() };
     Lab lab = { .kinds = kinds, .interrupt_at = 9 };
     g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
     g_autofree char *table = duet_memory_table(run, analysis);
 
     g_assert_true(run->interrupted);
@@ -313,7 +319,7 @@ static void test_round_trip(void)
     kinds[0].cache = 50 * MIB;
     kinds[1].fail_count = 8;
     g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
     g_autofree char *json = duet_memory_result(run, analysis);
     g_autoptr(GError) error = NULL;
     g_autoptr(DuetRun) loaded = duet_result_parse(json, -1, &error);
@@ -322,7 +328,7 @@ static void test_round_trip(void)
     g_assert_true(loaded->benchmark == &duet_benchmark_memory);
     g_assert_cmpmem(loaded->plan->order, run->plan->n * duet_plan_cells(run->plan) * sizeof(guint),
         run->plan->order, run->plan->n * duet_plan_cells(run->plan) * sizeof(guint));
-    g_autoptr(DuetMemoryAnalysis) again = duet_memory_analysis_new(loaded);
+    g_autoptr(DuetMemoryAnalysis) again = duet_memory_analysis_new(loaded, FALSE);
     g_autofree char *json_again = duet_memory_result(loaded, again);
     g_assert_cmpstr(json, ==, json_again);
     g_autofree char *table = duet_memory_table(run, analysis);
@@ -330,12 +336,130 @@ static void test_round_trip(void)
     g_assert_cmpstr(table, ==, table_again);
 }
 
+static void test_ratio(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
+    g_autofree char *table = duet_memory_table(run, analysis);
+    const DuetComparison *pss = &g_array_index(analysis->comparisons, DuetComparison, 0);
+
+    g_assert_cmpuint(analysis->comparisons->len, ==, DUET_MEMORY_ESTIMATORS);
+    g_assert_cmpint(pss->verdict, ==, DUET_VERDICT_DIFFERS);
+    g_assert_cmpfloat_with_epsilon(pss->contrast.ratio, 125.0 / 1.5, 1e-9);
+    g_assert_cmpfloat_with_epsilon(pss->contrast.ratio_low, 125.0 / 1.5, 1e-9);
+    g_assert_cmpfloat(pss->contrast.p_holm, >=, pss->contrast.p);
+    g_assert_nonnull(strstr(table, "vm / container, pss"));
+    g_assert_nonnull(strstr(table, "83.3"));
+
+    /* That a VM takes more where TCG emulates it proves nothing. */
+    kinds[0].accel = "tcg";
+    g_autoptr(DuetRun) emulated = lab_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) undecided = duet_memory_analysis_new(emulated, FALSE);
+    pss = &g_array_index(undecided->comparisons, DuetComparison, 0);
+    g_assert_cmpint(pss->verdict, ==, DUET_VERDICT_NO_KVM);
+
+    kinds[0].fail_count = 8;
+    g_autoptr(DuetRun) failed = lab_run(&lab, 2, 3);
+    for (guint all = 0; all < 2; all++) {
+        g_autoptr(DuetMemoryAnalysis) some = duet_memory_analysis_new(failed, all);
+        pss = &g_array_index(some->comparisons, DuetComparison, 0);
+        g_assert_cmpint(pss->verdict, ==, all ? DUET_VERDICT_NO_KVM : DUET_VERDICT_FAILURES);
+    }
+}
+
+static gboolean has_note(GPtrArray *notes, const char *code)
+{
+    for (guint i = 0; i < notes->len; i++) {
+        if (g_str_equal(((const DuetNote *)g_ptr_array_index(notes, i))->code, code))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void test_check(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 3);
+    json_object_set_string_member(run->tool, "commit", "abc");
+    /* The container takes less than the host's noise, and nothing else is weak. */
+    g_autoptr(GPtrArray) notes = run->benchmark->check(run);
+    g_assert_true(has_note(notes, "noise"));
+    g_assert_cmpuint(notes->len, ==, 1);
+
+    kinds[1].fail_count = 4;
+    kinds[0].accel = "tcg";
+    kinds[0].cache = 50 * MIB;
+    g_autoptr(DuetRun) weak = lab_run(&lab, 2, 2);
+    g_autoptr(GPtrArray) all = weak->benchmark->check(weak);
+    g_assert_true(has_note(all, "failures") && has_note(all, "few-samples"));
+    g_assert_true(has_note(all, "tcg") && has_note(all, "build"));
+    /* That estimators disagree is a result. */
+    g_assert_false(has_note(all, "estimators"));
+}
+
+static void test_formats(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    kinds[1].kind = "a|<b>";
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 2);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
+    g_autofree char *csv = duet_memory_csv(run, analysis);
+    g_autofree char *markdown = duet_memory_markdown(run, analysis);
+    g_autofree char *metrics = duet_memory_openmetrics(run, analysis);
+
+    g_assert_true(g_str_has_prefix(csv, "run_id,arm,kind,accel,block,seq,"));
+    g_assert_nonnull(strstr(csv, ",ok,0,count,8,instances\n"));
+    g_assert_nonnull(strstr(csv, ",ok,0,pss,1090519040,bytes\n"));
+    g_assert_nonnull(strstr(markdown, "| vm | pss | 125.0 MiB | 125 to 125 MiB | 40.0 MiB |"));
+    g_assert_nonnull(strstr(markdown, "## Ratios of one more"));
+    g_assert_null(strstr(markdown, "<b>"));
+    g_assert_nonnull(strstr(metrics, "arm=\"vm\",metric=\"pss\",bound=\"low\"} 131072000\n"));
+    g_assert_nonnull(strstr(metrics, "duet_ratio{"));
+    g_assert_true(g_str_has_suffix(metrics, "# EOF\n"));
+}
+
+static void test_against(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() }, larger[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds }, later = { .kinds = larger };
+    larger[0].guest += 25 * MIB;
+    g_autoptr(DuetRun) first = lab_run(&lab, 2, 3);
+    g_autoptr(DuetRun) second = lab_run(&later, 2, 3);
+    DuetAgainstOptions options = { .floor = -1 }, parts = { .floor = -1, .metrics = "guest_ram" };
+    DuetAgainstOptions wrong = { .floor = -1, .metrics = "host_free" };
+    g_autoptr(GError) error = NULL, unknown = NULL;
+
+    g_autoptr(DuetAgainst) against = duet_against_new(first, "a", second, "b", &options, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(against->comparisons->len, ==, 2 * DUET_MEMORY_ESTIMATORS);
+    const DuetComparison *vm = &g_array_index(against->comparisons, DuetComparison, 0);
+    const DuetComparison *container = &g_array_index(against->comparisons, DuetComparison, 1);
+    g_assert_cmpint(vm->verdict, ==, DUET_VERDICT_DIFFERS);
+    g_assert_cmpfloat_with_epsilon(vm->contrast.ratio, 150.0 / 125, 1e-9);
+    g_assert_cmpint(container->verdict, ==, DUET_VERDICT_SAME);
+    g_autofree char *table = duet_against_table(against);
+    g_autofree char *json = duet_against_json(against);
+    g_assert_nonnull(strstr(table, "pss, second / first"));
+    g_assert_nonnull(strstr(table, "150.0 MiB"));
+    g_assert_nonnull(strstr(json, "\"second_slope_bytes\" : 157286400"));
+    g_assert_nonnull(strstr(json, "\"difference_bytes\" : 26214400"));
+    assert_fits(table);
+    g_autoptr(DuetAgainst) part = duet_against_new(first, "a", second, "b", &parts, NULL);
+    g_assert_cmpuint(part->comparisons->len, ==, 2);
+    g_assert_null(duet_against_new(first, "a", second, "b", &wrong, &unknown));
+    g_assert_error(unknown, DUET_ERROR, DUET_ERROR_INVALID);
+}
+
 static void test_foreign_files(void)
 {
     FakeKind kinds[] = { vm_kind() };
     Lab lab = { .kinds = kinds };
     g_autoptr(DuetRun) run = lab_run(&lab, 1, 1);
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
     g_autofree char *json = duet_memory_result(run, analysis);
     static const char *const damage[][2] = {
         { "\"counts\" : [", "\"counts\" : [ 77, " },
@@ -408,7 +532,7 @@ static void test_host_is_protected(void)
     DuetBenchRequest request = { .context = context, .arms = &arm, .n_arms = 1 };
     static const guint some[] = { 1, 2 };
     g_autoptr(DuetRun) run =
-        duet_run_new(&duet_benchmark_memory, duet_plan_new_memory(1, some, 2, 1, 1, 1));
+        duet_run_new(&duet_benchmark_memory, duet_plan_new_memory(1, some, 2, 1, 1, 1, 0.02));
     g_ptr_array_add(run->arms, duet_run_arm_new("container", "container"));
     g_auto(DuetMemorySampler) sampler = { 0 };
     duet_memory_sampler_init(&sampler, &request, run);
@@ -472,6 +596,10 @@ static void test_warnings(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/bench/memory/ratio", test_ratio);
+    g_test_add_func("/bench/memory/check", test_check);
+    g_test_add_func("/bench/memory/formats", test_formats);
+    g_test_add_func("/bench/memory/against", test_against);
     g_test_add_func("/memory/plan", test_plan);
     g_test_add_func("/memory/agree", test_agree);
     g_test_add_func("/memory/disagree", test_disagree);

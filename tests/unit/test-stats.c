@@ -586,10 +586,83 @@ static void test_line_covers(void)
     g_assert_cmpfloat(first.slope_low, <, first.slope_high);
 }
 
+/*
+ * Against an independent computation in Python: slopes as medians of (y2 - y1) / (x2 - x1) over
+ * itertools.combinations, 9,999 draws with random.choices of each set, bounds from
+ * statistics.quantiles(n=40, method="inclusive"), p from 9,999 shuffles of what one slope and an
+ * intercept for each set leave.
+ */
+static void test_line_contrast(void)
+{
+    static const double x[] = { 1, 2, 4, 8, 1, 2, 4, 8 };
+    static const double y_a[] = { 14.1, 17.3, 22.0, 33.2, 13.8, 16.5, 23.1, 31.9 };
+    static const double y_b[] = { 11.9, 14.2, 18.1, 25.5, 12.3, 13.7, 17.6, 26.4 };
+    const DuetPoints a = { x, y_a, 8 }, b = { x, y_b, 8 }, short_b = { x, y_b, 4 };
+    const DuetPoints point = { x, y_b, 1 };
+    DuetContrast c, again;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(duet_contrast_lines(&a, &b, 42, DUET_STATS_RESAMPLES, &c, NULL));
+    g_assert_cmpfloat_with_epsilon(c.ratio, 1.391941391941391, 1e-12);
+    g_assert_cmpfloat_with_epsilon(c.difference, 0.7642857142857129, 1e-12);
+    g_assert_cmpfloat_with_epsilon(c.ratio_low, 1.234, 0.02);
+    g_assert_cmpfloat_with_epsilon(c.ratio_high, 1.556, 0.02);
+    g_assert_cmpfloat_with_epsilon(c.difference_low, 0.478, 0.02);
+    g_assert_cmpfloat_with_epsilon(c.difference_high, 1.067, 0.02);
+    g_assert_cmpfloat_with_epsilon(c.detectable, 0.175, 0.01);
+    g_assert_cmpfloat(c.p, <=, 0.001);
+    g_assert_true(isnan(c.cliffs_delta));
+    g_assert_true(duet_contrast_lines(&a, &b, 42, DUET_STATS_RESAMPLES, &again, NULL));
+    g_assert_cmpfloat(c.ratio_low, ==, again.ratio_low);
+    /* Few points have no interval, one has no line. */
+    g_assert_true(duet_contrast_lines(&a, &short_b, 42, 99, &c, NULL));
+    g_assert_true(isnan(c.ratio_low) && isnan(c.difference_low) && isfinite(c.ratio));
+    g_assert_false(duet_contrast_lines(&a, &point, 42, 99, &c, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+}
+
+static void noisy_line(DuetRandom *random, double slope, const double *x, double *y)
+{
+    for (guint i = 0; i < 12; i++) {
+        double noise = 0;
+        for (guint k = 0; k < 12; k++)
+            noise += duet_random_below(random, 1000) / 1000.0 - 0.4995;
+        y[i] = 40 + slope * x[i] + 10 * noise;
+    }
+}
+
+/* One line twice is no difference 95 times in 100, and a difference lies in its interval. */
+static void test_line_contrast_rates(void)
+{
+    static const double x[] = { 1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8 };
+    double y_a[12], y_b[12];
+    const DuetPoints a = { x, y_a, 12 }, b = { x, y_b, 12 };
+    guint alarms = 0, held = 0;
+    DuetContrast c;
+    DuetRandom random;
+
+    duet_random_init(&random, 5);
+    for (guint run = 0; run < 300; run++) {
+        noisy_line(&random, 125, x, y_a);
+        noisy_line(&random, run % 2 == 0 ? 125 : 100, x, y_b);
+        g_assert_true(duet_contrast_lines(&a, &b, run, 199, &c, NULL));
+        if (run % 2 == 0)
+            alarms += c.p < 0.05;
+        else
+            held += c.ratio_low <= 1.25 && c.ratio_high >= 1.25;
+    }
+    /* Of 150: what is expected, with three standard deviations, and what a percentile interval of
+     * 12 points lacks. */
+    g_assert_cmpuint(alarms, <=, 15);
+    g_assert_cmpuint(held, >=, 129);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/stats/outlier", test_outlier);
+    g_test_add_func("/stats/line-contrast", test_line_contrast);
+    g_test_add_func("/stats/line-contrast-rates", test_line_contrast_rates);
     g_test_add_func("/stats/small", test_small);
     g_test_add_func("/stats/single", test_single);
     g_test_add_func("/stats/refused", test_refused);

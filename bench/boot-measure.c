@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <math.h>
+
+#include "comparison.h"
+#include "stats.h"
+#include "text.h"
+
+/* One side of a comparison. Blocks pair samples of one run only. */
+typedef struct {
+    const DuetRun *run;
+    guint arm;
+    GArray *values, *blocks;
+} Side;
+
+static void side_clear(Side *side)
+{
+    g_array_unref(side->values);
+    g_array_unref(side->blocks);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Side, side_clear)
+
+static void side_init(
+    Side *side, const DuetMatch *match, const DuetRun *run, guint arm, guint metric)
+{
+    side->run = run;
+    side->arm = arm;
+    side->values = g_array_new(FALSE, FALSE, sizeof(double));
+    side->blocks = g_array_new(FALSE, FALSE, sizeof(guint));
+    duet_run_values(run, arm, metric, match->headline_to, side->values, side->blocks);
+}
+
+static DuetSeries series_of(const Side *side, gboolean blocked)
+{
+    return (DuetSeries){ (const double *)(void *)side->values->data,
+        blocked ? (const guint *)(void *)side->blocks->data : NULL, side->values->len };
+}
+
+static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
+    DuetContrast *out_contrast, gsize *out_n)
+{
+    gboolean blocked = match->a == match->b;
+    g_auto(Side) side_a = { 0 }, side_b = { 0 };
+
+    side_init(&side_a, match, match->a, a, metric);
+    side_init(&side_b, match, match->b, b, metric);
+    DuetSeries series_a = series_of(&side_a, blocked), series_b = series_of(&side_b, blocked);
+    *out_n = MIN(series_a.n, series_b.n);
+    return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
+}
+
+static char *id(const DuetMatch *match, guint metric)
+{
+    return duet_metric_id(metric, match->headline_to);
+}
+
+static double median(const DuetMatch *match, const DuetRun *run, guint arm, guint metric)
+{
+    g_auto(Side) side = { 0 };
+
+    side_init(&side, match, run, arm, metric);
+    if (side.values->len == 0)
+        return NAN;
+    g_autofree double *sorted =
+        duet_stats_sorted((const double *)(void *)side.values->data, side.values->len);
+    return duet_stats_percentile(sorted, side.values->len, 0.5);
+}
+
+static char *difference(const DuetContrast *c)
+{
+    DuetUnit unit = duet_unit_for(c->difference);
+    g_autofree char *number = duet_unit_format(unit, c->difference);
+    g_autofree char *interval = duet_text_interval(unit, c->difference_low, c->difference_high);
+
+    return g_strdup_printf("%s %s (%s)", number, unit.name, interval);
+}
+
+const DuetMeasure duet_measure_boot = {
+    .n_metrics = DUET_METRIC_COUNT,
+    .n_default = 1,
+    .unit = "ns",
+    .estimate = "median",
+    .id = id,
+    .value = median,
+    .text = duet_text_time,
+    .difference = difference,
+    .contrast = contrast,
+};
