@@ -75,6 +75,14 @@ static void add_notes(DuetAgainst *against, const DuetRun *first, const DuetRun 
         "meanwhile is in these ratios");
 }
 
+static void add_pair(DuetAgainst *against, guint a, guint b, guint metric)
+{
+    const DuetMeasure *measure = against->match.measure;
+
+    if (!measure->pair || measure->pair(&against->match, a, b, &metric))
+        duet_match_add(&against->match, a, b, metric, against->comparisons);
+}
+
 static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *second,
     const DuetAgainstOptions *options, GError **error)
 {
@@ -95,8 +103,7 @@ static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *
         for (guint i = 0; i < first->arms->len; i++) {
             int other = duet_run_find_arm(second, duet_run_arm(first, i)->name);
             if (other >= 0)
-                duet_match_add(&against->match, other, i, g_array_index(metrics, guint, m),
-                    against->comparisons);
+                add_pair(against, other, i, g_array_index(metrics, guint, m));
         }
     }
     if (against->comparisons->len == 0) {

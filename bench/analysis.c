@@ -76,7 +76,7 @@ static void analyse_arm(const DuetRun *run, guint arm, DuetMark headline_to, Due
             !duet_stats_summary((const double *)(void *)values->data, values->len, seed,
                 &out->summary[metric], NULL))
             continue;
-        if (metric == DUET_METRIC_HEADLINE)
+        if (metric == duet_metric_main(run, arm))
             out->censored_median_ns = censored_median(values, out->timeouts);
     }
 }
@@ -122,6 +122,18 @@ void duet_analysis_free(DuetAnalysis *analysis)
     g_array_unref(analysis->comparisons);
     g_ptr_array_unref(analysis->notes);
     g_free(analysis);
+}
+
+GArray *duet_analysis_comparisons(const DuetAnalysis *analysis, DuetMetric metric)
+{
+    GArray *found = g_array_new(FALSE, FALSE, sizeof(DuetComparison));
+
+    for (guint i = 0; i < analysis->comparisons->len; i++) {
+        DuetComparison *row = &g_array_index(analysis->comparisons, DuetComparison, i);
+        if (row->metric == metric)
+            g_array_append_val(found, *row);
+    }
+    return found;
 }
 
 gboolean duet_analysis_bad_arm(const DuetAnalysis *analysis)

@@ -27,7 +27,8 @@ typedef struct {
  * @tcg: an arm ran under QEMU's TCG, without hardware virtualization
  * @nested: the host's own CPUs were emulated
  * @match, @comparisons: (element-type DuetComparison): each pair of arms, in the order of the arms,
- * by the headline
+ *     by the headline; of ours with peers by the times of whole commands, of peers among
+ *     themselves none
  * @notes: (element-type DuetNote): what a reader must know of these figures
  */
 typedef struct {
@@ -54,6 +55,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetAnalysis, duet_analysis_free)
  */
 GPtrArray *duet_analysis_exits(
     const DuetRun *run, guint arm, guint *out_ok, guint *out_failed, guint *out_timeouts);
+
+/** duet_analysis_comparisons: Returns: (transfer full) (element-type DuetComparison): those of one
+ * metric. */
+GArray *duet_analysis_comparisons(const DuetAnalysis *analysis, DuetMetric metric);
 
 /** duet_analysis_bad_arm: Returns: %TRUE if an arm has no good sample at all. */
 gboolean duet_analysis_bad_arm(const DuetAnalysis *analysis);

@@ -13,15 +13,16 @@
 #include "journal.h"
 #include "memory/memory-sampler.h"
 #include "memory/memory-view.h"
+#include "peers/peers.h"
 #include "result.h"
 #include "runner.h"
 #include "table.h"
 
 #define EXIT_INTERRUPTED 130
 
-static DuetPlan *boot_plan(const DuetBenchRequest *request)
+static DuetPlan *boot_plan(const DuetBenchRequest *request, guint n_peers)
 {
-    return duet_plan_new(request->n_arms, request->n, request->seed,
+    return duet_plan_new((guint)request->n_arms + n_peers, request->n, request->seed,
         request->arms[0].spec->timeout_ms, request->floor);
 }
 
@@ -70,14 +71,17 @@ static gboolean check_request(const DuetBenchRequest *request, GError **error)
         error, errno ? errno : EISDIR, "cannot write a result to '%s'", request->output_path);
 }
 
+/* @peers: (nullable): measured beside ours, by whole commands. */
 static gboolean carry_out(const DuetBenchRequest *request, DuetInstanceSampler *sampler,
-    DuetJournal *journal, GError **error)
+    DuetPeers *peers, DuetJournal *journal, GError **error)
 {
     DuetRun *run = sampler->run;
+    if (peers)
+        duet_peers_measure(peers, sampler);
     DuetRunner runner = {
-        .take = duet_instance_sampler_take,
-        .interrupted = duet_instance_sampler_interrupted,
-        .data = sampler,
+        .take = peers ? duet_peers_take : duet_instance_sampler_take,
+        .interrupted = peers ? duet_peers_interrupted : duet_instance_sampler_interrupted,
+        .data = peers ? (gpointer)peers : (gpointer)sampler,
         .progress = request->progress,
         .progress_data = request->progress_data,
         .record = duet_journal_add,
@@ -111,13 +115,22 @@ static gboolean boot(
 {
     if (!check_request(request, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_boot, boot_plan(request));
+    g_autoptr(DuetPeers) peers = NULL;
+    gboolean with_peers = request->peers || request->peer_files;
+    if (with_peers && !(peers = duet_peers_open(request, error)))
+        return FALSE;
+    g_autoptr(DuetRun) run =
+        new_run(request, &duet_benchmark_boot, boot_plan(request, duet_peers_count(peers)));
+    if (peers)
+        duet_peers_join(peers, run);
     g_autoptr(DuetJournal) journal = NULL;
     if (!duet_journal_open(request, &run, &journal, error))
         return FALSE;
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, request, run, FALSE);
-    if (!carry_out(request, &sampler, journal, error))
+    gboolean measured = carry_out(request, &sampler, peers, journal, error);
+    duet_peers_close(g_steal_pointer(&peers), run->warnings);
+    if (!measured)
         return FALSE;
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, request->ratio_with_failures);
     int code = run->interrupted ? EXIT_INTERRUPTED : duet_analysis_bad_arm(analysis) ? 1 : 0;
@@ -161,10 +174,10 @@ static gboolean compare(
     once.n = 1;
     if (!check_request(&once, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(&once, &duet_benchmark_boot, boot_plan(&once));
+    g_autoptr(DuetRun) run = new_run(&once, &duet_benchmark_boot, boot_plan(&once, 0));
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, &once, run, TRUE);
-    if (!carry_out(&once, &sampler, NULL, error))
+    if (!carry_out(&once, &sampler, NULL, NULL, error))
         return FALSE;
     g_autofree DuetIdle *idle = g_new0(DuetIdle, once.n_arms);
     measure_idle(&once, run, idle);

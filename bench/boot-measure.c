@@ -74,6 +74,22 @@ static char *difference(const DuetContrast *c)
     return g_strdup_printf("%s %s (%s)", number, unit.name, interval);
 }
 
+/* A peer is known by the times of whole commands alone, and is compared with ours that have such,
+ * not with other peers; with itself in another run. */
+static gboolean pair(const DuetMatch *match, guint a, guint b, guint *inout_metric)
+{
+    const DuetRunArm *arm_a = duet_run_arm(match->a, a), *arm_b = duet_run_arm(match->b, b);
+    gboolean peer_a = duet_run_arm_is_peer(arm_a), peer_b = duet_run_arm_is_peer(arm_b);
+    gboolean native = g_str_equal(arm_a->kind, "native") || g_str_equal(arm_b->kind, "native");
+
+    if (*inout_metric != DUET_METRIC_HEADLINE || (!peer_a && !peer_b))
+        return TRUE;
+    if (native || (peer_a && peer_b && match->a == match->b))
+        return FALSE;
+    *inout_metric = MAX(duet_metric_command(match->a, a), duet_metric_command(match->b, b));
+    return TRUE;
+}
+
 const DuetMeasure duet_measure_boot = {
     .n_metrics = DUET_METRIC_COUNT,
     .n_default = 1,
@@ -83,5 +99,6 @@ const DuetMeasure duet_measure_boot = {
     .value = median,
     .text = duet_text_time,
     .difference = difference,
+    .pair = pair,
     .contrast = contrast,
 };

@@ -3,6 +3,7 @@
 #include "benchmark.h"
 #include "check.h"
 #include "export/export.h"
+#include "peers/peer-result.h"
 #include "result.h"
 #include "table.h"
 
@@ -44,6 +45,10 @@ const DuetBenchmark duet_benchmark_boot = {
     .name = "boot",
     .new_plan = new_plan,
     .write_plan = write_plan,
+    .write_sample = duet_peer_sample_write,
+    .read_sample = duet_peer_sample_read,
+    .write_root = duet_peer_root_write,
+    .read_root = duet_peer_root_read,
     .plan_text = duet_bench_table_plan,
     .formats = formats,
     .show = show,

@@ -23,7 +23,7 @@
 static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)
 {
     const char *name = duet_run_arm(run, arm)->name;
-    const DuetSummary *s = &a->summary[DUET_METRIC_HEADLINE];
+    const DuetSummary *s = &a->summary[duet_metric_main(run, arm)];
     double precision = s->n > 0 ? (s->high - s->low) / 2 / s->median : NAN;
 
     if (a->ok < DUET_BENCH_N_MIN && run->plan->n >= DUET_BENCH_N_MIN)
@@ -52,7 +52,7 @@ static void check_quantum(GPtrArray *notes, const DuetRun *run, guint arm, DuetM
     g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
     guint64 quantum = 0;
 
-    duet_run_values(run, arm, DUET_METRIC_HEADLINE, headline_to, values, NULL);
+    duet_run_values(run, arm, duet_metric_main(run, arm), headline_to, values, NULL);
     for (guint i = 0; i < values->len; i++) {
         guint64 rest = fabs(g_array_index(values, double, i));
         while (rest != 0) {

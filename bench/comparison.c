@@ -138,8 +138,11 @@ GArray *duet_match_pairs(const DuetMatch *match)
 
     for (guint a = 0; a < match->a->arms->len; a++) {
         for (guint b = a + 1; b < match->a->arms->len; b++) {
-            for (guint metric = 0; metric < match->measure->n_default; metric++)
-                duet_match_add(match, a, b, metric, comparisons);
+            for (guint i = 0; i < match->measure->n_default; i++) {
+                guint metric = i;
+                if (!match->measure->pair || match->measure->pair(match, a, b, &metric))
+                    duet_match_add(match, a, b, metric, comparisons);
+            }
         }
     }
     duet_match_judge(match, comparisons);

@@ -36,6 +36,8 @@ typedef struct DuetMatch DuetMatch;
  * @value: what stands for an arm; NAN: not known
  * @text: Returns: (transfer full): a value for people, with its unit
  * @difference: Returns: (transfer full): that of a contrast for people, with its interval
+ * @pair: (nullable): @inout_metric: one of the first @n_default: what two arms are compared by in
+ * its place. Returns: %FALSE where they are not to be compared
  * @contrast: @out_n: samples of the smaller side. Returns: %FALSE where there are no data
  */
 typedef struct {
@@ -45,6 +47,7 @@ typedef struct {
     double (*value)(const DuetMatch *match, const DuetRun *run, guint arm, guint metric);
     char *(*text)(double value);
     char *(*difference)(const DuetContrast *contrast);
+    gboolean (*pair)(const DuetMatch *match, guint a, guint b, guint *inout_metric);
     gboolean (*contrast)(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
         DuetContrast *out_contrast, gsize *out_n);
 } DuetMeasure;

@@ -29,6 +29,10 @@ char *duet_metric_id(DuetMetric metric, DuetMark headline_to)
         return g_strdup("guest_clock_kernel");
     case DUET_METRIC_GUEST_AGENT:
         return g_strdup("guest_clock_agent");
+    case DUET_METRIC_COMMAND_OUTPUT:
+        return g_strdup("command_to_output");
+    case DUET_METRIC_COMMAND_EXIT:
+        return g_strdup("command_to_exit");
     default:
         return g_strdup_printf("phase_%s", duet_mark_to_string(duet_metric_mark(metric)));
     }
@@ -78,6 +82,10 @@ gboolean duet_metric_value(
     case DUET_METRIC_GUEST_AGENT:
         /* Outside a VM the agent's clock is the host's: nothing to tell apart. */
         return sample->guest_kernel_ns != 0 && known(sample->guest_agent_ns, out_ns);
+    case DUET_METRIC_COMMAND_OUTPUT:
+        return known(sample->command_output_ns, out_ns);
+    case DUET_METRIC_COMMAND_EXIT:
+        return known(sample->command_exit_ns, out_ns);
     default:
         return phase(marks, duet_metric_mark(metric), out_ns);
     }
@@ -88,8 +96,26 @@ DuetMark duet_metric_headline(const DuetRun *run)
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         if (!sample->discarded && sample->status == DUET_SAMPLE_OK &&
-            sample->marks.ns[DUET_MARK_OUTPUT] == 0)
+            sample->marks.ns[DUET_MARK_OUTPUT] == 0 &&
+            !duet_run_arm_is_peer(duet_run_arm(run, sample->arm)))
             return DUET_MARK_EXEC;
     }
     return DUET_MARK_OUTPUT;
+}
+
+DuetMetric duet_metric_command(const DuetRun *run, guint arm)
+{
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        if (sample->arm == arm && !sample->discarded && sample->status == DUET_SAMPLE_OK &&
+            sample->command_output_ns == 0)
+            return DUET_METRIC_COMMAND_EXIT;
+    }
+    return DUET_METRIC_COMMAND_OUTPUT;
+}
+
+DuetMetric duet_metric_main(const DuetRun *run, guint arm)
+{
+    return duet_run_arm_is_peer(duet_run_arm(run, arm)) ? duet_metric_command(run, arm)
+                                                        : DUET_METRIC_HEADLINE;
 }

@@ -9,6 +9,8 @@ G_BEGIN_DECLS
  * DuetMetric: what can be read off a sample. The first is the headline, `request` to `output`, or
  * to `exec` for a payload that prints nothing. Then one phase for each later mark: the time since
  * the mark before it *that the sample has*, so that the phases of a sample add up to its whole.
+ * Last, in a run with peers, the arm as a whole command: from the fork to its first byte, and to
+ * its end.
  */
 typedef enum {
     DUET_METRIC_HEADLINE,
@@ -19,7 +21,11 @@ typedef enum {
     DUET_METRIC_PAYLOAD_CPU,
     DUET_METRIC_GUEST_KERNEL,
     DUET_METRIC_GUEST_AGENT,
+    DUET_METRIC_COMMAND_OUTPUT,
+    DUET_METRIC_COMMAND_EXIT,
     DUET_METRIC_COUNT,
+    /* Those before are read off our own marks and counters, which no peer has. */
+    DUET_METRIC_OWN_COUNT = DUET_METRIC_COMMAND_OUTPUT,
 } DuetMetric;
 
 /** duet_metric_of_phase: the phase that ends with @mark, which is not `request`. */
@@ -41,5 +47,11 @@ gboolean duet_metric_value(
  * duet_metric_headline: `output` if every good sample has it, else `exec`.
  */
 DuetMark duet_metric_headline(const DuetRun *run);
+
+/** duet_metric_command: what a peer is compared by: its output if every good sample of it has some,
+ * else its end. */
+DuetMetric duet_metric_command(const DuetRun *run, guint arm);
+/** duet_metric_main: Returns: what an arm is judged by: the headline, or duet_metric_command(). */
+DuetMetric duet_metric_main(const DuetRun *run, guint arm);
 
 G_END_DECLS

@@ -68,7 +68,7 @@ static void note_failures(GPtrArray *notes, const DuetRun *run, guint arm, const
 static void note_series(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)
 {
     const char *name = duet_run_arm(run, arm)->name;
-    const DuetSummary *headline = &a->summary[DUET_METRIC_HEADLINE];
+    const DuetSummary *headline = &a->summary[duet_metric_main(run, arm)];
 
     if (headline->n == 0)
         return;
@@ -121,6 +121,9 @@ GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
     if (analysis->headline_to == DUET_MARK_EXEC)
         duet_notes_add(notes, "silent", TRUE,
             "the payload printed nothing in some sample: times are to its exec");
+    for (guint i = 0; i < run->skipped->len; i++)
+        duet_notes_add(
+            notes, "peer-skipped", FALSE, "%s", (const char *)g_ptr_array_index(run->skipped, i));
     for (guint i = 0; i < run->warnings->len; i++)
         duet_notes_add(
             notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));

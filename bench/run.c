@@ -99,6 +99,11 @@ const char *duet_run_arm_accel(const DuetRunArm *arm)
     return duet_record_string(arm->driver, "accel");
 }
 
+gboolean duet_run_arm_is_peer(const DuetRunArm *arm)
+{
+    return g_strcmp0(arm->kind, DUET_RUN_ARM_PEER) == 0;
+}
+
 DuetRun *duet_run_new(const DuetBenchmark *benchmark, DuetPlan *plan)
 {
     DuetRun *run = g_new0(DuetRun, 1);
@@ -112,6 +117,7 @@ DuetRun *duet_run_new(const DuetBenchmark *benchmark, DuetPlan *plan)
     run->plan = plan;
     run->arms = g_ptr_array_new_with_free_func((GDestroyNotify)duet_run_arm_free);
     run->samples = g_ptr_array_new_with_free_func((GDestroyNotify)duet_sample_free);
+    run->skipped = g_ptr_array_new_with_free_func(g_free);
     run->warnings = g_ptr_array_new_with_free_func(g_free);
     return run;
 }
@@ -128,6 +134,7 @@ void duet_run_free(DuetRun *run)
     g_ptr_array_unref(run->arms);
     g_ptr_array_unref(run->samples);
     g_clear_pointer(&run->idle_noise, g_array_unref);
+    g_ptr_array_unref(run->skipped);
     g_ptr_array_unref(run->warnings);
     g_free(run);
 }

@@ -36,6 +36,8 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * @error: (nullable): why it failed
  * @guest_agent_ns, @guest_kernel_ns: by the guest's clock; 0: not applicable
  * @managing_cpu_ns, @payload_cpu_ns, @peak_memory_bytes: 0: not known
+ * @command_output_ns, @command_exit_ns: beside peers: of the arm as a whole command, from the fork
+ * to the first byte on its pipe and to its end; 0: not known
  * @memory: (nullable): `bench memory`: the point
  * @warnings: (element-type utf8): what makes this sample doubtful
  */
@@ -55,6 +57,8 @@ typedef struct {
     gint64 managing_cpu_ns;
     gint64 payload_cpu_ns;
     guint64 peak_memory_bytes;
+    gint64 command_output_ns;
+    gint64 command_exit_ns;
     DuetMemoryPoint *memory;
     GPtrArray *warnings;
 } DuetSample;
@@ -66,9 +70,13 @@ void duet_sample_warn(DuetSample *sample, const char *format, ...) G_GNUC_PRINTF
 /** duet_sample_check_marks: warns if the marks are not in their order. */
 void duet_sample_check_marks(DuetSample *sample);
 
+/* The kind of an arm that is a foreign engine: it has no marks, only the times of whole commands.
+ */
+#define DUET_RUN_ARM_PEER "peer"
+
 /**
  * DuetRunArm: one thing compared.
- * @kind: a #DuetKind's name; a later kind of arm (a foreign engine) has one of its own
+ * @kind: a #DuetKind's name, or DUET_RUN_ARM_PEER
  * @argv: the payload
  * @driver: (nullable): the driver's facts (accel, versions, ...), known after the first sample
  */
@@ -89,6 +97,7 @@ void duet_run_arm_free(DuetRunArm *arm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRunArm, duet_run_arm_free)
 /** duet_run_arm_accel: Returns: (nullable): "kvm" or "tcg" where the driver told. */
 const char *duet_run_arm_accel(const DuetRunArm *arm);
+gboolean duet_run_arm_is_peer(const DuetRunArm *arm);
 
 /**
  * DuetRun: all samples of one plan: what a result file holds.
@@ -98,6 +107,7 @@ const char *duet_run_arm_accel(const DuetRunArm *arm);
  * @arms: (element-type DuetRunArm), @samples: (element-type DuetSample) in the order of measuring
  * @idle_noise: (element-type DuetHostMemory): `bench memory`: the host before the first sample,
  *     while nothing of ours ran; NULL else
+ * @skipped: (element-type utf8): peers that were asked for and left out, and why
  * @interrupted: the user stopped it before the plan's end
  * @warnings: (element-type utf8): what makes the whole run doubtful
  */
@@ -111,6 +121,7 @@ typedef struct {
     GPtrArray *arms;
     GPtrArray *samples;
     GArray *idle_noise;
+    GPtrArray *skipped;
     gboolean interrupted;
     GPtrArray *warnings;
 } DuetRun;

@@ -84,9 +84,9 @@ void duet_bench_table_arm(GString *out, const DuetRun *run, guint arm, gsize wid
     duet_text_append_padded(out, name, width);
 }
 
-static void arm_row(GString *out, const DuetArmAnalysis *arm)
+static void arm_row(GString *out, const DuetArmAnalysis *arm, DuetMetric metric)
 {
-    const DuetSummary *s = &arm->summary[DUET_METRIC_HEADLINE];
+    const DuetSummary *s = &arm->summary[metric];
 
     g_string_append_printf(out, "%5u %6u", arm->ok, arm->failed + arm->timeouts);
     if (s->n == 0) {
@@ -109,15 +109,40 @@ static void arm_row(GString *out, const DuetArmAnalysis *arm)
     g_string_append_c(out, '\n');
 }
 
-static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+/* A peer has no marks, and `native` is no command that one could type. */
+static gboolean shows(const DuetRun *run, guint arm, DuetMetric metric)
 {
-    g_string_append_printf(out, "\nrequest -> %s\n", duet_mark_to_string(analysis->headline_to));
+    const DuetRunArm *of = duet_run_arm(run, arm);
+
+    return metric == DUET_METRIC_HEADLINE ? !duet_run_arm_is_peer(of)
+                                          : !g_str_equal(of->kind, "native");
+}
+
+static void arms_by(
+    GString *out, const DuetRun *run, const DuetAnalysis *analysis, DuetMetric metric)
+{
+    g_autofree char *title = metric == DUET_METRIC_HEADLINE
+        ? g_strdup_printf("request -> %s", duet_mark_to_string(analysis->headline_to))
+        : duet_bench_table_label(metric);
+
+    g_string_append_printf(out, "\n%s\n", title);
     duet_text_append_padded(out, "arm", NAME_COLUMNS);
     g_string_append_printf(
         out, "%5s %6s%10s%9s%19s%8s\n", "ok", "failed", "median", "IQR", "95 % of median", "p95");
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        if (!shows(run, arm, metric))
+            continue;
         duet_bench_table_arm(out, run, arm, NAME_COLUMNS);
-        arm_row(out, &analysis->arms[arm]);
+        arm_row(out, &analysis->arms[arm], metric);
+    }
+}
+
+static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    arms_by(out, run, analysis, DUET_METRIC_HEADLINE);
+    for (guint metric = DUET_METRIC_OWN_COUNT; metric < DUET_METRIC_COUNT; metric++) {
+        if (duet_bench_table_has(analysis, metric))
+            arms_by(out, run, analysis, metric);
     }
 }
 
@@ -182,6 +207,10 @@ char *duet_bench_table_label(DuetMetric metric)
         return g_strdup("guest clock: kernel");
     case DUET_METRIC_GUEST_AGENT:
         return g_strdup("guest clock: agent");
+    case DUET_METRIC_COMMAND_OUTPUT:
+        return g_strdup("command -> output");
+    case DUET_METRIC_COMMAND_EXIT:
+        return g_strdup("command -> exit");
     default:
         return g_strdup_printf("%s-> %s",
             metric == DUET_METRIC_PHASE_FIRST ? "request " : "        ",
@@ -198,27 +227,27 @@ gboolean duet_bench_table_has(const DuetAnalysis *analysis, DuetMetric metric)
     return FALSE;
 }
 
-/* The arms from @from up to @to, side by side. */
+/* @n arms side by side. */
 static void phases_of(
-    GString *out, const DuetRun *run, const DuetAnalysis *analysis, guint from, guint to)
+    GString *out, const DuetRun *run, const DuetAnalysis *analysis, const guint *columns, guint n)
 {
-    gsize width = MIN(PHASE_COLUMNS / (to - from), 16);
+    gsize width = MIN(PHASE_COLUMNS / n, 16);
 
     g_string_append_c(out, '\n');
     duet_text_append_padded(out, "phases (medians)", 22);
-    for (guint arm = from; arm < to; arm++) {
-        g_autofree char *name = duet_text_line(duet_run_arm(run, arm)->name);
+    for (guint i = 0; i < n; i++) {
+        g_autofree char *name = duet_text_line(duet_run_arm(run, columns[i])->name);
         g_string_append_c(out, ' ');
         duet_text_append_right(out, name, width - 1);
     }
     g_string_append_c(out, '\n');
-    for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_COUNT; metric++) {
+    for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_OWN_COUNT; metric++) {
         if (!duet_bench_table_has(analysis, metric))
             continue;
         g_autofree char *label = duet_bench_table_label(metric);
         duet_text_append_padded(out, label, 22);
-        for (guint arm = from; arm < to; arm++) {
-            const DuetSummary *s = &analysis->arms[arm].summary[metric];
+        for (guint i = 0; i < n; i++) {
+            const DuetSummary *s = &analysis->arms[columns[i]].summary[metric];
             g_autofree char *value = s->n > 0 ? duet_text_time(s->median) : g_strdup("n/a");
             duet_text_append_figure(out, value, width);
         }
@@ -228,10 +257,27 @@ static void phases_of(
 
 void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
 {
+    g_autoptr(GArray) columns = g_array_new(FALSE, FALSE, sizeof(guint));
+
     if (!duet_bench_table_has(analysis, DUET_METRIC_TOTAL))
         return;
-    for (guint from = 0; from < analysis->n_arms; from += PHASE_ARMS)
-        phases_of(out, run, analysis, from, MIN(from + PHASE_ARMS, analysis->n_arms));
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        if (!duet_run_arm_is_peer(duet_run_arm(run, arm)))
+            g_array_append_val(columns, arm);
+    }
+    for (guint from = 0; from < columns->len; from += PHASE_ARMS)
+        phases_of(out, run, analysis, &g_array_index(columns, guint, from),
+            MIN(PHASE_ARMS, columns->len - from));
+}
+
+static void comparisons(GString *out, const DuetAnalysis *analysis)
+{
+    for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
+        g_autoptr(GArray) rows = duet_analysis_comparisons(analysis, metric);
+        g_autofree char *title = metric == DUET_METRIC_HEADLINE ? g_strdup("ratio of medians")
+                                                                : duet_bench_table_label(metric);
+        duet_bench_table_comparisons(out, title, &analysis->match, rows);
+    }
 }
 
 char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
@@ -240,7 +286,7 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
 
     head(out, run, analysis);
     arms(out, run, analysis);
-    duet_bench_table_comparisons(out, "ratio of medians", &analysis->match, analysis->comparisons);
+    comparisons(out, analysis);
     duet_bench_table_phases(out, run, analysis);
     if (analysis->notes->len > 0)
         g_string_append_c(out, '\n');

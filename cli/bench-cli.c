@@ -31,6 +31,8 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->kinds, g_free);
     g_clear_pointer(&options->seed, g_free);
     g_clear_pointer(&options->output, g_free);
+    g_clear_pointer(&options->peers, g_free);
+    g_clear_pointer(&options->peer_files, g_strfreev);
     g_clear_pointer(&options->counts, g_free);
     g_clear_pointer(&options->format, g_free);
     g_clear_pointer(&options->image, g_free);
@@ -205,6 +207,11 @@ static void show_progress(const char *line, gpointer data)
     fflush(stderr);
 }
 
+static void show_notice(const char *line)
+{
+    fprintf(stderr, "duet: %s\n", line);
+}
+
 /* What of the request is read from text; the rest is added by measure(). */
 static gboolean read_request(
     const DuetBenchCli *options, DuetBenchRequest *request, GArray **out_counts, GError **error)
@@ -225,9 +232,36 @@ static gboolean read_request(
     request->output_path = options->output;
     request->resume = options->resume;
     request->seed_given = options->seed != NULL;
+    request->peers = options->peers;
+    request->peer_files = options->peer_files;
+    request->notice = show_notice;
     request->color = !request->json && isatty(STDOUT_FILENO) && !g_getenv("NO_COLOR");
     request->progress = isatty(STDERR_FILENO) ? show_progress : NULL;
     return TRUE;
+}
+
+static void clear_arm(gpointer data)
+{
+    g_strfreev((char **)((DuetBenchArm *)data)->command);
+}
+
+/* Whole commands are wanted beside peers only. */
+static GArray *make_arms(
+    DuetCli *cli, const DuetBenchCli *options, const GPtrArray *specs, GError **error)
+{
+    g_autoptr(GArray) arms = g_array_new(FALSE, TRUE, sizeof(DuetBenchArm));
+
+    g_array_set_clear_func(arms, clear_arm);
+    for (guint i = 0; i < specs->len; i++) {
+        const DuetSpec *spec = g_ptr_array_index(specs, i);
+        DuetBenchArm arm = { .name = duet_kind_to_string(spec->kind), .spec = spec };
+        gboolean typed = spec->kind != DUET_KIND_NATIVE; /* `run` has no such kind */
+        if ((options->peers || options->peer_files) && typed &&
+            !(arm.command = duet_bench_cli_command(cli, options, spec, &arm.command_name, error)))
+            return NULL;
+        g_array_append_val(arms, arm);
+    }
+    return g_steal_pointer(&arms);
 }
 
 gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what,
@@ -242,14 +276,12 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
     g_autoptr(GPtrArray) specs = bench ? make_specs(cli, options, error) : NULL;
     if (!specs)
         return FALSE;
-    g_autofree DuetBenchArm *arms = g_new0(DuetBenchArm, specs->len);
-    for (guint i = 0; i < specs->len; i++) {
-        arms[i].spec = g_ptr_array_index(specs, i);
-        arms[i].name = duet_kind_to_string(arms[i].spec->kind);
-    }
+    g_autoptr(GArray) arms = make_arms(cli, options, specs, error);
+    if (!arms)
+        return FALSE;
     request.context = cli->context;
-    request.arms = arms;
-    request.n_arms = specs->len;
+    request.arms = (const DuetBenchArm *)(void *)arms->data;
+    request.n_arms = arms->len;
     gboolean (*const benchmarks[])(const DuetBenchRequest *, char **, int *, GError **) = {
         [DUET_BENCH_BOOT] = bench->boot,
         [DUET_BENCH_COMPARE] = bench->compare,

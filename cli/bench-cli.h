@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 /**
  * DuetBenchCli: what `bench` and `compare` were told on the command line.
  * @kinds: comma-separated kinds, in the order of the arms
+ * @peers, @peer_files: foreign engines, by name and by key file
  * @counts, @age_s: `bench memory`
  * @idle: the instances do nothing unless the user named a command
  * @default_argv: run when the user named no command and the image has no entrypoint
@@ -24,6 +25,8 @@ typedef struct {
     double timeout_s;
     double floor_percent;
     gboolean ratio_with_failures;
+    char *peers;
+    char **peer_files;
     char *counts;
     double age_s;
     gboolean idle;
@@ -46,6 +49,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetBenchCli, duet_bench_cli_clear)
  */
 gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOptionEntry *entries,
     int argc, char **argv, GError **error);
+
+/**
+ * duet_bench_cli_command: the same as @spec as one would type it.
+ * @out_name: which word is the instance's name: empty, to be replaced
+ * Returns: (transfer full): or NULL with @error.
+ */
+char **duet_bench_cli_command(DuetCli *cli, const DuetBenchCli *options, const DuetSpec *spec,
+    guint *out_name, GError **error);
 
 typedef enum {
     DUET_BENCH_BOOT,

@@ -30,6 +30,10 @@ static int bench_boot(DuetCli *cli, int argc, char **argv)
             "compare arms although samples of theirs failed", NULL },
         { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default) or json",
             "FORMAT" },
+        { "peers", 0, 0, G_OPTION_ARG_FILENAME, &options.peers,
+            "foreign engines to measure beside: podman, crun, ... or all", "NAME,..." },
+        { "peer", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.peer_files,
+            "one that a key file of yours describes", "FILE" },
         G_OPTION_ENTRY_NULL,
     };
     if (!duet_bench_cli_parse(&options, "bench", entries, argc, argv, &error))

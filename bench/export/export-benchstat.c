@@ -73,6 +73,20 @@ static void sample_line(
     g_string_append_c(out, '\n');
 }
 
+/* Of whole commands: what peers are compared by. */
+static void command_line(
+    GString *out, const DuetRun *run, const DuetSample *sample, DuetMark headline_to)
+{
+    if (sample->discarded || sample->status != DUET_SAMPLE_OK || sample->command_exit_ns == 0)
+        return;
+    g_string_append(out, "BenchmarkCommand/arm=");
+    append_name(out, duet_run_arm(run, sample->arm)->name);
+    g_string_append(out, " 1");
+    pair(out, sample, DUET_METRIC_COMMAND_EXIT, headline_to, "ns/op");
+    pair(out, sample, DUET_METRIC_COMMAND_OUTPUT, headline_to, "output-ns/op");
+    g_string_append_c(out, '\n');
+}
+
 char *duet_export_benchstat(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GString *out = g_string_new(NULL);
@@ -89,5 +103,7 @@ char *duet_export_benchstat(const DuetRun *run, const DuetAnalysis *analysis)
     }
     for (guint i = 0; i < run->samples->len; i++)
         sample_line(out, run, analysis, duet_run_sample(run, i));
+    for (guint i = 0; i < run->samples->len; i++)
+        command_line(out, run, duet_run_sample(run, i), analysis->headline_to);
     return g_string_free(out, FALSE);
 }

@@ -63,16 +63,20 @@ static char *arm_name(const DuetRun *run, guint arm)
     return duet_text_markdown(duet_run_arm(run, arm)->name);
 }
 
-static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+static void arms_by(
+    GString *out, const DuetRun *run, const DuetAnalysis *analysis, DuetMetric metric)
 {
-    g_string_append_printf(
-        out, "\n## request to %s\n\n", duet_mark_to_string(analysis->headline_to));
+    g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
+
+    g_string_append_printf(out, "\n## %s\n\n", g_strdelimit(id, "_", ' '));
     g_string_append(out,
         "| arm | ok | failed | median | IQR | 95 % of median | p95 |\n"
         "|---|--:|--:|--:|--:|--:|--:|\n");
     for (guint i = 0; i < analysis->n_arms; i++) {
         const DuetArmAnalysis *a = &analysis->arms[i];
-        const DuetSummary *s = &a->summary[DUET_METRIC_HEADLINE];
+        const DuetSummary *s = &a->summary[metric];
+        if (metric == DUET_METRIC_HEADLINE && duet_run_arm_is_peer(duet_run_arm(run, i)))
+            continue;
         g_autofree char *name = arm_name(run, i);
         g_autofree char *ok = g_strdup_printf("%u", a->ok);
         g_autofree char *failed = g_strdup_printf("%u", a->failed + a->timeouts);
@@ -88,6 +92,15 @@ static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
         g_autofree char *interval = g_strdup_printf("%s %s", numbers, unit.name);
         g_autofree char *p95 = duet_text_time(s->p95);
         duet_export_markdown_row(out, name, ok, failed, median, iqr, interval, p95, NULL);
+    }
+}
+
+static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    arms_by(out, run, analysis, DUET_METRIC_HEADLINE);
+    for (guint metric = DUET_METRIC_OWN_COUNT; metric < DUET_METRIC_COUNT; metric++) {
+        if (duet_bench_table_has(analysis, metric))
+            arms_by(out, run, analysis, metric);
     }
 }
 
@@ -138,13 +151,16 @@ static void phases(GString *out, const DuetRun *run, const DuetAnalysis *analysi
     g_string_append(out, "\n## Phases (medians)\n\n| phase ");
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         g_autofree char *name = arm_name(run, arm);
-        g_string_append_printf(out, "| %s ", name);
+        if (!duet_run_arm_is_peer(duet_run_arm(run, arm)))
+            g_string_append_printf(out, "| %s ", name);
     }
     g_string_append(out, "|\n|---");
-    for (guint arm = 0; arm < analysis->n_arms; arm++)
-        g_string_append(out, "|--:");
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        if (!duet_run_arm_is_peer(duet_run_arm(run, arm)))
+            g_string_append(out, "|--:");
+    }
     g_string_append(out, "|\n");
-    for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_COUNT; metric++) {
+    for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_OWN_COUNT; metric++) {
         if (!duet_bench_table_has(analysis, metric))
             continue;
         g_autofree char *label = duet_bench_table_label(metric);
@@ -152,6 +168,8 @@ static void phases(GString *out, const DuetRun *run, const DuetAnalysis *analysi
         g_string_append_printf(out, "| %s ", escaped);
         for (guint arm = 0; arm < analysis->n_arms; arm++) {
             const DuetSummary *s = &analysis->arms[arm].summary[metric];
+            if (duet_run_arm_is_peer(duet_run_arm(run, arm)))
+                continue;
             g_autofree char *time = s->n > 0 ? duet_text_time(s->median) : g_strdup("n/a");
             g_string_append_printf(out, "| %s ", time);
         }
@@ -166,8 +184,14 @@ char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis)
     duet_export_markdown_banner(out, analysis->nested, analysis->tcg);
     duet_export_markdown_head(out, run);
     arms(out, run, analysis);
-    duet_export_markdown_comparisons(
-        out, "Ratios of medians", &analysis->match, analysis->comparisons);
+    for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
+        g_autoptr(GArray) rows = duet_analysis_comparisons(analysis, metric);
+        g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
+        g_autofree char *title = metric == DUET_METRIC_HEADLINE
+            ? g_strdup("Ratios of medians")
+            : g_strdup_printf("Ratios of medians, %s", g_strdelimit(id, "_", ' '));
+        duet_export_markdown_comparisons(out, title, &analysis->match, rows);
+    }
     phases(out, run, analysis);
     duet_export_markdown_notes(out, analysis->notes);
     return g_string_free(out, FALSE);

@@ -26,10 +26,15 @@ G_BEGIN_DECLS
  * @name: as shown and as in the result file ("vm")
  * @spec: what each sample is made from, image resolved; every sample gets a copy with an id of its
  *     own, so id and name are not used
+ * @command: (nullable): the same as a whole `duet run` that removes what it ran; wanted with peers,
+ *     but for `native`, which `run` does not have
+ * @command_name: which word of it is the instance's name, to be replaced by a new one each time
  */
 typedef struct {
     const char *name;
     const DuetSpec *spec;
+    char *const *command;
+    guint command_name;
 } DuetBenchArm;
 
 /**
@@ -42,12 +47,16 @@ typedef struct {
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once
  * @age_ms: `bench memory`: how old the youngest is when memory is read
  * @ratio_with_failures: compare arms although samples of theirs failed
+ * @peers: (nullable): `bench boot`: comma-separated names of foreign engines to measure in the same
+ *     run, or "all"
+ * @peer_files: (nullable): and those that these key files describe
  * @output_path: (nullable): where the result file goes; while the run goes on, the samples are in
  *     a file of that name with ".part" behind it
  * @resume: go on with the run that was cut short before it wrote @output_path
  * @seed_given: the user named @seed; else a run that is resumed keeps its own
  * @json: answer with the result file's text in place of the table
  * @color: terminal colours in the table
+ * @notice: (nullable): called with what the user should know before the run's end
  * @progress: (nullable): called with one line before each sample, and with NULL at the end
  */
 typedef struct {
@@ -61,11 +70,14 @@ typedef struct {
     guint n_counts;
     guint age_ms;
     gboolean ratio_with_failures;
+    const char *peers;
+    char *const *peer_files;
     const char *output_path;
     gboolean resume;
     gboolean seed_given;
     gboolean json;
     gboolean color;
+    void (*notice)(const char *line);
     void (*progress)(const char *line, gpointer data);
     gpointer progress_data;
 } DuetBenchRequest;

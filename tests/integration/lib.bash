@@ -145,3 +145,25 @@ run_base() {
 wrote() { duet logs "$1" | grep -qx "$2"; }
 has_state() { [ "$(state_of "$1")" = "$2" ]; }
 state_of() { duet inspect "$1" | jq -r '.[0].state'; }
+
+# crun refuses the hybrid layout while no v1 hierarchy holds the controller that v2 has.
+cgroups_for_crun() {
+  [ -d /sys/fs/cgroup/unified ] && ! mountpoint -q /sys/fs/cgroup/hugetlb || return 0
+  mkdir -p /sys/fs/cgroup/hugetlb
+  mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb || true
+}
+
+# valid_result FILE: against the schema that is installed.
+valid_result() {
+  # Debian's Python, which has Debian's modules.
+  /usr/bin/python3 - "$source_dir/docs/result-1.schema.json" "$1" <<'PYTHON'
+import json, sys
+from jsonschema import Draft202012Validator, FormatChecker
+schema, result = (json.load(open(name)) for name in sys.argv[1:])
+Draft202012Validator.check_schema(schema)
+errors = list(Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(result))
+for error in errors[:5]:
+    print(list(error.absolute_path), error.message[:200])
+sys.exit(bool(errors))
+PYTHON
+}

@@ -25,44 +25,30 @@ python() { /usr/bin/python3 "$@"; }
 
 narrow() { [ "$(wc -L <"$1")" -le 80 ] || { cat "$1"; return 1; }; }
 
-# valid FILE: against the schema that is installed.
-valid() {
-  python - "$source_dir/docs/result-1.schema.json" "$1" <<'PYTHON'
-import json, sys
-from jsonschema import Draft202012Validator, FormatChecker
-schema, result = (json.load(open(name)) for name in sys.argv[1:])
-Draft202012Validator.check_schema(schema)
-errors = list(Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(result))
-for error in errors[:5]:
-    print(list(error.absolute_path), error.message[:200])
-sys.exit(bool(errors))
-PYTHON
-}
-
 # edit FILTER [FROM]: a result with something else in it, in $scratch/edited.json.
 edit() { jq "$1" "$scratch/${2:-a}.json" >"$scratch/edited.json"; }
 
 @test "results are as the schema says, and other files are not" {
-  for run in a b vm memory; do valid "$scratch/$run.json"; done
+  for run in a b vm memory; do valid_result "$scratch/$run.json"; done
   duet bench show --format json "$scratch/vm.json" >"$scratch/shown.json"
-  valid "$scratch/shown.json"
+  valid_result "$scratch/shown.json"
   for damage in 'del(.plan)' '.samples[0].status = "splendid"' '.schema_version = 2' '.arms = []' \
     '.samples[0].marks_ns.output = "1"' '.host.memory.ram_bytes = -1' '.comparisons[0].verdict = "good"' \
     'del(.comparisons[0].p)' '.samples[0].exit_code = 256' '.plan.seed = 1.5'; do
     edit "$damage"
-    ! valid "$scratch/edited.json" >/dev/null || { echo "passes: $damage"; return 1; }
+    ! valid_result "$scratch/edited.json" >/dev/null || { echo "passes: $damage"; return 1; }
   done
 }
 
 @test "memory results are as the schema says, and damaged ones are not" {
   duet bench show --format json "$scratch/memory.json" >"$scratch/shown.json"
-  valid "$scratch/shown.json"
+  valid_result "$scratch/shown.json"
   for damage in 'del(.plan.counts)' '.plan.counts = [1, 1]' 'del(.samples[0].memory.host)' \
     '.samples[0].memory.instances[0].cgroup_bytes = -1' 'del(.idle_noise)' '.summary[0].verdict = "fine"' \
     'del(.summary[0].estimators.pss)' '.summary[0].verdict = "withheld: nested under TCG"' \
     'del(.comparisons[0].difference_bytes)' 'del(.samples[0].memory)' '.benchmark = "speed"'; do
     edit "$damage" memory
-    ! valid "$scratch/edited.json" >/dev/null || { echo "passes: $damage"; return 1; }
+    ! valid_result "$scratch/edited.json" >/dev/null || { echo "passes: $damage"; return 1; }
   done
 }
 

@@ -52,11 +52,7 @@ container_ratio() {
 }
 
 @test "a container's whole run takes at most as long as crun's" {
-  # crun refuses the hybrid layout while no v1 hierarchy holds the controller that v2 has.
-  if [ -d /sys/fs/cgroup/unified ] && ! mountpoint -q /sys/fs/cgroup/hugetlb; then
-    mkdir -p /sys/fs/cgroup/hugetlb
-    mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb || true
-  fi
+  cgroups_for_crun
   at_most 1.0 container_ratio
 }
 

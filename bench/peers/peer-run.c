@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "peer-run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+#include "words.h"
+
+/* Giving an engine an image takes what it takes; what asks or removes is quick. */
+#define PREPARE_TIMEOUT_MS 600000
+#define VERB_TIMEOUT_MS 60000
+/* What is about to end when the command did. */
+#define PATIENCE_MS 3000
+#define CGROUP_LOOK_US 10000
+#define PID_MAX_BYTES 64
+#define CMDLINE_MAX_BYTES (128u * 1024)
+
+void duet_peer_arm_free(DuetPeerArm *arm)
+{
+    if (!arm)
+        return;
+    duet_peer_free(arm->peer);
+    g_clear_pointer(&arm->values, g_hash_table_unref);
+    g_free(arm->version);
+    g_free(arm);
+}
+
+static DuetPeerValues values_of(const DuetPeerArm *arm)
+{
+    return (DuetPeerValues){ arm->values, arm->argv };
+}
+
+DuetSampleStatus duet_lap_status(const DuetLap *lap)
+{
+    return lap->timed_out                          ? DUET_SAMPLE_TIMEOUT
+        : lap->exit_code == 0 && !lap->interrupted ? DUET_SAMPLE_OK
+                                                   : DUET_SAMPLE_FAILED;
+}
+
+char *duet_lap_complaint(const DuetLap *lap)
+{
+    if (duet_lap_status(lap) == DUET_SAMPLE_OK)
+        return NULL;
+    g_autofree char *how = lap->timed_out ? g_strdup("it timed out")
+        : lap->interrupted                ? g_strdup("the user interrupted it")
+        : lap->exit_signal ? g_strdup_printf("it died of signal %d", lap->exit_signal)
+                           : g_strdup_printf("it exited with %d", lap->exit_code);
+    return lap->words ? g_strdup_printf("%s: %s", how, lap->words) : g_steal_pointer(&how);
+}
+
+/* ---- commands ---- */
+
+static gboolean do_command(DuetPeerArm *arm, const char *what, char *const *command,
+    gint64 timeout_ms, char **out_text, GError **error)
+{
+    DuetPeerValues values = values_of(arm);
+    g_auto(GStrv) words = duet_peer_words(command, &values);
+    g_auto(DuetLap) lap = { 0 };
+    GError *local = NULL;
+
+    g_clear_pointer(out_text, g_free);
+    if (!duet_lap_take(words, NULL, timeout_ms, &lap, out_text, &local)) {
+        g_propagate_prefixed_error(error, local, "%s: ", what);
+        return FALSE;
+    }
+    g_autofree char *complaint = duet_lap_complaint(&lap);
+    if (complaint)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED, "%s '%s': %s", what, words[0], complaint);
+    return complaint == NULL;
+}
+
+gboolean duet_peer_arm_do(DuetPeerArm *arm, DuetPeerVerb verb, char **out_text, GError **error)
+{
+    const GPtrArray *commands = arm->peer->commands[verb];
+    gint64 timeout_ms = verb == DUET_PEER_PREPARE ? PREPARE_TIMEOUT_MS : VERB_TIMEOUT_MS;
+    g_autofree char *text = NULL;
+
+    for (guint i = 0; i < commands->len; i++) {
+        if (!do_command(arm, duet_peer_verb_to_string(verb), g_ptr_array_index(commands, i),
+                timeout_ms, &text, error))
+            return FALSE;
+    }
+    if (out_text)
+        *out_text = g_steal_pointer(&text);
+    return TRUE;
+}
+
+gboolean duet_peer_arm_run(DuetPeerArm *arm, gint64 timeout_ms, DuetLap *out_lap, GError **error)
+{
+    DuetPeerValues values = values_of(arm);
+    g_auto(GStrv) words =
+        duet_peer_words(g_ptr_array_index(arm->peer->commands[DUET_PEER_RUN], 0), &values);
+
+    return duet_lap_take(words, NULL, timeout_ms, out_lap, NULL, error);
+}
+
+static gboolean is_there(const char *need)
+{
+    if (g_str_equal(need, "root"))
+        return geteuid() == 0;
+    if (need[0] == '/')
+        return access(need, F_OK) == 0;
+    g_autofree char *program = g_find_program_in_path(need);
+    return program != NULL;
+}
+
+gboolean duet_peer_arm_needs(DuetPeerArm *arm, GError **error)
+{
+    g_autofree char *text = NULL;
+
+    for (char **need = arm->peer->needs; need && *need; need++) {
+        if (is_there(*need))
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            g_str_equal(*need, "root") ? "it needs %s"
+                : **need == '/'        ? "there is no '%s'"
+                                       : "there is no program '%s'",
+            *need);
+        return FALSE;
+    }
+    if (!arm->peer->version)
+        return TRUE;
+    if (!do_command(arm, "version", arm->peer->version, VERB_TIMEOUT_MS, &text, error))
+        return FALSE;
+    g_auto(GStrv) lines = g_strsplit(g_strstrip(text), "\n", 2);
+    arm->version = g_strdup(lines[0] ? lines[0] : "");
+    return TRUE;
+}
+
+gboolean duet_peer_arm_name(DuetPeerArm *arm, const char *name, GError **error)
+{
+    DuetPeerValues values = values_of(arm);
+    const char *dir = g_hash_table_lookup(arm->values, "dir");
+    GHashTableIter iter;
+    gpointer file, text;
+
+    g_hash_table_insert(arm->values, g_strdup("name"), g_strdup(name));
+    g_hash_table_iter_init(&iter, arm->peer->files);
+    while (g_hash_table_iter_next(&iter, &file, &text)) {
+        g_autofree char *path = g_build_filename(dir, file, NULL);
+        g_autofree char *whole = duet_peer_words_text(text, &values);
+        if (!duet_file_replace(AT_FDCWD, path, whole, strlen(whole), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- what is left ---- */
+
+static char *expand(const DuetPeerArm *arm, const char *text)
+{
+    DuetPeerValues values = values_of(arm);
+
+    return text ? duet_peer_words_text(text, &values) : NULL;
+}
+
+static void add_pid(GArray *pids, const char *text)
+{
+    guint64 number = 0;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT32, &number, NULL))
+        return;
+    gint pid = (gint)number;
+    for (guint i = 0; i < pids->len; i++) {
+        if (g_array_index(pids, gint, i) == pid)
+            return;
+    }
+    g_array_append_val(pids, pid);
+}
+
+static void add_lines(GArray *pids, const char *path)
+{
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, CMDLINE_MAX_BYTES, NULL, NULL);
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+
+    for (char **line = lines; *line; line++)
+        add_pid(pids, g_strstrip(*line));
+}
+
+/* Arguments are told apart by blanks here. */
+static gboolean is_of(const char *pid, const char *wanted)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/cmdline", pid);
+    gsize length = 0;
+    g_autofree char *line = duet_file_read(AT_FDCWD, path, CMDLINE_MAX_BYTES, &length, NULL);
+
+    for (gsize i = 0; line && i < length; i++)
+        line[i] = line[i] ? line[i] : ' ';
+    return line && strstr(line, wanted);
+}
+
+static void add_matching(GArray *pids, const char *wanted)
+{
+    g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
+    g_autofree char *self = g_strdup_printf("%d", (int)getpid());
+    const char *pid;
+
+    while (proc && (pid = g_dir_read_name(proc))) {
+        if (g_ascii_isdigit(*pid) && !g_str_equal(pid, self) && is_of(pid, wanted))
+            add_pid(pids, pid);
+    }
+}
+
+/* Of each, the first that is there is named. */
+static char *add_cgroups(GArray *pids, const char *pattern)
+{
+    glob_t found = { 0 };
+    char *first = NULL;
+
+    if (glob(pattern, GLOB_ONLYDIR | GLOB_BRACE, NULL, &found) == 0) {
+        for (gsize i = 0; i < found.gl_pathc; i++) {
+            g_autofree char *procs = g_build_filename(found.gl_pathv[i], "cgroup.procs", NULL);
+            add_lines(pids, procs);
+        }
+        first = g_strdup(found.gl_pathv[0]);
+    }
+    globfree(&found);
+    return first;
+}
+
+/* Returns: (transfer full) (nullable): a cgroup of its. */
+static char *find_all(DuetPeerArm *arm, GArray *pids)
+{
+    g_autofree char *process = expand(arm, arm->peer->process);
+    g_autofree char *pid_file = expand(arm, arm->peer->pid_file);
+    g_autofree char *cgroup = expand(arm, arm->peer->cgroup);
+
+    if (process && *process)
+        add_matching(pids, process);
+    if (pid_file)
+        add_lines(pids, pid_file);
+    return cgroup ? add_cgroups(pids, cgroup) : NULL;
+}
+
+GArray *duet_peer_arm_processes(DuetPeerArm *arm)
+{
+    GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
+    g_autofree char *cgroup = find_all(arm, pids);
+
+    return pids;
+}
+
+static gboolean wait_gone(gint pid, gint64 until_ns)
+{
+    DUET_AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd wait = { .fd = pidfd, .events = POLLIN };
+    int ready;
+
+    if (pidfd < 0)
+        return errno == ESRCH;
+    do
+        ready = poll(&wait, 1, (int)MAX((until_ns - duet_now_ns()) / 1000000, 0));
+    while (ready < 0 && errno == EINTR);
+    return ready == 1;
+}
+
+char *duet_peer_arm_left(DuetPeerArm *arm)
+{
+    g_autoptr(GArray) pids = duet_peer_arm_processes(arm);
+    gint64 until_ns = duet_now_ns() + PATIENCE_MS * G_GINT64_CONSTANT(1000000);
+    g_autofree char *cgroup = NULL, *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < pids->len; i++) {
+        if (!wait_gone(g_array_index(pids, gint, i), until_ns))
+            return g_strdup_printf("its process %d still runs", g_array_index(pids, gint, i));
+    }
+    /* A directory has no event for its end; nothing is timed here. */
+    while ((cgroup = find_all(arm, pids)) && duet_now_ns() < until_ns) {
+        g_clear_pointer(&cgroup, g_free);
+        g_usleep(CGROUP_LOOK_US);
+    }
+    if (cgroup)
+        return g_strdup_printf("the cgroup '%s'", cgroup);
+    if (!duet_peer_arm_do(arm, DUET_PEER_LEFT, &text, &error))
+        return g_strdup(error->message);
+    return text && *g_strstrip(text) ? g_strdup_printf("'%s' is still listed", text) : NULL;
+}
+
+void duet_peer_arm_remove(DuetPeerArm *arm)
+{
+    duet_peer_arm_do(arm, DUET_PEER_REMOVE, NULL, NULL);
+    g_autoptr(GArray) pids = duet_peer_arm_processes(arm);
+    for (guint i = 0; i < pids->len; i++)
+        kill(g_array_index(pids, gint, i), SIGKILL);
+}

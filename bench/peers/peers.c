@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "peers.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "bench/group.h"
+#include "bench/json.h"
+#include "peer-run.h"
+#include "supply.h"
+
+/* Beyond the payload's own time-out: ours ends it then, and tells. */
+#define GRACE_MS 10000
+
+struct _DuetPeers {
+    const DuetBenchRequest *request;
+    DuetInstanceSampler *ours;
+    DuetPeerSupply supply;
+    GPtrArray *arms;
+    GPtrArray *skipped;
+    guint n_names;
+    gboolean interrupted;
+    sigset_t old_signals;
+};
+
+/* One that no other run has, here or elsewhere, in what any engine takes for a name. */
+static char *fresh_name(DuetPeers *peers)
+{
+    const char *run = g_hash_table_lookup(peers->supply.shared, "run");
+
+    return g_strdup_printf("%s-%u", run, peers->n_names++);
+}
+
+/* Takes the signal: what is done to remove things must not be ended by it as well. */
+static gboolean wants_end(DuetPeers *peers)
+{
+    static const struct timespec at_once = { 0 };
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    while (sigtimedwait(&set, NULL, &at_once) > 0)
+        peers->interrupted = TRUE;
+    return peers->interrupted;
+}
+
+/* ---- who takes part ---- */
+
+static gboolean add_peer(GPtrArray *list, DuetPeer *peer, GError **error)
+{
+    if (!peer)
+        return FALSE;
+    for (guint i = 0; i < list->len; i++) {
+        const DuetPeer *other = g_ptr_array_index(list, i);
+        if (!g_str_equal(other->name, peer->name))
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "the peer '%s' is named twice: '%s' and '%s'", peer->name, other->origin, peer->origin);
+        duet_peer_free(peer);
+        return FALSE;
+    }
+    g_ptr_array_add(list, peer);
+    return TRUE;
+}
+
+static GPtrArray *read_files(const DuetBenchRequest *request, GError **error)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)duet_peer_free);
+    g_auto(GStrv) names = request->peers && g_str_equal(request->peers, "all")
+        ? duet_peer_names()
+        : g_strsplit(request->peers ? request->peers : "", ",", -1);
+
+    for (char **name = names; *name; name++) {
+        if (!add_peer(list, duet_peer_find(g_strstrip(*name), error), error))
+            return NULL;
+    }
+    for (char *const *file = request->peer_files; file && *file; file++) {
+        if (!add_peer(list, duet_peer_load(*file, error), error))
+            return NULL;
+    }
+    return g_steal_pointer(&list);
+}
+
+/* Given the image, it shows that it can run the payload. */
+static gboolean try_peer(DuetPeers *peers, DuetPeerArm *arm, GError **error)
+{
+    g_autofree char *name = fresh_name(peers);
+    g_auto(DuetLap) lap = { 0 };
+
+    if (!duet_peer_arm_name(arm, name, error) ||
+        !duet_peer_arm_do(arm, DUET_PEER_PREPARE, NULL, error) ||
+        !duet_peer_arm_run(arm, peers->request->arms[0].spec->timeout_ms, &lap, error))
+        return FALSE;
+    g_autofree char *complaint = duet_lap_complaint(&lap);
+    wants_end(peers);
+    if (complaint) {
+        duet_peer_arm_remove(arm);
+        g_set_error(
+            error, DUET_ERROR, DUET_ERROR_FAILED, "it can't run the command here: %s", complaint);
+    }
+    return complaint == NULL;
+}
+
+static void skip(DuetPeers *peers, const DuetPeer *peer, const GError *why)
+{
+    char *line = g_strdup_printf("the peer '%s' is left out: %s", peer->name, why->message);
+
+    g_ptr_array_add(peers->skipped, line);
+    if (peers->request->notice)
+        peers->request->notice(line);
+}
+
+/* @peer: (transfer full). Left out if it can't. */
+static void admit(DuetPeers *peers, DuetPeer *peer)
+{
+    g_autoptr(DuetPeerArm) arm = g_new0(DuetPeerArm, 1);
+    g_autoptr(GError) why = NULL;
+
+    arm->peer = peer;
+    arm->argv = peers->request->arms[0].spec->argv;
+    arm->values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    if (peers->request->progress) {
+        g_autofree char *line = g_strdup_printf("preparing the peer %s", peer->name);
+        peers->request->progress(line, peers->request->progress_data);
+    }
+    if (duet_peer_arm_needs(arm, &why)) {
+        GHashTable *values = duet_peer_supply_values(&peers->supply, peer, &why);
+        if (values) {
+            g_hash_table_unref(arm->values);
+            arm->values = values;
+        }
+        if (values && try_peer(peers, arm, &why)) {
+            g_ptr_array_add(peers->arms, g_steal_pointer(&arm));
+            return;
+        }
+        wants_end(peers);
+        if (values)
+            duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, NULL);
+    }
+    if (!peers->interrupted)
+        skip(peers, peer, why);
+}
+
+static gboolean check_spec(const DuetSpec *spec, GError **error)
+{
+    if (spec->mounts->len == 0 && spec->argv[0])
+        return TRUE;
+    g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "peers can't be given the folders of -v: leave either out");
+    return FALSE;
+}
+
+DuetPeers *duet_peers_open(const DuetBenchRequest *request, GError **error)
+{
+    const DuetSpec *spec = request->arms[0].spec;
+    g_autoptr(GPtrArray) list = check_spec(spec, error) ? read_files(request, error) : NULL;
+
+    if (!list)
+        return NULL;
+    DuetPeers *peers = g_new0(DuetPeers, 1);
+    peers->request = request;
+    peers->arms = g_ptr_array_new_with_free_func((GDestroyNotify)duet_peer_arm_free);
+    peers->skipped = g_ptr_array_new_with_free_func(g_free);
+    duet_hold_signals(&peers->old_signals);
+    gboolean supplied = duet_peer_supply_init(
+        &peers->supply, duet_context_store_dir(request->context), spec, error);
+    while (supplied && list->len > 0 && !wants_end(peers))
+        admit(peers, g_ptr_array_steal_index(list, 0));
+    if (request->progress)
+        request->progress(NULL, request->progress_data);
+    if (supplied && !peers->interrupted)
+        return peers;
+    if (supplied)
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, "interrupted");
+    duet_peers_close(peers, NULL);
+    return NULL;
+}
+
+guint duet_peers_count(const DuetPeers *peers)
+{
+    return peers ? peers->arms->len : 0;
+}
+
+static void add_arm(DuetRun *run, const DuetPeerArm *arm, const DuetRunArm *like)
+{
+    DuetRunArm *to = duet_run_arm_new(arm->peer->name, DUET_RUN_ARM_PEER);
+
+    to->image_ref = g_strdup(like->image_ref);
+    to->image_digest = g_strdup(like->image_digest);
+    to->argv = g_strdupv((char **)arm->argv);
+    to->memory_bytes = like->memory_bytes;
+    to->cpus = like->cpus;
+    to->pids_limit = like->pids_limit;
+    to->driver = json_object_new();
+    duet_json_set_string(to->driver, "peer_kind", arm->peer->kind);
+    duet_json_set_string(to->driver, "peer_version", arm->version);
+    duet_json_set_string(to->driver, "peer_file", arm->peer->origin);
+    char **run_words = g_ptr_array_index(arm->peer->commands[DUET_PEER_RUN], 0);
+    duet_json_set_strings(to->driver, "peer_run", run_words, g_strv_length(run_words));
+    g_ptr_array_add(run->arms, to);
+}
+
+void duet_peers_measure(DuetPeers *peers, DuetInstanceSampler *ours)
+{
+    peers->ours = ours;
+}
+
+void duet_peers_join(DuetPeers *peers, DuetRun *run)
+{
+    for (guint i = 0; i < peers->arms->len; i++)
+        add_arm(run, g_ptr_array_index(peers->arms, i), duet_run_arm(run, 0));
+    for (guint i = 0; i < peers->skipped->len; i++)
+        g_ptr_array_add(run->skipped, g_strdup(g_ptr_array_index(peers->skipped, i)));
+}
+
+/* ---- samples ---- */
+
+static void take_lap(DuetSample *sample, const DuetLap *lap)
+{
+    g_autofree char *complaint = duet_lap_complaint(lap);
+
+    sample->command_output_ns = lap->output_ns;
+    sample->command_exit_ns = lap->exit_ns;
+    if (!complaint)
+        return;
+    sample->status = duet_lap_status(lap);
+    sample->exit_code = lap->exit_code;
+    sample->exit_signal = lap->interrupted ? SIGINT : lap->exit_signal;
+    g_free(sample->error);
+    sample->error = g_strdup_printf("as a whole command %s", complaint);
+}
+
+static gboolean take_peer(DuetPeers *peers, DuetPeerArm *arm, DuetSample *sample, GError **error)
+{
+    g_autofree char *name = fresh_name(peers);
+    g_auto(DuetLap) lap = { 0 };
+
+    if (!duet_peer_arm_name(arm, name, error) ||
+        !duet_peer_arm_run(arm, peers->ours->run->plan->timeout_ms, &lap, error))
+        return FALSE;
+    wants_end(peers);
+    sample->status = DUET_SAMPLE_OK;
+    sample->exit_code = 0;
+    take_lap(sample, &lap);
+    g_autofree char *left = duet_peer_arm_left(arm);
+    if (left)
+        duet_sample_warn(sample, "left behind by '%s': %s", arm->peer->name, left);
+    if (left || sample->status != DUET_SAMPLE_OK)
+        duet_peer_arm_remove(arm);
+    return TRUE;
+}
+
+/* `duet run` removes what it ran; one that was killed could not. */
+static void check_ours(DuetPeers *peers, const char *name, DuetSample *sample)
+{
+    g_autoptr(DuetInstance) instance = duet_instance_open(peers->request->context, name, NULL);
+
+    if (!instance)
+        return;
+    if (sample->status == DUET_SAMPLE_OK)
+        duet_sample_warn(sample, "left behind: the instance '%s' is still listed", name);
+    duet_instance_remove(instance, TRUE, NULL);
+}
+
+/* The command first: what ran before it is another arm's as often as for any peer. */
+static gboolean take_ours(DuetPeers *peers, DuetSample *sample, GError **error)
+{
+    const DuetBenchArm *arm = &peers->request->arms[sample->arm];
+    if (!arm->command)
+        return duet_instance_sampler_take(sample, peers->ours, error);
+    g_autofree char *name = fresh_name(peers);
+    g_auto(GStrv) words = g_strdupv((char **)arm->command);
+    g_auto(DuetLap) lap = { 0 };
+    gint64 timeout_ms = peers->ours->run->plan->timeout_ms;
+
+    g_free(words[arm->command_name]);
+    words[arm->command_name] = g_strdup(name);
+    if (!duet_lap_take(words, NULL, timeout_ms + GRACE_MS, &lap, NULL, error))
+        return FALSE;
+    lap.timed_out |= lap.exit_code != 0 && lap.exit_ns >= timeout_ms * 1000000;
+    wants_end(peers);
+    gboolean taken = lap.interrupted || duet_instance_sampler_take(sample, peers->ours, error);
+    take_lap(sample, &lap);
+    check_ours(peers, name, sample);
+    return taken;
+}
+
+gboolean duet_peers_take(DuetSample *sample, gpointer data, GError **error)
+{
+    DuetPeers *peers = data;
+    gsize ours = peers->request->n_arms;
+
+    if (sample->arm < ours)
+        return take_ours(peers, sample, error);
+    return take_peer(peers, g_ptr_array_index(peers->arms, sample->arm - ours), sample, error);
+}
+
+gboolean duet_peers_interrupted(const DuetSample *sample, gpointer data)
+{
+    return wants_end(data) || duet_instance_sampler_interrupted(sample, data);
+}
+
+void duet_peers_close(DuetPeers *peers, GPtrArray *warnings)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!peers)
+        return;
+    for (guint i = 0; i < peers->arms->len; i++) {
+        DuetPeerArm *arm = g_ptr_array_index(peers->arms, i);
+        g_autoptr(GError) failure = NULL;
+        duet_peer_arm_remove(arm);
+        if (!duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, &failure) && warnings)
+            g_ptr_array_add(warnings,
+                g_strdup_printf(
+                    "the peer '%s' was not cleaned up: %s", arm->peer->name, failure->message));
+    }
+    if (!duet_peer_supply_clear(&peers->supply, &error) && warnings)
+        g_ptr_array_add(warnings,
+            g_strdup_printf("not all that peers were given is removed: %s", error->message));
+    duet_release_signals(&peers->old_signals);
+    g_ptr_array_unref(peers->arms);
+    g_ptr_array_unref(peers->skipped);
+    g_free(peers);
+}
+
+void duet_peers_free(DuetPeers *peers)
+{
+    duet_peers_close(peers, NULL);
+}

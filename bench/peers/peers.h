@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <duet/bench.h>
+
+#include "bench/instance-sampler.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetPeers: the foreign engines of a run. While there are any, signals that end a process are held
+ * back, as engines and what they were given must be removed.
+ */
+typedef struct _DuetPeers DuetPeers;
+
+/**
+ * duet_peers_open: finds those that the request names, checks what they need, gives them the image
+ * and lets each run the payload once. One that can't is left out, and said so.
+ *
+ * Returns: (transfer full): or NULL with @error: a file is wrong, there is no such peer, or the
+ *     request has what peers can't be given.
+ */
+DuetPeers *duet_peers_open(const DuetBenchRequest *request, GError **error);
+guint duet_peers_count(const DuetPeers *peers);
+
+/** duet_peers_join: adds their arms to @run, behind ours, and whom it was left without. */
+void duet_peers_join(DuetPeers *peers, DuetRun *run);
+/** duet_peers_measure: @ours: what takes samples of our own arms from now on. */
+void duet_peers_measure(DuetPeers *peers, DuetInstanceSampler *ours);
+
+/**
+ * duet_peers_take: a #DuetSampleFunc, @data the #DuetPeers: a whole command of any arm; of ours
+ * then a sample of an instance, too.
+ */
+gboolean duet_peers_take(DuetSample *sample, gpointer data, GError **error);
+
+/** duet_peers_interrupted: whether the user wants an end. */
+gboolean duet_peers_interrupted(const DuetSample *sample, gpointer data);
+
+/** duet_peers_close: undoes what was prepared and frees. Adds to @warnings what could not be. */
+void duet_peers_close(DuetPeers *peers, GPtrArray *warnings);
+void duet_peers_free(DuetPeers *peers);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetPeers, duet_peers_free)
+
+G_END_DECLS

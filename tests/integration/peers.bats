@@ -1,0 +1,172 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Foreign engines in the same run: every arm as a whole command, by one stopwatch.
+
+# shellcheck disable=SC2154 # scratch and tests_dir are lib's
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+  cgroups_for_crun
+}
+teardown_file() { root_down; }
+
+# peer NAME LINE...: a key file of that name, for --peer; prints its path.
+peer() {
+  local file=$scratch/$1.peer
+  shift
+  printf '%s\n' '[peer]' 'kind=container' "$@" >"$file"
+  echo "$file"
+}
+
+# What engines and duet may leave of peers.
+peers_left() {
+  find "$DUET_ROOT" -maxdepth 1 -name 'peers-*'
+  grep -F "$DUET_ROOT/peers-" /proc/self/mountinfo
+  grep -lzF "$DUET_ROOT/peers-" /proc/[0-9]*/cmdline 2>/dev/null
+}
+nothing_left() { is "$(peers_left)" ""; is "$(duet ps -aq)" ""; }
+
+@test "the peers that Debian has run beside ours" {
+  needs_root "for most engines"
+  run --separate-stderr duet bench boot --arms container \
+    --peers podman,runc,crun,systemd-nspawn,lxc,bubblewrap -n 2 -o "$scratch/peers.json" \
+    busybox -- echo hello
+  echo "$output"
+  is "$status" 0
+  [[ $stderr != *"left out"* ]] || { echo "$stderr"; return 1; }
+  [ "$(wc -L <<<"$output")" -le 80 ]
+  for what in 'command -> output' 'command -> exit' 'container / podman'; do
+    [[ $output == *"$what"* ]] || { echo "no $what"; return 1; }
+  done
+  jq -e '(.arms | map(.name)) == ["container", "podman", "runc", "crun", "systemd-nspawn", "lxc", "bubblewrap"]
+    and (.arms[1:] | all(.kind == "peer" and (.driver.peer_version | length) > 0))
+    and (.samples | length) == 21
+    and (.samples | all(.status == "ok" and .warnings == [] and .command_ns.output > 0
+      and .command_ns.output <= .command_ns.exit))
+    and all(.comparisons[]; .a == "container" and .metric == "command_to_output")' "$scratch/peers.json"
+  # Of ours the inner marks stay, and lie within the whole command.
+  jq -e '[.samples[] | select(.arm == "container")] | all(.marks_ns.output > 0)' "$scratch/peers.json"
+  valid_result "$scratch/peers.json"
+  is "$(duet bench show "$scratch/peers.json")" "$output"
+  duet bench show --format openmetrics "$scratch/peers.json" | grep -q 'metric="command_to_exit",quantile="0.5"'
+  duet bench show --format csv "$scratch/peers.json" | grep -q ',podman,peer,.*,command_output,'
+  duet bench show --format benchstat "$scratch/peers.json" | grep -q '^BenchmarkCommand/arm=podman 1 '
+  duet bench show --format md "$scratch/peers.json" | grep -q 'Ratios of medians, command to output'
+  nothing_left
+}
+
+@test "a peer that is not there is left out with a word, an unknown one is an error" {
+  file=$(peer absent 'needs=no-such-engine' 'run=no-such-engine {argv...}')
+  run --separate-stderr duet bench boot --arms container -n 1 --peer "$file" -o "$scratch/absent.json" busybox
+  is "$status" 0
+  [[ $stderr == *"the peer 'absent' is left out: there is no program 'no-such-engine'"* ]]
+  [[ $output == *"'absent' is left out"* ]]
+  jq -e '.skipped_peers | length == 1' "$scratch/absent.json"
+  valid_result "$scratch/absent.json"
+  # One that can't run the command is left out with its own words.
+  file=$(peer broken "run=sh -c 'echo something is amiss >&2\\; exit 3'")
+  run --separate-stderr duet bench boot --arms container -n 1 --peer "$file" busybox
+  [[ $stderr == *"it exited with 3: something is amiss"* ]]
+  expect 125 duet bench boot --arms container -n 1 --peers nosuchpeer busybox
+  [[ $output == *"no peer 'nosuchpeer'"*podman* ]]
+  expect 125 duet bench boot --arms container -n 1 --peers podman -v /tmp:/x busybox
+  [[ $output == *-v* ]]
+  nothing_left
+}
+
+@test "what is wrong in a peer's file is told with file and key" {
+  refused() {
+    expect 125 duet bench boot --arms container -n 1 --peer "$1" busybox
+    [[ $output == *"$1"*"${2:-}"* ]] || { echo "$output"; return 1; }
+  }
+  refused "$(peer key 'run=true' 'rnu=true')" "'rnu'"
+  refused "$(peer placeholder 'run=true {rootfss}')" "key 'run': '{rootfss}' is no placeholder"
+  refused "$(peer quote "run=sh -c 'oh")" "key 'run'"
+  refused "$(peer none 'start=true')" "key 'run'"
+  refused "$(peer many 'run=sh {name}{argv...}')" "key 'run'"
+  refused "$(peer kind 'run=true' 'kind=other')" "key 'kind'"
+  echo 'no key file' >"$scratch/text.peer"
+  refused "$scratch/text.peer" "key file"
+  refused "$scratch/missing.peer"
+  nothing_left
+}
+
+@test "a peer of the user's own is found by its name" {
+  export XDG_CONFIG_HOME=$scratch/config
+  mkdir -p "$XDG_CONFIG_HOME/duet/peers"
+  cp "$(peer mine 'version=echo mine 7' 'run=chroot {rootfs} {argv...}')" "$XDG_CONFIG_HOME/duet/peers"
+  needs_root "to chroot"
+  duet bench boot --arms container -n 1 --peers mine -o "$scratch/mine.json" busybox >/dev/null
+  jq -e '.arms[1] | .name == "mine" and .driver.peer_version == "mine 7"' "$scratch/mine.json"
+  expect 125 duet bench boot --arms container -n 1 --peers nosuchpeer busybox
+  [[ $output == *mine* ]]
+}
+
+@test "C47 the stopwatch starts before the fork and counts a delay before exec" {
+  needs_root "to chroot"
+  at_once=$(peer at-once "run=sh -c 'exec \"\$@\"' sh chroot {rootfs} {argv...}")
+  delayed=$(peer delayed "run=sh -c 'sleep 0.1 && exec \"\$@\"' sh chroot {rootfs} {argv...}")
+  duet bench boot --arms container -n 10 --peer "$at_once" --peer "$delayed" -o "$scratch/delay.json" \
+    busybox -- echo hello >/dev/null
+  python3 - "$scratch/delay.json" <<'PYTHON'
+import json, statistics, sys
+run = json.load(open(sys.argv[1]))
+def median(arm, what):
+    return statistics.median(s["command_ns"][what] / 1e6 for s in run["samples"]
+                             if s["arm"] == arm and not s["discarded"])
+for what in ("output", "exit"):
+    more = median("delayed", what) - median("at-once", what)
+    print(what, "+", more, "ms on", median("at-once", what))
+    # On a busy host the additional process costs more, and so does the one that there always is.
+    assert 100 <= more <= 110 + median("at-once", what), more
+    # What a user waits is never less than what we report of the same thing.
+inner = statistics.median(s["marks_ns"]["released"] / 1e6 for s in run["samples"]
+                          if s["arm"] == "container" and not s["discarded"])
+print("released", inner, "whole command", median("container", "exit"))
+assert inner < median("container", "exit")
+values = [s["command_ns"]["exit"] for s in run["samples"]]
+assert any(v % 1_000_000 for v in values) and any(v % 50_000_000 > 1_000_000 for v in values)
+PYTHON
+}
+
+@test "a peer that hangs is killed at the time-out, and what it left is removed" {
+  hanging=$(peer hanging "run=sh -c 'if [ -e {dir}/second ]\\; then sleep 98765\\; fi\\; touch {dir}/second' {name}" \
+    'process={name}' "remove=touch $scratch/removed")
+  # The trial run ends, the samples hang.
+  run duet bench boot --arms container -n 1 --timeout 1 --peer "$hanging" -o "$scratch/hang.json" busybox
+  is "$status" 1
+  jq -e '[.samples[] | select(.arm == "hanging") | .status] == ["timeout", "timeout"]' "$scratch/hang.json"
+  [ -e "$scratch/removed" ]
+  is "$(pgrep -f 'sleep 98765')" ""
+  nothing_left
+}
+
+@test "^C ends a run with peers, and nothing is left" {
+  slow_peer=$(peer slow "run=sh -c 'sleep 0.2 && echo slow'" "cleanup=touch $scratch/cleaned")
+  "$DUET" bench boot --arms container -n 100 --peer "$slow_peer" -o "$scratch/cut.json" busybox >/dev/null 2>&1 &
+  pid=$!
+  sleep 2
+  kill -INT $pid
+  status=0
+  wait $pid || status=$?
+  is "$status" 130
+  jq -e '.interrupted' "$scratch/cut.json"
+  [ -e "$scratch/cleaned" ]
+  nothing_left
+}
+
+@test "what a killed run left of its peers, the next one removes" {
+  slow_peer=$(peer slow "run=sh -c 'sleep 0.2 && echo slow'")
+  "$DUET" bench boot --arms container -n 100 --peer "$slow_peer" busybox >/dev/null 2>&1 &
+  pid=$!
+  wait_for 10 sh -c "ls -d $DUET_ROOT/peers-*"
+  sleep 1
+  kill -KILL $pid
+  wait $pid || true
+  ls -d "$DUET_ROOT"/peers-*
+  duet bench boot --arms container -n 1 --peer "$slow_peer" busybox >/dev/null
+  duet rm -f --all >/dev/null
+  nothing_left
+}
