@@ -8,6 +8,7 @@
 
 #include "benchmark.h"
 #include "compare.h"
+#include "cost/cost.h"
 #include "environment.h"
 #include "instance-sampler.h"
 #include "journal.h"
@@ -71,6 +72,15 @@ static gboolean check_request(const DuetBenchRequest *request, GError **error)
         error, errno ? errno : EISDIR, "cannot write a result to '%s'", request->output_path);
 }
 
+static const DuetSpec *native_spec(const DuetBenchRequest *request)
+{
+    for (gsize i = 0; i < request->n_arms; i++) {
+        if (request->arms[i].spec->kind == DUET_KIND_NATIVE)
+            return request->arms[i].spec;
+    }
+    return NULL;
+}
+
 /* @peers: (nullable): measured beside ours, by whole commands. */
 static gboolean carry_out(const DuetBenchRequest *request, DuetInstanceSampler *sampler,
     DuetPeers *peers, DuetJournal *journal, GError **error)
@@ -88,6 +98,10 @@ static gboolean carry_out(const DuetBenchRequest *request, DuetInstanceSampler *
         .record_data = journal,
     };
 
+    g_autofree char *root = g_path_get_dirname(duet_context_store_dir(request->context));
+    g_auto(DuetCostSampler) cost = { .bare.fd = -1 };
+    if (!sampler->capture)
+        duet_cost_sampler_init(&cost, &runner, run, native_spec(request), root);
     DuetEnvironmentCount before;
     duet_environment_count(&before);
     if (!duet_runner_run(&runner, run, error))

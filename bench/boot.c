@@ -2,6 +2,7 @@
 /* `bench boot`: start and end of one instance at a time. */
 #include "benchmark.h"
 #include "check.h"
+#include "cost/cost.h"
 #include "export/export.h"
 #include "peers/peer-result.h"
 #include "result.h"
@@ -19,6 +20,18 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
 {
     json_object_set_int_member(object, "timeout_ms", plan->timeout_ms);
     json_object_set_double_member(object, "floor", plan->floor);
+}
+
+static void write_sample(const DuetSample *sample, JsonObject *object)
+{
+    duet_cost_sample_write(sample, object);
+    duet_peer_sample_write(sample, object);
+}
+
+static void read_sample(DuetJsonReader *reader, JsonObject *object, DuetSample *sample)
+{
+    duet_cost_sample_read(reader, object, sample);
+    duet_peer_sample_read(reader, object, sample);
 }
 
 static const char *const formats[] = { "table", "json", "csv", "md", "openmetrics", "benchstat",
@@ -45,8 +58,8 @@ const DuetBenchmark duet_benchmark_boot = {
     .name = "boot",
     .new_plan = new_plan,
     .write_plan = write_plan,
-    .write_sample = duet_peer_sample_write,
-    .read_sample = duet_peer_sample_read,
+    .write_sample = write_sample,
+    .read_sample = read_sample,
     .write_root = duet_peer_root_write,
     .read_root = duet_peer_root_read,
     .plan_text = duet_bench_table_plan,

@@ -29,6 +29,8 @@ char *duet_metric_id(DuetMetric metric, DuetMark headline_to)
         return g_strdup("guest_clock_kernel");
     case DUET_METRIC_GUEST_AGENT:
         return g_strdup("guest_clock_agent");
+    case DUET_METRIC_BARE_SPAWN:
+        return g_strdup("bare_spawn");
     case DUET_METRIC_COMMAND_OUTPUT:
         return g_strdup("command_to_output");
     case DUET_METRIC_COMMAND_EXIT:
@@ -82,6 +84,8 @@ gboolean duet_metric_value(
     case DUET_METRIC_GUEST_AGENT:
         /* Outside a VM the agent's clock is the host's: nothing to tell apart. */
         return sample->guest_kernel_ns != 0 && known(sample->guest_agent_ns, out_ns);
+    case DUET_METRIC_BARE_SPAWN:
+        return known(sample->bare_spawn_ns, out_ns);
     case DUET_METRIC_COMMAND_OUTPUT:
         return known(sample->command_output_ns, out_ns);
     case DUET_METRIC_COMMAND_EXIT:

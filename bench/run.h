@@ -36,6 +36,7 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * @error: (nullable): why it failed
  * @guest_agent_ns, @guest_kernel_ns: by the guest's clock; 0: not applicable
  * @managing_cpu_ns, @payload_cpu_ns, @peak_memory_bytes: 0: not known
+ * @bare_spawn_ns: `native`: a spawn of the same payload without duet, just after; 0: not known
  * @command_output_ns, @command_exit_ns: beside peers: of the arm as a whole command, from the fork
  * to the first byte on its pipe and to its end; 0: not known
  * @memory: (nullable): `bench memory`: the point
@@ -57,6 +58,7 @@ typedef struct {
     gint64 managing_cpu_ns;
     gint64 payload_cpu_ns;
     guint64 peak_memory_bytes;
+    gint64 bare_spawn_ns;
     gint64 command_output_ns;
     gint64 command_exit_ns;
     DuetMemoryPoint *memory;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "cost/cost.h"
 #include "notes.h"
 #include "record.h"
 #include "text.h"
@@ -207,6 +208,8 @@ char *duet_bench_table_label(DuetMetric metric)
         return g_strdup("guest clock: kernel");
     case DUET_METRIC_GUEST_AGENT:
         return g_strdup("guest clock: agent");
+    case DUET_METRIC_BARE_SPAWN:
+        return g_strdup("bare spawn");
     case DUET_METRIC_COMMAND_OUTPUT:
         return g_strdup("command -> output");
     case DUET_METRIC_COMMAND_EXIT:
@@ -288,6 +291,9 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
     arms(out, run, analysis);
     comparisons(out, analysis);
     duet_bench_table_phases(out, run, analysis);
+    g_autofree char *cost = duet_cost_line(run, analysis);
+    if (cost)
+        duet_text_append_wrapped(out, "\nduet itself ", "            ", cost);
     if (analysis->notes->len > 0)
         g_string_append_c(out, '\n');
     for (guint i = 0; i < analysis->notes->len; i++) {

@@ -2,6 +2,7 @@
 #include "export.h"
 
 #include "bench/benchmark.h"
+#include "bench/cost/cost.h"
 #include "bench/notes.h"
 #include "bench/record.h"
 #include "bench/table.h"
@@ -193,6 +194,9 @@ char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis)
         duet_export_markdown_comparisons(out, title, &analysis->match, rows);
     }
     phases(out, run, analysis);
+    g_autofree char *cost = duet_cost_line(run, analysis);
+    if (cost)
+        g_string_append_printf(out, "\nduet itself: %s\n", cost);
     duet_export_markdown_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cost.h"
+
+#include <math.h>
+
+#include "bench/text.h"
+
+#define MEMBER "bare_spawn_ns"
+
+static gboolean is_native(const DuetRun *run, guint arm)
+{
+    return g_strcmp0(duet_run_arm(run, arm)->kind, "native") == 0;
+}
+
+static gboolean take(DuetSample *sample, gpointer data, GError **error)
+{
+    DuetCostSampler *sampler = data;
+
+    if (!sampler->take(sample, sampler->data, error))
+        return FALSE;
+    if (is_native(sampler->run, sample->arm) && sample->status == DUET_SAMPLE_OK)
+        sample->bare_spawn_ns = duet_bare_take(&sampler->bare);
+    return TRUE;
+}
+
+static gboolean interrupted(const DuetSample *sample, gpointer data)
+{
+    DuetCostSampler *sampler = data;
+
+    return sampler->interrupted(sample, sampler->data);
+}
+
+void duet_cost_sampler_init(DuetCostSampler *sampler, DuetRunner *runner, const DuetRun *run,
+    const DuetSpec *native, const char *parent)
+{
+    *sampler = (DuetCostSampler){
+        .take = runner->take,
+        .interrupted = runner->interrupted,
+        .data = runner->data,
+        .run = run,
+        .bare.fd = -1,
+    };
+    /* Without it the run only does not tell what duet costs. */
+    sampler->started = native && duet_bare_start(&sampler->bare, native, parent, NULL);
+    if (!sampler->started)
+        return;
+    runner->take = take;
+    runner->interrupted = interrupted;
+    runner->data = sampler;
+}
+
+void duet_cost_sampler_clear(DuetCostSampler *sampler)
+{
+    duet_bare_clear(&sampler->bare);
+}
+
+double duet_cost_of(
+    const DuetRun *run, const DuetAnalysis *analysis, double *out_native, double *out_bare)
+{
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        const DuetSummary *native = &analysis->arms[arm].summary[DUET_METRIC_TOTAL];
+        const DuetSummary *bare = &analysis->arms[arm].summary[DUET_METRIC_BARE_SPAWN];
+        if (!is_native(run, arm) || native->n == 0 || bare->n == 0)
+            continue;
+        if (out_native)
+            *out_native = native->median;
+        if (out_bare)
+            *out_bare = bare->median;
+        return native->median - bare->median;
+    }
+    return NAN;
+}
+
+char *duet_cost_line(const DuetRun *run, const DuetAnalysis *analysis)
+{
+    double native = NAN, bare = NAN, cost = duet_cost_of(run, analysis, &native, &bare);
+
+    if (isnan(cost))
+        return NULL;
+    g_autofree char *cost_text = duet_text_time(cost);
+    g_autofree char *native_text = duet_text_time(native);
+    g_autofree char *bare_text = duet_text_time(bare);
+    return g_strdup_printf("%s: native takes %s until released, the same command spawned bare %s",
+        cost_text, native_text, bare_text);
+}
+
+void duet_cost_sample_write(const DuetSample *sample, JsonObject *object)
+{
+    if (sample->bare_spawn_ns != 0)
+        json_object_set_int_member(object, MEMBER, sample->bare_spawn_ns);
+}
+
+void duet_cost_sample_read(DuetJsonReader *reader, JsonObject *object, DuetSample *sample)
+{
+    sample->bare_spawn_ns = duet_json_get_int(reader, object, MEMBER, 0, G_MAXINT64, 0);
+}
