@@ -33,6 +33,7 @@ typedef struct {
 
 /**
  * Part: a benchmark of the suite.
+ * @kinds: those of the suite's that it takes
  * @all, @quick: its share of the budget; 0: left out. The rest is for the trial and the claims.
  * @fit: sets what of the options depends on @share_s. Returns: how long it will take, about
  */
@@ -112,6 +113,19 @@ static gboolean parse_duration(const char *text, double *out_s, GError **error)
     return FALSE;
 }
 
+/* Returns: (transfer full): those of @kinds that are of @wanted, too. */
+static char *common(const char *kinds, const char *wanted)
+{
+    g_auto(GStrv) names = g_strsplit(kinds, ",", -1), allowed = g_strsplit(wanted, ",", -1);
+    GString *out = g_string_new(NULL);
+
+    for (char **name = names; *name; name++) {
+        if (g_strv_contains((const char *const *)allowed, g_strstrip(*name)))
+            g_string_append_printf(out, "%s%s", out->len > 0 ? "," : "", *name);
+    }
+    return g_string_free(out, FALSE);
+}
+
 static char *result_path(const Suite *suite, const char *name, const char *suffix)
 {
     g_autofree char *file = g_strconcat(name, suffix, NULL);
@@ -135,6 +149,7 @@ static gboolean save(const Suite *suite, GError **error)
     g_key_file_set_double(file, SUITE_GROUP, "budget_s", suite->budget_s);
     g_key_file_set_double(file, SUITE_GROUP, "block_s", suite->block_s);
     g_key_file_set_string(file, SUITE_GROUP, "seed", suite->options.seed);
+    g_key_file_set_string(file, SUITE_GROUP, "arms", suite->options.kinds);
     return g_key_file_save_to_file(file, path, error);
 }
 
@@ -145,14 +160,14 @@ static gboolean load(Suite *suite, GError **error)
     g_autoptr(GError) failure = NULL;
 
     if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &failure)) {
-        suite->budget_s = g_key_file_get_double(file, SUITE_GROUP, "budget_s", &failure);
-        if (!failure)
-            suite->block_s = g_key_file_get_double(file, SUITE_GROUP, "block_s", &failure);
+        suite->budget_s = g_key_file_get_double(file, SUITE_GROUP, "budget_s", NULL);
+        suite->block_s = g_key_file_get_double(file, SUITE_GROUP, "block_s", NULL);
         g_free(suite->options.seed);
-        suite->options.seed =
-            failure ? NULL : g_key_file_get_string(file, SUITE_GROUP, "seed", &failure);
+        suite->options.seed = g_key_file_get_string(file, SUITE_GROUP, "seed", &failure);
+        g_free(suite->options.kinds);
+        suite->options.kinds = g_key_file_get_string(file, SUITE_GROUP, "arms", NULL);
     }
-    if (!failure && suite->budget_s > 0 && suite->block_s > 0)
+    if (!failure && suite->options.kinds && suite->budget_s > 0 && suite->block_s > 0)
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND, "nothing to resume: cannot read '%s': %s",
         path, failure ? failure->message : "its figures make no sense");
@@ -178,7 +193,6 @@ static gboolean trial(DuetCli *cli, Suite *suite, int *out_code, GError **error)
     DuetBenchCli options = suite->options;
     g_autofree char *text = NULL;
 
-    options.kinds = (char *)ARMS;
     options.n = 1;
     fprintf(stderr, "duet: a trial, to know what a sample takes\n");
     for (int i = 0; i < 2; i++) {
@@ -199,14 +213,18 @@ static int carry_out(
 {
     DuetBenchCli options = suite->options;
     g_autofree char *path = result_path(suite, part->name, ".json");
+    g_autofree char *kinds = common(suite->options.kinds, part->kinds);
     g_autofree char *text = NULL;
     int code = -1;
+
+    if (!*kinds)
+        return 0;
 
     if (exists(suite, part->name, ".json")) {
         fprintf(stderr, "duet: %s: '%s' is there already\n", part->name, path);
         return 0;
     }
-    options.kinds = (char *)part->kinds;
+    options.kinds = kinds;
     options.output = path;
     double takes_s = part->fit(suite, share_s, &options);
     options.resume = suite->resume && exists(suite, part->name, ".json.part");
@@ -225,10 +243,14 @@ static gboolean begin(DuetCli *cli, Suite *suite, int *out_code, GError **error)
 {
     if (suite->resume)
         return load(suite, error);
-    if (!make_folder(suite, error) || !trial(cli, suite, out_code, error))
+    if (!make_folder(suite, error))
         return FALSE;
-    if (*out_code == 0)
+    gboolean tried = trial(cli, suite, out_code, error);
+    if (tried && *out_code == 0)
         return save(suite, error);
+    rmdir(suite->folder); /* unless there is something of the user's in it */
+    if (!tried)
+        return FALSE;
     if (*out_code != EXIT_INTERRUPTED)
         g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
             "nothing was measured: the payload failed in a trial; `duet bench boot -n 1` tells "
@@ -271,6 +293,8 @@ static int run_suite(DuetCli *cli, int argc, char **argv, gboolean quick)
 
     duet_bench_cli_init(&suite.options, ARMS, echo);
     const GOptionEntry entries[] = {
+        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &suite.options.kinds,
+            "what to compare: vm, container, native (default: all three)", "KIND,..." },
         { "budget", 0, 0, G_OPTION_ARG_FILENAME, &budget,
             quick ? "how long it may take (default 3m)" : "how long it may take (default 20m)",
             "TIME" },

@@ -1,0 +1,51 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# All benchmarks in turn: `bench all` and `bench quick`.
+
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+}
+teardown_file() {
+  root_down
+  is "$(left_behind)" ""
+}
+
+quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run" "$@"; }
+
+@test "a run that is killed goes on with --resume, with the same plan" {
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench quick --arms container,native --budget 1s --seed 7 \
+    -o "$scratch/run" busybox >/dev/null 2>&1 &
+  local pid=$!
+  wait_for 60 test -s "$scratch/run/memory.json.part"
+  kill -9 $pid
+  cp "$scratch/run/boot.json" "$scratch/boot.json"
+  expect 125 quick busybox
+  [[ $output == *"give --resume"* ]]
+  expect 0 quick --resume busybox
+  cmp "$scratch/boot.json" "$scratch/run/boot.json"
+  jq -e '.plan.seed == 7 and .benchmark == "boot" and .plan.n == 10 and .interrupted == false' "$scratch/run/boot.json"
+  jq -e '.plan.seed == 7 and .benchmark == "memory" and .interrupted == false and
+    ([.samples[].arm] | unique) == ["container"] and
+    ([.samples[] | select(.discarded | not)] | length) == .plan.n * (.plan.counts | length)' "$scratch/run/memory.json"
+  is "$(ls "$scratch/run")" $'boot.json\nmemory.json\nsuite.conf'
+  is "$(duet ps -aq)" ""
+  expect 0 quick --resume busybox
+  [[ $output != *"=== "* ]]
+}
+
+@test "what makes no sense is refused before anything is measured" {
+  for budget in 0 -1m 1d ten 1e99h; do
+    expect 125 duet bench all --budget "$budget" -o "$scratch/none" busybox
+    [[ $output == *"--budget"* ]]
+  done
+  expect 125 duet bench all --resume busybox
+  expect 125 duet bench all --resume -o "$scratch/none" busybox
+  [[ $output == *"nothing to resume"* ]]
+  expect 125 duet bench all -o /proc/none busybox
+  expect 125 duet bench all --arms container -o "$scratch/fails" busybox -- false
+  [[ $output == *"the payload failed"* ]]
+  [ ! -e "$scratch/none" ] && [ ! -e "$scratch/fails" ]
+}
