@@ -71,6 +71,8 @@ GVariant *duet_vm_facts(const DuetVm *vm)
     put(&facts, "accel", vm->kvm ? "kvm" : "tcg");
     put(&facts, "cpu_model", vm->kvm ? DUET_VM_CPU_KVM : DUET_VM_CPU_TCG);
     put(&facts, "machine", DUET_VM_MACHINE);
+    /* Our XML names no loader: it is the machine's own. */
+    put(&facts, "firmware", "bios");
     put(&facts, "qemu", vm->emulator);
     put(&facts, "qemu_version", qemu);
     put(&facts, "libvirt_version", libvirt);

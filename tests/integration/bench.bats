@@ -28,6 +28,8 @@ teardown_file() { root_down; }
     jq -e --arg a "$arm" '[.samples[] | select(.arm == $a and .status == "ok")] | length >= 3' "$scratch/run.json"
     grep -q "$arm" "$scratch/table"
   done
+  jq -e '.arms[] | select(.name == "vm").driver | .machine != null and .firmware == "bios" and
+    (.domain_xml | contains("<loader") | not)' "$scratch/run.json"
   # one warm-up per arm is discarded, nothing else
   jq -e '.samples[] | .marks_ns.request' "$scratch/run.json" >/dev/null
   [ "$(awk '{ if (length > m) m = length } END { print m }' "$scratch/table")" -le 80 ]
