@@ -223,6 +223,20 @@ static gboolean bring_up(Monitor *monitor, GError **error)
 
 /* ---- the end ---- */
 
+/* A guest whose kernel panics takes its agent along: only its console tells why it ended. */
+static void tell_panic(Monitor *monitor)
+{
+    static const char panic[] = "Kernel panic";
+
+    if (monitor->exit_known || monitor->failure || monitor->asked_to_stop || !monitor->runtime)
+        return;
+    g_autofree char *tail = duet_runtime_console_tail(monitor->runtime);
+    const char *line = tail ? strstr(tail, panic) : NULL;
+    if (line)
+        monitor->info->error =
+            g_strdup_printf("the guest's kernel panicked: '%.*s'", (int)strcspn(line, "\n"), line);
+}
+
 static void judge_exit(Monitor *monitor)
 {
     DuetInfo *info = monitor->info;
@@ -238,6 +252,7 @@ static void judge_exit(Monitor *monitor)
             g_set_error_literal(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT, message);
         }
     }
+    tell_panic(monitor);
     if (!monitor->exit_known) {
         info->exit_code = monitor->failure ? duet_error_exit_code(monitor->failure) : 128 + SIGKILL;
         info->exit_signal = monitor->failure ? 0 : SIGKILL;
