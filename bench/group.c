@@ -124,6 +124,13 @@ gboolean duet_group_start(DuetGroup *group, GError **error)
     return TRUE;
 }
 
+DuetInstance *duet_group_instance(DuetGroup *group, guint index)
+{
+    DuetGroupMember *member = group->members->pdata[index];
+
+    return member->instance;
+}
+
 GVariant *duet_group_facts(DuetGroup *group)
 {
     const DuetGroupMember *first = group->members->len > 0 ? group->members->pdata[0] : NULL;

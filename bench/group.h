@@ -45,6 +45,9 @@ void duet_group_init(DuetGroup *group, DuetContext *context, const DuetSpec *spe
  */
 gboolean duet_group_start(DuetGroup *group, GError **error);
 
+/** duet_group_instance: Returns: (transfer none): one that was started. */
+DuetInstance *duet_group_instance(DuetGroup *group, guint member);
+
 /** duet_group_facts: Returns: (transfer full) (nullable): a{sv} of the first member's driver. */
 GVariant *duet_group_facts(DuetGroup *group);
 

@@ -6,6 +6,7 @@
 #include "against.h"
 #include "benchmark.h"
 #include "check.h"
+#include "format.h"
 #include "result.h"
 
 static const char *const check_formats[] = { "table", "json", NULL };
@@ -14,24 +15,11 @@ static const char *const compare_formats[] = { "table", "json", "md", NULL };
 static char *(*const compare_renders[])(
     const DuetAgainst *) = { duet_against_table, duet_against_json, duet_against_markdown };
 
-/* Returns: which of @formats, which end with NULL, @format is; the first if it is NULL; or -1. */
-static int find_format(const char *const *formats, const char *format, GError **error)
-{
-    for (int i = 0; formats[i]; i++) {
-        if (!format || g_str_equal(format, formats[i]))
-            return i;
-    }
-    g_autofree char *known = g_strjoinv(", ", (char **)formats);
-    g_set_error(
-        error, DUET_ERROR, DUET_ERROR_INVALID, "'%s' is no format: use one of %s", format, known);
-    return -1;
-}
-
 static gboolean show(const char *path, const char *format, gboolean ratio_with_failures,
     char **out_text, GError **error)
 {
     g_autoptr(DuetRun) run = duet_result_load(path, error);
-    int row = run ? find_format(run->benchmark->formats, format, error) : -1;
+    int row = run ? duet_format_find(run->benchmark->formats, format, error) : -1;
 
     if (row < 0)
         return FALSE;
@@ -50,7 +38,7 @@ static gboolean unsupported(const char *verb, const char *path, const DuetRun *r
 static gboolean check(
     const char *path, const char *format, char **out_text, gboolean *out_weak, GError **error)
 {
-    int row = find_format(check_formats, format, error);
+    int row = duet_format_find(check_formats, format, error);
     g_autoptr(DuetRun) run = row >= 0 ? duet_result_load(path, error) : NULL;
 
     if (!run)
@@ -65,7 +53,7 @@ static gboolean check(
 
 static gboolean compare(const DuetResultsCompare *request, char **out_text, GError **error)
 {
-    int row = find_format(compare_formats, request->format, error);
+    int row = duet_format_find(compare_formats, request->format, error);
     g_autoptr(DuetRun) first = row >= 0 ? duet_result_load(request->first, error) : NULL;
     g_autoptr(DuetRun) second = first ? duet_result_load(request->second, error) : NULL;
     DuetAgainstOptions options = {

@@ -88,8 +88,7 @@ gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOp
     return check_numbers(options, verb, error);
 }
 
-/* Without one, a seed of the day; it is saved with the result, so the run can be repeated. */
-static gboolean read_seed(const char *text, guint64 *out_seed, GError **error)
+gboolean duet_bench_cli_seed(const char *text, guint64 *out_seed, GError **error)
 {
     if (!text) {
         *out_seed = g_random_int();
@@ -219,7 +218,7 @@ static gboolean read_request(
     GArray *counts = NULL;
 
     if (!duet_cli_format_is_json(options->format, &request->json, error) ||
-        !read_seed(options->seed, &request->seed, error) ||
+        !duet_bench_cli_seed(options->seed, &request->seed, error) ||
         !(counts = read_counts(options->counts, error)))
         return FALSE;
     *out_counts = counts;

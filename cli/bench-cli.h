@@ -58,6 +58,12 @@ gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOp
 char **duet_bench_cli_command(DuetCli *cli, const DuetBenchCli *options, const DuetSpec *spec,
     guint *out_name, GError **error);
 
+/**
+ * duet_bench_cli_seed: reads `--seed`. Without one, a seed of the day; it is saved with the result,
+ * so the run can be repeated.
+ */
+gboolean duet_bench_cli_seed(const char *text, guint64 *out_seed, GError **error);
+
 typedef enum {
     DUET_BENCH_BOOT,
     DUET_BENCH_COMPARE,
@@ -87,5 +93,9 @@ int duet_bench_quick(DuetCli *cli, int argc, char **argv);
 int duet_bench_show(DuetCli *cli, int argc, char **argv);
 int duet_bench_check(DuetCli *cli, int argc, char **argv);
 int duet_bench_compare(DuetCli *cli, int argc, char **argv);
+
+/** What is said of VMs and containers, tried, and what was published, beside ours. */
+int duet_bench_claims(DuetCli *cli, int argc, char **argv);
+int duet_bench_reproduce(DuetCli *cli, int argc, char **argv);
 
 G_END_DECLS

@@ -93,6 +93,10 @@ static const DuetCommand benchmarks[] = {
     { "check", "[OPTION...] RESULT", "tell all that makes a result weak", duet_bench_check },
     { "compare", "[OPTION...] RESULT RESULT", "compare two results arm by arm",
         duet_bench_compare },
+    { "claims", "[OPTION...] [IMAGE] [--results FILE...]", "try what is said of VMs and containers",
+        duet_bench_claims },
+    { "reproduce", "[ID --results FILE...]", "set published figures beside ours",
+        duet_bench_reproduce },
     { NULL, NULL, NULL, NULL },
 };
 
@@ -100,7 +104,7 @@ static void help(void)
 {
     printf("Usage: duet bench COMMAND [OPTION...] ARG...\n\nCommands:\n");
     for (const DuetCommand *row = benchmarks; row->name; row++)
-        printf("  %-8s %-41s %s\n", row->name, row->arguments, row->summary);
+        printf("  %-9s %-40s %s\n", row->name, row->arguments, row->summary);
     printf("\n`duet bench COMMAND --help` explains one.\n");
 }
 

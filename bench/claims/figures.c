@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Claims that rest on figures: a VM's over a container's, from result files. */
+#include <math.h>
+
+#include "bench/analysis.h"
+#include "bench/environment.h"
+#include "bench/random.h"
+#include "bench/text.h"
+#include "claim.h"
+#include "figures.h"
+
+#include <duet/bench.h>
+
+#define RATIO "vm / container"
+
+int duet_figure_arm(const DuetRun *run, const char *kind)
+{
+    for (guint i = 0; i < run->arms->len; i++) {
+        if (g_str_equal(duet_run_arm(run, i)->kind, kind))
+            return i;
+    }
+    return -1;
+}
+
+/* Two arms of a result, and whether what they show can be told at all. */
+typedef struct {
+    const DuetRun *run;
+    guint vm, container;
+    gboolean tcg;
+} Pair;
+
+/* Returns: FALSE after saying in @finding why not. */
+static gboolean find_pair(const DuetRun *run, DuetFinding *finding, Pair *out_pair)
+{
+    int vm = duet_figure_arm(run, "vm"), container = duet_figure_arm(run, "container");
+    const char *missing = vm < 0 ? "vm" : container < 0 ? "container" : NULL;
+
+    if (missing) {
+        duet_finding_set(
+            finding, DUET_FINDING_NOT_RUN, "the result has no arm of kind %s", missing);
+        return FALSE;
+    }
+    *out_pair = (Pair){ run, vm, container,
+        g_strcmp0(duet_run_arm_accel(duet_run_arm(run, vm)), "tcg") == 0 };
+    const char *why = NULL;
+    if (duet_environment_under_tcg(run->host))
+        why = "nested under TCG: this host's CPUs are emulated";
+    else if (run->interrupted)
+        why = "the run was interrupted";
+    else if (g_strcmp0(duet_run_arm(run, vm)->image_digest,
+                 duet_run_arm(run, container)->image_digest) != 0)
+        why = "the arms are of different images";
+    if (why)
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED, "%s", why);
+    return !why;
+}
+
+char *duet_figure_failed(const DuetRun *run, guint arm)
+{
+    guint ok, failed, timeouts;
+    g_autoptr(GPtrArray) exits = duet_analysis_exits(run, arm, &ok, &failed, &timeouts);
+
+    return exits->len == 0
+        ? NULL
+        : g_strdup_printf("samples of %s failed: %s", duet_run_arm(run, arm)->name,
+              (const char *)g_ptr_array_index(exits, 0));
+}
+
+static gboolean all_good(const Pair *pair, DuetFinding *finding)
+{
+    const guint arms[] = { pair->vm, pair->container };
+
+    for (guint i = 0; i < G_N_ELEMENTS(arms); i++) {
+        g_autofree char *failed = duet_figure_failed(pair->run, arms[i]);
+        if (failed) {
+            duet_finding_set(finding, DUET_FINDING_UNDECIDED, "%s", failed);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+typedef struct {
+    GArray *values, *blocks;
+} Side;
+
+static void side_clear(Side *side)
+{
+    g_array_unref(side->values);
+    g_array_unref(side->blocks);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Side, side_clear)
+
+static void side_init(Side *side)
+{
+    side->values = g_array_new(FALSE, FALSE, sizeof(double));
+    side->blocks = g_array_new(FALSE, FALSE, sizeof(guint));
+}
+
+static DuetSeries side_fill(Side *side, const DuetRun *run, guint arm, DuetFigureFunc value)
+{
+    DuetMark headline_to = duet_metric_headline(run);
+
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        double y;
+        if (sample->arm != arm || sample->discarded || !value(sample, headline_to, &y))
+            continue;
+        g_array_append_val(side->values, y);
+        g_array_append_val(side->blocks, sample->block);
+    }
+    return (DuetSeries){ (const double *)(void *)side->values->data,
+        (const guint *)(void *)side->blocks->data, side->values->len };
+}
+
+gboolean duet_figure_contrast(const DuetRun *run, guint a, guint b, DuetFigureFunc value,
+    guint stream, DuetContrast *out_contrast, gsize *out_n)
+{
+    guint64 seed = duet_random_derive(run->plan->seed, stream);
+    g_auto(Side) side_a = { 0 }, side_b = { 0 };
+
+    side_init(&side_a);
+    side_init(&side_b);
+    DuetSeries series_a = side_fill(&side_a, run, a, value);
+    DuetSeries series_b = side_fill(&side_b, run, b, value);
+    *out_n = MIN(series_a.n, series_b.n);
+    return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
+}
+
+static gboolean of_boot(
+    DuetClaimTrial *trial, DuetFigureFunc value, guint stream, DuetFinding *finding)
+{
+    DuetContrast *contrast = &finding->contrast;
+    Pair pair;
+    gsize n;
+
+    if (!find_pair(trial->boot, finding, &pair) || !all_good(&pair, finding))
+        return TRUE;
+    if (!duet_figure_contrast(pair.run, pair.vm, pair.container, value, stream, contrast, &n)) {
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED, "the result does not tell");
+        return TRUE;
+    }
+    duet_finding_figure(finding, RATIO, contrast->ratio, contrast->ratio_low, contrast->ratio_high);
+    finding->tcg = pair.tcg;
+    finding->floor = pair.run->plan->floor;
+    finding->contrasted = n >= DUET_BENCH_N_MIN;
+    if (!finding->contrasted)
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED,
+            "too few samples: %" G_GSIZE_FORMAT " of an arm, and %d are wanted", n,
+            DUET_BENCH_N_MIN);
+    return TRUE;
+}
+
+gboolean duet_figure_start(const DuetSample *sample, DuetMark headline_to, double *out_ns)
+{
+    return duet_metric_value(sample, DUET_METRIC_HEADLINE, headline_to, out_ns);
+}
+
+gboolean duet_figure_total(const DuetSample *sample, DuetMark headline_to, double *out_ns)
+{
+    return duet_metric_value(sample, DUET_METRIC_TOTAL, headline_to, out_ns);
+}
+
+/* From the wish to end it; a payload that ends by itself does so after its output. */
+static gboolean stop_of(const DuetSample *sample, DuetMark headline_to, double *out_ns)
+{
+    const gint64 *ns = sample->marks.ns;
+    gint64 from = ns[DUET_MARK_STOP] != 0 ? ns[DUET_MARK_STOP] : ns[headline_to];
+
+    if (from == 0 || ns[DUET_MARK_RELEASED] == 0)
+        return FALSE;
+    *out_ns = ns[DUET_MARK_RELEASED] - from;
+    return TRUE;
+}
+
+static gboolean cpu_of(const DuetSample *sample, DuetMark headline_to, double *out_ns)
+{
+    (void)headline_to;
+    if (sample->managing_cpu_ns == 0 || sample->payload_cpu_ns == 0)
+        return FALSE;
+    *out_ns = sample->managing_cpu_ns + sample->payload_cpu_ns;
+    return TRUE;
+}
+
+gboolean duet_claim_start(DuetClaimTrial *trial, DuetFinding *finding, GError **error)
+{
+    (void)error;
+    return of_boot(trial, duet_figure_start, 1, finding);
+}
+
+gboolean duet_claim_stop(DuetClaimTrial *trial, DuetFinding *finding, GError **error)
+{
+    (void)error;
+    return of_boot(trial, stop_of, 2, finding);
+}
+
+gboolean duet_claim_cpu(DuetClaimTrial *trial, DuetFinding *finding, GError **error)
+{
+    (void)error;
+    return of_boot(trial, cpu_of, 3, finding);
+}
+
+DuetSlopes duet_figure_slopes(
+    const DuetMemoryAnalysis *analysis, guint a, guint b, DuetMemoryMetric metric)
+{
+    const DuetMatch *match = &analysis->match;
+    guint64 seed = duet_random_derive(match->seed, 100 + metric);
+    DuetSlopes slopes = { NAN, NAN, NAN };
+    DuetContrast contrast;
+    gsize n;
+
+    /* A slope that is not above 0 is noise: there is no ratio to it. */
+    if (!(analysis->arms[a].lines[metric].slope > 0) ||
+        !(analysis->arms[b].lines[metric].slope > 0) ||
+        !match->measure->contrast(match, a, b, metric, seed, &contrast, &n))
+        return slopes;
+    slopes.ratio = contrast.ratio;
+    if (n >= DUET_STATS_INTERVAL_MIN) {
+        slopes.low = contrast.ratio_low;
+        slopes.high = contrast.ratio_high;
+    }
+    return slopes;
+}
+
+/* All estimators that tell something must tell the same; the first of them is the figure. */
+static void judge_memory(const DuetMemoryAnalysis *analysis, const Pair *pair, DuetFinding *finding)
+{
+    const DuetMemoryArm *vm = &analysis->arms[pair->vm];
+    const DuetMemoryArm *container = &analysis->arms[pair->container];
+    double low = NAN, high = NAN;
+    guint known = 0;
+
+    for (guint metric = 0; metric < DUET_MEMORY_ESTIMATORS; metric++) {
+        DuetSlopes slopes = duet_figure_slopes(analysis, pair->vm, pair->container, metric);
+        if (isnan(slopes.ratio))
+            continue;
+        if (known++ == 0)
+            duet_finding_figure(finding, RATIO, slopes.ratio, slopes.low, slopes.high);
+        low = fmin(low, slopes.low);
+        high = fmax(high, slopes.high);
+    }
+    if (known == 0) {
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED, "the result has no line for each kind");
+        return;
+    }
+    g_autofree char *vm_more = duet_text_bytes(vm->lines[DUET_MEMORY_PSS].slope);
+    g_autofree char *container_more = duet_text_bytes(container->lines[DUET_MEMORY_PSS].slope);
+    g_autofree char *seen =
+        g_strdup_printf("one more VM takes %s, one more container %s (PSS); %u estimators say so",
+            vm_more, container_more, known);
+    duet_finding_direction(finding, low, high, pair->tcg, seen);
+}
+
+gboolean duet_claim_memory(DuetClaimTrial *trial, DuetFinding *finding, GError **error)
+{
+    Pair pair;
+
+    (void)error;
+    if (!find_pair(trial->memory, finding, &pair) || !all_good(&pair, finding))
+        return TRUE;
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(pair.run, FALSE);
+    judge_memory(analysis, &pair, finding);
+    return TRUE;
+}
+
+gboolean duet_claim_density(DuetClaimTrial *trial, DuetFinding *finding, GError **error)
+{
+    Pair pair;
+
+    (void)error;
+    if (find_pair(trial->density, finding, &pair))
+        duet_finding_set(finding, DUET_FINDING_NOT_RUN, "the result does not tell");
+    return TRUE;
+}

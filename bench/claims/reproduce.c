@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "published.h"
+
+#include <math.h>
+
+#include <duet/bench.h>
+#include <duet/vm-limits.h>
+
+#include "bench/benchmark.h"
+#include "bench/environment.h"
+#include "figures.h"
+
+#define WITHIN 2.0
+
+const char *duet_reproduction_verdict_to_string(DuetReproductionVerdict verdict)
+{
+    static const char *const names[] = { "ratio within x2", "direction holds",
+        "direction does not hold", "no direction shown", "not comparable" };
+
+    g_return_val_if_fail((gsize)verdict < G_N_ELEMENTS(names), "not comparable");
+    return names[verdict];
+}
+
+void duet_reproduction_clear(DuetReproduction *reproduction)
+{
+    g_clear_pointer(&reproduction->why, g_free);
+    g_clear_pointer(&reproduction->stands_in, g_free);
+}
+
+/* What of ours a figure is taken from. @seldom: no run has it. */
+static const char *benchmark_of(DuetOurs ours)
+{
+    static const char *const names[] = { NULL, "boot", "boot", "memory", "density" };
+
+    return names[ours];
+}
+
+static const DuetRun *run_of(const GPtrArray *runs, const char *benchmark)
+{
+    for (guint i = 0; i < runs->len; i++) {
+        const DuetRun *run = g_ptr_array_index(runs, i);
+        if (g_str_equal(run->benchmark->name, benchmark))
+            return run;
+    }
+    return NULL;
+}
+
+typedef struct {
+    const DuetRun *run;
+    int first, second;
+} Arms;
+
+/* The source's own, or both of ours in their place: never one of each. */
+static gboolean find_arms(const DuetPublished *published, Arms *arms, DuetReproduction *out)
+{
+    arms->first = duet_run_find_arm(arms->run, published->first);
+    arms->second = duet_run_find_arm(arms->run, published->second);
+    if (arms->first >= 0 && arms->second >= 0)
+        return TRUE;
+    if (published->first_kind) {
+        arms->first = duet_figure_arm(arms->run, published->first_kind);
+        arms->second = duet_figure_arm(arms->run, published->second_kind);
+        out->stands_in = g_strdup_printf("our %s and %s stand for %s and %s", published->first_kind,
+            published->second_kind, published->first, published->second);
+    }
+    if (arms->first >= 0 && arms->second >= 0)
+        return TRUE;
+    g_clear_pointer(&out->stands_in, g_free);
+    out->why = published->first_kind
+        ? g_strdup_printf("the run has neither %s and %s nor %s and %s", published->first,
+              published->second, published->first_kind, published->second_kind)
+        : g_strdup_printf("the run has not both %s and %s", published->first, published->second);
+    return FALSE;
+}
+
+static char *other_guest(const DuetPublished *published, const DuetRunArm *arm)
+{
+    guint64 ram = arm->memory_bytes ? arm->memory_bytes : DUET_VM_MEMORY_DEFAULT_BYTES;
+    double cpus = arm->cpus > 0 ? arm->cpus : 1;
+
+    if (!g_str_equal(arm->kind, "vm") ||
+        ((published->ram_bytes == 0 || ram == published->ram_bytes) &&
+            (published->cpus == 0 || cpus == published->cpus)))
+        return NULL;
+    return g_strdup_printf("another guest size: %" G_GUINT64_FORMAT
+                           " MiB and %g CPUs, not %" G_GUINT64_FORMAT " MiB and %g",
+        ram >> 20, cpus, published->ram_bytes >> 20, published->cpus);
+}
+
+/* Returns: (transfer full) (nullable): what of an arm forbids to compare it. */
+static char *unlike(const DuetPublished *published, const DuetRun *run, guint index)
+{
+    const DuetRunArm *arm = duet_run_arm(run, index);
+
+    if (g_strcmp0(duet_run_arm_accel(arm), "tcg") == 0)
+        return g_strdup_printf(
+            "no KVM: %s ran under TCG, which no published figure did", arm->name);
+    char *why = other_guest(published, arm);
+    return why ? why : duet_figure_failed(run, index);
+}
+
+static char *measure_boot(const Arms *arms, DuetFigureFunc value, DuetReproduction *out)
+{
+    DuetContrast contrast;
+    gsize n;
+
+    if (!duet_figure_contrast(arms->run, arms->first, arms->second, value, 1, &contrast, &n))
+        return g_strdup("the run does not tell");
+    out->ratio = contrast.ratio;
+    out->low = contrast.ratio_low;
+    out->high = contrast.ratio_high;
+    if (n >= DUET_BENCH_N_MIN)
+        return NULL;
+    return g_strdup_printf(
+        "too few samples: %" G_GSIZE_FORMAT " of an arm, and %d are wanted", n, DUET_BENCH_N_MIN);
+}
+
+/* By the host's MemAvailable, as such figures are published. */
+static char *measure_memory(const Arms *arms, DuetReproduction *out)
+{
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(arms->run, FALSE);
+    DuetSlopes slopes = duet_figure_slopes(analysis, arms->first, arms->second, DUET_MEMORY_HOST);
+
+    out->ratio = slopes.ratio;
+    out->low = slopes.low;
+    out->high = slopes.high;
+    return isnan(slopes.ratio) ? g_strdup("the run has no line for each")
+        : isnan(slopes.low)    ? g_strdup("too few samples for an interval")
+                               : NULL;
+}
+
+/* Returns: (transfer full) (nullable): why there is nothing to conclude from it. */
+static char *measure(const DuetPublished *published, const Arms *arms, DuetReproduction *out)
+{
+    switch (published->ours) {
+    case DUET_OURS_START:
+        return measure_boot(arms, duet_figure_start, out);
+    case DUET_OURS_TOTAL:
+        return measure_boot(arms, duet_figure_total, out);
+    case DUET_OURS_MEMORY:
+        return measure_memory(arms, out);
+    default:
+        return g_strdup("the run does not tell");
+    }
+}
+
+static void judge(const DuetPublished *published, DuetReproduction *out)
+{
+    gboolean up = published->ratio > 1;
+    double off = fmax(out->ratio / published->ratio, published->ratio / out->ratio);
+
+    if (out->low <= 1 && out->high >= 1)
+        out->verdict = DUET_REPRODUCTION_NOT_SHOWN;
+    else if ((out->ratio > 1) != up)
+        out->verdict = DUET_REPRODUCTION_CONTRARY;
+    else
+        out->verdict = off <= WITHIN ? DUET_REPRODUCTION_WITHIN : DUET_REPRODUCTION_DIRECTION;
+}
+
+static void set_beside(const DuetPublished *published, Arms *arms, DuetReproduction *out)
+{
+    if (duet_environment_under_tcg(arms->run->host)) {
+        out->why = g_strdup("nested under TCG: this host's CPUs are emulated");
+        return;
+    }
+    if (!find_arms(published, arms, out))
+        return;
+    /* The figure is shown even where nothing follows from it. */
+    g_autofree char *too_little = measure(published, arms, out);
+    out->why = unlike(published, arms->run, arms->first);
+    if (!out->why)
+        out->why = unlike(published, arms->run, arms->second);
+    if (!out->why)
+        out->why = g_steal_pointer(&too_little);
+    if (!out->why)
+        judge(published, out);
+}
+
+void duet_reproduce(
+    const DuetPublished *published, const GPtrArray *runs, DuetReproduction *out_reproduction)
+{
+    DuetReproduction out = {
+        .verdict = DUET_REPRODUCTION_NOT_COMPARABLE,
+        .ratio = NAN,
+        .low = NAN,
+        .high = NAN,
+    };
+    const char *benchmark = benchmark_of(published->ours);
+    Arms arms = { .run = benchmark ? run_of(runs, benchmark) : NULL };
+
+    if (published->no_ratio)
+        out.why = g_strdup(published->no_ratio);
+    else if (!arms.run)
+        out.why = g_strdup_printf("no result of `duet bench %s` was given", benchmark);
+    else
+        set_beside(published, &arms, &out);
+    *out_reproduction = out;
+}
