@@ -6,7 +6,7 @@
 
 G_BEGIN_DECLS
 
-/* Instances of claims end by themselves, should whoever tries them be killed. */
+/* So long an instance of a claim sleeps: longer than any claim takes. */
 #define DUET_LIVE_SECONDS "300"
 
 /**
