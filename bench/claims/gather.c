@@ -119,6 +119,7 @@ static void measure_all(DuetClaimTrial *trial, guint needs)
         .counts = memory_counts,
         .n_counts = G_N_ELEMENTS(memory_counts),
         .age_ms = MEMORY_AGE_MS,
+        .floor = DUET_BENCH_FLOOR_DEFAULT,
     };
     const char *why = !request->container ? request->no_container
         : !request->vm                    ? request->no_vm

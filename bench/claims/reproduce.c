@@ -6,6 +6,7 @@
 #include <duet/bench.h>
 #include <duet/vm-limits.h>
 
+#include "bench/against.h"
 #include "bench/benchmark.h"
 #include "bench/environment.h"
 #include "figures.h"
@@ -27,7 +28,6 @@ void duet_reproduction_clear(DuetReproduction *reproduction)
     g_clear_pointer(&reproduction->stands_in, g_free);
 }
 
-/* What of ours a figure is taken from. @seldom: no run has it. */
 static const char *benchmark_of(DuetOurs ours)
 {
     static const char *const names[] = { NULL, "boot", "boot", "memory", "density" };
@@ -78,6 +78,8 @@ static char *other_guest(const DuetPublished *published, const DuetRunArm *arm)
     guint64 ram = arm->memory_bytes ? arm->memory_bytes : DUET_VM_MEMORY_DEFAULT_BYTES;
     double cpus = arm->cpus > 0 ? arm->cpus : 1;
 
+    if (g_str_equal(arm->kind, DUET_RUN_ARM_PEER) && published->ram_bytes > 0)
+        return g_strdup_printf("nobody knows the size of the guests of %s", arm->name);
     if (!g_str_equal(arm->kind, "vm") ||
         ((published->ram_bytes == 0 || ram == published->ram_bytes) &&
             (published->cpus == 0 || cpus == published->cpus)))
@@ -97,6 +99,31 @@ static char *unlike(const DuetPublished *published, const DuetRun *run, guint in
             "no KVM: %s ran under TCG, which no published figure did", arm->name);
     char *why = other_guest(published, arm);
     return why ? why : duet_figure_failed(run, index);
+}
+
+/* A foreign engine has no marks: beside one, whole commands are compared. */
+static gboolean command_output(const DuetSample *sample, DuetMark headline_to, double *out_ns)
+{
+    return duet_metric_value(sample, DUET_METRIC_COMMAND_OUTPUT, headline_to, out_ns);
+}
+
+static gboolean command_exit(const DuetSample *sample, DuetMark headline_to, double *out_ns)
+{
+    return duet_metric_value(sample, DUET_METRIC_COMMAND_EXIT, headline_to, out_ns);
+}
+
+static gboolean is_peer(const Arms *arms, int index)
+{
+    return g_str_equal(duet_run_arm(arms->run, index)->kind, DUET_RUN_ARM_PEER);
+}
+
+static DuetFigureFunc figure_of(const Arms *arms, DuetOurs ours)
+{
+    gboolean peer = is_peer(arms, arms->first) || is_peer(arms, arms->second);
+
+    if (ours == DUET_OURS_START)
+        return peer ? command_output : duet_figure_start;
+    return peer ? command_exit : duet_figure_total;
 }
 
 static char *measure_boot(const Arms *arms, DuetFigureFunc value, DuetReproduction *out)
@@ -134,9 +161,8 @@ static char *measure(const DuetPublished *published, const Arms *arms, DuetRepro
 {
     switch (published->ours) {
     case DUET_OURS_START:
-        return measure_boot(arms, duet_figure_start, out);
     case DUET_OURS_TOTAL:
-        return measure_boot(arms, duet_figure_total, out);
+        return measure_boot(arms, figure_of(arms, published->ours), out);
     case DUET_OURS_MEMORY:
         return measure_memory(arms, out);
     default:
