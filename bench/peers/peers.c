@@ -166,8 +166,7 @@ DuetPeers *duet_peers_open(const DuetBenchRequest *request, GError **error)
     peers->arms = g_ptr_array_new_with_free_func((GDestroyNotify)duet_peer_arm_free);
     peers->skipped = g_ptr_array_new_with_free_func(g_free);
     duet_hold_signals(&peers->old_signals);
-    gboolean supplied = duet_peer_supply_init(
-        &peers->supply, duet_context_store_dir(request->context), spec, error);
+    gboolean supplied = duet_peer_supply_init(&peers->supply, request->context, spec, error);
     while (supplied && list->len > 0 && !wants_end(peers))
         admit(peers, g_ptr_array_steal_index(list, 0));
     if (request->progress)
@@ -196,6 +195,10 @@ static void add_arm(DuetRun *run, const DuetPeerArm *arm, const DuetRunArm *like
     to->cpus = like->cpus;
     to->pids_limit = like->pids_limit;
     to->driver = json_object_new();
+    if (duet_peer_uses_guest(arm->peer)) {
+        const char *accel = g_hash_table_lookup(arm->values, "accel");
+        duet_json_set_string(to->driver, "accel", accel);
+    }
     duet_json_set_string(to->driver, "peer_kind", arm->peer->kind);
     duet_json_set_string(to->driver, "peer_version", arm->version);
     duet_json_set_string(to->driver, "peer_file", arm->peer->origin);

@@ -94,13 +94,13 @@ static void set_plain(GHashTable *values, const DuetSpec *spec)
 }
 
 gboolean duet_peer_supply_init(
-    DuetPeerSupply *supply, const char *store_dir, const DuetSpec *spec, GError **error)
+    DuetPeerSupply *supply, DuetContext *context, const DuetSpec *spec, GError **error)
 {
-    g_autofree char *root = g_path_get_dirname(store_dir);
+    g_autofree char *root = g_path_get_dirname(duet_context_store_dir(context));
     g_autofree char *template = g_build_filename(root, PREFIX "XXXXXX", NULL);
 
     sweep(root);
-    *supply = (DuetPeerSupply){ .store_dir = store_dir, .spec = spec, .lock_fd = -1 };
+    *supply = (DuetPeerSupply){ .context = context, .spec = spec, .lock_fd = -1 };
     supply->shared = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     if (!g_mkdtemp(template))
         return duet_error_set_errno(
@@ -132,7 +132,9 @@ static gboolean make_archive(
         return TRUE;
     const DuetImagesOps *images = duet_module_symbol("duet-images", "duet_images", error);
     g_autofree char *path = g_strdup_printf("%s/%s.tar", supply->dir, name);
-    if (!images || !images->export(supply->store_dir, supply->spec->image_ref, format, path, error))
+    if (!images ||
+        !images->export(
+            duet_context_store_dir(supply->context), supply->spec->image_ref, format, path, error))
         return FALSE;
     set(supply->shared, name, g_steal_pointer(&path));
     return TRUE;
@@ -194,6 +196,8 @@ GHashTable *duet_peer_supply_values(DuetPeerSupply *supply, const DuetPeer *peer
         duet_error_set_errno(error, errno, "cannot make '%s'", dir);
         return NULL;
     }
+    if (duet_peer_uses_guest(peer) && !duet_peer_supply_guest(supply, error))
+        return NULL;
     if (duet_peer_uses(peer, "image") && !make_archive(supply, "image", DUET_ARCHIVE_OCI, error))
         return NULL;
     if (duet_peer_uses(peer, "docker-archive") &&

@@ -57,6 +57,16 @@ nothing_left() { is "$(peers_left)" ""; is "$(duet ps -aq)" ""; }
   nothing_left
 }
 
+@test "plain QEMU runs beside our VM, on the same kernel and accelerator" {
+  run --separate-stderr duet bench boot --arms vm --peers qemu -n 1 -o "$scratch/qemu.json" busybox -- echo hello
+  echo "$output$stderr"
+  is "$status" 0
+  jq -e '(.arms | map(.name)) == ["vm", "qemu"] and .arms[0].driver.accel == .arms[1].driver.accel
+    and .arms[1].driver.peer_kind == "vm"
+    and all(.samples[]; .status == "ok" and .warnings == [] and .command_ns.output > 0)' "$scratch/qemu.json"
+  nothing_left
+}
+
 @test "a peer that is not there is left out with a word, an unknown one is an error" {
   file=$(peer absent 'needs=no-such-engine' 'run=no-such-engine {argv...}')
   run --separate-stderr duet bench boot --arms container -n 1 --peer "$file" -o "$scratch/absent.json" busybox
