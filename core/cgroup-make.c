@@ -67,7 +67,8 @@ static gboolean refuse_limits(
 static DuetCgroupMember *add_own(
     DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base)
 {
-    DuetCgroupMember *member = duet_cgroup_add(cgroup, hierarchy, base, FALSE);
+    g_autofree char *in_pool = duet_cgroup_pool_base(base, cgroup->limits.pool);
+    DuetCgroupMember *member = duet_cgroup_add(cgroup, hierarchy, in_pool, FALSE);
     member->homes[0] = g_build_filename(hierarchy->mount_point, hierarchy->own, NULL);
     member->homes[1] = g_strdup(hierarchy->mount_point);
     return member;
@@ -206,15 +207,33 @@ static int make_in_scope(DuetCgroupMember *member)
     return err != 0 ? err : duet_cgroup_v2_enable(dir_fd, member->controllers);
 }
 
+/* Returns 0 or an errno value. */
+static int open_base(DuetCgroupMember *member, const char *base, const DuetLimits *limits)
+{
+    gboolean in_pool = limits->pool != NULL && !member->in_scope;
+    if (member->base_fd >= 0 && !in_pool)
+        return 0;
+    duet_fd_clear(&member->base_fd);
+    if (in_pool && mkdir(base, 0755) != 0 && errno != EEXIST)
+        return errno;
+    member->base_fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (member->base_fd < 0)
+        return errno;
+    return in_pool && member->version == DUET_CGROUP_V2
+        ? duet_cgroup_v2_enable(member->base_fd, member->controllers)
+        : 0;
+}
+
 static gboolean member_make(
     DuetCgroupMember *member, const DuetLimits *limits, gboolean *out_made, GError **error)
 {
     g_autofree char *base = g_build_filename(member->mount_point, member->base, NULL);
-    member->base_fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int err = member->base_fd < 0 ? errno : ENOENT;
-    for (guint tries = 0; member->base_fd >= 0 && tries < MAKE_TRIES; tries++) {
-        err = member->in_scope ? make_in_scope(member) : make_own(member);
-        if (err != ENOENT && err != ENODEV)
+    int err = ENOENT;
+    for (guint tries = 0; tries < MAKE_TRIES; tries++) {
+        err = open_base(member, base, limits);
+        if (err == 0)
+            err = member->in_scope ? make_in_scope(member) : make_own(member);
+        if ((err != ENOENT && err != ENODEV) || member->base_fd < 0)
             break;
     }
     *out_made = err != EEXIST;
@@ -226,8 +245,9 @@ static gboolean member_make(
     }
     if (err != 0)
         return duet_error_set_errno(error, err, "cannot make cgroup '%s/%s'", base, member->dir);
-    return duet_limits_apply(
-        limits, member->version, member->controllers, member->part_fds[DUET_CGROUP_PAYLOAD], error);
+    return duet_cgroup_pool_limit(member, limits, error) &&
+        duet_limits_apply(limits, member->version, member->controllers,
+            member->part_fds[DUET_CGROUP_PAYLOAD], error);
 }
 
 /* Takes @cgroup, which knows its manager if it has one. */
@@ -243,7 +263,8 @@ static DuetCgroup *plan(DuetCgroup *planned, const GPtrArray *layout, const char
         return NULL;
     cgroup->id = g_strdup(id);
     cgroup->limits = *limits;
-    if (!choose_members(cgroup, layout, limits, error))
+    if (!choose_members(cgroup, layout, limits, error) ||
+        (limits->pool != NULL && !duet_cgroup_pool_is_kept(cgroup, error)))
         return NULL;
     cgroup->path = duet_cgroup_path_text(cgroup);
     return g_steal_pointer(&cgroup);

@@ -160,6 +160,16 @@ gboolean duet_cgroup_id_is_valid(const char *id);
  * v2:/duet/0123456789ab". */
 char *duet_cgroup_path_text(const DuetCgroup *cgroup);
 
+/** duet_cgroup_pool_base: Returns: (transfer full): where @pool lies in @base; no pool: @base. */
+char *duet_cgroup_pool_base(const char *base, const char *pool);
+/** duet_cgroup_pool_is_kept: whether a limit of memory for all of a pool can be set. */
+gboolean duet_cgroup_pool_is_kept(const DuetCgroup *cgroup, GError **error);
+/** duet_cgroup_pool_limit: sets the limit of the pool that @member is in, if it is in one. */
+gboolean duet_cgroup_pool_limit(
+    const DuetCgroupMember *member, const DuetLimits *limits, GError **error);
+/** duet_cgroup_pool_leave: removes the pool's directory if @member was the last in it. */
+void duet_cgroup_pool_leave(const DuetCgroupMember *member);
+
 /** duet_cgroup_new_in: duet_cgroup_new() with the hierarchies given. */
 DuetCgroup *duet_cgroup_new_in(
     const GPtrArray *layout, const char *id, const DuetLimits *limits, GError **error);

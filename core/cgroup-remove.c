@@ -63,8 +63,8 @@ gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error)
     if (err == 0 && !member->in_scope) {
         err = remove_dir(member->base_fd, member->dir, 0);
         /* whoever is the last takes the parent along; it is only empty then */
-        if (err == 0)
-            unlinkat(member->base_fd, DUET_CGROUP_PARENT, AT_REMOVEDIR);
+        if (err == 0 && unlinkat(member->base_fd, DUET_CGROUP_PARENT, AT_REMOVEDIR) == 0)
+            duet_cgroup_pool_leave(member);
     }
     if (err != 0)
         return duet_error_set_errno(error, err, "cannot remove cgroup '%s/%s/%s'",

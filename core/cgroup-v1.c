@@ -71,6 +71,7 @@ static void v1_memory(int part_fd, DuetCgroupUsage *usage)
         usage->anon_bytes = duet_cgroup_text_number(text, "total_rss");
         usage->shmem_bytes = duet_cgroup_text_number(text, "total_shmem");
         usage->file_bytes = cache - MIN(cache, usage->shmem_bytes);
+        usage->inactive_file_bytes = duet_cgroup_text_number(text, "total_inactive_file");
     }
     if (duet_cgroup_file_read(part_fd, "memory.oom_control", text, sizeof text) > 0)
         usage->oom_kills = duet_cgroup_text_number(text, "oom_kill");

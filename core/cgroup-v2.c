@@ -107,6 +107,7 @@ static void v2_memory(int part_fd, DuetCgroupUsage *usage)
         usage->anon_bytes = duet_cgroup_text_number(text, "anon");
         usage->shmem_bytes = duet_cgroup_text_number(text, "shmem");
         usage->file_bytes = file - MIN(file, usage->shmem_bytes);
+        usage->inactive_file_bytes = duet_cgroup_text_number(text, "inactive_file");
         usage->kernel_bytes = duet_cgroup_text_number(text, "kernel");
         if (usage->kernel_bytes == 0) /* before Linux 5.18 the sum has to be made here */
             usage->kernel_bytes = duet_cgroup_text_number(text, "slab") +

@@ -23,6 +23,8 @@ typedef enum {
  * DuetLimits: 0: none.
  * @memory_is_guard, @cpus_is_guard: something else keeps what was asked for (QEMU gives a guest its
  * RAM and CPUs and no more), so that an ordinary user without a cgroup can do without
+ * @pool: (nullable): see #DuetSpec; must live until duet_cgroup_make()
+ * @pool_memory_bytes: what all of @pool have together
  */
 typedef struct {
     guint64 memory_bytes;
@@ -30,6 +32,8 @@ typedef struct {
     guint64 pids;
     gboolean memory_is_guard;
     gboolean cpus_is_guard;
+    const char *pool;
+    guint64 pool_memory_bytes;
 } DuetLimits;
 
 /**
@@ -119,6 +123,7 @@ typedef struct {
     guint64 cpu_ns;
     guint64 memory_bytes, memory_peak_bytes;
     guint64 anon_bytes, file_bytes, kernel_bytes, shmem_bytes;
+    guint64 inactive_file_bytes;
     guint64 oom_kills;
 } DuetCgroupUsage;
 void duet_cgroup_usage(DuetCgroup *cgroup, DuetCgroupPart part, DuetCgroupUsage *out_usage);

@@ -150,6 +150,8 @@ static gboolean make_place(Monitor *monitor, GError **error)
     DuetContext *context = monitor->context;
     const char *id = monitor->spec->id;
     DuetLimits limits = cgroup_limits(monitor->spec);
+    limits.pool = monitor->spec->pool;
+    limits.pool_memory_bytes = monitor->spec->pool_memory_bytes;
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
     if (!monitor->cgroup || !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), error))
         return FALSE;
@@ -183,6 +185,15 @@ static void tell_notice(Monitor *monitor, const char *notice)
     }
 }
 
+static void end_with_owner(const Monitor *monitor)
+{
+    if (monitor->spec->owner_pid != 0)
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+    /* It may have died before that. */
+    if (is_orphan(monitor))
+        raise(SIGTERM);
+}
+
 static gboolean bring_up(Monitor *monitor, GError **error)
 {
     DuetStarted started = { .agent_fd = -1, .pidfd = -1 };
@@ -205,6 +216,8 @@ static gboolean bring_up(Monitor *monitor, GError **error)
     if (!monitor->runtime ||
         !duet_runtime_start(monitor->runtime, &monitor->info->marks, &started, error))
         return FALSE;
+    /* A driver that took other ids for a moment made the kernel forget it. */
+    end_with_owner(monitor);
     monitor->info->pid = started.pid;
     monitor->info->facts = started.facts;
     monitor->pidfd = started.pidfd;
@@ -364,11 +377,7 @@ static void become_monitor(Monitor *monitor)
     sigaddset(&watched, SIGTERM);
     sigprocmask(SIG_SETMASK, &watched, NULL);
     monitor->signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (monitor->spec->owner_pid != 0)
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-    /* It may have died before that. */
-    if (is_orphan(monitor))
-        raise(SIGTERM);
+    end_with_owner(monitor);
     g_unix_fd_add(monitor->signal_fd, G_IO_IN, on_signal, monitor);
     DUET_AUTO_FD null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++)

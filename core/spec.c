@@ -98,7 +98,7 @@ void duet_spec_free(DuetSpec *spec)
         return;
     char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
-        &spec->kernel_path, &spec->connect };
+        &spec->kernel_path, &spec->connect, &spec->pool };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
     g_strfreev(spec->layers);
@@ -154,6 +154,8 @@ static const struct {
     { "disk-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, disk_bytes) },
     { "connect", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, connect) },
     { "owner-pid", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, owner_pid) },
+    { "pool", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, pool) },
+    { "pool-memory-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, pool_memory_bytes) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

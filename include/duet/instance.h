@@ -209,4 +209,25 @@ typedef struct {
 
 gboolean duet_instance_memory(DuetInstance *instance, DuetMemory *out_memory, GError **error);
 
+/**
+ * DuetPool: the memory of all instances of a pool, now.
+ * @limit_bytes: what they have together
+ * @charged_bytes: what the kernel charges them with: @reclaimable_bytes of it are pages of files
+ *     that it would give back without a wait
+ */
+typedef struct {
+    guint64 limit_bytes;
+    guint64 charged_bytes;
+    guint64 reclaimable_bytes;
+} DuetPool;
+
+/**
+ * duet_pool_check: whether instances like @spec can be held to an amount of memory together.
+ * Returns: %FALSE with %DUET_ERROR_UNSUPPORTED, which says why.
+ */
+gboolean duet_pool_check(const DuetSpec *spec, GError **error);
+
+/** duet_instance_pool: the pool that a running instance is in; none is %DUET_ERROR_STATE. */
+gboolean duet_instance_pool(DuetInstance *instance, DuetPool *out_pool, GError **error);
+
 G_END_DECLS

@@ -79,6 +79,8 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @connect: VM: URI of the libvirt daemon that runs it, or NULL for a libvirt inside of duet
  * @owner_pid: it ends and is removed when this process, which starts it, is gone; 0: it outlives
  *     its client
+ * @pool: (nullable): a word; instances of the same pool are held to @pool_memory_bytes together,
+ *     their monitors with them, where duet_pool_check() says so
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -111,6 +113,8 @@ typedef struct {
     guint64 disk_bytes;
     char *connect;
     gint64 owner_pid;
+    char *pool;
+    guint64 pool_memory_bytes;
 } DuetSpec;
 
 /**

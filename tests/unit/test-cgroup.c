@@ -284,6 +284,75 @@ static void test_life_v2(void)
         run_life(layout);
 }
 
+/* Returns: (nullable) (transfer full): the directory of the pool where memory is counted. */
+static char *pool_path(const DuetCgroup *cgroup)
+{
+    for (guint i = 0; i < cgroup->members_count; i++)
+        if ((cgroup->members[i].controllers & DUET_CONTROLLER_MEMORY) != 0)
+            return g_build_filename(cgroup->members[i].mount_point, cgroup->members[i].base, NULL);
+    return NULL;
+}
+
+/* Two of a pool lie in one cgroup with the pool's limit; the last takes it along, also one that
+ * knows of it from a path alone. */
+static void test_pool(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *id = new_id();
+    g_autofree char *other = g_strdup(id);
+    DuetLimits limits = { .pool = id, .pool_memory_bytes = 64 << 20 };
+    other[0] = other[0] == 'a' ? 'b' : 'a';
+    g_autoptr(DuetCgroup) first = duet_cgroup_new(id, &limits, &error);
+    if (g_error_matches(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED)) {
+        g_test_skip(error->message);
+        return;
+    }
+    g_assert_no_error(error);
+    g_autoptr(DuetCgroup) second = duet_cgroup_new(other, &limits, &error);
+    g_assert_no_error(error);
+    g_autofree char *path = pool_path(first);
+    g_autofree char *name = g_strconcat("/duet-pool-", id, NULL);
+    g_assert_true(g_str_has_suffix(path, name));
+    g_autofree char *same = pool_path(second);
+    g_assert_cmpstr(path, ==, same);
+    DUET_AUTO_FD dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    guint64 limit = MAX(duet_cgroup_file_number(dir, "memory.limit_in_bytes"),
+        duet_cgroup_file_number(dir, "memory.max"));
+    g_assert_cmpuint(limit, ==, 64 << 20);
+
+    g_assert_true(duet_cgroup_remove(first, &error));
+    g_assert_true(g_file_test(path, G_FILE_TEST_IS_DIR));
+    g_autoptr(DuetCgroup) found = duet_cgroup_open(duet_cgroup_path(second), other, &error);
+    g_assert_no_error(error);
+    g_assert_true(duet_cgroup_remove(found, &error));
+    g_assert_no_error(error);
+    for (guint i = 0; i < second->members_count; i++) {
+        g_autofree char *base =
+            g_build_filename(second->members[i].mount_point, second->members[i].base, NULL);
+        g_assert_true(g_str_has_suffix(base, name));
+        g_assert_false(g_file_test(base, G_FILE_TEST_EXISTS));
+    }
+}
+
+/* Without a memory controller nobody would keep the limit: refused, never ignored. */
+static void test_pool_unsupported(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) layout = duet_cgroup_layout_read(NULL);
+    DuetLimits limits = { .pool = "x", .pool_memory_bytes = 64 << 20 };
+    for (guint i = layout->len; i > 0; i--) {
+        const DuetHierarchy *hierarchy = layout->pdata[i - 1];
+        if ((hierarchy->controllers & DUET_CONTROLLER_MEMORY) != 0)
+            g_ptr_array_remove_index(layout, i - 1);
+    }
+    if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 || layout->len == 0) {
+        g_test_skip("cgroup v2 has all controllers here");
+        return;
+    }
+    g_assert_null(duet_cgroup_new_in(layout, "0123456789ab", &limits, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED);
+}
+
 /* A pause really stops a process, a resume lets it go on. */
 static void test_freeze(void)
 {
@@ -577,6 +646,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cgroup/life", test_life);
     g_test_add_func("/cgroup/life/v1", test_life_v1);
     g_test_add_func("/cgroup/life/v2", test_life_v2);
+    g_test_add_func("/cgroup/pool/life", test_pool);
+    g_test_add_func("/cgroup/pool/unsupported", test_pool_unsupported);
     g_test_add_func("/cgroup/freeze", test_freeze);
     g_test_add_func("/cgroup/memory", test_memory);
     g_test_add_func("/cgroup/pids", test_pids);
