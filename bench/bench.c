@@ -9,6 +9,8 @@
 #include "benchmark.h"
 #include "compare.h"
 #include "cost/cost.h"
+#include "density/density-analysis.h"
+#include "density/density-sampler.h"
 #include "environment.h"
 #include "instance-sampler.h"
 #include "journal.h"
@@ -258,9 +260,36 @@ static gboolean memory(
     return TRUE;
 }
 
+static gboolean density(
+    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
+{
+    if (!check_request(request, error))
+        return FALSE;
+    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_density,
+        duet_plan_new_density(request->n_arms, &request->density, request->seed, request->age_ms));
+    duet_environment_memory_warnings(run->host, run->warnings);
+    g_auto(DuetDensitySampler) sampler = { 0 };
+    DuetEnvironmentCount before;
+    duet_environment_count(&before);
+    duet_density_sampler_init(&sampler, request, run);
+    if (!duet_density_sampler_run(&sampler, error))
+        return FALSE;
+    duet_environment_finish(run->host, &before);
+    g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
+    int code = run->interrupted                   ? EXIT_INTERRUPTED
+        : duet_density_analysis_bad_arm(analysis) ? 1
+                                                  : 0;
+    if (!answer(request, duet_density_result(run, analysis), duet_density_table(run, analysis),
+            out_text, error))
+        return FALSE;
+    *out_exit_code = code;
+    return TRUE;
+}
+
 /* The one name that the executable looks up in the module; all others stay inside. */
 __attribute__((visibility("default"))) const DuetBenchOps duet_bench = {
     .boot = boot,
     .compare = compare,
     .memory = memory,
+    .density = density,
 };

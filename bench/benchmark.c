@@ -4,6 +4,7 @@
 static const DuetBenchmark *const benchmarks[] = {
     &duet_benchmark_boot,
     &duet_benchmark_memory,
+    &duet_benchmark_density,
 };
 
 const DuetBenchmark *duet_benchmark_find(const char *name)

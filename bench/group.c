@@ -124,6 +124,13 @@ gboolean duet_group_start(DuetGroup *group, GError **error)
     return TRUE;
 }
 
+const DuetInfo *duet_group_info(const DuetGroup *group, guint index)
+{
+    const DuetGroupMember *member = group->members->pdata[index];
+
+    return member->info;
+}
+
 DuetInstance *duet_group_instance(DuetGroup *group, guint index)
 {
     DuetGroupMember *member = group->members->pdata[index];
@@ -176,9 +183,9 @@ gboolean duet_group_read(
 }
 
 /* Each is told to end before the first is checked: the checks wait for monitors. */
-static void end_all(DuetGroup *group, GPtrArray *warnings)
+static void end_from(DuetGroup *group, guint from, GPtrArray *warnings)
 {
-    for (guint i = 0; i < group->members->len; i++) {
+    for (guint i = from; i < group->members->len; i++) {
         DuetGroupMember *member = group->members->pdata[i];
         g_autoptr(GError) error = NULL;
         if (!duet_instance_remove(member->instance, TRUE, &error))
@@ -186,16 +193,37 @@ static void end_all(DuetGroup *group, GPtrArray *warnings)
     }
 }
 
-void duet_group_clear(DuetGroup *group, GPtrArray *warnings)
+static void check_from(DuetGroup *group, guint from, GPtrArray *warnings)
 {
-    end_all(group, warnings);
-    for (guint i = 0; i < group->members->len; i++) {
+    for (guint i = from; i < group->members->len; i++) {
         DuetGroupMember *member = group->members->pdata[i];
         g_autoptr(DuetSample) finds = duet_sample_new(0, 0, 0);
         duet_leftover_check(group->context, member->id, member->info, finds);
         for (guint w = 0; w < finds->warnings->len; w++)
             g_ptr_array_add(warnings, g_strdup(g_ptr_array_index(finds->warnings, w)));
     }
+}
+
+void duet_group_drop_last(DuetGroup *group, guint keep, gboolean *out_oom, GPtrArray *warnings)
+{
+    *out_oom = FALSE;
+    if (group->members->len <= keep)
+        return;
+    for (guint i = keep; i < group->members->len; i++) {
+        DuetGroupMember *member = group->members->pdata[i];
+        if (!member->info)
+            member->info = duet_instance_info(member->instance, NULL);
+        *out_oom |= member->info && member->info->oom;
+    }
+    end_from(group, keep, warnings);
+    check_from(group, keep, warnings);
+    g_ptr_array_set_size(group->members, (int)keep);
+}
+
+void duet_group_clear(DuetGroup *group, GPtrArray *warnings)
+{
+    end_from(group, 0, warnings);
+    check_from(group, 0, warnings);
     g_clear_pointer(&group->members, g_ptr_array_unref);
     /* A signal that came meanwhile is the user's wish as well, and must not kill us now. */
     group->interrupted |= duet_release_signals(&group->old_signals);

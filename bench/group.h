@@ -45,8 +45,17 @@ void duet_group_init(DuetGroup *group, DuetContext *context, const DuetSpec *spe
  */
 gboolean duet_group_start(DuetGroup *group, GError **error);
 
-/** duet_group_instance: Returns: (transfer none): one that was started. */
+/** duet_group_info: Returns: (transfer none): what was known of a member when it had started. */
+const DuetInfo *duet_group_info(const DuetGroup *group, guint member);
+/** duet_group_instance: Returns: (transfer none). */
 DuetInstance *duet_group_instance(DuetGroup *group, guint member);
+
+/**
+ * duet_group_drop_last: ends and removes what there is beyond @keep members: that of a start that
+ * failed.
+ * @out_oom: whether the kernel ended something of it for want of memory
+ */
+void duet_group_drop_last(DuetGroup *group, guint keep, gboolean *out_oom, GPtrArray *warnings);
 
 /** duet_group_facts: Returns: (transfer full) (nullable): a{sv} of the first member's driver. */
 GVariant *duet_group_facts(DuetGroup *group);

@@ -89,9 +89,14 @@ gboolean duet_host_memory_read(DuetHostMemory *out_memory, GError **error)
     return TRUE;
 }
 
+guint64 duet_host_memory_floor(const DuetHostMemory *memory)
+{
+    return MAX(FLOOR_BYTES, memory->total_bytes / FLOOR_SHARE);
+}
+
 gboolean duet_host_memory_check(const DuetHostMemory *memory, GError **error)
 {
-    guint64 floor = MAX(FLOOR_BYTES, memory->total_bytes / FLOOR_SHARE);
+    guint64 floor = duet_host_memory_floor(memory);
 
     if (memory->available_bytes >= floor)
         return TRUE;

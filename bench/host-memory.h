@@ -30,9 +30,11 @@ const DuetHostField *duet_host_fields(void);
 
 gboolean duet_host_memory_read(DuetHostMemory *out_memory, GError **error);
 
+/** duet_host_memory_floor: Returns: what the host must keep of it available: max(2 GiB, 10 %). */
+guint64 duet_host_memory_floor(const DuetHostMemory *memory);
+
 /**
- * duet_host_memory_check: whether the host has memory left for one more instance:
- * MemAvailable of max(2 GiB, 10 %).
+ * duet_host_memory_check: whether the host has memory left for one more instance.
  * Returns: %FALSE with %DUET_ERROR_STATE.
  */
 gboolean duet_host_memory_check(const DuetHostMemory *memory, GError **error);

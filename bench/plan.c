@@ -62,6 +62,16 @@ DuetPlan *duet_plan_new_memory(guint n_arms, const guint *counts, guint n_counts
     return plan;
 }
 
+DuetPlan *duet_plan_new_density(
+    guint n_arms, const DuetDensityLimits *limits, guint64 seed, gint64 age_ms)
+{
+    DuetPlan *plan = duet_plan_new(n_arms, 1, seed, 0, 0);
+
+    plan->density = g_memdup2(limits, sizeof *limits);
+    plan->age_ms = age_ms;
+    return plan;
+}
+
 void duet_plan_free(DuetPlan *plan)
 {
     if (!plan)
@@ -69,5 +79,6 @@ void duet_plan_free(DuetPlan *plan)
     g_free(plan->mode);
     g_free(plan->order);
     g_free(plan->counts);
+    g_free(plan->density);
     g_free(plan);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
+#include "density/density-rules.h"
 
 G_BEGIN_DECLS
 
@@ -15,7 +15,8 @@ G_BEGIN_DECLS
  * @floor: the smallest relative effect that may be called a difference
  * @n_variants: how many kinds of samples each arm has in a block; 1 unless the benchmark says so
  * @counts: `bench memory`: how many instances at a time in each variant; NULL else
- * @age_ms: `bench memory`: how old the youngest instance is when memory is read
+ * @age_ms: `bench memory`, `bench density`: how old the youngest instance is when memory is read
+ * @density: `bench density`: what ends an arm; else NULL
  */
 typedef struct {
     guint64 seed;
@@ -28,6 +29,7 @@ typedef struct {
     guint n_variants;
     guint *counts;
     gint64 age_ms;
+    DuetDensityLimits *density;
 } DuetPlan;
 
 /**
@@ -39,6 +41,10 @@ DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, 
 /** duet_plan_new_memory: @n is the number of rounds: one sample of each arm and count in each. */
 DuetPlan *duet_plan_new_memory(guint n_arms, const guint *counts, guint n_counts, guint n,
     guint64 seed, gint64 age_ms, double floor);
+
+/** duet_plan_new_density: one block: the arms one after the other, in a random order. */
+DuetPlan *duet_plan_new_density(
+    guint n_arms, const DuetDensityLimits *limits, guint64 seed, gint64 age_ms);
 void duet_plan_free(DuetPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetPlan, duet_plan_free)
 

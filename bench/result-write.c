@@ -124,7 +124,7 @@ JsonObject *duet_result_sample(const DuetRun *run, const DuetSample *sample)
     return object;
 }
 
-static JsonObject *summary_object(const DuetSummary *summary)
+JsonObject *duet_result_summary_object(const DuetSummary *summary)
 {
     JsonObject *object = json_object_new();
 
@@ -165,7 +165,8 @@ static JsonArray *summary_array(const DuetRun *run, const DuetAnalysis *analysis
         for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
             g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
             if (a->summary[metric].n > 0)
-                json_object_set_object_member(metrics, id, summary_object(&a->summary[metric]));
+                json_object_set_object_member(
+                    metrics, id, duet_result_summary_object(&a->summary[metric]));
             else
                 json_object_set_null_member(metrics, id);
         }

@@ -23,6 +23,9 @@ JsonObject *duet_result_sample(const DuetRun *run, const DuetSample *sample);
 /** duet_result_node: the same as a tree, for those that add to it. Returns: (transfer full). */
 JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_result_summary_object: Returns: (transfer full): a series of times, described. */
+JsonObject *duet_result_summary_object(const DuetSummary *summary);
+
 /** duet_result_set_contrast: adds a contrast's members, as in "comparisons", to @object. */
 void duet_result_set_contrast(
     JsonObject *object, const DuetMeasure *measure, const DuetContrast *contrast);

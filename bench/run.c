@@ -45,6 +45,7 @@ void duet_sample_free(DuetSample *sample)
         return;
     g_free(sample->error);
     duet_memory_point_free(sample->memory);
+    g_free(sample->density);
     g_ptr_array_unref(sample->warnings);
     g_free(sample);
 }
@@ -135,6 +136,7 @@ void duet_run_free(DuetRun *run)
     g_ptr_array_unref(run->samples);
     g_clear_pointer(&run->idle_noise, g_array_unref);
     g_ptr_array_unref(run->skipped);
+    g_clear_pointer(&run->density, g_ptr_array_unref);
     g_ptr_array_unref(run->warnings);
     g_free(run);
 }

@@ -4,6 +4,7 @@
 #include <duet/mark.h>
 #include <json-glib/json-glib.h>
 
+#include "density/density-outcome.h"
 #include "memory/memory-point.h"
 #include "plan.h"
 
@@ -40,6 +41,7 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * @command_output_ns, @command_exit_ns: beside peers: of the arm as a whole command, from the fork
  * to the first byte on its pipe and to its end; 0: not known
  * @memory: (nullable): `bench memory`: the point
+ * @density: (nullable): `bench density`: the start
  * @warnings: (element-type utf8): what makes this sample doubtful
  */
 typedef struct {
@@ -62,6 +64,7 @@ typedef struct {
     gint64 command_output_ns;
     gint64 command_exit_ns;
     DuetMemoryPoint *memory;
+    DuetDensityStart *density;
     GPtrArray *warnings;
 } DuetSample;
 
@@ -110,6 +113,7 @@ gboolean duet_run_arm_is_peer(const DuetRunArm *arm);
  * @idle_noise: (element-type DuetHostMemory): `bench memory`: the host before the first sample,
  *     while nothing of ours ran; NULL else
  * @skipped: (element-type utf8): peers that were asked for and left out, and why
+ * @density: (element-type DuetDensityOutcome): `bench density`: one for each arm; NULL else
  * @interrupted: the user stopped it before the plan's end
  * @warnings: (element-type utf8): what makes the whole run doubtful
  */
@@ -124,6 +128,7 @@ typedef struct {
     GPtrArray *samples;
     GArray *idle_noise;
     GPtrArray *skipped;
+    GPtrArray *density;
     gboolean interrupted;
     GPtrArray *warnings;
 } DuetRun;

@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "core/module.h"
+#include "core/util.h"
 
 /* One sample per arm and block: more than that is hours, and surely a slip of the finger. */
 #define N_MAX 10000
+/* Less is less than a container's monitor. */
+#define BUDGET_MIN_BYTES (1 << 20)
 
 void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **default_argv)
 {
@@ -21,6 +24,7 @@ void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **defaul
         .timeout_s = DUET_BENCH_TIMEOUT_DEFAULT_MS / 1000.0,
         .floor_percent = DUET_BENCH_FLOOR_DEFAULT * 100,
         .age_s = DUET_BENCH_AGE_DEFAULT_MS / 1000.0,
+        .time_limit_s = DUET_BENCH_TIME_LIMIT_DEFAULT_S,
         .default_argv = default_argv,
     };
 }
@@ -34,6 +38,7 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->peers, g_free);
     g_clear_pointer(&options->peer_files, g_strfreev);
     g_clear_pointer(&options->counts, g_free);
+    g_clear_pointer(&options->budget, g_free);
     g_clear_pointer(&options->format, g_free);
     g_clear_pointer(&options->image, g_free);
     g_clear_pointer(&options->command, g_strfreev);
@@ -54,6 +59,12 @@ static gboolean check_numbers(const DuetBenchCli *options, const char *verb, GEr
         what = "--age must be from 0.1 to 86400 seconds";
     else if (options->counts && options->n > DUET_BENCH_ROUNDS_MAX)
         what = "--rounds must be from 1 to 100";
+    else if (options->max < 0 || options->max > DUET_BENCH_COUNT_MAX)
+        what = "--max must be from 1 to 10000 instances";
+    else if (!(options->max_latency_s >= 0 && options->max_latency_s <= 86400))
+        what = "--max-latency must be from 0.001 to 86400 seconds";
+    else if (!(options->time_limit_s >= 1 && options->time_limit_s <= 86400))
+        what = "--time-limit must be from 1 to 86400 seconds";
     if (!what)
         return TRUE;
     g_set_error(
@@ -211,6 +222,25 @@ static void show_notice(const char *line)
     fprintf(stderr, "duet: %s\n", line);
 }
 
+static gboolean read_density(
+    const DuetBenchCli *options, DuetDensityLimits *out_limits, GError **error)
+{
+    *out_limits = (DuetDensityLimits){
+        .max = (guint)options->max,
+        .max_latency_ns = (gint64)(options->max_latency_s * 1e9),
+        .time_limit_ns = (gint64)(options->time_limit_s * 1e9),
+    };
+    if (options->budget && !duet_parse_bytes(options->budget, &out_limits->budget_bytes, error)) {
+        g_prefix_error(error, "--memory-budget: ");
+        return FALSE;
+    }
+    if (!options->budget || out_limits->budget_bytes >= BUDGET_MIN_BYTES)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "--memory-budget %s: no instance fits; give 1m or more", options->budget);
+    return FALSE;
+}
+
 /* What of the request is read from text; the rest is added by measure(). */
 static gboolean read_request(
     const DuetBenchCli *options, DuetBenchRequest *request, GArray **out_counts, GError **error)
@@ -219,6 +249,7 @@ static gboolean read_request(
 
     if (!duet_cli_format_is_json(options->format, &request->json, error) ||
         !duet_bench_cli_seed(options->seed, &request->seed, error) ||
+        !read_density(options, &request->density, error) ||
         !(counts = read_counts(options->counts, error)))
         return FALSE;
     *out_counts = counts;
@@ -285,6 +316,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
         [DUET_BENCH_BOOT] = bench->boot,
         [DUET_BENCH_COMPARE] = bench->compare,
         [DUET_BENCH_MEMORY] = bench->memory,
+        [DUET_BENCH_DENSITY] = bench->density,
     };
     return benchmarks[what](&request, out_text, out_exit_code, error);
 }

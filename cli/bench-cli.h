@@ -12,6 +12,7 @@ G_BEGIN_DECLS
  * @kinds: comma-separated kinds, in the order of the arms
  * @peers, @peer_files: foreign engines, by name and by key file
  * @counts, @age_s: `bench memory`
+ * @max, @max_latency_s, @time_limit_s, @budget: `bench density`
  * @idle: the instances do nothing unless the user named a command
  * @default_argv: run when the user named no command and the image has no entrypoint
  */
@@ -29,6 +30,10 @@ typedef struct {
     char **peer_files;
     char *counts;
     double age_s;
+    gint max;
+    double max_latency_s;
+    double time_limit_s;
+    char *budget;
     gboolean idle;
     char *format;
     char *image;
@@ -68,6 +73,7 @@ typedef enum {
     DUET_BENCH_BOOT,
     DUET_BENCH_COMPARE,
     DUET_BENCH_MEMORY,
+    DUET_BENCH_DENSITY,
 } DuetBenchWhat;
 
 /**
@@ -85,6 +91,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
  */
 int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what);
 
+int duet_bench_density(DuetCli *cli, int argc, char **argv);
 /** All benchmarks in turn: cmd-bench-all.c. */
 int duet_bench_all(DuetCli *cli, int argc, char **argv);
 int duet_bench_quick(DuetCli *cli, int argc, char **argv);

@@ -85,6 +85,8 @@ static const DuetCommand benchmarks[] = {
     { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", bench_boot },
     { "memory", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure memory of many at a time",
         bench_memory },
+    { "density", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure how many run at a time",
+        duet_bench_density },
     { "all", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure all of it within a budget of time",
         duet_bench_all },
     { "quick", "[OPTION...] IMAGE [-- COMMAND [ARG...]]",

@@ -21,6 +21,25 @@ G_BEGIN_DECLS
 #define DUET_BENCH_ROUNDS_DEFAULT 3
 #define DUET_BENCH_AGE_DEFAULT_MS 10000
 
+/* `bench density`: nobody waits longer for an arm, and an overload shows within that. */
+#define DUET_BENCH_TIME_LIMIT_DEFAULT_S 600
+#define DUET_BENCH_DENSITY_AGE_DEFAULT_MS 2000
+
+/**
+ * DuetDensityLimits: what ends the starts of an arm of `bench density`, beside what keeps the host
+ * alive. 0: not at all.
+ * @max: so many instances at the same time
+ * @max_latency_ns: of a start's p95
+ * @time_limit_ns: for the starts of an arm
+ * @budget_bytes: memory of all instances of an arm together
+ */
+typedef struct {
+    guint max;
+    gint64 max_latency_ns;
+    gint64 time_limit_ns;
+    guint64 budget_bytes;
+} DuetDensityLimits;
+
 /**
  * DuetBenchArm: one thing to compare.
  * @name: as shown and as in the result file ("vm")
@@ -45,7 +64,8 @@ typedef struct {
  * @seed: of the order of the arms and of all resampling
  * @floor: the smallest relative effect that may be called a difference
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once
- * @age_ms: `bench memory`: how old the youngest is when memory is read
+ * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
+ * @density: `bench density`
  * @ratio_with_failures: compare arms although samples of theirs failed
  * @peers: (nullable): `bench boot`: comma-separated names of foreign engines to measure in the same
  *     run, or "all"
@@ -69,6 +89,7 @@ typedef struct {
     const guint *counts;
     guint n_counts;
     guint age_ms;
+    DuetDensityLimits density;
     gboolean ratio_with_failures;
     const char *peers;
     char *const *peer_files;
@@ -109,6 +130,12 @@ typedef struct {
      * through them. @out_exit_code as of boot.
      */
     gboolean (*memory)(
+        const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
+    /**
+     * density: how many instances run at the same time until a rule forbids one more.
+     * @out_exit_code as of boot; also 1 when some did not answer at the end.
+     */
+    gboolean (*density)(
         const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
 } DuetBenchOps;
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <signal.h>
+
+#include <duet/bench.h>
+
+#include "bench/run.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetDensitySampler: takes the samples of `bench density`: starts instances of an arm until a
+ * rule forbids one more, asks all that run, and ends them. From init to clear signals that end a
+ * process are held back: what was measured must reach the file.
+ * @run: gets samples, outcomes and the drivers' facts
+ * @read_host: duet_density_host_read(), but for tests
+ */
+typedef struct {
+    const DuetBenchRequest *request;
+    DuetRun *run;
+    gboolean (*read_host)(DuetDensityHost *out_host, GError **error);
+    sigset_t old_signals;
+} DuetDensitySampler;
+
+void duet_density_sampler_init(
+    DuetDensitySampler *sampler, const DuetBenchRequest *request, DuetRun *run);
+void duet_density_sampler_clear(DuetDensitySampler *sampler);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetDensitySampler, duet_density_sampler_clear)
+
+/**
+ * duet_density_sampler_run: all arms, in the plan's order. What the user's signal ended is in
+ * @run->interrupted.
+ * Returns: %FALSE with @error when nothing could be measured: the first start of an arm failed in
+ *     a way that each would.
+ */
+gboolean duet_density_sampler_run(DuetDensitySampler *sampler, GError **error);
+
+G_END_DECLS

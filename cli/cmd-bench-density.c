@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/bench-cli.h"
+
+#include <duet/error.h>
+
+int duet_bench_density(DuetCli *cli, int argc, char **argv)
+{
+    g_auto(DuetBenchCli) options = { 0 };
+    g_autoptr(GError) error = NULL;
+
+    duet_bench_cli_init(&options, "vm,container", NULL);
+    options.age_s = DUET_BENCH_DENSITY_AGE_DEFAULT_MS / 1000.0;
+    options.idle = TRUE;
+    const GOptionEntry entries[] = {
+        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
+            "what to compare: vm, container, native (default: the first two)", "KIND,..." },
+        { "max", 0, 0, G_OPTION_ARG_INT, &options.max, "end an arm with so many instances", "N" },
+        { "memory-budget", 0, 0, G_OPTION_ARG_FILENAME, &options.budget,
+            "end an arm before its instances need more together", "SIZE" },
+        { "max-latency", 0, 0, G_OPTION_ARG_DOUBLE, &options.max_latency_s,
+            "end an arm when p95 of its last 20 starts is over this", "SECONDS" },
+        { "time-limit", 0, 0, G_OPTION_ARG_DOUBLE, &options.time_limit_s,
+            "end an arm's starts after this time (default 600)", "SECONDS" },
+        { "age", 0, 0, G_OPTION_ARG_DOUBLE, &options.age_s,
+            "how old the youngest is when memory is read (default 2)", "SECONDS" },
+        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options.seed,
+            "seed of the order of the arms and of all resampling", "NUMBER" },
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
+            "write the result, with all starts, as JSON", "FILE" },
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default) or json",
+            "FORMAT" },
+        G_OPTION_ENTRY_NULL,
+    };
+    if (!duet_bench_cli_parse(&options, "bench", entries, argc, argv, &error))
+        return duet_cli_fail(error);
+    return duet_bench_cli_run(cli, &options, DUET_BENCH_DENSITY);
+}

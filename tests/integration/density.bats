@@ -1,0 +1,146 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# `bench density`: how many instances at the same time.
+
+# shellcheck disable=SC2016,SC2046,SC2154 # jq's variables; several words; those of lib.bash and bats
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+}
+teardown_file() { root_down; }
+setup() { touch "$scratch/stamp"; }
+
+# Cgroups of pools that are there since this test began.
+pools() { find /sys/fs/cgroup -type d -name 'duet-pool-*' -newer "$scratch/stamp" 2>/dev/null; }
+no_pool() { [ -z "$(pools)" ]; }
+
+# density ARGUMENT...: of containers, quick, into $scratch/density.json.
+density() { duet bench density --arms container --age 0.1 -o "$scratch/density.json" "$@"; }
+# begin ARGUMENT...: the same in the background, in a session of its own; running N: it has so many.
+begin() {
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench density --arms container -o "$scratch/density.json" "$@" \
+    >"$scratch/out" 2>&1 &
+  bench=$!
+}
+running() { [ "$(duet ps -q | wc -l)" = "$1" ]; }
+holds() { jq -e "$1" "$scratch/density.json" >/dev/null || { jq "del(.samples)" "$scratch/density.json"; return 1; }; }
+
+@test "bench density: a memory budget ends it, all answer, figures follow from the samples" {
+  run --separate-stderr density --memory-budget 16m busybox
+  is "$status" 0
+  is "$stderr" ""
+  [ "$(wc -L <<<"$output")" -le 80 ]
+  [[ $output == *"bound by   memory-budget"*"start latency at N"* ]]
+  holds '.schema_version == 1 and .benchmark == "density" and .plan.density.budget_bytes == 16777216'
+  holds '.density[0] | .bound == "memory-budget" and .reached >= 5 and .answered == .reached and
+    .ended == 0 and .silent == 0 and .used_bytes > 0 and (.memory.instances | length) == .reached'
+  # Where directories are ours the kernel keeps the budget.
+  systemd_runs || holds '.density[0] | .no_pool == null and .used_bytes <= 16777216'
+  # Every start is a sample, with what ran then and the host of that moment.
+  holds '[.samples[] | select(.discarded | not)] as $s | ($s | length) == .density[0].reached and
+    [$s[].density.running] == [range(1; ($s | length) + 1)] and
+    all($s[]; .status == "ok" and .marks_ns.exec > 0 and .density.host.available_bytes > 0 and
+      .density.used_bytes <= 16777216) and ([.samples[] | select(.discarded)] | length) == 1'
+  holds '([.samples[] | select(.discarded | not) | .marks_ns.exec] | length / (add / 1e9)) as $rate |
+    .summary[0].starts_per_second / $rate | . > 0.999999 and . < 1.000001'
+  holds '(.density[0].memory.instances | map(.payload_pss_bytes + .managing_pss_bytes) | add / length) as $each |
+    .summary[0].memory_per_instance.pss_bytes / $each | . > 0.999999 and . < 1.000001'
+  is "$(duet bench show "$scratch/density.json")" "$output"
+  diff <(duet bench show --format json "$scratch/density.json") "$scratch/density.json"
+  is "$(duet ps -aq)" ""
+  wait_for 5 no_pool
+}
+
+@test "bench density: --max, both kinds" {
+  run --separate-stderr duet bench density --max 2 --age 0.1 -o "$scratch/density.json" busybox
+  is "$status" 0
+  [[ ${output,,} == *tcg* || ${output,,} == *kvm* ]]
+  for arm in vm container; do
+    holds "[.arms[].name] | index(\"$arm\")"
+    holds "[.density[] | select(.arm == \"$arm\" and .bound == \"max\" and .reached == 2 and .answered == 2)] | length == 1"
+  done
+  # A VM is not lighter than its RAM says, and a container has none reserved.
+  holds '[.density[].reserved_bytes] | sort == [0, 268435456]'
+  run duet bench check "$scratch/density.json"
+  [[ $output == *"one after the other"* ]]
+  is "$(duet ps -aq)" ""
+}
+
+@test "bench density: what ends by itself, or fails, is no density" {
+  run density --max 4 busybox -- sleep 0.2
+  is "$status" 1
+  holds '.density[0] | .answered < .reached and .ended > 0'
+  holds '.summary[0].verdict == "not all answered"'
+  # It starts while the file is there, and the third start takes the file away.
+  mkdir -p "$scratch/count"
+  echo 0 >"$scratch/count/n"
+  run density --max 9 -v "$scratch/count:/c" busybox -- \
+    sh -c 'n=$(cat /c/n); echo $((n + 1)) >/c/n; [ $n -lt 3 ] || exit 7; sleep 100'
+  is "$status" 1
+  holds '.density[0] | .bound == "instance-ended" and (.detail | test("code 7")) and .reached < 9'
+  expect 127 density busybox -- /nosuchcommand
+  [[ $output == *nosuchcommand* ]]
+  is "$(duet ps -aq)" ""
+}
+
+@test "bench density: the kernel keeps a budget that instances outgrow, and the host lives" {
+  systemd_runs && skip "instances are scopes: the budget is what was measured"
+  # Small while they start; then each wants 12 MB, together more than the budget.
+  mkdir -p "$scratch/grow"
+  begin --max 6 --age 8 --memory-budget 32m -v "$scratch/grow:/c" busybox -- sh -c \
+    'while [ ! -e /c/go ]; do sleep 0.1; done; x=$(head -c 12000000 /dev/zero | tr "\0" x); sleep 100'
+  wait_for 60 running 6
+  touch "$scratch/grow/go"
+  status=0
+  wait $bench || status=$?
+  is "$status" 1
+  holds '.density[0] | .answered < .reached and .used_bytes <= 33554432'
+  is "$(duet ps -aq)" ""
+  wait_for 5 no_pool
+}
+
+
+@test "bench density: one cgroup holds all; ^C ends all, with what was measured" {
+  begin --max 3 --age 60 --memory-budget 64m busybox
+  wait_for 60 running 3
+  if ! systemd_runs; then
+    local pool
+    pool=$(find $(pools) -maxdepth 1 -name memory.max -o -maxdepth 1 -name memory.limit_in_bytes)
+    is "$(cat "$pool")" 67108864
+    is "$(find "$(dirname "$pool")" -type d -name payload | wc -l)" 3
+    is "$(find "$(dirname "$pool")" -type d -name monitor | wc -l)" 3
+  fi
+  kill -INT $bench
+  status=0
+  wait $bench || status=$?
+  is "$status" 130
+  holds '.interrupted and .density[0].bound == "interrupted" and
+    ([.samples[] | select(.status == "ok")] | length) == 4'
+  grep -q 'take no conclusion' "$scratch/out"
+  is "$(duet ps -aq)" ""
+  wait_for 5 no_pool
+}
+
+@test "bench density: after kill -9 its instances are gone, and their cgroup" {
+  begin --max 3 --age 60 --memory-budget 64m busybox
+  wait_for 60 running 3
+  kill -KILL $bench
+  wait $bench || true
+  wait_for 20 running 0
+  is "$(duet ps -aq)" ""
+  wait_for 5 no_pool
+}
+
+@test "bench density refuses what makes no sense" {
+  for option in "--max -1" "--max 99999" "--memory-budget none" "--memory-budget 0" "--max-latency -1" \
+    "--time-limit 0" "--arms vm,vm" "--format xml" "-o /nonexistent/file"; do
+    # shellcheck disable=SC2086 # two words
+    expect 125 duet bench density $option busybox
+    is "$(wc -l <<<"$output")" 1
+  done
+  expect 125 duet bench density nosuchimage
+  expect 125 duet bench density
+  is "$(duet ps -aq)" ""
+}
