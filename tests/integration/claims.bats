@@ -108,7 +108,7 @@ clean() {
 }
 
 @test "^C ends all instances, and tells what was tried" {
-  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench claims busybox --only kernel-shared,layers,portable \
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench claims busybox --only kernel-shared,layers,throttle \
     --format json >"$scratch/claims.json" 2>/dev/null &
   local bench=$! code=0
   # Four containers of `layers` are there, and the first of its VMs.
@@ -119,7 +119,7 @@ clean() {
   is "$code" 130
   says kernel-shared '.verdict == "holds"'
   says layers '.verdict == "not run" and .because == "the user interrupted"'
-  says portable '.because == "the user interrupted"'
+  says throttle '.because == "the user interrupted"'
   clean
 }
 
