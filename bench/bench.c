@@ -16,6 +16,9 @@
 #include "journal.h"
 #include "memory/memory-sampler.h"
 #include "memory/memory-view.h"
+#include "overhead/overhead-plan.h"
+#include "overhead/overhead-sampler.h"
+#include "overhead/overhead-view.h"
 #include "peers/peers.h"
 #include "result.h"
 #include "runner.h"
@@ -83,15 +86,18 @@ static const DuetSpec *native_spec(const DuetBenchRequest *request)
     return NULL;
 }
 
-/* @peers: (nullable): measured beside ours, by whole commands. */
-static gboolean carry_out(const DuetBenchRequest *request, DuetInstanceSampler *sampler,
-    DuetPeers *peers, DuetJournal *journal, GError **error)
+/*
+ * @take: of samples that each run one instance to its end; it gets @sampler
+ * @peers: (nullable): measured beside ours, by whole commands
+ */
+static gboolean carry_out(const DuetBenchRequest *request, DuetSampleFunc take,
+    DuetInstanceSampler *sampler, DuetPeers *peers, DuetJournal *journal, GError **error)
 {
     DuetRun *run = sampler->run;
     if (peers)
         duet_peers_measure(peers, sampler);
     DuetRunner runner = {
-        .take = peers ? duet_peers_take : duet_instance_sampler_take,
+        .take = peers ? duet_peers_take : take,
         .interrupted = peers ? duet_peers_interrupted : duet_instance_sampler_interrupted,
         .data = peers ? (gpointer)peers : (gpointer)sampler,
         .progress = request->progress,
@@ -144,7 +150,8 @@ static gboolean boot(
         return FALSE;
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, request, run, FALSE);
-    gboolean measured = carry_out(request, &sampler, peers, journal, error);
+    gboolean measured =
+        carry_out(request, duet_instance_sampler_take, &sampler, peers, journal, error);
     duet_peers_close(g_steal_pointer(&peers), run->warnings);
     if (!measured)
         return FALSE;
@@ -193,7 +200,7 @@ static gboolean compare(
     g_autoptr(DuetRun) run = new_run(&once, &duet_benchmark_boot, boot_plan(&once, 0));
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, &once, run, TRUE);
-    if (!carry_out(&once, &sampler, NULL, NULL, error))
+    if (!carry_out(&once, duet_instance_sampler_take, &sampler, NULL, NULL, error))
         return FALSE;
     g_autofree DuetIdle *idle = g_new0(DuetIdle, once.n_arms);
     measure_idle(&once, run, idle);
@@ -286,10 +293,42 @@ static gboolean density(
     return TRUE;
 }
 
+static gboolean overhead(
+    const DuetBenchRequest *asked, char **out_text, int *out_exit_code, GError **error)
+{
+    if (!check_request(asked, error))
+        return FALSE;
+    g_autoptr(DuetOverheadPlan) plan = duet_overhead_plan_new(asked, error);
+    if (!plan)
+        return FALSE;
+    const DuetBenchRequest *request = &plan->request;
+    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_overhead, boot_plan(request, 0));
+    run->plan->duration_s = request->duration_s;
+    g_autoptr(DuetJournal) journal = NULL;
+    if (!duet_journal_open(request, &run, &journal, error))
+        return FALSE;
+    g_auto(DuetInstanceSampler) sampler = { 0 };
+    duet_instance_sampler_init(&sampler, request, run, TRUE);
+    if (!carry_out(request, duet_overhead_sampler_take, &sampler, NULL, journal, error))
+        return FALSE;
+    g_autoptr(DuetOverheadAnalysis) analysis =
+        duet_overhead_analysis_new(run, request->ratio_with_failures);
+    int code = run->interrupted                    ? EXIT_INTERRUPTED
+        : duet_overhead_analysis_bad_arm(analysis) ? 1
+                                                   : 0;
+    if (!answer(request, duet_overhead_result(run, analysis), duet_overhead_table(run, analysis),
+            out_text, error))
+        return FALSE;
+    duet_journal_finish(journal);
+    *out_exit_code = code;
+    return TRUE;
+}
+
 /* The one name that the executable looks up in the module; all others stay inside. */
 __attribute__((visibility("default"))) const DuetBenchOps duet_bench = {
     .boot = boot,
     .compare = compare,
     .memory = memory,
     .density = density,
+    .overhead = overhead,
 };

@@ -5,6 +5,7 @@ static const DuetBenchmark *const benchmarks[] = {
     &duet_benchmark_boot,
     &duet_benchmark_memory,
     &duet_benchmark_density,
+    &duet_benchmark_overhead,
 };
 
 const DuetBenchmark *duet_benchmark_find(const char *name)

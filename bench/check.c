@@ -158,7 +158,7 @@ static void check_mixed(GPtrArray *notes, const DuetRun *run)
 }
 
 /* The run warned of what it saw itself; a file of an older duet, or edited, may have no word. */
-static void check_host(GPtrArray *notes, const DuetRun *run)
+void duet_bench_check_host(GPtrArray *notes, const DuetRun *run)
 {
     g_autoptr(GPtrArray) warnings = duet_environment_warnings(run->host, run->tool);
     const char *hypervisor = duet_record_string(run->host, "cpu.hypervisor");
@@ -187,7 +187,7 @@ static void check_host(GPtrArray *notes, const DuetRun *run)
 void duet_bench_check_record(GPtrArray *notes, const DuetRun *run)
 {
     check_mixed(notes, run);
-    check_host(notes, run);
+    duet_bench_check_host(notes, run);
 }
 
 GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis)

@@ -15,6 +15,9 @@ GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis
 /** duet_bench_check_record: adds what a run's record of host, tool and drivers tells against it. */
 void duet_bench_check_record(GPtrArray *notes, const DuetRun *run);
 
+/** duet_bench_check_host: adds what of it is of host, accelerator and build. */
+void duet_bench_check_host(GPtrArray *notes, const DuetRun *run);
+
 /** duet_bench_check_text: Returns: (transfer full): @notes for a terminal, within 80 columns. */
 char *duet_bench_check_text(const DuetRun *run, GPtrArray *notes);
 

@@ -94,7 +94,10 @@ static gboolean tcg_favours(const DuetMatch *match, const DuetComparison *compar
 
     if (tcg_a == tcg_b)
         return FALSE;
-    return tcg_a ? comparison->contrast.difference > 0 : comparison->contrast.difference < 0;
+    gboolean rate =
+        match->measure->higher_is_better && match->measure->higher_is_better(a, comparison->metric);
+    gboolean a_is_worse = (comparison->contrast.difference > 0) != rate;
+    return tcg_a == a_is_worse;
 }
 
 static void judge(const DuetMatch *match, DuetComparison *comparison, double p_holm)

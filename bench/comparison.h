@@ -39,6 +39,7 @@ typedef struct DuetMatch DuetMatch;
  * @pair: (nullable): @inout_metric: one of the first @n_default: what two arms are compared by in
  * its place. Returns: %FALSE where they are not to be compared
  * @contrast: @out_n: samples of the smaller side. Returns: %FALSE where there are no data
+ * @higher_is_better: (nullable): whether a metric is a rate; NULL: all are times or costs
  */
 typedef struct {
     guint n_metrics, n_default;
@@ -50,6 +51,7 @@ typedef struct {
     gboolean (*pair)(const DuetMatch *match, guint a, guint b, guint *inout_metric);
     gboolean (*contrast)(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
         DuetContrast *out_contrast, gsize *out_n);
+    gboolean (*higher_is_better)(const DuetRunArm *arm, guint metric);
 } DuetMeasure;
 
 /** duet_measure_boot: medians of times; metrics are those of #DuetMetric. */

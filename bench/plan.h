@@ -17,6 +17,7 @@ G_BEGIN_DECLS
  * @counts: `bench memory`: how many instances at a time in each variant; NULL else
  * @age_ms: `bench memory`, `bench density`: how old the youngest instance is when memory is read
  * @density: `bench density`: what ends an arm; else NULL
+ * @duration_s: `bench overhead`: for how long the tool of a sample works
  */
 typedef struct {
     guint64 seed;
@@ -30,6 +31,7 @@ typedef struct {
     guint *counts;
     gint64 age_ms;
     DuetDensityLimits *density;
+    guint duration_s;
 } DuetPlan;
 
 /**

@@ -124,25 +124,32 @@ JsonObject *duet_result_sample(const DuetRun *run, const DuetSample *sample)
     return object;
 }
 
-JsonObject *duet_result_summary_object(const DuetSummary *summary)
+static void set_figure(JsonObject *object, const char *name, const char *unit, double value)
+{
+    g_autofree char *member = g_strconcat(name, unit, NULL);
+
+    duet_json_set_double(object, member, value);
+}
+
+JsonObject *duet_result_summary(const DuetSummary *summary, const char *unit)
 {
     JsonObject *object = json_object_new();
 
     json_object_set_int_member(object, "n", summary->n);
-    duet_json_set_double(object, "median_ns", summary->median);
-    duet_json_set_double(object, "median_low_ns", summary->low);
-    duet_json_set_double(object, "median_high_ns", summary->high);
-    duet_json_set_double(object, "q1_ns", summary->q1);
-    duet_json_set_double(object, "q3_ns", summary->q3);
-    duet_json_set_double(object, "iqr_ns", summary->q3 - summary->q1);
-    duet_json_set_double(object, "p95_ns", summary->p95);
-    duet_json_set_double(object, "p99_ns", summary->p99);
-    duet_json_set_double(object, "min_ns", summary->min);
-    duet_json_set_double(object, "max_ns", summary->max);
-    duet_json_set_double(object, "mad_ns", summary->mad);
-    duet_json_set_double(object, "mean_ns", summary->mean);
-    duet_json_set_double(object, "sd_ns", summary->sd);
-    duet_json_set_double(object, "standard_error_ns", summary->standard_error);
+    set_figure(object, "median", unit, summary->median);
+    set_figure(object, "median_low", unit, summary->low);
+    set_figure(object, "median_high", unit, summary->high);
+    set_figure(object, "q1", unit, summary->q1);
+    set_figure(object, "q3", unit, summary->q3);
+    set_figure(object, "iqr", unit, summary->q3 - summary->q1);
+    set_figure(object, "p95", unit, summary->p95);
+    set_figure(object, "p99", unit, summary->p99);
+    set_figure(object, "min", unit, summary->min);
+    set_figure(object, "max", unit, summary->max);
+    set_figure(object, "mad", unit, summary->mad);
+    set_figure(object, "mean", unit, summary->mean);
+    set_figure(object, "sd", unit, summary->sd);
+    set_figure(object, "standard_error", unit, summary->standard_error);
     json_object_set_int_member(object, "outliers", summary->outliers);
     duet_json_set_double(object, "autocorrelation_lag1", summary->autocorrelation);
     duet_json_set_double(object, "drift", summary->drift);
@@ -166,7 +173,7 @@ static JsonArray *summary_array(const DuetRun *run, const DuetAnalysis *analysis
             g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
             if (a->summary[metric].n > 0)
                 json_object_set_object_member(
-                    metrics, id, duet_result_summary_object(&a->summary[metric]));
+                    metrics, id, duet_result_summary(&a->summary[metric], "_ns"));
             else
                 json_object_set_null_member(metrics, id);
         }

@@ -23,12 +23,15 @@ JsonObject *duet_result_sample(const DuetRun *run, const DuetSample *sample);
 /** duet_result_node: the same as a tree, for those that add to it. Returns: (transfer full). */
 JsonNode *duet_result_node(const DuetRun *run, const DuetAnalysis *analysis);
 
-/** duet_result_summary_object: Returns: (transfer full): a series of times, described. */
-JsonObject *duet_result_summary_object(const DuetSummary *summary);
-
 /** duet_result_set_contrast: adds a contrast's members, as in "comparisons", to @object. */
 void duet_result_set_contrast(
     JsonObject *object, const DuetMeasure *measure, const DuetContrast *contrast);
+
+/**
+ * duet_result_summary: Returns: (transfer full): @summary as in "summary".
+ * @unit: what the names of its figures end with ("_ns")
+ */
+JsonObject *duet_result_summary(const DuetSummary *summary, const char *unit);
 
 /** duet_result_comparisons: Returns: (transfer full): "comparisons" of a run's arms. */
 JsonArray *duet_result_comparisons(const DuetMatch *match, GArray *comparisons);

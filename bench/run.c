@@ -46,6 +46,7 @@ void duet_sample_free(DuetSample *sample)
     g_free(sample->error);
     duet_memory_point_free(sample->memory);
     g_free(sample->density);
+    duet_overhead_point_free(sample->overhead);
     g_ptr_array_unref(sample->warnings);
     g_free(sample);
 }

@@ -6,6 +6,7 @@
 
 #include "density/density-outcome.h"
 #include "memory/memory-point.h"
+#include "overhead/overhead-point.h"
 #include "plan.h"
 
 G_BEGIN_DECLS
@@ -42,6 +43,7 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * to the first byte on its pipe and to its end; 0: not known
  * @memory: (nullable): `bench memory`: the point
  * @density: (nullable): `bench density`: the start
+ * @overhead: (nullable): `bench overhead`: what its tool measured
  * @warnings: (element-type utf8): what makes this sample doubtful
  */
 typedef struct {
@@ -65,6 +67,7 @@ typedef struct {
     gint64 command_exit_ns;
     DuetMemoryPoint *memory;
     DuetDensityStart *density;
+    DuetOverheadPoint *overhead;
     GPtrArray *warnings;
 } DuetSample;
 

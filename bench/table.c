@@ -25,25 +25,52 @@ void duet_bench_table_banner(GString *out, gboolean nested, gboolean tcg)
             out, "*** No hardware virtualization (QEMU's TCG): VM figures are upper bounds. ***\n");
 }
 
+/* Returns: (transfer full) (nullable): what an arm ran on. */
+static char *accel_of(const DuetRunArm *arm)
+{
+    const char *accel = duet_run_arm_accel(arm);
+    const char *qemu = duet_record_string(arm->driver, "qemu_version");
+    const char *libvirt = duet_record_string(arm->driver, "libvirt_version");
+    const char *machine = duet_record_string(arm->driver, "machine");
+    g_autoptr(GString) out = g_string_new(accel);
+
+    if (!accel)
+        return NULL;
+    if (qemu)
+        g_string_append_printf(out, ", QEMU %s", qemu);
+    if (machine)
+        g_string_append_printf(out, " (%s)", machine);
+    if (libvirt)
+        g_string_append_printf(out, ", libvirt %s", libvirt);
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+/* Returns: how many arms before @until are of the kind of arm @index and ran on @text. */
+static guint count_alike(const DuetRun *run, guint index, guint until, const char *text)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < until; i++) {
+        g_autofree char *other = accel_of(duet_run_arm(run, i));
+        n += g_strcmp0(other, text) == 0 &&
+            g_str_equal(duet_run_arm(run, i)->kind, duet_run_arm(run, index)->kind);
+    }
+    return n;
+}
+
 char *duet_bench_table_accel(const DuetRun *run)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
     for (guint i = 0; i < run->arms->len; i++) {
         const DuetRunArm *arm = duet_run_arm(run, i);
-        const char *accel = duet_run_arm_accel(arm);
-        const char *qemu = duet_record_string(arm->driver, "qemu_version");
-        const char *libvirt = duet_record_string(arm->driver, "libvirt_version");
-        const char *machine = duet_record_string(arm->driver, "machine");
-        if (!accel)
+        g_autofree char *text = accel_of(arm);
+        /* Arms that are alike in this, as those of `bench overhead`, are told once. */
+        if (!text || count_alike(run, i, i, text) > 0)
             continue;
-        g_string_append_printf(out, "%s%s: %s", out->len > 0 ? "; " : "", arm->name, accel);
-        if (qemu)
-            g_string_append_printf(out, ", QEMU %s", qemu);
-        if (machine)
-            g_string_append_printf(out, " (%s)", machine);
-        if (libvirt)
-            g_string_append_printf(out, ", libvirt %s", libvirt);
+        gboolean more = count_alike(run, i, run->arms->len, text) > 1;
+        g_string_append_printf(
+            out, "%s%s: %s", out->len > 0 ? "; " : "", more ? arm->kind : arm->name, text);
     }
     return g_string_free(g_steal_pointer(&out), FALSE);
 }

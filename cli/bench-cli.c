@@ -39,6 +39,7 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->peer_files, g_strfreev);
     g_clear_pointer(&options->counts, g_free);
     g_clear_pointer(&options->budget, g_free);
+    g_clear_pointer(&options->tests, g_free);
     g_clear_pointer(&options->format, g_free);
     g_clear_pointer(&options->image, g_free);
     g_clear_pointer(&options->command, g_strfreev);
@@ -84,6 +85,10 @@ gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOp
     const GOptionEntry *all = (const GOptionEntry *)(void *)rows->data;
     if (!duet_cli_options(verb, all, &argc, &argv, error))
         return FALSE;
+    if (argc < 2 && options->default_image) {
+        options->image = g_strdup(options->default_image);
+        return check_numbers(options, verb, error);
+    }
     if (argc < 2) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "%s: which image? Try `duet %s --help`, or `duet image ls`", verb, verb);
@@ -257,6 +262,8 @@ static gboolean read_request(
     request->n_counts = counts->len;
     request->n = (guint)options->n;
     request->age_ms = (guint)(options->age_s * 1000);
+    request->tests = options->tests;
+    request->duration_s = (guint)options->duration_s;
     request->floor = options->floor_percent / 100;
     request->ratio_with_failures = options->ratio_with_failures;
     request->output_path = options->output;
@@ -317,6 +324,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
         [DUET_BENCH_COMPARE] = bench->compare,
         [DUET_BENCH_MEMORY] = bench->memory,
         [DUET_BENCH_DENSITY] = bench->density,
+        [DUET_BENCH_OVERHEAD] = bench->overhead,
     };
     return benchmarks[what](&request, out_text, out_exit_code, error);
 }

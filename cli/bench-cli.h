@@ -13,7 +13,9 @@ G_BEGIN_DECLS
  * @peers, @peer_files: foreign engines, by name and by key file
  * @counts, @age_s: `bench memory`
  * @max, @max_latency_s, @time_limit_s, @budget: `bench density`
+ * @tests, @duration_s: `bench overhead`
  * @idle: the instances do nothing unless the user named a command
+ * @default_image: (nullable): taken when the user named none
  * @default_argv: run when the user named no command and the image has no entrypoint
  */
 typedef struct {
@@ -34,8 +36,11 @@ typedef struct {
     double max_latency_s;
     double time_limit_s;
     char *budget;
+    char *tests;
+    gint duration_s;
     gboolean idle;
     char *format;
+    const char *default_image;
     char *image;
     char **command;
     char **default_argv;
@@ -74,6 +79,7 @@ typedef enum {
     DUET_BENCH_COMPARE,
     DUET_BENCH_MEMORY,
     DUET_BENCH_DENSITY,
+    DUET_BENCH_OVERHEAD,
 } DuetBenchWhat;
 
 /**
@@ -92,6 +98,9 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
 int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what);
 
 int duet_bench_density(DuetCli *cli, int argc, char **argv);
+/** Commands of `duet bench` that measure and have a file of their own. */
+int duet_bench_overhead(DuetCli *cli, int argc, char **argv);
+
 /** All benchmarks in turn: cmd-bench-all.c. */
 int duet_bench_all(DuetCli *cli, int argc, char **argv);
 int duet_bench_quick(DuetCli *cli, int argc, char **argv);

@@ -87,6 +87,7 @@ static const DuetCommand benchmarks[] = {
         bench_memory },
     { "density", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure how many run at a time",
         duet_bench_density },
+    { "overhead", "[OPTION...] [IMAGE]", "measure work in each kind", duet_bench_overhead },
     { "all", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure all of it within a budget of time",
         duet_bench_all },
     { "quick", "[OPTION...] IMAGE [-- COMMAND [ARG...]]",

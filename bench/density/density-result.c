@@ -28,7 +28,7 @@ static void set_figures(JsonObject *object, const DuetDensityArm *arm)
 
     if (arm->latency.n > 0)
         json_object_set_object_member(
-            object, "start_latency", duet_result_summary_object(&arm->latency));
+            object, "start_latency", duet_result_summary(&arm->latency, "_ns"));
     else
         json_object_set_null_member(object, "start_latency");
     duet_json_set_double(object, "latency_per_instance_ns", arm->trend.slope);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "export.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "bench/overhead/overhead-test.h"
 
 /* Quoted where RFC 4180 wants it. What a spreadsheet would take for a formula gets an apostrophe
  * before it: there it means text. */
@@ -46,6 +49,19 @@ static void counter(
         g_string_append_printf(out, "%s%s,%" G_GINT64_FORMAT ",%s\n", head, what, value, unit);
 }
 
+/* What the tool of `bench overhead` measured. */
+static void tool_rows(GString *out, const char *head, const DuetOverheadPoint *point)
+{
+    const DuetOverheadValue *of = point->test->values;
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+    for (guint i = 0; of[i].id; i++) {
+        if (!isnan(point->values[i]))
+            g_string_append_printf(out, "%s%s,%s,%s\n", head, of[i].id,
+                g_ascii_formatd(text, sizeof text, "%.12g", point->values[i]), of[i].base_unit);
+    }
+}
+
 static void sample_rows(GString *out, const DuetRun *run, const DuetSample *sample)
 {
     g_autofree char *head = duet_export_csv_head(run, sample);
@@ -65,6 +81,8 @@ static void sample_rows(GString *out, const DuetRun *run, const DuetSample *samp
     counter(out, head, "bare_spawn", sample->bare_spawn_ns, "ns");
     counter(out, head, "command_output", sample->command_output_ns, "ns");
     counter(out, head, "command_exit", sample->command_exit_ns, "ns");
+    if (sample->overhead)
+        tool_rows(out, head, sample->overhead);
     /* Nothing is dropped: what never began has a row, too. */
     if (out->len == before)
         g_string_append_printf(out, "%s,,\n", head);

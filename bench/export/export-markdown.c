@@ -38,17 +38,17 @@ static void fact(GString *out, const char *name, const char *text)
         duet_export_markdown_row(out, name, escaped, NULL);
 }
 
-void duet_export_markdown_head(GString *out, const DuetRun *run)
+void duet_export_markdown_head(GString *out, const DuetRun *run, const char *command)
 {
     const DuetRunArm *arm = duet_run_arm(run, 0);
-    g_autofree char *command = duet_text_command(arm->argv);
+    g_autofree char *argv = duet_text_command(arm->argv);
     g_autofree char *plan = run->benchmark->plan_text(run);
     g_autofree char *accel = duet_bench_table_accel(run);
 
     g_string_append(out, "| run | |\n|---|---|\n");
     fact(out, "image", arm->image_ref);
     fact(out, "digest", arm->image_digest);
-    fact(out, "command", command);
+    fact(out, "command", command ? command : argv);
     fact(out, "plan", plan);
     fact(out, "ran on", accel);
     fact(out, "CPU", duet_record_string(run->host, "cpu.model"));
@@ -183,7 +183,7 @@ char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis)
     GString *out = g_string_new(NULL);
 
     duet_export_markdown_banner(out, analysis->nested, analysis->tcg);
-    duet_export_markdown_head(out, run);
+    duet_export_markdown_head(out, run, NULL);
     arms(out, run, analysis);
     for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
         g_autoptr(GArray) rows = duet_analysis_comparisons(analysis, metric);

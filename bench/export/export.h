@@ -29,8 +29,11 @@ void duet_export_markdown_banner(GString *out, gboolean nested, gboolean tcg);
 /** duet_export_markdown_row: appends a row of a table; its cells are Markdown, ended by NULL. */
 void duet_export_markdown_row(GString *out, ...) G_GNUC_NULL_TERMINATED;
 
-/** duet_export_markdown_head: appends what was run, with what and where. */
-void duet_export_markdown_head(GString *out, const DuetRun *run);
+/**
+ * duet_export_markdown_head: appends what was run, with what and where.
+ * @command: (nullable): in words, where the arms' commands differ; NULL: that of all arms
+ */
+void duet_export_markdown_head(GString *out, const DuetRun *run, const char *command);
 
 /** duet_export_markdown_comparisons: appends a section for them, if there are any. */
 void duet_export_markdown_comparisons(

@@ -104,7 +104,7 @@ char *duet_memory_markdown(const DuetRun *run, const DuetMemoryAnalysis *analysi
     GString *out = g_string_new(NULL);
 
     duet_export_markdown_banner(out, analysis->nested, analysis->tcg);
-    duet_export_markdown_head(out, run);
+    duet_export_markdown_head(out, run, NULL);
     lines(out, run, analysis);
     duet_export_markdown_comparisons(
         out, "Ratios of one more", &analysis->match, analysis->comparisons);

@@ -21,6 +21,10 @@ G_BEGIN_DECLS
 #define DUET_BENCH_ROUNDS_DEFAULT 3
 #define DUET_BENCH_AGE_DEFAULT_MS 10000
 
+/* `bench overhead`: how long the tool of a sample works: the tools take whole seconds. */
+#define DUET_BENCH_DURATION_DEFAULT_S 5
+#define DUET_BENCH_DURATION_MAX_S 3600
+
 /* `bench density`: nobody waits longer for an arm, and an overload shows within that. */
 #define DUET_BENCH_TIME_LIMIT_DEFAULT_S 600
 #define DUET_BENCH_DENSITY_AGE_DEFAULT_MS 2000
@@ -66,6 +70,8 @@ typedef struct {
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once
  * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
  * @density: `bench density`
+ * @tests: (nullable): `bench overhead`: names of tests, with commas; NULL: all
+ * @duration_s: `bench overhead`: how long the tool of a sample works
  * @ratio_with_failures: compare arms although samples of theirs failed
  * @peers: (nullable): `bench boot`: comma-separated names of foreign engines to measure in the same
  *     run, or "all"
@@ -90,6 +96,8 @@ typedef struct {
     guint n_counts;
     guint age_ms;
     DuetDensityLimits density;
+    const char *tests;
+    guint duration_s;
     gboolean ratio_with_failures;
     const char *peers;
     char *const *peer_files;
@@ -136,6 +144,12 @@ typedef struct {
      * @out_exit_code as of boot; also 1 when some did not answer at the end.
      */
     gboolean (*density)(
+        const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
+    /**
+     * overhead: how fast work is in each arm, by tools in the image; the arms' own commands are
+     * not used. @out_exit_code as of boot.
+     */
+    gboolean (*overhead)(
         const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
 } DuetBenchOps;
 

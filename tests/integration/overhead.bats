@@ -1,0 +1,92 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# `duet bench overhead`: the stock image's tools in each kind.
+
+load lib
+
+setup_file() {
+  root_up
+  stock_image bench
+}
+teardown_file() { root_down; }
+
+# overhead ARGUMENT...: quick, with few samples.
+overhead() { duet bench overhead --duration 1 -n 1 --timeout $((60 * slow)) "$@"; }
+
+# valid FILE: against the schema that is installed.
+valid() {
+  /usr/bin/python3 - "$source_dir/docs/result-1.schema.json" "$1" <<'PYTHON'
+import json, sys
+from jsonschema import Draft202012Validator
+schema, result = (json.load(open(name)) for name in sys.argv[1:])
+errors = list(Draft202012Validator(schema).iter_errors(result))
+for error in errors[:5]:
+    print(list(error.absolute_path), error.message[:200])
+sys.exit(bool(errors))
+PYTHON
+}
+
+@test "bench overhead: work in all three kinds, and a result that can be shown again" {
+  local result=$scratch/overhead.json
+  run --separate-stderr overhead --tests cpu,process --seed 7 -o "$result"
+  is "$status" 0
+  # shellcheck disable=SC2154 # bats sets it
+  [ "$(wc -L <<<"$output")" -le 80 ]
+  jq -e '.benchmark == "overhead" and .plan.duration_s == 1 and .plan.seed == 7 and
+    [.tests[].name] == ["cpu", "process"] and
+    [.arms[].name] == ["cpu:native", "cpu:container", "cpu:vm", "process:native", "process:container", "process:vm"] and
+    (.samples | length) == 12 and all(.samples[]; .status == "ok" and (.warnings | length) == 0) and
+    all(.samples[] | .overhead.values[]; . > 0) and
+    ([.samples[].overhead.tool] | unique | length) == 2 and
+    ([.comparisons[] | .a] == ["cpu:container", "cpu:vm", "process:container", "process:vm"]) and
+    all(.comparisons[]; .verdict == "too few samples")' "$result"
+  valid "$result"
+  # What the table says is what the samples say.
+  local rate
+  rate=$(jq -r '[.samples[] | select(.arm == "cpu:container" and (.discarded | not))][0].overhead.values.events_per_s' "$result")
+  duet bench show "$result" | diff - <(echo "$output")
+  duet bench show --format csv "$result" | grep -q ",cpu:container,.*,events_per_s,$rate,1/s$"
+  duet bench show --format md "$result" | grep -q '^## cpu: searches for primes'
+  duet bench show --format json "$result" | jq -S . | diff - <(jq -S . "$result")
+  expect 1 duet bench check "$result"
+  grep -q few-samples <<<"$output"
+}
+
+@test "bench overhead: every tool runs, and nothing of it stays" {
+  local result=$scratch/all.json
+  overhead --arms container -o "$result" >"$scratch/table"
+  jq -e '(.tests | length) == 10 and (.samples | length) == 20 and all(.samples[]; .status == "ok") and
+    all(.summary[].values[]; .median > 0) and .comparisons == []' "$result"
+  jq -e '[.samples[] | select(.overhead.test | startswith("disk")) | .overhead.mode] | unique |
+    length == 1 and (.[0] | test("^direct=[01]$"))' "$result"
+  # A call of the kernel takes longer than 10 ns and less than a tenth of a second, and so on.
+  jq -e '[.summary[] | {(.arm): .values}] | add | .["syscall:container"].call_ns.median as $call |
+    $call > 10 and $call < 1e8 and .["switch:container"].switch_ns.median > $call and
+    .["memory-read:container"].bytes_per_s.median > 1e6' "$result"
+  grep -q "over each instance's own loopback" "$scratch/table"
+  [ "$(wc -L <"$scratch/table")" -le 80 ]
+  valid "$result"
+}
+
+@test "bench overhead refuses what makes no sense, and says how to get its image" {
+  expect 125 overhead --tests cpu,speed
+  grep -q "'speed' is no test: choose from cpu, syscall" <<<"$output"
+  expect 125 duet bench overhead --duration 0
+  expect 125 duet bench overhead --duration 60
+  grep -q -e '--timeout must be longer than --duration' <<<"$output"
+  expect 125 duet bench overhead bench -- sleep 1
+  grep -q 'takes no command' <<<"$output"
+  expect 125 duet bench overhead --arms lxc
+  expect 125 duet --root "$scratch/empty" bench overhead
+  grep -q 'images/recipes/bench .* duet image import --name bench' <<<"$output"
+  is "$(duet ps -a --format json | jq length)" 0
+}
+
+@test "bench overhead counts what fails and says what the tool wrote" {
+  stock_image busybox
+  expect 1 overhead --arms container --tests cpu -o "$scratch/bad.json" busybox
+  jq -e 'all(.samples[]; .status == "failed" and .exit_code == 127 and (.warnings[0] | test("sysbench.*not found"))) and
+    .summary[0].failed == 1 and .summary[0].values.events_per_s == null' "$scratch/bad.json"
+  valid "$scratch/bad.json"
+  grep -q '1 of 1 samples are not in its figures' <<<"$output"
+}

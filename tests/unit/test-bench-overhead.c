@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#include <duet/error.h>
+
+#include "bench/benchmark.h"
+#include "bench/overhead/overhead-parse.h"
+#include "bench/overhead/overhead-sampler.h"
+#include "bench/overhead/overhead-view.h"
+#include "bench/result.h"
+#include "run-fixture.h"
+
+typedef gboolean (*Parse)(const char *output, DuetOverheadPoint *point, GError **error);
+
+static char *recorded(const char *name)
+{
+    g_autofree char *path =
+        g_build_filename(g_getenv("DUET_SOURCE_DIR"), "tests/unit/overhead-outputs", name, NULL);
+    g_autoptr(GError) error = NULL;
+    char *text = NULL;
+
+    g_file_get_contents(path, &text, NULL, &error);
+    g_assert_no_error(error);
+    return text;
+}
+
+/* What Debian 12's tools wrote, word for word, and the figures that a person reads in it. */
+static const struct {
+    const char *file;
+    Parse parse;
+    const char *tool, *mode;
+    double first, second;
+} outputs[] = {
+    { "sysbench-cpu.txt", duet_parse_sysbench_cpu, "sysbench-1.0.20", NULL, 89.08, NAN },
+    { "sysbench-memory.txt", duet_parse_sysbench_memory, "sysbench-1.0.20", NULL, 238.99 * 1048576,
+        NAN },
+    { "dd.txt", duet_parse_dd, "coreutils-9.1", NULL, 1.21834e9 / (2 * 711), NAN },
+    { "programs.txt", duet_parse_programs, "coreutils-9.1", NULL, 1e9 / 1648390808, NAN },
+    { "stress-ng-switch.txt", duet_parse_stress_switch, "stress-ng-0.15.06", NULL, 271814703.941345,
+        NAN },
+    { "fio-read.json", duet_parse_fio, "fio-3.33", "direct=1", 668.993021, 1490408.622951 },
+    { "fio-write.json", duet_parse_fio, "fio-3.33", "direct=1", 17.946162, 54860650.777778 },
+    { "iperf3.json", duet_parse_iperf, "iperf-3.12", NULL, 2965077630.38786 / 8, NAN },
+    { "sockperf.txt", duet_parse_sockperf, "sockperf-3.7-no.git", NULL, 126304, NAN },
+};
+
+static void assert_near(double got, double expected)
+{
+    if (isnan(expected))
+        g_assert_true(isnan(got));
+    else
+        g_assert_cmpfloat_with_epsilon(got, expected, 1e-9 * expected);
+}
+
+static void test_recorded(void)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(outputs); i++) {
+        g_autofree char *text = recorded(outputs[i].file);
+        g_autoptr(DuetOverheadPoint) point = duet_overhead_point_new(duet_overhead_tests());
+        g_autoptr(GError) error = NULL;
+        g_test_message("%s", outputs[i].file);
+        g_assert_true(outputs[i].parse(text, point, &error));
+        g_assert_no_error(error);
+        g_assert_cmpstr(point->tool, ==, outputs[i].tool);
+        g_assert_cmpstr(point->mode, ==, outputs[i].mode);
+        assert_near(point->values[0], outputs[i].first);
+        assert_near(point->values[1], outputs[i].second);
+    }
+}
+
+static void assert_broken(Parse parse, const char *text, const char *word)
+{
+    g_autoptr(DuetOverheadPoint) point = duet_overhead_point_new(duet_overhead_tests());
+    g_autoptr(GError) error = NULL;
+
+    g_test_message("%s: %.40s", word, text);
+    g_assert_false(parse(text, point, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+    g_assert_nonnull(strstr(error->message, word));
+}
+
+/* Cut anywhere, an output is refused, or has a figure that can be one. */
+static void test_cut(void)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(outputs); i++) {
+        g_autofree char *text = recorded(outputs[i].file);
+        gsize length = strlen(text);
+        guint refused = 0;
+        for (gsize cut = 0; cut < length; cut += 7) {
+            g_autofree char *part = g_strndup(text, cut);
+            g_autoptr(DuetOverheadPoint) point = duet_overhead_point_new(duet_overhead_tests());
+            g_autoptr(GError) error = NULL;
+            if (outputs[i].parse(part, point, &error))
+                g_assert_cmpfloat(point->values[0], >, 0);
+            else
+                g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+            refused += error != NULL;
+        }
+        g_assert_cmpuint(refused, >, 3);
+    }
+}
+
+static void test_broken(void)
+{
+    g_autofree char *refused = recorded("iperf3-refused.json");
+
+    for (gsize i = 0; i < G_N_ELEMENTS(outputs); i++)
+        assert_broken(outputs[i].parse, "", "");
+    assert_broken(duet_parse_iperf, refused, "Connection refused");
+    assert_broken(
+        duet_parse_iperf, "{\"start\": {\"version\": \"iperf 3.12\"}}", "bits_per_second");
+    assert_broken(duet_parse_iperf, "[1]", "no JSON");
+    assert_broken(duet_parse_sysbench_cpu, "sysbench 1.0\n events per second: nan\n", "events");
+    assert_broken(duet_parse_sysbench_cpu, "sysbench 1.0\n events per second: 0\n", "events");
+    assert_broken(duet_parse_sysbench_cpu, "sysbench 1.0\n events per second: 5,3\n", "events");
+    assert_broken(duet_parse_sysbench_cpu, "events per second: 5\n", "version");
+    assert_broken(duet_parse_sysbench_memory, "1 MiB transferred (-3 MiB/sec)", "MiB/sec");
+    assert_broken(duet_parse_dd, "0 bytes copied, 1.2 s, 0 B/s\ndd (coreutils) 9.1\n", "bytes");
+    assert_broken(duet_parse_dd, " copied, ", "bytes");
+    assert_broken(duet_parse_programs, "programs: 5\nnanoseconds: 0\n", "count");
+    assert_broken(duet_parse_fio, "{\"fio version\": \"fio-3.33\", \"jobs\": []}", "job");
+    assert_broken(duet_parse_fio, "{\"fio version\": \"fio-3.33\", \"jobs\": [5]}", "job");
+    assert_broken(duet_parse_fio,
+        "{\"fio version\": \"x\", \"jobs\": [{\"read\": {\"total_ios\": 1, \"iops\": 1e999}}]}",
+        "iops");
+    assert_broken(duet_parse_sockperf, "sockperf: Summary: Round trip is 5x usec\n", "summary");
+}
+
+static void test_choose(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) all = duet_overhead_tests_choose(NULL, NULL);
+    g_autoptr(GPtrArray) some = duet_overhead_tests_choose("process, disk", NULL);
+
+    g_assert_cmpuint(all->len, ==, 10);
+    g_assert_cmpuint(some->len, ==, 3);
+    g_assert_cmpstr(((DuetOverheadTest *)g_ptr_array_index(some, 0))->name, ==, "disk-read");
+    g_assert_cmpstr(((DuetOverheadTest *)g_ptr_array_index(some, 2))->name, ==, "process");
+    g_assert_null(duet_overhead_tests_choose("cpu,dis", &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_nonnull(strstr(error->message, "'dis'"));
+    g_clear_error(&error);
+    g_assert_null(duet_overhead_tests_choose("", &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+    g_auto(GStrv) argv = duet_overhead_test_argv(g_ptr_array_index(some, 0), 7);
+    g_assert_cmpuint(g_strv_length(argv), ==, 5);
+    g_assert_cmpstr(argv[4], ==, "7");
+}
+
+static void add_point(
+    DuetRun *run, DuetRandom *random, guint arm, guint block, double value, const char *mode)
+{
+    DuetOverheadPoint *point =
+        duet_overhead_point_new(duet_overhead_arm_test(duet_run_arm(run, arm)));
+
+    run_fixture_add_sample(run, random, arm, block, 1000);
+    point->tool = g_strdup("tool-1.0");
+    point->mode = g_strdup(mode);
+    /* Within 1 %, so that only what was made different differs. */
+    point->values[0] = value * (1 + duet_random_below(random, 1000) / 1e5);
+    duet_run_sample(run, run->samples->len - 1)->overhead = point;
+}
+
+/* Tests cpu (a rate) and syscall (a time) in all kinds; @slow: what the VM is slower by. */
+static DuetRun *made_run(const char *accel, double slow)
+{
+    static const char *const tests[] = { "cpu", "syscall" };
+    static const char *const kinds[] = { "native", "container", "vm" };
+    DuetRun *run = run_fixture_new(5, 10, 0);
+    DuetRandom random;
+
+    duet_random_init(&random, 5);
+    g_ptr_array_set_size(run->arms, 0);
+    duet_plan_free(run->plan);
+    run->plan = duet_plan_new(6, 10, 5, 60000, 0.02);
+    run->plan->duration_s = 3;
+    run->benchmark = &duet_benchmark_overhead;
+    for (guint i = 0; i < 6; i++) {
+        g_autofree char *name = g_strdup_printf("%s:%s", tests[i / 3], kinds[i % 3]);
+        run_fixture_add_arm(run, name, kinds[i % 3], i % 3 == 2 ? accel : NULL);
+    }
+    for (guint block = 0; block < 10; block++) {
+        for (guint arm = 0; arm < 6; arm++) {
+            double factor = arm % 3 == 2 ? slow : 1;
+            add_point(run, &random, arm, block, arm < 3 ? 1000 / factor : 200 * factor, NULL);
+        }
+    }
+    return run;
+}
+
+static const DuetComparison *row(const DuetOverheadAnalysis *analysis, guint arm)
+{
+    const DuetComparison *comparison = duet_overhead_comparison(analysis, arm, 0);
+
+    g_assert_nonnull(comparison);
+    return comparison;
+}
+
+static void test_ratios(void)
+{
+    g_autoptr(DuetRun) run = made_run("kvm", 1.25);
+    g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
+
+    g_assert_cmpuint(analysis->comparisons->len, ==, 4);
+    /* Against the native arm of the same test, whatever the direction. */
+    g_assert_cmpuint(row(analysis, 1)->b, ==, 0);
+    g_assert_cmpuint(row(analysis, 5)->b, ==, 3);
+    g_assert_cmpint(row(analysis, 1)->verdict, ==, DUET_VERDICT_SAME);
+    g_assert_cmpint(row(analysis, 2)->verdict, ==, DUET_VERDICT_DIFFERS);
+    g_assert_cmpfloat_with_epsilon(row(analysis, 2)->contrast.ratio, 0.8, 0.01);
+    g_assert_cmpfloat_with_epsilon(row(analysis, 5)->contrast.ratio, 1.25, 0.02);
+    g_assert_cmpfloat(row(analysis, 2)->contrast.ratio_low, <, 0.81);
+    /* Holm over the whole report: no p is below four times the smallest there can be. */
+    g_assert_cmpfloat(
+        row(analysis, 2)->contrast.p_holm, >=, 4 * row(analysis, 2)->contrast.p - 1e-9);
+}
+
+/* Emulation makes a VM slow: as a lower rate or as a longer time, that is no finding. A VM that is
+ * faster all the same is one. */
+static void test_tcg(void)
+{
+    g_autoptr(DuetRun) slower = made_run("tcg", 8), faster = made_run("tcg", 0.5);
+    g_autoptr(DuetOverheadAnalysis) slow = duet_overhead_analysis_new(slower, FALSE);
+    g_autoptr(DuetOverheadAnalysis) fast = duet_overhead_analysis_new(faster, FALSE);
+    g_autofree char *table = duet_overhead_table(slower, slow);
+
+    g_assert_cmpint(row(slow, 2)->verdict, ==, DUET_VERDICT_NO_KVM);
+    g_assert_cmpint(row(slow, 5)->verdict, ==, DUET_VERDICT_NO_KVM);
+    g_assert_cmpint(row(slow, 1)->verdict, ==, DUET_VERDICT_SAME);
+    g_assert_cmpint(row(fast, 2)->verdict, ==, DUET_VERDICT_DIFFERS);
+    g_assert_cmpint(row(fast, 5)->verdict, ==, DUET_VERDICT_DIFFERS);
+    g_assert_true(g_str_has_prefix(table, "*** No hardware virtualization"));
+    g_assert_nonnull(strstr(table, "vm: tcg, QEMU 7.2.0"));
+    g_assert_null(strstr(table, "cpu:vm: tcg"));
+    run_fixture_assert_fits(table);
+}
+
+static void test_nested(void)
+{
+    g_autoptr(DuetRun) run = made_run("kvm", 2);
+
+    json_object_set_string_member(
+        json_object_get_object_member(run->host, "cpu"), "hypervisor", "tcg");
+    g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
+    g_autofree char *json = duet_overhead_result(run, analysis);
+    g_autofree char *table = duet_overhead_table(run, analysis);
+
+    g_assert_cmpint(row(analysis, 2)->verdict, ==, DUET_VERDICT_NESTED);
+    g_assert_null(strstr(json, "\"ratio\""));
+    g_assert_true(g_str_has_prefix(table, "*** Nested under TCG"));
+    run_fixture_assert_fits(table);
+}
+
+/* Without a native arm the first of a test is what the others are compared with. */
+static void test_baseline(void)
+{
+    g_autoptr(DuetRun) run = made_run("kvm", 1);
+
+    for (guint arm = 0; arm < 6; arm += 3) {
+        g_free(duet_run_arm(run, arm)->kind);
+        duet_run_arm(run, arm)->kind = g_strdup("container");
+    }
+    g_assert_cmpuint(duet_overhead_baseline(run, 5), ==, 3);
+    g_assert_cmpuint(duet_overhead_baseline(run, 3), ==, 3);
+}
+
+static void test_notes(void)
+{
+    g_autoptr(DuetRun) run = made_run("kvm", 1);
+
+    json_object_set_string_member(duet_run_arm(run, 2)->driver, "kernel_version", "6.12.0");
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        sample->overhead->mode = g_strdup(sample->arm == 1 ? "direct=0" : "direct=1");
+    }
+    duet_run_sample(run, 3)->status = DUET_SAMPLE_FAILED;
+    duet_run_sample(run, 3)->exit_code = 3;
+    g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
+    g_autofree char *table = duet_overhead_table(run, analysis);
+    g_autofree char *markdown = duet_overhead_markdown(run, analysis);
+    g_auto(GStrv) words = g_strsplit_set(table, " \n", -1);
+    g_autoptr(GString) flat = g_string_new(NULL);
+    for (char **word = words; *word; word++)
+        g_string_append_printf(flat, "%s%s", **word ? " " : "", *word);
+
+    g_assert_nonnull(strstr(flat->str, "the guest's kernel is 6.12.0, the host's 6.1.0"));
+    g_assert_nonnull(
+        strstr(flat->str, "cpu:container was measured with direct=0, cpu:native with direct=1"));
+    g_assert_nonnull(strstr(flat->str, "syscall:native: 1 of 10 samples are not in its figures"));
+    g_assert_nonnull(strstr(flat->str, "exit 3 (1)"));
+    g_assert_cmpint(row(analysis, 4)->verdict, ==, DUET_VERDICT_FAILURES);
+    g_assert_cmpint(row(analysis, 1)->verdict, ==, DUET_VERDICT_SAME);
+    g_assert_nonnull(strstr(markdown, "withheld: samples failed"));
+    run_fixture_assert_fits(table);
+}
+
+/* What was written is read again, and says the same. */
+static void test_round_trip(void)
+{
+    g_autoptr(DuetRun) run = made_run("tcg", 4);
+    g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
+    g_autofree char *json = duet_overhead_result(run, analysis);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetRun) again = duet_result_parse(json, -1, &error);
+
+    g_assert_no_error(error);
+    g_assert_true(again->benchmark == &duet_benchmark_overhead);
+    g_assert_cmpuint(again->plan->duration_s, ==, 3);
+    g_autofree char *text = again->benchmark->show(again, 1, FALSE);
+    g_assert_cmpstr(text, ==, json);
+    g_autofree char *csv = again->benchmark->show(again, 2, FALSE);
+    g_assert_nonnull(strstr(csv, ",ok,0,events_per_s,"));
+    g_assert_nonnull(strstr(csv, ",ok,0,call_ns,"));
+    g_autoptr(GPtrArray) weak = again->benchmark->check(again);
+    g_assert_cmpuint(weak->len, >, 0);
+}
+
+static void assert_refused(const char *json, const char *from, const char *to)
+{
+    g_auto(GStrv) parts = g_strsplit(json, from, 2);
+    g_autofree char *changed = g_strjoinv(to, parts);
+    g_autoptr(GError) error = NULL;
+
+    g_test_message("%s", to);
+    g_assert_cmpuint(g_strv_length(parts), ==, 2);
+    g_assert_null(duet_result_parse(changed, -1, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+}
+
+static void test_foreign(void)
+{
+    g_autoptr(DuetRun) run = made_run("kvm", 1);
+    g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
+    g_autofree char *json = duet_overhead_result(run, analysis);
+    g_autofree char *plain = g_strdup(json);
+
+    assert_refused(json, "\"test\" : \"cpu\"", "\"test\" : \"speed\"");
+    assert_refused(json, "\"test\" : \"cpu\"", "\"test\" : \"switch\"");
+    assert_refused(json, "\"test\" : \"cpu\"", "\"test\" : 5");
+    assert_refused(json, "\"duration_s\" : 3", "\"duration_s\" : 0");
+    assert_refused(json, "\"events_per_s\" : ", "\"events_per_s\" : -");
+    /* All names of an arm at once: else it is the order that is broken. */
+    g_auto(GStrv) parts = g_strsplit(plain, "cpu:vm", -1);
+    g_autofree char *renamed = g_strjoinv("speed:vm", parts);
+    g_assert_null(duet_result_parse(renamed, -1, NULL));
+}
+
+static DuetCaptured *captured(const char *text)
+{
+    DuetCaptured *out = g_new0(DuetCaptured, 1);
+
+    out->total = strlen(text);
+    out->kept = g_bytes_new(text, strlen(text));
+    return out;
+}
+
+static void test_sample(void)
+{
+    const DuetOverheadTest *cpu = duet_overhead_test_find("cpu");
+    g_autofree char *text = recorded("sysbench-cpu.txt");
+    g_autoptr(DuetCaptured) good = captured(text), bad = captured("no tool of mine\n"),
+                            nothing = captured("");
+    g_autoptr(DuetSample) read = duet_sample_new(0, 0, 0), unread = duet_sample_new(0, 0, 1),
+                          failed = duet_sample_new(0, 0, 2);
+
+    read->status = unread->status = DUET_SAMPLE_OK;
+    failed->status = DUET_SAMPLE_FAILED;
+    duet_overhead_sampler_read(read, cpu, good, nothing);
+    g_assert_cmpint(read->status, ==, DUET_SAMPLE_OK);
+    g_assert_cmpfloat(read->overhead->values[0], ==, 89.08);
+    g_assert_cmpuint(read->warnings->len, ==, 0);
+    /* It ended well, but what it measured is not known. */
+    duet_overhead_sampler_read(unread, cpu, bad, nothing);
+    g_assert_cmpint(unread->status, ==, DUET_SAMPLE_FAILED);
+    g_assert_null(unread->overhead);
+    g_assert_nonnull(strstr(unread->error, "sysbench's output"));
+    g_assert_cmpstr(g_ptr_array_index(unread->warnings, 0), ==, "its tool wrote: no tool of mine");
+    /* A figure of a tool that failed is none. */
+    duet_overhead_sampler_read(failed, cpu, good, bad);
+    g_assert_null(failed->overhead);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/overhead/recorded", test_recorded);
+    g_test_add_func("/overhead/broken", test_broken);
+    g_test_add_func("/overhead/cut", test_cut);
+    g_test_add_func("/overhead/choose", test_choose);
+    g_test_add_func("/overhead/ratios", test_ratios);
+    g_test_add_func("/overhead/tcg", test_tcg);
+    g_test_add_func("/overhead/nested", test_nested);
+    g_test_add_func("/overhead/baseline", test_baseline);
+    g_test_add_func("/overhead/notes", test_notes);
+    g_test_add_func("/overhead/round-trip", test_round_trip);
+    g_test_add_func("/overhead/foreign", test_foreign);
+    g_test_add_func("/overhead/sample", test_sample);
+    return g_test_run();
+}
