@@ -81,9 +81,19 @@ static double fit_memory(const Suite *suite, double share_s, DuetBenchCli *optio
     return takes_s;
 }
 
+static double fit_density(const Suite *suite, double share_s, DuetBenchCli *options)
+{
+    /* Two arms; what was started must be ended, too. */
+    options->time_limit_s = MAX(share_s / 2 * 0.7, 2 * suite->block_s);
+    options->age_s = DUET_BENCH_DENSITY_AGE_DEFAULT_MS / 1000.0;
+    options->idle = TRUE;
+    return 2 * options->time_limit_s / 0.7;
+}
+
 static const Part parts[] = {
-    { "boot", DUET_BENCH_BOOT, ARMS, 0.35, 0.5, fit_boot },
+    { "boot", DUET_BENCH_BOOT, ARMS, 0.4, 0.35, fit_boot },
     { "memory", DUET_BENCH_MEMORY, "vm,container", 0.25, 0.3, fit_memory },
+    { "density", DUET_BENCH_DENSITY, "vm,container", 0.2, 0, fit_density },
 };
 
 static double share(const Part *part, gboolean quick)
@@ -150,6 +160,7 @@ static gboolean save(const Suite *suite, GError **error)
     g_key_file_set_double(file, SUITE_GROUP, "block_s", suite->block_s);
     g_key_file_set_string(file, SUITE_GROUP, "seed", suite->options.seed);
     g_key_file_set_string(file, SUITE_GROUP, "arms", suite->options.kinds);
+    g_key_file_set_string(file, SUITE_GROUP, "image", suite->options.image);
     return g_key_file_save_to_file(file, path, error);
 }
 
@@ -167,7 +178,13 @@ static gboolean load(Suite *suite, GError **error)
         g_free(suite->options.kinds);
         suite->options.kinds = g_key_file_get_string(file, SUITE_GROUP, "arms", NULL);
     }
-    if (!failure && suite->options.kinds && suite->budget_s > 0 && suite->block_s > 0)
+    g_autofree char *image = g_key_file_get_string(file, SUITE_GROUP, "image", NULL);
+    if (image && !g_str_equal(image, suite->options.image)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot resume: the run in '%s' is of the image '%s'", suite->folder, image);
+        return FALSE;
+    }
+    if (!failure && image && suite->options.kinds && suite->budget_s > 0 && suite->block_s > 0)
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND, "nothing to resume: cannot read '%s': %s",
         path, failure ? failure->message : "its figures make no sense");
@@ -238,6 +255,27 @@ static int carry_out(
     return code;
 }
 
+/* What the figures say of the claims; those that need none are tried, where both kinds are wanted.
+ */
+static int judge(DuetCli *cli, const Suite *suite)
+{
+    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    g_autofree char *kinds = common("vm,container", suite->options.kinds);
+
+    g_strv_builder_add(words, "claims");
+    if (strchr(kinds, ','))
+        g_strv_builder_add(words, suite->options.image);
+    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autofree char *path = result_path(suite, parts[i].name, ".json");
+        if (access(path, F_OK) == 0)
+            g_strv_builder_add_many(words, "--results", path, NULL);
+    }
+    g_auto(GStrv) argv = g_strv_builder_end(words);
+    fprintf(stderr, "duet: claims: about a minute\n");
+    printf("\n=== claims\n\n");
+    return duet_bench_claims(cli, (int)g_strv_length(argv), argv);
+}
+
 /* Returns: %FALSE with @error or, where the user wanted an end, with @out_code. */
 static gboolean begin(DuetCli *cli, Suite *suite, int *out_code, GError **error)
 {
@@ -274,7 +312,9 @@ static int run_parts(DuetCli *cli, Suite *suite, gboolean quick, GError **error)
             return code;
         worst = MAX(worst, code);
     }
-    return worst;
+    /* A claim that does not hold is a finding, not a failure. */
+    int code = judge(cli, suite);
+    return code > 1 ? code : worst;
 }
 
 static void clear_suite(Suite *suite)
@@ -292,12 +332,15 @@ static int run_suite(DuetCli *cli, int argc, char **argv, gboolean quick)
     g_autoptr(GError) error = NULL;
 
     duet_bench_cli_init(&suite.options, ARMS, echo);
+    suite.options.budget = g_strdup("4G");
     const GOptionEntry entries[] = {
         { "arms", 0, 0, G_OPTION_ARG_FILENAME, &suite.options.kinds,
             "what to compare: vm, container, native (default: all three)", "KIND,..." },
         { "budget", 0, 0, G_OPTION_ARG_FILENAME, &budget,
             quick ? "how long it may take (default 3m)" : "how long it may take (default 20m)",
             "TIME" },
+        { "memory-budget", 0, 0, G_OPTION_ARG_FILENAME, &suite.options.budget,
+            "what the instances of density may need together (default 4G)", "SIZE" },
         { "output", 'o', 0, G_OPTION_ARG_FILENAME, &suite.folder,
             "folder of the results (default: duet-bench- and the time)", "FOLDER" },
         { "resume", 0, 0, G_OPTION_ARG_NONE, &suite.resume,

@@ -31,9 +31,11 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
     ([.samples[].arm] | unique) == ["container"] and
     ([.samples[] | select(.discarded | not)] | length) == .plan.n * (.plan.counts | length)' "$scratch/run/memory.json"
   is "$(ls "$scratch/run")" $'boot.json\nmemory.json\nsuite.conf'
+  [[ $output == *"=== claims"*"containers"* ]]
+  expect 125 quick --resume other
   is "$(duet ps -aq)" ""
   expect 0 quick --resume busybox
-  [[ $output != *"=== "* ]]
+  [[ $output != *"=== boot"* && $output != *"=== memory"* ]]
 }
 
 @test "what makes no sense is refused before anything is measured" {
