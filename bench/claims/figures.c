@@ -263,12 +263,56 @@ gboolean duet_claim_memory(DuetClaimTrial *trial, DuetFinding *finding, GError *
     return TRUE;
 }
 
+/* A limit of the host, of the budget or of the engine; else it was only not asked for more. */
+static gboolean is_limit(DuetDensityBound bound)
+{
+    return bound != DUET_DENSITY_BOUND_NONE && bound != DUET_DENSITY_BOUND_MAX &&
+        bound != DUET_DENSITY_BOUND_TIME && bound != DUET_DENSITY_BOUND_ENDED &&
+        bound != DUET_DENSITY_BOUND_INTERRUPTED;
+}
+
+static gboolean all_answered(
+    const DuetRun *run, guint arm, const DuetDensityOutcome *outcome, DuetFinding *finding)
+{
+    if (outcome->reached > 0 && outcome->answered == outcome->reached)
+        return TRUE;
+    duet_finding_set(finding, DUET_FINDING_UNDECIDED, "%u of %u instances of %s answered",
+        outcome->answered, outcome->reached, duet_run_arm(run, arm)->name);
+    return FALSE;
+}
+
+/* A limit at N tells that N fit and one more did not; without one there may have been room. */
+static void judge_density(const Pair *pair, DuetFinding *finding)
+{
+    const DuetDensityOutcome *vm = g_ptr_array_index(pair->run->density, pair->vm);
+    const DuetDensityOutcome *container = g_ptr_array_index(pair->run->density, pair->container);
+
+    if (!all_answered(pair->run, pair->vm, vm, finding) ||
+        !all_answered(pair->run, pair->container, container, finding))
+        return;
+    double low = is_limit(vm->bound) ? container->reached / (vm->reached + 1.0) : 0;
+    double high = is_limit(container->bound) ? (container->reached + 1.0) / vm->reached : INFINITY;
+    g_autofree char *seen = g_strdup_printf("%u containers (bound by %s), %u VMs (bound by %s)",
+        container->reached, duet_density_bound_to_string(container->bound), vm->reached,
+        duet_density_bound_to_string(vm->bound));
+    duet_finding_figure(
+        finding, "container / vm", container->reached / (double)vm->reached, NAN, NAN);
+    if (low <= 1 && high >= 1)
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED, "no limit told them apart: %s", seen);
+    else
+        duet_finding_direction(finding, low, high, pair->tcg, seen);
+}
+
 gboolean duet_claim_density(DuetClaimTrial *trial, DuetFinding *finding, GError **error)
 {
     Pair pair;
 
     (void)error;
-    if (find_pair(trial->density, finding, &pair))
-        duet_finding_set(finding, DUET_FINDING_NOT_RUN, "the result does not tell");
+    if (!find_pair(trial->density, finding, &pair))
+        return TRUE;
+    if (pair.run->density && pair.run->density->len == pair.run->arms->len)
+        judge_density(&pair, finding);
+    else
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED, "not all arms came to their end");
     return TRUE;
 }

@@ -60,7 +60,7 @@ void duet_finding_direction(
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "the interval includes 1");
     else if (tcg)
         duet_finding_set(finding, DUET_FINDING_UNDECIDED,
-            "no KVM: emulation makes the VM's figure larger, so this direction proves nothing");
+            "no KVM: emulation favours this direction, so it proves nothing");
     else
         duet_finding_set(finding, DUET_FINDING_HOLDS, "%s", seen);
 }

@@ -50,9 +50,9 @@ void duet_finding_figure(
     DuetFinding *finding, const char *unit, double value, double low, double high);
 
 /**
- * duet_finding_direction: the verdict on "the VM has more of it" from a figure that is a ratio.
+ * duet_finding_direction: the verdict on a claim that a ratio is above 1.
  * @low, @high: of its interval
- * @tcg: emulation makes it larger: then only the contrary can be shown
+ * @tcg: emulation makes the ratio larger: then only the contrary can be shown
  */
 void duet_finding_direction(
     DuetFinding *finding, double low, double high, gboolean tcg, const char *seen);

@@ -216,6 +216,68 @@ static void test_memory(void)
         "too few");
 }
 
+static void free_outcome(gpointer outcome)
+{
+    duet_density_outcome_free(outcome);
+}
+
+typedef struct {
+    guint reached, answered;
+    DuetDensityBound bound;
+} Reached;
+
+static DuetFinding try_density(const char *accel, Reached vm, Reached container)
+{
+    DuetDensityLimits limits = { .budget_bytes = 1024 * MIB };
+    DuetRun *run =
+        duet_run_new(&duet_benchmark_density, duet_plan_new_density(2, &limits, 42, 2000));
+    DuetClaimsRequest request = { 0 };
+    g_auto(DuetClaimTrial) trial = { .request = &request, .density = run };
+    const Reached arms[] = { vm, container };
+    DuetFinding finding;
+
+    run_fixture_add_arm(run, "vm", "vm", accel);
+    run_fixture_add_arm(run, "container", "container", NULL);
+    run->density = g_ptr_array_new_with_free_func(free_outcome);
+    for (guint i = 0; i < G_N_ELEMENTS(arms); i++) {
+        DuetDensityOutcome *outcome = duet_density_outcome_new();
+        outcome->reached = arms[i].reached;
+        outcome->answered = arms[i].answered;
+        outcome->bound = arms[i].bound;
+        g_ptr_array_add(run->density, outcome);
+    }
+    duet_finding_init(&finding);
+    duet_claim_apply(claim("density"), &trial, &finding);
+    return finding;
+}
+
+static void test_density(void)
+{
+    const Reached few = { 4, 4, DUET_DENSITY_BOUND_BUDGET },
+                  many = { 80, 80, DUET_DENSITY_BOUND_BUDGET };
+    const Reached asked = { 80, 80, DUET_DENSITY_BOUND_MAX },
+                  few_asked = { 4, 4, DUET_DENSITY_BOUND_MAX };
+    const Reached one_more = { 5, 5, DUET_DENSITY_BOUND_BUDGET };
+    const Reached silent = { 80, 79, DUET_DENSITY_BOUND_BUDGET },
+                  none = { 0, 0, DUET_DENSITY_BOUND_FAILURES };
+    DuetFinding denser = try_density("kvm", few, many);
+
+    g_assert_cmpfloat(denser.value, ==, 20);
+    expect(denser, DUET_FINDING_HOLDS, TRUE, "80 containers (bound by memory-budget), 4 VMs");
+    expect(try_density("kvm", many, few), DUET_FINDING_FAILS, TRUE, "4 containers");
+    expect(try_density("tcg", few, many), DUET_FINDING_UNDECIDED, TRUE, "no KVM");
+    expect(try_density("tcg", many, few), DUET_FINDING_FAILS, TRUE, "4 containers");
+    /* More were not asked for: those that fit fit. */
+    expect(try_density("kvm", few, asked), DUET_FINDING_HOLDS, TRUE, "bound by max");
+    expect(try_density("kvm", asked, few), DUET_FINDING_FAILS, TRUE, "80 VMs (bound by max)");
+    expect(try_density("kvm", few_asked, many), DUET_FINDING_UNDECIDED, TRUE, "no limit");
+    expect(try_density("kvm", many, few_asked), DUET_FINDING_UNDECIDED, TRUE, "no limit");
+    expect(try_density("kvm", few, one_more), DUET_FINDING_UNDECIDED, TRUE, "no limit");
+    expect(try_density("kvm", few, silent), DUET_FINDING_UNDECIDED, FALSE,
+        "79 of 80 instances of container");
+    expect(try_density("kvm", none, many), DUET_FINDING_UNDECIDED, FALSE, "0 of 0 instances of vm");
+}
+
 /* What judges sights gives a finding. */
 #define JUDGED(call)                                                                               \
     __extension__({                                                                                \
@@ -676,6 +738,7 @@ int main(int argc, char **argv)
     g_test_add_func("/claims/boot-undecided", test_boot_undecided);
     g_test_add_func("/claims/holm", test_holm);
     g_test_add_func("/claims/memory", test_memory);
+    g_test_add_func("/claims/density", test_density);
     g_test_add_func("/claims/kernels", test_kernels);
     g_test_add_func("/claims/processes", test_processes);
     g_test_add_func("/claims/throttle", test_throttle);
