@@ -117,6 +117,7 @@ gboolean duet_run_arm_is_peer(const DuetRunArm *arm);
  *     while nothing of ours ran; NULL else
  * @skipped: (element-type utf8): peers that were asked for and left out, and why
  * @density: (element-type DuetDensityOutcome): `bench density`: one for each arm; NULL else
+ * @reread_bytes: `bench memory`: of files that were read before each block; 0: not known
  * @interrupted: the user stopped it before the plan's end
  * @warnings: (element-type utf8): what makes the whole run doubtful
  */
@@ -132,6 +133,7 @@ typedef struct {
     GArray *idle_noise;
     GPtrArray *skipped;
     GPtrArray *density;
+    guint64 reread_bytes;
     gboolean interrupted;
     GPtrArray *warnings;
 } DuetRun;

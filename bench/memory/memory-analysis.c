@@ -82,6 +82,13 @@ double duet_memory_disagreement(const DuetMemoryArm *arm, DuetMemoryMetric a, Du
     return low > 0 ? high / low - 1 : INFINITY;
 }
 
+double duet_memory_managing_share(const DuetMemoryArm *arm)
+{
+    double all = arm->lines[DUET_MEMORY_PSS].slope;
+
+    return all > 0 ? arm->lines[DUET_MEMORY_MANAGING].slope / all : NAN;
+}
+
 static void find_extremes(DuetMemoryArm *arm)
 {
     gboolean any = FALSE;

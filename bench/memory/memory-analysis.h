@@ -85,6 +85,10 @@ GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *a
  */
 double duet_memory_disagreement(const DuetMemoryArm *arm, DuetMemoryMetric a, DuetMemoryMetric b);
 
+/** duet_memory_managing_share: Returns: what of one more instance's PSS is monitor and worker; NAN:
+ * not known. */
+double duet_memory_managing_share(const DuetMemoryArm *arm);
+
 /**
  * duet_memory_parts: why the slopes of two estimators differ.
  * Returns: (transfer full): "file 45.0 MiB, kernel -3.1 MiB": what @a has more than @b; what is

@@ -89,12 +89,14 @@ static void write_root(const DuetRun *run, JsonObject *root)
         json_array_add_object_element(
             array, duet_host_memory_to_json(&g_array_index(run->idle_noise, DuetHostMemory, i)));
     json_object_set_array_member(root, "idle_noise", array);
+    json_object_set_int_member(root, "reread_bytes", run->reread_bytes);
 }
 
 static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
 {
     JsonArray *array = duet_json_get_array(reader, root, "idle_noise", NOISE_MAX);
 
+    run->reread_bytes = duet_json_get_int(reader, root, "reread_bytes", 0, G_MAXINT64, 0);
     run->idle_noise = g_array_new(FALSE, FALSE, sizeof(DuetHostMemory));
     for (guint i = 0; array && i < json_array_get_length(array); i++) {
         JsonNode *node = json_array_get_element(array, i);

@@ -78,9 +78,10 @@ static void counts(GString *out, const DuetRun *run, const DuetMemoryAnalysis *a
     }
 }
 
-static void parts(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
+static void arms_head(
+    GString *out, const char *title, const DuetRun *run, const DuetMemoryAnalysis *analysis)
 {
-    g_string_append(out, "\n## One more instance is\n\n| part ");
+    g_string_append_printf(out, "\n## %s\n\n| ", title);
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         g_autofree char *name = arm_name(run, arm);
         g_string_append_printf(out, "| %s ", name);
@@ -89,10 +90,24 @@ static void parts(GString *out, const DuetRun *run, const DuetMemoryAnalysis *an
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         g_string_append(out, "|--:");
     g_string_append(out, "|\n");
+}
+
+static void parts(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
+{
+    arms_head(out, "One more instance is", run, analysis);
     for (const DuetMemoryPart *part = duet_memory_breakdown(); part->label; part++) {
         g_string_append_printf(out, "| %s ", part->label);
         for (guint arm = 0; arm < analysis->n_arms; arm++) {
             g_autofree char *text = duet_memory_part(run, analysis, arm, part);
+            g_string_append_printf(out, "| %s ", text);
+        }
+        g_string_append(out, "|\n");
+    }
+    arms_head(out, "Instances per GiB", run, analysis);
+    for (const DuetMemoryDensity *row = duet_memory_density(); row->label; row++) {
+        g_string_append_printf(out, "| %s ", row->label);
+        for (guint arm = 0; arm < analysis->n_arms; arm++) {
+            g_autofree char *text = duet_memory_density_text(row->per_gib(run, analysis, arm));
             g_string_append_printf(out, "| %s ", text);
         }
         g_string_append(out, "|\n");

@@ -55,6 +55,7 @@ static void set_lines(JsonObject *object, const DuetMemoryArm *arm)
     }
     json_object_set_object_member(object, "estimators", estimators);
     json_object_set_object_member(object, "parts", parts);
+    duet_json_set_double(object, "managing_share", duet_memory_managing_share(arm));
     double by =
         arm->most == arm->least ? NAN : duet_memory_disagreement(arm, arm->most, arm->least);
     duet_json_set_double(object, "disagreement", by);
@@ -77,8 +78,11 @@ static JsonArray *summary_array(const DuetRun *run, const DuetMemoryAnalysis *an
                 : arm->ok == 0                             ? "no data"
                 : isnan(arm->lines[DUET_MEMORY_PSS].slope) ? "no line"
                                                            : "measured");
-        if (!analysis->nested)
+        if (!analysis->nested) {
             set_lines(object, arm);
+            json_object_set_object_member(
+                object, "per_gib", duet_memory_density_json(run, analysis, i));
+        }
         json_array_add_object_element(array, object);
     }
     return array;

@@ -7,6 +7,7 @@
 
 #include "bench/group.h"
 #include "bench/instance-sampler.h"
+#include "bench/reread.h"
 
 /* Readings of the idle host, over the time that instances are left to settle. */
 #define NOISE_READINGS 11
@@ -99,12 +100,30 @@ static gboolean measure(DuetMemorySampler *sampler, DuetSample *sample, GError *
     return done;
 }
 
+/* What was idle for a minute may have been reclaimed: "warm" would cool from block to block. */
+static void begin_block(DuetMemorySampler *sampler, const DuetSample *sample)
+{
+    DuetReread reread;
+
+    if (sample->discarded || sampler->block == sample->block + 1)
+        return;
+    duet_reread(sampler->request, sampler->run, &reread);
+    if (reread.failed > 0 && sampler->block == 0)
+        g_ptr_array_add(sampler->run->warnings,
+            g_strdup_printf("%u files of the image could not be read before each block: they may "
+                            "not be in the page cache",
+                reread.failed));
+    sampler->run->reread_bytes = reread.bytes;
+    sampler->block = sample->block + 1;
+}
+
 gboolean duet_memory_sampler_take(DuetSample *sample, gpointer data, GError **error)
 {
     DuetMemorySampler *sampler = data;
     guint too_many = sampler->too_many[sample->arm];
     g_autoptr(GError) failure = NULL;
 
+    begin_block(sampler, sample);
     if (too_many > 0 && sample->memory->count >= too_many) {
         sample->error = g_strdup_printf("not tried: the host had no room for %u", too_many);
         return TRUE;

@@ -16,6 +16,7 @@ G_BEGIN_DECLS
  * @run: its arms get their driver's facts
  * @interrupted: the user wanted an end
  * @read_host: duet_host_memory_read(), but for tests
+ * @block: the last one that was begun, and 1; 0: none yet
  * @too_many: per arm, the smallest count that the host had no room for; 0: none yet
  */
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
     DuetRun *run;
     gboolean interrupted;
     gboolean (*read_host)(DuetHostMemory *out_memory, GError **error);
+    guint block;
     guint *too_many;
     sigset_t old_signals;
 } DuetMemorySampler;

@@ -8,7 +8,7 @@
 #include "bench/text.h"
 
 #define LABEL_COLUMNS 21
-#define PART_COLUMNS 32
+#define PART_COLUMNS 34
 /* "-22.4 MiB" and "-22.4 to -15.6 MiB", and a blank. */
 #define SIZE_COLUMNS 10
 #define RANGE_COLUMNS 19
@@ -145,7 +145,32 @@ static void append_breakdown(GString *out, const DuetRun *run, const DuetMemoryA
         }
         g_string_append_c(out, '\n');
     }
-    g_string_append(out, "  (PSS but for the last two, which no PSS has)\n");
+    duet_text_append_padded(out, "  monitor and worker, share of PSS", PART_COLUMNS);
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        g_autofree char *share =
+            duet_text_percent(duet_memory_managing_share(&analysis->arms[arm]));
+        duet_text_append_figure(out, share, 15);
+    }
+    g_string_append_c(out, '\n');
+    g_string_append(out, "  (PSS but for page tables and kernel, which no PSS has)\n");
+}
+
+static void append_density(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
+{
+    g_string_append_c(out, '\n');
+    duet_text_append_padded(out, "instances per GiB", PART_COLUMNS);
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        append_name(out, run, arm, 15);
+    g_string_append_c(out, '\n');
+    for (const DuetMemoryDensity *row = duet_memory_density(); row->label; row++) {
+        g_string_append(out, "  ");
+        duet_text_append_padded(out, row->label, PART_COLUMNS - 2);
+        for (guint arm = 0; arm < analysis->n_arms; arm++) {
+            g_autofree char *text = duet_memory_density_text(row->per_gib(run, analysis, arm));
+            duet_text_append_figure(out, text, 15);
+        }
+        g_string_append_c(out, '\n');
+    }
 }
 
 char *duet_memory_table(const DuetRun *run, const DuetMemoryAnalysis *analysis)
@@ -156,8 +181,10 @@ char *duet_memory_table(const DuetRun *run, const DuetMemoryAnalysis *analysis)
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         append_arm(out, run, analysis, arm);
     duet_bench_table_comparisons(out, "one more, ratio", &analysis->match, analysis->comparisons);
-    if (!analysis->nested)
+    if (!analysis->nested) {
         append_breakdown(out, run, analysis);
+        append_density(out, run, analysis);
+    }
     if (analysis->notes->len > 0)
         g_string_append_c(out, '\n');
     for (guint i = 0; i < analysis->notes->len; i++)

@@ -32,6 +32,25 @@ const DuetMemoryPart *duet_memory_breakdown(void);
 char *duet_memory_part(
     const DuetRun *run, const DuetMemoryAnalysis *analysis, guint arm, const DuetMemoryPart *part);
 
+/** DuetMemoryDensity: a way to count how many fit into a GiB. @per_gib: Returns: NAN: not known */
+typedef struct {
+    const char *label;
+    double (*per_gib)(const DuetRun *run, const DuetMemoryAnalysis *analysis, guint arm);
+} DuetMemoryDensity;
+
+/** duet_memory_density: Returns: all of them, ended by a NULL label. */
+const DuetMemoryDensity *duet_memory_density(void);
+/** duet_memory_density_text: Returns: (transfer full): such a number for people. */
+char *duet_memory_density_text(double per_gib);
+/** duet_memory_density_json: Returns: (transfer full): "per_gib" of an arm. */
+JsonObject *duet_memory_density_json(
+    const DuetRun *run, const DuetMemoryAnalysis *analysis, guint arm);
+
+/** duet_memory_reserved: Returns: what an instance of @arm may use at most; NAN: all there is. */
+double duet_memory_reserved(const DuetRunArm *arm);
+/** duet_memory_per_gib: Returns: how many of @bytes a GiB holds; NAN: @bytes is not above 0. */
+double duet_memory_per_gib(double bytes);
+
 /** duet_memory_result: Returns: (transfer full): the result file's text. */
 char *duet_memory_result(const DuetRun *run, const DuetMemoryAnalysis *analysis);
 

@@ -59,9 +59,12 @@ edit() { jq "$1" "$scratch/${2:-a}.json" >"$scratch/edited.json"; }
     all(.[]; .a == "container" and .b == "native") and
     (.[0] | .metric == "pss" and .ratio_low <= .ratio and .ratio <= .ratio_high and
       .ratio == $r.summary[0].estimators.pss.slope_bytes / $r.summary[1].estimators.pss.slope_bytes)'
+  jq -e '.reread_bytes > 500000 and (.summary[0] | (.per_gib.resident * .estimators.pss.slope_bytes / 1073741824 - 1 | fabs) < 1e-9 and
+    .per_gib.reserved == null and .managing_share > 0 and .managing_share < 1)' "$scratch/memory.json"
   duet bench show "$scratch/memory.json" >"$scratch/table"
   narrow "$scratch/table"
   grep -q '^container / native, pss ' "$scratch/table"
+  grep -q '^  resident, by PSS ' "$scratch/table"
   duet bench show --format md "$scratch/memory.json" >"$scratch/page"
   for what in '## One more instance' '## Ratios of one more' '| container | pss |'; do
     grep -qF "$what" "$scratch/page" || { echo "no $what"; return 1; }

@@ -3,6 +3,9 @@
 #include <glib.h>
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <duet/bench.h>
 #include <duet/driver.h>
@@ -15,6 +18,7 @@
 #include "bench/memory/memory-sampler.h"
 #include "bench/memory/memory-view.h"
 #include "bench/notes.h"
+#include "bench/reread.h"
 #include "bench/result.h"
 #include "bench/runner.h"
 #include "core/memory.h"
@@ -400,6 +404,78 @@ static void test_check(void)
     g_assert_false(has_note(all, "estimators"));
 }
 
+static void test_density(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 2);
+    json_object_set_int_member(duet_run_arm(run, 0)->driver, "memory_bytes", 256 * MIB);
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
+    g_autoptr(JsonObject) vm = duet_memory_density_json(run, analysis, 0);
+    g_autoptr(JsonObject) container = duet_memory_density_json(run, analysis, 1);
+    g_autofree char *table = duet_memory_table(run, analysis);
+
+    g_assert_cmpfloat(json_object_get_double_member(vm, "resident"), ==, 1024 / 125.0);
+    g_assert_cmpfloat(json_object_get_double_member(vm, "resident_low"), ==, 1024 / 125.0);
+    g_assert_cmpfloat(json_object_get_double_member(vm, "reserved"), ==, 4);
+    g_assert_cmpfloat(json_object_get_double_member(container, "resident"), ==, 1024 / 1.5);
+    g_assert_true(json_object_get_null_member(container, "reserved"));
+    g_assert_nonnull(strstr(table, "instances per GiB"));
+    g_assert_cmpfloat(duet_memory_managing_share(&analysis->arms[0]), ==, 5 / 125.0);
+    g_assert_nonnull(strstr(table, "  monitor and worker, share of PSS"));
+    g_assert_nonnull(strstr(table, "33 %"));
+    assert_fits(table);
+    duet_run_arm(run, 1)->memory_bytes = 64 * MIB;
+    g_assert_cmpfloat(duet_memory_reserved(duet_run_arm(run, 1)), ==, 64.0 * MIB);
+    /* What noise makes negative holds no number of instances. */
+    g_assert_true(isnan(duet_memory_per_gib(-1)));
+}
+
+static guint resident_pages(int fd, gsize size)
+{
+    gsize page = sysconf(_SC_PAGESIZE);
+    unsigned char in_core[64];
+    guint resident = 0;
+    void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+    g_assert_true(map != MAP_FAILED && size / page <= sizeof in_core);
+    g_assert_cmpint(mincore(map, size, in_core), ==, 0);
+    for (gsize i = 0; i < size / page; i++)
+        resident += in_core[i] & 1;
+    munmap(map, size);
+    return resident;
+}
+
+static void test_reread(void)
+{
+    gsize size = 32 * sysconf(_SC_PAGESIZE);
+    g_autofree char *data = g_malloc0(size), *folder = g_strdup("reread-XXXXXX");
+    /* In the current directory: on tmpfs nothing can be evicted. */
+    g_assert_nonnull(g_mkdtemp(folder));
+    g_autofree char *below = g_build_filename(folder, "sub", NULL);
+    g_autofree char *file = g_build_filename(below, "file", NULL);
+    g_autofree char *link = g_build_filename(folder, "link", NULL);
+    g_assert_cmpint(mkdir(below, 0700), ==, 0);
+    g_assert_true(g_file_set_contents(file, data, size, NULL));
+    g_assert_cmpint(symlink("/proc/kmsg", link), ==, 0);
+    int fd = open(file, O_RDWR | O_CLOEXEC);
+    g_assert_cmpint(fdatasync(fd), ==, 0);
+    g_assert_cmpint(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), ==, 0);
+    if (resident_pages(fd, size) > 0)
+        g_test_message("this file system keeps its pages: they are not seen to come back");
+
+    DuetReread reread = { 0 };
+    duet_reread_path(folder, &reread);
+    g_assert_cmpuint(reread.bytes, ==, size);
+    g_assert_cmpuint(reread.files, ==, 1);
+    g_assert_cmpuint(reread.failed, ==, 0);
+    g_assert_cmpuint(resident_pages(fd, size), ==, 32);
+    duet_reread_path("/nonexistent", &reread);
+    g_assert_cmpuint(reread.failed, ==, 1);
+    close(fd);
+    g_assert_true(duet_remove_tree(AT_FDCWD, folder, NULL));
+}
+
 static void test_formats(void)
 {
     FakeKind kinds[] = { vm_kind(), container_kind() };
@@ -598,6 +674,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/bench/memory/ratio", test_ratio);
     g_test_add_func("/bench/memory/check", test_check);
+    g_test_add_func("/bench/memory/density", test_density);
+    g_test_add_func("/bench/memory/reread", test_reread);
     g_test_add_func("/bench/memory/formats", test_formats);
     g_test_add_func("/bench/memory/against", test_against);
     g_test_add_func("/memory/plan", test_plan);
