@@ -7,6 +7,7 @@
 #include <duet/error.h>
 
 #include "benchmark.h"
+#include "cache.h"
 #include "compare.h"
 #include "cost/cost.h"
 #include "density/density-analysis.h"
@@ -28,8 +29,11 @@
 
 static DuetPlan *boot_plan(const DuetBenchRequest *request, guint n_peers)
 {
-    return duet_plan_new((guint)request->n_arms + n_peers, request->n, request->seed,
+    DuetPlan *plan = duet_plan_new((guint)request->n_arms + n_peers, request->n, request->seed,
         request->arms[0].spec->timeout_ms, request->floor);
+
+    duet_plan_set_mode(plan, request->cache_mode);
+    return plan;
 }
 
 /* @plan: (transfer full). */
@@ -66,6 +70,8 @@ static gboolean check_request(const DuetBenchRequest *request, GError **error)
             "below 2^53");
         return FALSE;
     }
+    if (request->cache_mode && !duet_cache_mode_check(request->cache_mode, error))
+        return FALSE;
     if (!request->output_path)
         return TRUE;
     /* Better now than after half an hour. */

@@ -10,6 +10,7 @@
 #include <duet/error.h>
 
 #include "core/util.h"
+#include "cache.h"
 #include "leftover.h"
 
 void duet_instance_sampler_init(
@@ -140,6 +141,8 @@ static gboolean run_once(
     spec->idle = FALSE;
     spec->timeout_ms = sampler->run->plan->timeout_ms;
     g_autofree char *id = g_strdup(spec->id);
+    duet_cache_cool(
+        sampler->run->plan->mode, spec, duet_run_arm(sampler->run, sample->arm)->driver, sample);
     g_autoptr(DuetInstance) instance = duet_instance_create(request->context, spec, &failure);
     if (!instance)
         return failed(sample, failure, error);

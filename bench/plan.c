@@ -72,6 +72,14 @@ DuetPlan *duet_plan_new_density(
     return plan;
 }
 
+void duet_plan_set_mode(DuetPlan *plan, const char *mode)
+{
+    if (!mode)
+        return;
+    g_free(plan->mode);
+    plan->mode = g_strdup(mode);
+}
+
 void duet_plan_free(DuetPlan *plan)
 {
     if (!plan)

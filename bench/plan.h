@@ -8,7 +8,8 @@ G_BEGIN_DECLS
 /**
  * DuetPlan: everything that is fixed before the first sample.
  * @n: samples per arm, one in each block
- * @mode: cache mode; "warm": one discarded sample of each arm comes first
+ * @mode: cache mode (cache.h): what is done before each sample; in each of them one discarded
+ * sample of each arm comes first
  * @order: @n times @n_arms arm numbers: block by block, each a random order of all arms, or
  *     of all cells where each arm has several variants: arm number times @n_variants plus variant
  * @timeout_ms: after which a sample is given up and counted as censored
@@ -39,6 +40,9 @@ typedef struct {
  * Returns: (transfer full): a plan in mode "warm", its order made from @seed alone.
  */
 DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, double floor);
+
+/** duet_plan_set_mode: @mode: (nullable): as it is. */
+void duet_plan_set_mode(DuetPlan *plan, const char *mode);
 
 /** duet_plan_new_memory: @n is the number of rounds: one sample of each arm and count in each. */
 DuetPlan *duet_plan_new_memory(guint n_arms, const guint *counts, guint n_counts, guint n,

@@ -167,10 +167,7 @@ static DuetPlan *read_plan(
     const char *mode = duet_json_get_string(reader, plan, "mode");
     DuetPlan *result = benchmark->new_plan(reader, plan, n_arms, n, seed);
 
-    if (mode) {
-        g_free(result->mode);
-        result->mode = g_strdup(mode);
-    }
+    duet_plan_set_mode(result, mode);
     return result;
 }
 

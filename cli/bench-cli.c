@@ -34,6 +34,7 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     duet_cli_run_options_clear(&options->run);
     g_clear_pointer(&options->kinds, g_free);
     g_clear_pointer(&options->seed, g_free);
+    g_clear_pointer(&options->cache_mode, g_free);
     g_clear_pointer(&options->output, g_free);
     g_clear_pointer(&options->peers, g_free);
     g_clear_pointer(&options->peer_files, g_strfreev);
@@ -264,6 +265,7 @@ static gboolean read_request(
     request->age_ms = (guint)(options->age_s * 1000);
     request->tests = options->tests;
     request->duration_s = (guint)options->duration_s;
+    request->cache_mode = options->cache_mode;
     request->floor = options->floor_percent / 100;
     request->ratio_with_failures = options->ratio_with_failures;
     request->output_path = options->output;

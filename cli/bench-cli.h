@@ -27,6 +27,7 @@ typedef struct {
     gboolean resume;
     double timeout_s;
     double floor_percent;
+    char *cache_mode;
     gboolean ratio_with_failures;
     char *peers;
     char **peer_files;

@@ -22,6 +22,10 @@ static int bench_boot(DuetCli *cli, int argc, char **argv)
             "write the result, with all samples, as JSON", "FILE" },
         { "resume", 0, 0, G_OPTION_ARG_NONE, &options.resume,
             "go on with the run that was killed before it wrote the FILE of -o", NULL },
+        { "cache", 0, 0, G_OPTION_ARG_FILENAME, &options.cache_mode,
+            "before each sample: warm (default), cold-guest (put the image out of the page cache), "
+            "cold-host (drop all caches of the host)",
+            "MODE" },
         { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
             "give a sample up after this time (default 60)", "SECONDS" },
         { "floor", 0, 0, G_OPTION_ARG_DOUBLE, &options.floor_percent,

@@ -67,6 +67,8 @@ typedef struct {
  *     each with one sample of each arm and count
  * @seed: of the order of the arms and of all resampling
  * @floor: the smallest relative effect that may be called a difference
+ * @cache_mode: (nullable): `bench boot`: what is done to the page cache before each sample: "warm"
+ *     (NULL: nothing), "cold-guest" or "cold-host"
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once
  * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
  * @density: `bench density`
@@ -92,6 +94,7 @@ typedef struct {
     guint n;
     guint64 seed;
     double floor;
+    const char *cache_mode;
     const guint *counts;
     guint n_counts;
     guint age_ms;

@@ -56,6 +56,65 @@ teardown_file() { root_down; }
   [ "$(order 1)" != "$(order 3)" ] || [ "$(order 1)" != "$(order 4)" ]
 }
 
+# An image with 20 MB that nobody reads, so that nothing but us brings them into the page cache.
+ballast_image() {
+  mkdir -p "$scratch/ballast/bin"
+  cp /bin/busybox "$scratch/ballast/bin/"
+  ln -sf busybox "$scratch/ballast/bin/sh"
+  head -c 20000000 /dev/urandom >"$scratch/ballast/unread"
+  tar -C "$scratch/ballast" -cf "$scratch/ballast.tar" .
+  duet image import --name ballast "$scratch/ballast.tar" >/dev/null
+  rm -r "$scratch/ballast" "$scratch/ballast.tar"
+}
+in_cache() { fincore -b -n -o RES "$1" | tr -d ' '; }
+
+@test "bench boot --cache: the image is out of the page cache, or stays" {
+  ballast_image
+  boot() {
+    "$DUET" bench boot --arms "$1" -n 1 --timeout 300 --cache "$2" -o "$scratch/cache.json" ballast -- sh -c 'echo x' \
+      >"$scratch/table" 2>/dev/null
+    jq -e --arg mode "$2" '.plan.mode == $mode and all(.samples[]; .warnings == [] and .status == "ok")' \
+      "$scratch/cache.json" >/dev/null
+    grep -q "mode $2" "$scratch/table"
+  }
+  duet create --vm --name disk ballast >/dev/null # makes the disk
+  duet rm disk >/dev/null
+  local unread disk
+  unread=$(find "$DUET_ROOT/" -name unread -size +19000k)
+  disk=$(find "$DUET_ROOT/" -type f -size +19000k ! -name unread ! -path '*/blobs/*')
+  [ -f "$unread" ] && [ -f "$disk" ]
+  cat "$unread" "$disk" >/dev/null
+  [ "$(in_cache "$unread")" -ge 20000000 ] && [ "$(in_cache "$disk")" -ge 20000000 ]
+  boot container warm
+  [ "$(in_cache "$unread")" -ge 20000000 ] && [ "$(in_cache "$disk")" -ge 20000000 ]
+  boot container cold-guest
+  is "$(in_cache "$unread")" 0
+  boot vm cold-guest
+  # The guest read what it needed, and not that.
+  [ "$(in_cache "$disk")" -lt 10000000 ]
+  duet bench show --format json "$scratch/cache.json" | jq -e '.plan.mode == "cold-guest"' >/dev/null
+}
+
+@test "bench boot --cache refuses what it can't do" {
+  expect 125 duet bench boot --arms container -n 1 --cache cold busybox
+  [[ $output == *"cold-guest or cold-host"* ]]
+  if [ "$(id -u)" != 0 ]; then
+    expect 125 duet bench boot --arms container -n 1 --cache cold-host busybox
+    [[ $output == *drop_caches* ]]
+  fi
+}
+
+@test "bench boot --cache cold-host drops what anybody read" {
+  needs_root "to drop the host's caches"
+  [ -w /proc/sys/vm/drop_caches ] || skip "the host's caches are not ours to drop"
+  head -c 20000000 /dev/urandom >"$scratch/anything"
+  sync "$scratch/anything"
+  is "$(in_cache "$scratch/anything")" 20000768
+  duet bench boot --arms container -n 1 --cache cold-host -o "$scratch/cache.json" busybox >/dev/null 2>&1
+  is "$(in_cache "$scratch/anything")" 0
+  jq -e '.plan.mode == "cold-host" and all(.samples[]; .warnings == [])' "$scratch/cache.json" >/dev/null
+}
+
 # memory ARGUMENT...: `bench memory` of containers, quick, into $scratch/memory.json.
 memory() { duet bench memory --arms container --age 1 -o "$scratch/memory.json" "$@"; }
 
