@@ -33,6 +33,7 @@ static DuetPlan *boot_plan(const DuetBenchRequest *request, guint n_peers)
         request->arms[0].spec->timeout_ms, request->floor);
 
     duet_plan_set_mode(plan, request->cache_mode);
+    plan->ready = g_strdup(request->ready);
     return plan;
 }
 
@@ -70,8 +71,6 @@ static gboolean check_request(const DuetBenchRequest *request, GError **error)
             "below 2^53");
         return FALSE;
     }
-    if (request->cache_mode && !duet_cache_mode_check(request->cache_mode, error))
-        return FALSE;
     if (!request->output_path)
         return TRUE;
     /* Better now than after half an hour. */
@@ -90,6 +89,11 @@ static const DuetSpec *native_spec(const DuetBenchRequest *request)
             return request->arms[i].spec;
     }
     return NULL;
+}
+
+static gboolean is_plain(const DuetBenchRequest *request)
+{
+    return !request->ready && (!request->cache_mode || g_str_equal(request->cache_mode, "warm"));
 }
 
 /*
@@ -114,7 +118,7 @@ static gboolean carry_out(const DuetBenchRequest *request, DuetSampleFunc take,
 
     g_autofree char *root = g_path_get_dirname(duet_context_store_dir(request->context));
     g_auto(DuetCostSampler) cost = { .bare.fd = -1 };
-    if (!sampler->capture)
+    if (!sampler->capture && is_plain(request))
         duet_cost_sampler_init(&cost, &runner, run, native_spec(request), root);
     DuetEnvironmentCount before;
     duet_environment_count(&before);
@@ -138,6 +142,19 @@ static gboolean answer(
     return TRUE;
 }
 
+/* A foreign engine's images are not ours to put out of the page cache, nor its payloads to probe.
+ */
+static gboolean check_modes(const DuetBenchRequest *request, gboolean with_peers, GError **error)
+{
+    if (request->cache_mode && !duet_cache_mode_check(request->cache_mode, error))
+        return FALSE;
+    if (!with_peers || is_plain(request))
+        return TRUE;
+    g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "--cache and --ready are not for runs with foreign engines; leave --peers out");
+    return FALSE;
+}
+
 static gboolean boot(
     const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
 {
@@ -145,6 +162,8 @@ static gboolean boot(
         return FALSE;
     g_autoptr(DuetPeers) peers = NULL;
     gboolean with_peers = request->peers || request->peer_files;
+    if (!check_modes(request, with_peers, error))
+        return FALSE;
     if (with_peers && !(peers = duet_peers_open(request, error)))
         return FALSE;
     g_autoptr(DuetRun) run =
@@ -156,7 +175,7 @@ static gboolean boot(
         return FALSE;
     g_auto(DuetInstanceSampler) sampler = { 0 };
     duet_instance_sampler_init(&sampler, request, run, FALSE);
-    gboolean measured =
+    gboolean measured = duet_instance_sampler_set_ready(&sampler, request->ready, error) &&
         carry_out(request, duet_instance_sampler_take, &sampler, peers, journal, error);
     duet_peers_close(g_steal_pointer(&peers), run->warnings);
     if (!measured)

@@ -11,15 +11,20 @@
 static DuetPlan *new_plan(
     DuetJsonReader *reader, JsonObject *object, guint n_arms, guint n, guint64 seed)
 {
-    return duet_plan_new(n_arms, n, seed,
+    DuetPlan *plan = duet_plan_new(n_arms, n, seed,
         duet_json_get_int(reader, object, "timeout_ms", 0, G_MAXINT64, 0),
         duet_json_get_double(reader, object, "floor"));
+
+    plan->ready = g_strdup(duet_json_get_string(reader, object, "ready"));
+    return plan;
 }
 
 static void write_plan(const DuetPlan *plan, JsonObject *object)
 {
     json_object_set_int_member(object, "timeout_ms", plan->timeout_ms);
     json_object_set_double_member(object, "floor", plan->floor);
+    if (plan->ready)
+        duet_json_set_string(object, "ready", plan->ready);
 }
 
 static void write_sample(const DuetSample *sample, JsonObject *object)

@@ -56,6 +56,15 @@ gboolean duet_release_signals(const sigset_t *old)
     return came;
 }
 
+gboolean duet_signal_waits(void)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) ||
+        sigismember(&pending, SIGHUP);
+}
+
 void duet_group_init(DuetGroup *group, DuetContext *context, const DuetSpec *spec)
 {
     *group = (DuetGroup){

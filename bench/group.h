@@ -36,6 +36,9 @@ void duet_hold_signals(sigset_t *out_old);
 /** duet_release_signals: restores them. Returns: whether one came meanwhile, which is dropped. */
 gboolean duet_release_signals(const sigset_t *old);
 
+/** duet_signal_waits: whether one of those that are held came; it stays held. */
+gboolean duet_signal_waits(void);
+
 void duet_group_init(DuetGroup *group, DuetContext *context, const DuetSpec *spec);
 
 /**

@@ -11,7 +11,11 @@
 
 #include "core/util.h"
 #include "cache.h"
+#include "group.h"
 #include "leftover.h"
+
+/* What does not end at its stop signal is killed then, as by `duet stop`. */
+#define STOP_GRACE_MS 10000
 
 void duet_instance_sampler_init(
     DuetInstanceSampler *sampler, const DuetBenchRequest *request, DuetRun *run, gboolean capture)
@@ -25,12 +29,20 @@ void duet_instance_sampler_init(
     };
 }
 
+gboolean duet_instance_sampler_set_ready(
+    DuetInstanceSampler *sampler, const char *probe, GError **error)
+{
+    sampler->probe = probe ? duet_probe_new(probe, error) : NULL;
+    return !probe || sampler->probe;
+}
+
 void duet_instance_sampler_clear(DuetInstanceSampler *sampler)
 {
     for (gsize arm = 0; sampler->request && arm < sampler->request->n_arms; arm++) {
         duet_captured_free(sampler->captured_stdout[arm]);
         duet_captured_free(sampler->captured_stderr[arm]);
     }
+    duet_probe_free(sampler->probe);
     g_free(sampler->captured_stdout);
     g_free(sampler->captured_stderr);
     memset(sampler, 0, sizeof *sampler);
@@ -128,24 +140,32 @@ static gboolean failed(DuetSample *sample, GError *failure, GError **error)
     return TRUE;
 }
 
+/* Just before it is started, the host is brought into the plan's cache mode. */
+static DuetInstance *create(
+    DuetInstanceSampler *sampler, gboolean remove_at_exit, DuetSample *sample, GError **error)
+{
+    DuetSpec *spec = duet_bench_spec_copy(sampler->request->arms[sample->arm].spec, error);
+
+    if (!spec)
+        return NULL;
+    spec->remove_at_exit = remove_at_exit;
+    spec->idle = FALSE;
+    spec->timeout_ms = sampler->run->plan->timeout_ms;
+    duet_cache_cool(
+        sampler->run->plan->mode, spec, duet_run_arm(sampler->run, sample->arm)->driver, sample);
+    return duet_instance_create(sampler->request->context, spec, error);
+}
+
 static gboolean run_once(
     DuetInstanceSampler *sampler, const DuetIo *io, DuetSample *sample, GError **error)
 {
     const DuetBenchRequest *request = sampler->request;
     GError *failure = NULL;
-    DuetSpec *spec = duet_bench_spec_copy(request->arms[sample->arm].spec, &failure);
+    g_autoptr(DuetInstance) instance = create(sampler, TRUE, sample, &failure);
 
-    if (!spec)
-        return failed(sample, failure, error);
-    spec->remove_at_exit = TRUE;
-    spec->idle = FALSE;
-    spec->timeout_ms = sampler->run->plan->timeout_ms;
-    g_autofree char *id = g_strdup(spec->id);
-    duet_cache_cool(
-        sampler->run->plan->mode, spec, duet_run_arm(sampler->run, sample->arm)->driver, sample);
-    g_autoptr(DuetInstance) instance = duet_instance_create(request->context, spec, &failure);
     if (!instance)
         return failed(sample, failure, error);
+    g_autofree char *id = g_strdup(duet_instance_spec(instance)->id);
     g_autoptr(DuetInfo) info = duet_instance_run(instance, io, TRUE, &failure);
     if (!info)
         /* Before the driver was called the instance's files are still there. */
@@ -178,10 +198,66 @@ static gboolean run_captured(DuetInstanceSampler *sampler, DuetSample *sample, G
     return ran;
 }
 
+/* What the probe says stands above the exit code, which is that of being stopped. */
+static gboolean judge_ready(DuetInstanceSampler *sampler, const DuetInfo *info, GError *failure,
+    DuetSample *sample, GError **error)
+{
+    gint64 ready_ns = sample->ready_ns;
+
+    take_info(info, sampler->run->plan->timeout_ms, sample);
+    duet_bench_take_facts(sampler->run, sample->arm, info->facts, sample);
+    if (duet_probe_mark(sampler->probe) != DUET_MARK_REQUEST)
+        ready_ns = info->marks.ns[duet_probe_mark(sampler->probe)];
+    sample->ready_ns = failure ? 0 : ready_ns;
+    if (!failure) {
+        sample->status = DUET_SAMPLE_OK;
+        return TRUE;
+    }
+    if (sample->status == DUET_SAMPLE_TIMEOUT) {
+        g_error_free(failure);
+        return TRUE;
+    }
+    g_clear_pointer(&sample->error, g_free);
+    return failed(sample, failure, error);
+}
+
+/* Starts an instance, waits until it is ready, and stops it. */
+static gboolean run_until_ready(DuetInstanceSampler *sampler, DuetSample *sample, GError **error)
+{
+    GError *failure = NULL;
+    g_autoptr(DuetInfo) info = NULL;
+    g_autoptr(DuetInstance) instance = create(sampler, FALSE, sample, &failure);
+
+    if (!instance)
+        return failed(sample, failure, error);
+    g_autofree char *id = g_strdup(duet_instance_spec(instance)->id);
+    if (duet_instance_start_quietly(instance, &failure) &&
+        (info = duet_instance_info(instance, &failure))) {
+        gint64 until = info->marks.ns[DUET_MARK_REQUEST] + sampler->run->plan->timeout_ms * 1000000;
+        duet_probe_wait(
+            sampler->probe, instance, until, &sample->ready_ns, &sampler->interrupted, &failure);
+        /* It may have ended by itself: then there is nothing to stop. */
+        duet_instance_stop(instance, STOP_GRACE_MS, NULL);
+        duet_info_free(info);
+        info = duet_instance_info(instance, failure ? NULL : &failure);
+    }
+    duet_instance_remove(instance, TRUE, NULL);
+    duet_leftover_check(sampler->request->context, id, info, sample);
+    return info ? judge_ready(sampler, info, failure, sample, error)
+                : failed(sample, failure, error);
+}
+
 gboolean duet_instance_sampler_take(DuetSample *sample, gpointer data, GError **error)
 {
     DuetInstanceSampler *sampler = data;
 
+    if (sampler->probe) {
+        sigset_t old;
+        duet_hold_signals(&old);
+        gboolean taken = run_until_ready(sampler, sample, error);
+        sampler->interrupted |= duet_release_signals(&old);
+        return taken;
+    }
     if (sampler->capture)
         return run_captured(sampler, sample, error);
     DUET_AUTO_FD null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -193,8 +269,11 @@ gboolean duet_instance_sampler_take(DuetSample *sample, gpointer data, GError **
 
 gboolean duet_instance_sampler_interrupted(const DuetSample *sample, gpointer data)
 {
-    (void)data;
-    return sample->status == DUET_SAMPLE_FAILED &&
+    const DuetInstanceSampler *sampler = data;
+
+    if (sampler->interrupted)
+        return TRUE;
+    return !sampler->probe && sample->status == DUET_SAMPLE_FAILED &&
         (sample->exit_signal == SIGINT || sample->exit_signal == SIGTERM ||
             sample->exit_code == 128 + SIGINT || sample->exit_code == 128 + SIGTERM);
 }

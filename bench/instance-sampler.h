@@ -4,6 +4,7 @@
 #include <duet/bench.h>
 
 #include "capture.h"
+#include "probe.h"
 #include "runner.h"
 
 G_BEGIN_DECLS
@@ -13,18 +14,26 @@ G_BEGIN_DECLS
  * run and gone again.
  * @run: its arms get their driver's facts from the first sample that has some
  * @capture: keep the payload's output (`compare`); else it goes to /dev/null
+ * @probe: (nullable): each sample is stopped when this says that it is ready; NULL: it runs to its
+ *     own end
+ * @interrupted: the user wanted an end
  * @captured_stdout, @captured_stderr: (nullable): one per arm, of its latest sample
  */
 typedef struct {
     const DuetBenchRequest *request;
     DuetRun *run;
     gboolean capture;
+    DuetProbe *probe;
+    gboolean interrupted;
     DuetCaptured **captured_stdout;
     DuetCaptured **captured_stderr;
 } DuetInstanceSampler;
 
 void duet_instance_sampler_init(
     DuetInstanceSampler *sampler, const DuetBenchRequest *request, DuetRun *run, gboolean capture);
+/** duet_instance_sampler_set_ready: @probe: (nullable): as in probe.h. */
+gboolean duet_instance_sampler_set_ready(
+    DuetInstanceSampler *sampler, const char *probe, GError **error);
 void duet_instance_sampler_clear(DuetInstanceSampler *sampler);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetInstanceSampler, duet_instance_sampler_clear)
 

@@ -111,6 +111,8 @@ void duet_likeness(
 {
     hosts(first, second, out_mismatches);
     differ(out_mismatches, "cache mode", first->plan->mode, second->plan->mode);
+    differ(out_mismatches, "end of a sample", first->plan->ready ? first->plan->ready : "its own",
+        second->plan->ready ? second->plan->ready : "its own");
     host_changes(first, second, out_changes);
     for (guint i = 0; i < first->arms->len; i++) {
         const DuetRunArm *arm = duet_run_arm(first, i);

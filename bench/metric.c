@@ -29,6 +29,10 @@ char *duet_metric_id(DuetMetric metric, DuetMark headline_to)
         return g_strdup("guest_clock_kernel");
     case DUET_METRIC_GUEST_AGENT:
         return g_strdup("guest_clock_agent");
+    case DUET_METRIC_READY:
+        return g_strdup("request_to_ready");
+    case DUET_METRIC_STOPPING:
+        return g_strdup("stop_to_released");
     case DUET_METRIC_BARE_SPAWN:
         return g_strdup("bare_spawn");
     case DUET_METRIC_COMMAND_OUTPUT:
@@ -84,6 +88,11 @@ gboolean duet_metric_value(
     case DUET_METRIC_GUEST_AGENT:
         /* Outside a VM the agent's clock is the host's: nothing to tell apart. */
         return sample->guest_kernel_ns != 0 && known(sample->guest_agent_ns, out_ns);
+    case DUET_METRIC_READY:
+        return sample->ready_ns != 0 &&
+            known(sample->ready_ns - marks->ns[DUET_MARK_REQUEST], out_ns);
+    case DUET_METRIC_STOPPING:
+        return span(marks, DUET_MARK_STOP, DUET_MARK_RELEASED, out_ns);
     case DUET_METRIC_BARE_SPAWN:
         return known(sample->bare_spawn_ns, out_ns);
     case DUET_METRIC_COMMAND_OUTPUT:

@@ -85,6 +85,7 @@ void duet_plan_free(DuetPlan *plan)
     if (!plan)
         return;
     g_free(plan->mode);
+    g_free(plan->ready);
     g_free(plan->order);
     g_free(plan->counts);
     g_free(plan->density);

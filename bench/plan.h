@@ -14,6 +14,8 @@ G_BEGIN_DECLS
  *     of all cells where each arm has several variants: arm number times @n_variants plus variant
  * @timeout_ms: after which a sample is given up and counted as censored
  * @floor: the smallest relative effect that may be called a difference
+ * @ready: (nullable): `bench boot`: what tells that a payload is ready (probe.h), which is stopped
+ * then
  * @n_variants: how many kinds of samples each arm has in a block; 1 unless the benchmark says so
  * @counts: `bench memory`: how many instances at a time in each variant; NULL else
  * @age_ms: `bench memory`, `bench density`: how old the youngest instance is when memory is read
@@ -28,6 +30,7 @@ typedef struct {
     guint *order;
     gint64 timeout_ms;
     double floor;
+    char *ready;
     guint n_variants;
     guint *counts;
     gint64 age_ms;

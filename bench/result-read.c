@@ -126,6 +126,8 @@ static void read_marks(DuetJsonReader *reader, JsonObject *object, DuetSample *s
             sample->marks.ns[mark] =
                 request + duet_json_get_int(reader, marks, name, -limit, limit, 0);
     }
+    if (duet_json_member(marks, "ready"))
+        sample->ready_ns = request + duet_json_get_int(reader, marks, "ready", -limit, limit, 0);
 }
 
 static DuetSample *read_sample(DuetJsonReader *reader, const DuetRun *run, JsonNode *node)

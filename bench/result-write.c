@@ -108,6 +108,8 @@ JsonObject *duet_result_sample(const DuetRun *run, const DuetSample *sample)
             json_object_set_int_member(
                 marks, duet_mark_to_string(mark), sample->marks.ns[mark] - request);
     }
+    if (sample->ready_ns != 0)
+        json_object_set_int_member(marks, "ready", sample->ready_ns - request);
     json_object_set_object_member(object, "marks_ns", marks);
     set_known(cpu, "managing", sample->managing_cpu_ns);
     set_known(cpu, "payload", sample->payload_cpu_ns);

@@ -36,6 +36,7 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * @seq: place in the order of measuring, from 0, warm-ups included
  * @exit_code: -1: the payload did not get that far
  * @error: (nullable): why it failed
+ * @ready_ns: when the plan's probe said so, on the clock of the marks; 0: not asked, or never
  * @guest_agent_ns, @guest_kernel_ns: by the guest's clock; 0: not applicable
  * @managing_cpu_ns, @payload_cpu_ns, @peak_memory_bytes: 0: not known
  * @bare_spawn_ns: `native`: a spawn of the same payload without duet, just after; 0: not known
@@ -57,6 +58,7 @@ typedef struct {
     gboolean oom;
     char *error;
     DuetMarks marks;
+    gint64 ready_ns;
     gint64 guest_agent_ns;
     gint64 guest_kernel_ns;
     gint64 managing_cpu_ns;

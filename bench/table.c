@@ -77,9 +77,12 @@ char *duet_bench_table_accel(const DuetRun *run)
 
 char *duet_bench_table_plan(const DuetRun *run)
 {
-    return g_strdup_printf("n %u per arm, mode %s (1 discarded), seed %" G_GUINT64_FORMAT
+    const DuetPlan *plan = run->plan;
+
+    return g_strdup_printf("n %u per arm, mode %s (1 discarded)%s%s, seed %" G_GUINT64_FORMAT
                            ", interleaved in random blocks",
-        run->plan->n, run->plan->mode, run->plan->seed);
+        plan->n, plan->mode, plan->ready ? ", stopped when ready by " : "",
+        plan->ready ? plan->ready : "", plan->seed);
 }
 
 void duet_bench_table_head(GString *out, const DuetRun *run, const char *command, const char *plan)
@@ -235,6 +238,10 @@ char *duet_bench_table_label(DuetMetric metric)
         return g_strdup("guest clock: kernel");
     case DUET_METRIC_GUEST_AGENT:
         return g_strdup("guest clock: agent");
+    case DUET_METRIC_READY:
+        return g_strdup("request -> ready");
+    case DUET_METRIC_STOPPING:
+        return g_strdup("stop    -> released");
     case DUET_METRIC_BARE_SPAWN:
         return g_strdup("bare spawn");
     case DUET_METRIC_COMMAND_OUTPUT:

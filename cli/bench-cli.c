@@ -35,6 +35,7 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->kinds, g_free);
     g_clear_pointer(&options->seed, g_free);
     g_clear_pointer(&options->cache_mode, g_free);
+    g_clear_pointer(&options->ready, g_free);
     g_clear_pointer(&options->output, g_free);
     g_clear_pointer(&options->peers, g_free);
     g_clear_pointer(&options->peer_files, g_strfreev);
@@ -266,6 +267,7 @@ static gboolean read_request(
     request->tests = options->tests;
     request->duration_s = (guint)options->duration_s;
     request->cache_mode = options->cache_mode;
+    request->ready = options->ready;
     request->floor = options->floor_percent / 100;
     request->ratio_with_failures = options->ratio_with_failures;
     request->output_path = options->output;

@@ -28,6 +28,7 @@ typedef struct {
     double timeout_s;
     double floor_percent;
     char *cache_mode;
+    char *ready;
     gboolean ratio_with_failures;
     char *peers;
     char **peer_files;

@@ -26,6 +26,8 @@ static int bench_boot(DuetCli *cli, int argc, char **argv)
             "before each sample: warm (default), cold-guest (put the image out of the page cache), "
             "cold-host (drop all caches of the host)",
             "MODE" },
+        { "ready", 0, 0, G_OPTION_ARG_FILENAME, &options.ready,
+            "stop each instance when it is ready: exec, output, log:REGEX, cmd:COMMAND", "PROBE" },
         { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
             "give a sample up after this time (default 60)", "SECONDS" },
         { "floor", 0, 0, G_OPTION_ARG_DOUBLE, &options.floor_percent,

@@ -69,6 +69,8 @@ typedef struct {
  * @floor: the smallest relative effect that may be called a difference
  * @cache_mode: (nullable): `bench boot`: what is done to the page cache before each sample: "warm"
  *     (NULL: nothing), "cold-guest" or "cold-host"
+ * @ready: (nullable): `bench boot`: stop each instance when it is ready, by this probe: "exec",
+ *     "output", "log:REGEX" or "cmd:COMMAND"
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once
  * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
  * @density: `bench density`
@@ -95,6 +97,7 @@ typedef struct {
     guint64 seed;
     double floor;
     const char *cache_mode;
+    const char *ready;
     const guint *counts;
     guint n_counts;
     guint age_ms;

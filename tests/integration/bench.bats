@@ -73,8 +73,9 @@ in_cache() { fincore -b -n -o RES "$1" | tr -d ' '; }
   boot() {
     "$DUET" bench boot --arms "$1" -n 1 --timeout 300 --cache "$2" -o "$scratch/cache.json" ballast -- sh -c 'echo x' \
       >"$scratch/table" 2>/dev/null
-    jq -e --arg mode "$2" '.plan.mode == $mode and all(.samples[]; .warnings == [] and .status == "ok")' \
-      "$scratch/cache.json" >/dev/null
+    # Another VM on this host may hold the kernel that all have.
+    jq -e --arg mode "$2" --arg arm "$1" '.plan.mode == $mode and all(.samples[]; .status == "ok" and
+      all(.warnings[]; $arm == "vm" and startswith("not cold")))' "$scratch/cache.json" >/dev/null || { jq -c '.samples[]' "$scratch/cache.json"; return 1; }
     grep -q "mode $2" "$scratch/table"
   }
   duet create --vm --name disk ballast >/dev/null # makes the disk
@@ -90,8 +91,8 @@ in_cache() { fincore -b -n -o RES "$1" | tr -d ' '; }
   boot container cold-guest
   is "$(in_cache "$unread")" 0
   boot vm cold-guest
-  # The guest read what it needed, and not that.
-  [ "$(in_cache "$disk")" -lt 10000000 ]
+  # The guest read what it needed, and what lies near to that, but not all.
+  [ "$(in_cache "$disk")" -lt 20000000 ]
   duet bench show --format json "$scratch/cache.json" | jq -e '.plan.mode == "cold-guest"' >/dev/null
 }
 
@@ -238,4 +239,75 @@ PYTHON
   expect 125 memory --age 0 busybox
   expect 125 memory nosuchimage
   expect 125 duet bench memory --arms vm,vm busybox
+}
+
+# ready PROBE SCRIPT [OPTION...]: two samples of a container that are stopped when they are ready.
+ready() {
+  local probe=$1 script=$2
+  shift 2
+  duet bench boot --arms container -n 1 --ready "$probe" -o "$scratch/ready.json" "$@" busybox -- sh -c "$script"
+}
+# all_of FILTER: holds of each sample, with its marks in milliseconds.
+all_of() {
+  jq -e "all(.samples[]; (.marks_ns | map_values(. / 1e6)) as \$at | $1)" "$scratch/ready.json" >/dev/null ||
+    { jq -c '.samples[]' "$scratch/ready.json"; return 1; }
+}
+
+@test "bench boot --ready: by a line, by output, by exec; then it is stopped" {
+  local slow_start='sleep 0.3; echo starting; sleep 0.3; echo ready now; exec sleep 100'
+  ready 'log:^ready' "$slow_start" >"$scratch/table" 2>/dev/null
+  all_of '.status == "ok" and .warnings == [] and $at.ready >= $at.output + 290 and $at.output >= $at.exec + 290 and
+    $at.stop >= $at.ready and $at.released > $at.stop'
+  grep -q 'request -> ready' "$scratch/table"
+  grep -q 'stop    -> released' "$scratch/table"
+  jq -e '.plan.ready == "log:^ready" and .summary[0].metrics.request_to_ready.n == 1 and
+    .summary[0].metrics.stop_to_released.n == 1' "$scratch/ready.json" >/dev/null
+  # What is shown of the file is what was measured.
+  is "$(duet bench show --format json "$scratch/ready.json" | jq -cS '[.samples, .plan]')" \
+    "$(jq -cS '[.samples, .plan]' "$scratch/ready.json")"
+  ready output "$slow_start" >/dev/null 2>&1
+  all_of '.status == "ok" and $at.ready == $at.output and $at.stop < $at.ready + 290'
+  ready exec "$slow_start" >/dev/null 2>&1
+  all_of '.status == "ok" and $at.ready == $at.exec and $at.output == null'
+  is "$(duet ps -aq)" ""
+}
+
+@test "bench boot --ready: by a command inside" {
+  ready 'cmd:test -e /up' 'sleep 0.5; touch /up; exec sleep 100' >/dev/null 2>&1
+  all_of '.status == "ok" and $at.ready >= $at.exec + 490 and $at.stop >= $at.ready'
+  expect 127 ready cmd:nosuchprogram 'sleep 100'
+  is "$(duet ps -aq)" ""
+}
+
+@test "bench boot --ready: what never gets ready is censored, what ends before has failed" {
+  expect 1 ready 'log:^never' 'echo x; exec sleep 100' --timeout 2
+  all_of '.status == "timeout" and $at.ready == null'
+  expect 1 ready cmd:false 'exec sleep 100' --timeout 2
+  all_of '.status == "timeout"'
+  expect 1 ready 'log:^never' 'echo x'
+  all_of '.status == "failed" and (.error | contains("before it was ready"))'
+  is "$(duet ps -aq)" ""
+}
+
+@test "bench boot --ready refuses what it can't do" {
+  expect 125 ready tcp:80 true
+  [[ $output == *"no network"* ]]
+  expect 125 ready 'log:(' true
+  expect 125 ready log true
+  expect 125 ready exec:now true
+  expect 125 ready port:80 true
+  [[ $output == *"cmd:COMMAND"* ]]
+}
+
+@test "bench boot --ready ends at ^C, and leaves nothing" {
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --arms container -n 2 --ready 'log:^never' \
+    -o "$scratch/ready.json" busybox -- sh -c 'echo x; exec sleep 100' >/dev/null 2>&1 3>&- &
+  local bench=$! code=0
+  one_runs() { [ "$(duet ps -q | wc -l)" = 1 ]; }
+  wait_for 60 one_runs
+  kill -INT -- -$bench
+  wait $bench || code=$?
+  is "$code" 130
+  is "$(duet ps -aq)" ""
+  is "$(left_behind)" ""
 }
