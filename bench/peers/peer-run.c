@@ -244,8 +244,8 @@ static char *find_all(DuetPeerArm *arm, GArray *pids)
 GArray *duet_peer_arm_processes(DuetPeerArm *arm)
 {
     GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
-    g_autofree char *cgroup = find_all(arm, pids);
 
+    g_free(find_all(arm, pids));
     return pids;
 }
 

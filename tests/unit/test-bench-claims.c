@@ -420,9 +420,10 @@ typedef struct {
     char *fast, *slow, *memory;
 } Files;
 
-static char *save_boot(const char *folder, const char *name, DuetRun *run)
+/* @taken: (transfer full). */
+static char *save_boot(const char *folder, const char *name, DuetRun *taken)
 {
-    g_autoptr(DuetRun) owned = run;
+    g_autoptr(DuetRun) run = taken;
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
     g_autofree char *json = duet_result_to_json(run, analysis);
     char *path = g_build_filename(folder, name, NULL);
