@@ -120,7 +120,7 @@ static long limit(int resource, rlim64_t soft, rlim64_t hard)
 }
 
 /* What a payload may do should depend on its spec, not on the shell that duet was called from. */
-long duet_child_limits(void)
+static long lower_limits(void)
 {
     long result = limit(RLIMIT_NOFILE, 1024, 1024 * 1024);
     if (result >= 0)
@@ -142,6 +142,8 @@ void duet_child_execute(const DuetChild *child)
     else
         check(child, DUET_STEP_DESCRIPTORS, raw(SYS_dup3, child->agent_fd, 3, 0));
     check(child, DUET_STEP_DESCRIPTORS, raw(SYS_close_range, 4, ~0u, CLOSE_RANGE_CLOEXEC));
+    /* Not before: whoever runs a thousand instances has more files open than a payload may. */
+    check(child, DUET_STEP_LIMITS, lower_limits());
     guint64 none = 0;
     raw(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
     char *const environment[] = { NULL };
@@ -169,7 +171,6 @@ void duet_child_run(void *data)
     duet_child_receive(child, DUET_GO_MOUNTS);
     duet_rootfs_enter(child);
 
-    check(child, DUET_STEP_LIMITS, duet_child_limits());
     /* a keyring of its own, not the caller's; a kernel without keys has none to leak */
     long key = raw(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
     if (key != -ENOSYS && key != -EDQUOT)

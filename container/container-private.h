@@ -148,10 +148,9 @@ typedef struct {
 void duet_child_run(void *data);
 /** duet_child_fail: reports and ends the child. */
 G_NORETURN void duet_child_fail(const DuetChild *child, DuetStep step, long result, int volume);
-/** duet_child_execute: descriptors, signal mask, then the agent. Never returns. */
+/** duet_child_execute: descriptors, resource limits that do not depend on who called duet, signal
+ * mask, then the agent. Never returns. */
 G_NORETURN void duet_child_execute(const DuetChild *child);
-/** duet_child_limits: resource limits that do not depend on who called duet. Returns: -errno */
-long duet_child_limits(void);
 /** duet_child_receive: waits for a byte of the monitor and takes its descriptors. */
 void duet_child_receive(DuetChild *child, char wanted);
 

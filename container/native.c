@@ -67,9 +67,6 @@ static void native_run(void *data)
         result = raw(SYS_chroot, ".");
     if (result < 0)
         duet_child_fail(child, DUET_STEP_ROOT, result, 0);
-    result = duet_child_limits();
-    if (result < 0)
-        duet_child_fail(child, DUET_STEP_LIMITS, result, 0);
     duet_child_execute(child);
 }
 

@@ -100,3 +100,16 @@ teardown_file() { root_down; }
   # About 300 of them are the conversation with systemd, where there is one.
   [ "$calls" -le $(systemd_runs && echo 1200 || echo 900) ]
 }
+
+@test "a caller with more open files than a payload may have is no obstacle" {
+  needs_root "to have so many files open"
+  run python3 - <<'PYTHON'
+import os, resource, subprocess
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+for _ in range(1500):
+    os.set_inheritable(os.open("/dev/null", os.O_RDONLY), True)
+run = [os.environ["DUET"], "run", "--rm", "busybox", "sh", "-c", "ulimit -n; ls /proc/self/fd"]
+print(subprocess.run(run, close_fds=False, capture_output=True, text=True, check=True).stdout)
+PYTHON
+  is "$(xargs <<<"$output")" "1024 0 1 2 3"
+}
