@@ -83,7 +83,7 @@ holds() { jq -e "$1" "$scratch/density.json" >/dev/null || { jq "del(.samples)" 
 }
 
 @test "bench density: what ends by itself, or fails, is no density" {
-  run density --max 4 busybox -- sleep 0.2
+  run density --max 4 --age 1 busybox -- sleep 0.2
   is "$status" 1
   holds '.density[0] | .answered < .reached and .ended > 0'
   holds '.summary[0].verdict == "not all answered"'
