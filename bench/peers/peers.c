@@ -304,7 +304,9 @@ gboolean duet_peers_take(DuetSample *sample, gpointer data, GError **error)
 
 gboolean duet_peers_interrupted(const DuetSample *sample, gpointer data)
 {
-    return wants_end(data) || duet_instance_sampler_interrupted(sample, data);
+    DuetPeers *peers = data;
+
+    return wants_end(peers) || duet_instance_sampler_interrupted(sample, peers->ours);
 }
 
 void duet_peers_close(DuetPeers *peers, GPtrArray *warnings)
