@@ -267,5 +267,5 @@ char *duet_against_json(const DuetAgainst *against)
     json_object_set_array_member(root, "comparisons", comparisons);
     json_object_set_array_member(root, "notes", duet_bench_check_notes_json(against->notes));
     json_node_take_object(node, root);
-    return duet_result_print(node);
+    return duet_json_print(node, TRUE);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "json.h"
 #include "check.h"
 
 #include <math.h>
@@ -246,5 +247,5 @@ char *duet_bench_check_json(const DuetRun *run, GPtrArray *notes)
     json_object_set_boolean_member(root, "weak", notes->len > 0);
     json_object_set_array_member(root, "findings", duet_bench_check_notes_json(notes));
     json_node_take_object(node, root);
-    return duet_result_print(node);
+    return duet_json_print(node, TRUE);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "json.h"
 #include "compare.h"
 
 #include <math.h>
@@ -265,5 +266,5 @@ char *duet_compare_json(const DuetCompareView *view)
 
     json_object_set_array_member(root, "outputs", outputs_array(view));
     json_object_set_array_member(root, "idle_memory", idle_array(view));
-    return duet_result_print(node);
+    return duet_json_print(node, TRUE);
 }

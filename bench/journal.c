@@ -95,9 +95,8 @@ static void append_line(GString *out, JsonObject *object)
     g_autoptr(JsonNode) node = json_node_alloc();
 
     json_node_init_object(node, object);
-    g_autofree char *text = json_to_string(node, FALSE);
+    g_autofree char *text = duet_json_print(node, FALSE);
     g_string_append(out, text);
-    g_string_append_c(out, '\n');
 }
 
 static void append_facts(DuetJournal *journal, GString *out, const DuetRun *run, guint i)

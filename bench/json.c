@@ -224,3 +224,37 @@ JsonNode *duet_json_parse(const char *json, gsize length, GError **error)
         node ? "a number is larger than any can be" : "not JSON: it is empty");
     return NULL;
 }
+
+/* Strings are passed over: only the number is a group. */
+static gboolean mend_number(const GMatchInfo *match, GString *out, gpointer data)
+{
+    int begin, end;
+
+    (void)data;
+    g_autofree char *number = g_match_info_fetch(match, 1);
+    g_autofree char *all = g_match_info_fetch(match, 0);
+    gboolean is_number = g_match_info_fetch_pos(match, 1, &begin, &end) && begin >= 0;
+    g_string_append(out, is_number ? number : all);
+    return FALSE;
+}
+
+/* json-glib (1.6) ends each number that has no point with ".0": 1e+308.0 is none. */
+static char *mend_numbers(const char *text)
+{
+    g_autoptr(GRegex) regex = g_regex_new("\"(?:[^\"\\\\]|\\\\.)*+\"|(-?[0-9]+[eE][-+]?[0-9]+)\\.0",
+        G_REGEX_OPTIMIZE | G_REGEX_RAW, 0, NULL);
+
+    return g_regex_replace_eval(regex, text, -1, 0, 0, mend_number, NULL, NULL);
+}
+
+char *duet_json_print(JsonNode *node, gboolean pretty)
+{
+    g_autoptr(JsonGenerator) generator = json_generator_new();
+
+    json_generator_set_pretty(generator, pretty);
+    json_generator_set_indent(generator, 1);
+    json_generator_set_root(generator, node);
+    g_autofree char *text = json_generator_to_data(generator, NULL);
+    g_autofree char *mended = mend_numbers(text);
+    return g_strconcat(mended, "\n", NULL);
+}

@@ -21,6 +21,9 @@ typedef struct {
  * Returns: (transfer full): its tree, or NULL with %DUET_ERROR_BROKEN.
  */
 JsonNode *duet_json_parse(const char *json, gsize length, GError **error);
+/** duet_json_print: Returns: (transfer full): @node as JSON with a newline at its end; one line
+ * unless @pretty. */
+char *duet_json_print(JsonNode *node, gboolean pretty);
 
 void duet_json_complain(DuetJsonReader *reader, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

@@ -36,10 +36,6 @@ JsonObject *duet_result_summary(const DuetSummary *summary, const char *unit);
 /** duet_result_comparisons: Returns: (transfer full): "comparisons" of a run's arms. */
 JsonArray *duet_result_comparisons(const DuetMatch *match, GArray *comparisons);
 
-/** duet_result_print: Returns: (transfer full): @node as indented text with a newline at its end.
- */
-char *duet_result_print(JsonNode *node);
-
 /** duet_result_save: writes @json to @path; a reader never sees a part of it. */
 gboolean duet_result_save(const char *path, const char *json, GError **error);
 

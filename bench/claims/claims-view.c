@@ -112,7 +112,7 @@ char *duet_claims_json(const DuetClaimsPage *page)
     for (guint i = 0; i < page->claims->len; i++)
         json_array_add_object_element(claims, finding_object(page, i));
     json_object_set_array_member(root, "claims", claims);
-    return duet_result_print(node);
+    return duet_json_print(node, TRUE);
 }
 
 char *duet_claims_markdown(const DuetClaimsPage *page)

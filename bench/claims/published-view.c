@@ -30,7 +30,7 @@ static JsonObject *published_object(const DuetPublished *published)
 
 static char *print(JsonNode *node)
 {
-    char *text = duet_result_print(node);
+    char *text = duet_json_print(node, TRUE);
 
     json_node_unref(node);
     return text;

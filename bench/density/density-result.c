@@ -78,5 +78,5 @@ char *duet_density_result(const DuetRun *run, const DuetDensityAnalysis *analysi
 
     json_object_set_array_member(root, "summary", summary_array(run, analysis));
     json_object_set_array_member(root, "comparisons", json_array_new());
-    return duet_result_print(node);
+    return duet_json_print(node, TRUE);
 }

@@ -98,5 +98,5 @@ char *duet_memory_result(const DuetRun *run, const DuetMemoryAnalysis *analysis)
     json_object_set_array_member(root, "summary", summary_array(run, analysis));
     json_object_set_array_member(
         root, "comparisons", duet_result_comparisons(&analysis->match, analysis->comparisons));
-    return duet_result_print(node);
+    return duet_json_print(node, TRUE);
 }

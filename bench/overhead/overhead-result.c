@@ -55,5 +55,5 @@ char *duet_overhead_result(const DuetRun *run, const DuetOverheadAnalysis *analy
         json_array_add_object_element(comparisons,
             comparison_object(run, &g_array_index(analysis->comparisons, DuetComparison, i)));
     json_object_set_array_member(root, "comparisons", comparisons);
-    return duet_result_print(node);
+    return duet_json_print(node, TRUE);
 }
