@@ -102,11 +102,10 @@ DuetAnalysis *duet_analysis_new(const DuetRun *run, gboolean ratio_with_failures
 
     analysis->n_arms = run->arms->len;
     analysis->headline_to = duet_metric_headline(run);
+    analysis->tcg = duet_run_tcg(run);
     analysis->arms = g_new0(DuetArmAnalysis, analysis->n_arms + 1);
-    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
         analyse_arm(run, arm, analysis->headline_to, &analysis->arms[arm]);
-        analysis->tcg |= g_strcmp0(duet_run_arm_accel(duet_run_arm(run, arm)), "tcg") == 0;
-    }
     compare_arms(run, ratio_with_failures, analysis);
     analysis->notes = duet_notes_new(run, analysis);
     return analysis;

@@ -89,8 +89,7 @@ static gboolean tcg_favours(const DuetMatch *match, const DuetComparison *compar
 {
     const DuetRunArm *a = duet_run_arm(match->a, comparison->a);
     const DuetRunArm *b = duet_run_arm(match->b, comparison->b);
-    gboolean tcg_a = g_strcmp0(duet_run_arm_accel(a), "tcg") == 0;
-    gboolean tcg_b = g_strcmp0(duet_run_arm_accel(b), "tcg") == 0;
+    gboolean tcg_a = duet_run_arm_tcg(a), tcg_b = duet_run_arm_tcg(b);
 
     if (tcg_a == tcg_b)
         return FALSE;

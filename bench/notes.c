@@ -103,16 +103,33 @@ void duet_notes_samples(GPtrArray *notes, const DuetRun *run)
             doubtful, doubtful == 1 ? "" : "s", first);
 }
 
+void duet_notes_interrupted(GPtrArray *notes, const DuetRun *run)
+{
+    if (run->interrupted)
+        duet_notes_add(notes, "interrupted", TRUE,
+            "interrupted: this is a part of the plan, take no conclusion from it");
+}
+
+void duet_notes_few(GPtrArray *notes, const DuetRun *run)
+{
+    if (run->plan->n < DUET_BENCH_N_MIN)
+        duet_notes_add(notes, "few-samples", TRUE, "n = %u is too few to rest on: take %d or more",
+            run->plan->n, DUET_BENCH_N_MIN);
+}
+
+void duet_notes_host(GPtrArray *notes, const DuetRun *run)
+{
+    for (guint i = 0; i < run->warnings->len; i++)
+        duet_notes_add(
+            notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+}
+
 GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GPtrArray *notes = duet_notes_empty();
 
-    if (run->interrupted)
-        duet_notes_add(notes, "interrupted", TRUE,
-            "interrupted: this is a part of the plan, take no conclusion from it");
-    if (run->plan->n < DUET_BENCH_N_MIN)
-        duet_notes_add(notes, "few-samples", TRUE, "n = %u is too few to rest on: take %d or more",
-            run->plan->n, DUET_BENCH_N_MIN);
+    duet_notes_interrupted(notes, run);
+    duet_notes_few(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_failures(notes, run, arm, &analysis->arms[arm]);
     duet_notes_samples(notes, run);
@@ -124,8 +141,6 @@ GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
     for (guint i = 0; i < run->skipped->len; i++)
         duet_notes_add(
             notes, "peer-skipped", FALSE, "%s", (const char *)g_ptr_array_index(run->skipped, i));
-    for (guint i = 0; i < run->warnings->len; i++)
-        duet_notes_add(
-            notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+    duet_notes_host(notes, run);
     return notes;
 }

@@ -37,6 +37,14 @@ gboolean duet_notes_drifts(const DuetSummary *series);
  */
 GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis);
 
+/* What benchmarks have in common; each adds to @notes if there is something to tell. */
+
+/** duet_notes_interrupted: the user ended the run before its plan's end. */
+void duet_notes_interrupted(GPtrArray *notes, const DuetRun *run);
+/** duet_notes_few: the plan has fewer samples of an arm than one may rest on. */
+void duet_notes_few(GPtrArray *notes, const DuetRun *run);
+/** duet_notes_host: what makes the host or the whole run doubtful. */
+void duet_notes_host(GPtrArray *notes, const DuetRun *run);
 /** duet_notes_samples: tells of samples that have warnings of their own. */
 void duet_notes_samples(GPtrArray *notes, const DuetRun *run);
 

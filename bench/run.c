@@ -147,10 +147,15 @@ DuetRunArm *duet_run_arm(const DuetRun *run, guint arm)
     return g_ptr_array_index(run->arms, arm);
 }
 
+gboolean duet_run_arm_tcg(const DuetRunArm *arm)
+{
+    return g_strcmp0(duet_run_arm_accel(arm), "tcg") == 0;
+}
+
 gboolean duet_run_tcg(const DuetRun *run)
 {
     for (guint i = 0; i < run->arms->len; i++) {
-        if (g_strcmp0(duet_run_arm_accel(duet_run_arm(run, i)), "tcg") == 0)
+        if (duet_run_arm_tcg(duet_run_arm(run, i)))
             return TRUE;
     }
     return FALSE;

@@ -107,6 +107,8 @@ void duet_run_arm_free(DuetRunArm *arm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRunArm, duet_run_arm_free)
 /** duet_run_arm_accel: Returns: (nullable): "kvm" or "tcg" where the driver told. */
 const char *duet_run_arm_accel(const DuetRunArm *arm);
+/** duet_run_arm_tcg: whether it ran under QEMU's TCG, without hardware virtualization. */
+gboolean duet_run_arm_tcg(const DuetRunArm *arm);
 gboolean duet_run_arm_is_peer(const DuetRunArm *arm);
 
 /**
@@ -145,7 +147,7 @@ DuetRun *duet_run_new(const DuetBenchmark *benchmark, DuetPlan *plan);
 void duet_run_free(DuetRun *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRun, duet_run_free)
 DuetRunArm *duet_run_arm(const DuetRun *run, guint arm);
-/** duet_run_tcg: Returns: whether an arm ran under QEMU's TCG, without hardware virtualization. */
+/** duet_run_tcg: whether any of its arms did. */
 gboolean duet_run_tcg(const DuetRun *run);
 DuetSample *duet_run_sample(const DuetRun *run, guint i);
 

@@ -317,6 +317,16 @@ static void comparisons(GString *out, const DuetAnalysis *analysis)
     }
 }
 
+void duet_bench_table_notes(GString *out, const GPtrArray *notes)
+{
+    if (notes->len > 0)
+        g_string_append_c(out, '\n');
+    for (guint i = 0; i < notes->len; i++) {
+        const DuetNote *note = g_ptr_array_index(notes, i);
+        duet_text_append_wrapped(out, "! ", "  ", note->text);
+    }
+}
+
 char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GString *out = g_string_new(NULL);
@@ -328,11 +338,6 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
     g_autofree char *cost = duet_cost_line(run, analysis);
     if (cost)
         duet_text_append_wrapped(out, "\nduet itself ", "            ", cost);
-    if (analysis->notes->len > 0)
-        g_string_append_c(out, '\n');
-    for (guint i = 0; i < analysis->notes->len; i++) {
-        const DuetNote *note = g_ptr_array_index(analysis->notes, i);
-        duet_text_append_wrapped(out, "! ", "  ", note->text);
-    }
+    duet_bench_table_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }

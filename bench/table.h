@@ -13,6 +13,8 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis);
 
 /** duet_bench_table_banner: appends the line that must stand over all figures taken under TCG. */
 void duet_bench_table_banner(GString *out, gboolean nested, gboolean tcg);
+/** duet_bench_table_notes: appends what stands below all figures. @notes: of DuetNote. */
+void duet_bench_table_notes(GString *out, const GPtrArray *notes);
 
 /** duet_bench_table_plan: Returns: (transfer full): how the samples were taken, in a line. */
 char *duet_bench_table_plan(const DuetRun *run);

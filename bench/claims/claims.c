@@ -72,10 +72,7 @@ static void try_all(DuetClaimTrial *trial, const GPtrArray *claims, DuetFinding 
 
 static gboolean has_tcg(const DuetRun *run)
 {
-    for (guint i = 0; run && i < run->arms->len; i++)
-        if (g_strcmp0(duet_run_arm_accel(duet_run_arm(run, i)), "tcg") == 0)
-            return TRUE;
-    return FALSE;
+    return run && duet_run_tcg(run);
 }
 
 static gboolean is_nested(const DuetRun *run)

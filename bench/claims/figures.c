@@ -40,8 +40,7 @@ static gboolean find_pair(const DuetRun *run, DuetFinding *finding, Pair *out_pa
             finding, DUET_FINDING_NOT_RUN, "the result has no arm of kind %s", missing);
         return FALSE;
     }
-    *out_pair = (Pair){ run, vm, container,
-        g_strcmp0(duet_run_arm_accel(duet_run_arm(run, vm)), "tcg") == 0 };
+    *out_pair = (Pair){ run, vm, container, duet_run_arm_tcg(duet_run_arm(run, vm)) };
     const char *why = NULL;
     if (duet_environment_under_tcg(run->host))
         why = "nested under TCG: this host's CPUs are emulated";

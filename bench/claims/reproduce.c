@@ -94,7 +94,7 @@ static char *unlike(const DuetPublished *published, const DuetRun *run, guint in
 {
     const DuetRunArm *arm = duet_run_arm(run, index);
 
-    if (g_strcmp0(duet_run_arm_accel(arm), "tcg") == 0)
+    if (duet_run_arm_tcg(arm))
         return g_strdup_printf(
             "no KVM: %s ran under TCG, which no published figure did", arm->name);
     char *why = other_guest(published, arm);

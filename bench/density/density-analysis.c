@@ -176,9 +176,7 @@ static GPtrArray *notes_new(const DuetRun *run, const DuetDensityAnalysis *analy
     GPtrArray *notes = duet_notes_empty();
     gboolean pressure = TRUE;
 
-    if (run->interrupted)
-        duet_notes_add(notes, "interrupted", TRUE,
-            "interrupted: this is a part of the plan, take no conclusion from it");
+    duet_notes_interrupted(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_arm(notes, run, arm, &analysis->arms[arm]);
     for (guint i = 0; i < run->samples->len; i++)
@@ -189,9 +187,7 @@ static GPtrArray *notes_new(const DuetRun *run, const DuetDensityAnalysis *analy
             "10 s were the limit instead",
             DUET_DENSITY_REFAULTS_PER_S);
     duet_notes_samples(notes, run);
-    for (guint i = 0; i < run->warnings->len; i++)
-        duet_notes_add(
-            notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+    duet_notes_host(notes, run);
     return notes;
 }
 

@@ -3,7 +3,6 @@
 
 #include "density-analysis.h"
 
-#include "bench/notes.h"
 #include "bench/table.h"
 #include "bench/text.h"
 
@@ -148,10 +147,6 @@ char *duet_density_table(const DuetRun *run, const DuetDensityAnalysis *analysis
     duet_bench_table_head(out, run, command, plan);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         append_arm(out, run, analysis, arm);
-    if (analysis->notes->len > 0)
-        g_string_append_c(out, '\n');
-    for (guint i = 0; i < analysis->notes->len; i++)
-        duet_text_append_wrapped(
-            out, "! ", "  ", ((DuetNote *)g_ptr_array_index(analysis->notes, i))->text);
+    duet_bench_table_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }

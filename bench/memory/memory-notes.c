@@ -142,9 +142,7 @@ GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *a
 {
     GPtrArray *notes = duet_notes_empty();
 
-    if (run->interrupted)
-        duet_notes_add(notes, "interrupted", TRUE,
-            "interrupted: this is a part of the plan, take no conclusion from it");
+    duet_notes_interrupted(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         const char *name = duet_run_arm(run, arm)->name;
         note_failures(notes, name, &analysis->arms[arm]);
@@ -155,8 +153,6 @@ GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *a
     note_age(notes, run);
     if (!analysis->nested)
         note_noise(notes, run, analysis);
-    for (guint i = 0; i < run->warnings->len; i++)
-        duet_notes_add(
-            notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+    duet_notes_host(notes, run);
     return notes;
 }

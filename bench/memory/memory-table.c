@@ -3,7 +3,6 @@
 
 #include "memory-view.h"
 
-#include "bench/notes.h"
 #include "bench/table.h"
 #include "bench/text.h"
 
@@ -185,10 +184,6 @@ char *duet_memory_table(const DuetRun *run, const DuetMemoryAnalysis *analysis)
         append_breakdown(out, run, analysis);
         append_density(out, run, analysis);
     }
-    if (analysis->notes->len > 0)
-        g_string_append_c(out, '\n');
-    for (guint i = 0; i < analysis->notes->len; i++)
-        duet_text_append_wrapped(
-            out, "! ", "  ", ((DuetNote *)g_ptr_array_index(analysis->notes, i))->text);
+    duet_bench_table_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }

@@ -102,9 +102,8 @@ DuetOverheadAnalysis *duet_overhead_analysis_new(const DuetRun *run, gboolean ra
     analysis->tcg = duet_run_tcg(run);
     analysis->arms = g_new0(DuetOverheadArm, analysis->n_arms + 1);
     analysis->comparisons = g_array_new(FALSE, FALSE, sizeof(DuetComparison));
-    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
         analyse_arm(run, arm, &analysis->arms[arm]);
-    }
     compare_arms(run, ratio_with_failures, analysis);
     analysis->notes = duet_overhead_notes_new(run, analysis);
     return analysis;

@@ -104,12 +104,8 @@ GPtrArray *duet_overhead_notes_new(const DuetRun *run, const DuetOverheadAnalysi
 {
     GPtrArray *notes = duet_notes_empty();
 
-    if (run->interrupted)
-        duet_notes_add(notes, "interrupted", TRUE,
-            "interrupted: this is a part of the plan, take no conclusion from it");
-    if (run->plan->n < DUET_BENCH_N_MIN)
-        duet_notes_add(notes, "few-samples", TRUE, "n = %u is too few to rest on: take %d or more",
-            run->plan->n, DUET_BENCH_N_MIN);
+    duet_notes_interrupted(notes, run);
+    duet_notes_few(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_failures(notes, run, arm, &analysis->arms[arm]);
     duet_notes_samples(notes, run);
@@ -122,8 +118,6 @@ GPtrArray *duet_overhead_notes_new(const DuetRun *run, const DuetOverheadAnalysi
     note_kernels(notes, run);
     note_disk(notes, run);
     note_network(notes, run);
-    for (guint i = 0; i < run->warnings->len; i++)
-        duet_notes_add(
-            notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+    duet_notes_host(notes, run);
     return notes;
 }

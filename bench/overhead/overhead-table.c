@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "bench/notes.h"
 #include "bench/table.h"
 #include "bench/text.h"
 
@@ -123,10 +122,6 @@ char *duet_overhead_table(const DuetRun *run, const DuetOverheadAnalysis *analys
         if (duet_overhead_run_has(run, test))
             test_rows(out, run, analysis, test);
     }
-    if (analysis->notes->len > 0)
-        g_string_append_c(out, '\n');
-    for (guint i = 0; i < analysis->notes->len; i++)
-        duet_text_append_wrapped(
-            out, "! ", "  ", ((DuetNote *)g_ptr_array_index(analysis->notes, i))->text);
+    duet_bench_table_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }
