@@ -75,15 +75,54 @@ static gboolean check_numbers(const DuetBenchCli *options, const char *verb, GEr
     return FALSE;
 }
 
-gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOptionEntry *entries,
-    int argc, char **argv, GError **error)
+static void prepend(GArray *rows, const GOptionEntry *entries)
 {
-    g_autoptr(GArray) rows = duet_cli_run_options(&options->run);
     guint n = 0;
 
     while (entries[n].long_name)
         n++;
     g_array_prepend_vals(rows, entries, n);
+}
+
+static void prepend_shared(GArray *rows, DuetBenchCli *options, DuetBenchCliShared shared)
+{
+    const GOptionEntry result[] = {
+        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options->seed,
+            "seed of the order and of all resampling", "NUMBER" },
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
+            "write the result, with all samples, as JSON", "FILE" },
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options->format, "table (default) or json",
+            "FORMAT" },
+        G_OPTION_ENTRY_NULL,
+    };
+    const GOptionEntry resume[] = {
+        { "resume", 0, 0, G_OPTION_ARG_NONE, &options->resume,
+            "go on with the run that was killed before it wrote the FILE of -o", NULL },
+        G_OPTION_ENTRY_NULL,
+    };
+    const GOptionEntry contrast[] = {
+        { "floor", 0, 0, G_OPTION_ARG_DOUBLE, &options->floor_percent,
+            "a smaller effect is never called a difference (default 2)", "PERCENT" },
+        { "ratio-with-failures", 0, 0, G_OPTION_ARG_NONE, &options->ratio_with_failures,
+            "compare arms although samples of theirs failed", NULL },
+        G_OPTION_ENTRY_NULL,
+    };
+
+    if (shared & DUET_BENCH_CLI_CONTRAST)
+        prepend(rows, contrast);
+    if (shared & DUET_BENCH_CLI_RESUME)
+        prepend(rows, resume);
+    if (shared & DUET_BENCH_CLI_RESULT)
+        prepend(rows, result);
+}
+
+gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOptionEntry *entries,
+    DuetBenchCliShared shared, int argc, char **argv, GError **error)
+{
+    g_autoptr(GArray) rows = duet_cli_run_options(&options->run);
+
+    prepend_shared(rows, options, shared);
+    prepend(rows, entries);
     const GOptionEntry *all = (const GOptionEntry *)(void *)rows->data;
     if (!duet_cli_options(verb, all, &argc, &argv, error))
         return FALSE;
@@ -216,7 +255,7 @@ static GPtrArray *make_specs(DuetCli *cli, const DuetBenchCli *options, GError *
     return g_steal_pointer(&specs);
 }
 
-static void show_progress(const char *line, gpointer data)
+void duet_bench_cli_progress(const char *line, gpointer data)
 {
     (void)data;
     /* Back to the line's begin, and clear what was there. */
@@ -277,7 +316,7 @@ static gboolean read_request(
     request->peer_files = options->peer_files;
     request->notice = show_notice;
     request->color = !request->json && isatty(STDOUT_FILENO) && !g_getenv("NO_COLOR");
-    request->progress = isatty(STDERR_FILENO) ? show_progress : NULL;
+    request->progress = isatty(STDERR_FILENO) ? duet_bench_cli_progress : NULL;
     return TRUE;
 }
 
@@ -341,8 +380,5 @@ int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat 
 
     if (!duet_bench_cli_measure(cli, options, what, &text, &code, &error))
         return duet_cli_fail(error);
-    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
-        return code;
-    duet_error_set_errno(&error, errno, "cannot write to standard output");
-    return duet_cli_fail(error);
+    return duet_cli_print(text, code);
 }

@@ -53,14 +53,30 @@ void duet_bench_cli_clear(DuetBenchCli *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetBenchCli, duet_bench_cli_clear)
 
 /**
+ * DuetBenchCliShared: options that several commands have.
+ * @DUET_BENCH_CLI_RESULT: --seed, --output, --format
+ * @DUET_BENCH_CLI_RESUME: --resume
+ * @DUET_BENCH_CLI_CONTRAST: --floor, --ratio-with-failures
+ */
+typedef enum {
+    DUET_BENCH_CLI_RESULT = 1 << 0,
+    DUET_BENCH_CLI_RESUME = 1 << 1,
+    DUET_BENCH_CLI_CONTRAST = 1 << 2,
+    DUET_BENCH_CLI_ALL = (1 << 3) - 1,
+} DuetBenchCliShared;
+
+/** duet_bench_cli_progress: a #DuetBenchRequest.progress for a terminal. */
+void duet_bench_cli_progress(const char *line, gpointer data);
+
+/**
  * duet_bench_cli_parse:
- * @entries: rows of the verb's own, ended by a row of NULL; those of `run` are added
+ * @entries: rows of the verb's own, ended by a row of NULL; those of @shared and of `run` are added
  * @argv: [OPTION...] IMAGE [OPTION...] [--] [COMMAND...] after argv[0]
  *
  * Options may stand on both sides of the image.
  */
 gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOptionEntry *entries,
-    int argc, char **argv, GError **error);
+    DuetBenchCliShared shared, int argc, char **argv, GError **error);
 
 /**
  * duet_bench_cli_command: the same as @spec as one would type it.

@@ -45,6 +45,8 @@ DuetContext *duet_cli_context(DuetCli *cli, GError **error);
 
 /** duet_cli_fail: prints "duet: <message>". Returns: the exit code that stands for @error. */
 int duet_cli_fail(const GError *error);
+/** duet_cli_print: Returns: @code, or that of the error if @text could not be written. */
+int duet_cli_print(const char *text, int code);
 /** duet_cli_usage: prints a usage error. Returns: 125. */
 int duet_cli_usage(const char *verb, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

@@ -349,7 +349,7 @@ static int run_suite(DuetCli *cli, int argc, char **argv, gboolean quick)
             "seed of the orders and of all resampling", "NUMBER" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&suite.options, "bench", entries, argc, argv, &error) ||
+    if (!duet_bench_cli_parse(&suite.options, "bench", entries, 0, argc, argv, &error) ||
         !parse_duration(budget, &suite.budget_s, &error))
         return duet_cli_fail(error);
     if (suite.resume && !suite.folder)

@@ -2,8 +2,6 @@
 /* `bench claims` and `bench reproduce`. */
 #include "cli/bench-cli.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,23 +83,6 @@ static const DuetClaimsOps *claims_ops(GError **error)
     return duet_module_symbol("duet-tools", "duet_claims", error);
 }
 
-static int print(const char *text, int code)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
-        return code;
-    duet_error_set_errno(&error, errno, "cannot write to standard output");
-    return duet_cli_fail(error);
-}
-
-static void show_progress(const char *line, gpointer data)
-{
-    (void)data;
-    fprintf(stderr, "\r\033[K%.78s", line ? line : "");
-    fflush(stderr);
-}
-
 typedef struct {
     DuetRunOptions run;
     char **results;
@@ -168,7 +149,7 @@ static int try_claims(DuetCli *cli, const Claims *options, DuetClaimsRequest *re
     request->results = options->results;
     request->only = options->only;
     request->format = options->format;
-    request->progress = isatty(STDERR_FILENO) ? show_progress : NULL;
+    request->progress = isatty(STDERR_FILENO) ? duet_bench_cli_progress : NULL;
     if (!duet_bench_cli_seed(options->seed, &request->seed, error))
         return -1;
     if (options->image)
@@ -208,7 +189,7 @@ int duet_bench_claims(DuetCli *cli, int argc, char **argv)
             &error))
         return duet_cli_fail(error);
     int code = try_claims(cli, &options, &request, &text, &error);
-    return code < 0 ? duet_cli_fail(error) : print(text, code);
+    return code < 0 ? duet_cli_fail(error) : duet_cli_print(text, code);
 }
 
 int duet_bench_reproduce(DuetCli *cli, int argc, char **argv)
@@ -232,5 +213,5 @@ int duet_bench_reproduce(DuetCli *cli, int argc, char **argv)
     const DuetClaimsOps *ops = claims_ops(&error);
     if (!ops || !ops->reproduce(options.image, options.results, options.format, &text, &error))
         return duet_cli_fail(error);
-    return print(text, 0);
+    return duet_cli_print(text, 0);
 }

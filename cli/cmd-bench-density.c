@@ -23,15 +23,10 @@ int duet_bench_density(DuetCli *cli, int argc, char **argv)
             "end an arm's starts after this time (default 600)", "SECONDS" },
         { "age", 0, 0, G_OPTION_ARG_DOUBLE, &options.age_s,
             "how old the youngest is when memory is read (default 2)", "SECONDS" },
-        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options.seed,
-            "seed of the order of the arms and of all resampling", "NUMBER" },
-        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
-            "write the result, with all starts, as JSON", "FILE" },
-        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default) or json",
-            "FORMAT" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&options, "bench", entries, argc, argv, &error))
+    if (!duet_bench_cli_parse(
+            &options, "bench", entries, DUET_BENCH_CLI_RESULT, argc, argv, &error))
         return duet_cli_fail(error);
     return duet_bench_cli_run(cli, &options, DUET_BENCH_DENSITY);
 }

@@ -62,23 +62,11 @@ int duet_bench_overhead(DuetCli *cli, int argc, char **argv)
             "samples of each test and arm (default 10; 10 at least)", "N" },
         { "duration", 0, 0, G_OPTION_ARG_INT, &options.duration_s,
             "how long the tool of a sample works (default 5)", "SECONDS" },
-        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options.seed,
-            "seed of the order and of all resampling", "NUMBER" },
-        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
-            "write the result, with all samples, as JSON", "FILE" },
-        { "resume", 0, 0, G_OPTION_ARG_NONE, &options.resume,
-            "go on with the run that was killed before it wrote the FILE of -o", NULL },
         { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
             "give a sample up after this time (default 60)", "SECONDS" },
-        { "floor", 0, 0, G_OPTION_ARG_DOUBLE, &options.floor_percent,
-            "a smaller effect is never called a difference (default 2)", "PERCENT" },
-        { "ratio-with-failures", 0, 0, G_OPTION_ARG_NONE, &options.ratio_with_failures,
-            "compare arms although samples of theirs failed", NULL },
-        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default) or json",
-            "FORMAT" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&options, "bench", entries, argc, argv, &error) ||
+    if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
         !check_options(&options, &error) || !check_image(cli, &options, &error))
         return duet_cli_fail(error);
     return duet_bench_cli_run(cli, &options, DUET_BENCH_OVERHEAD);

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/bench-cli.h"
 
-#include <errno.h>
-#include <stdio.h>
-
 #include <duet/error.h>
 #include <duet/results.h>
 
@@ -38,16 +35,6 @@ static const DuetResultsOps *results(GError **error)
     return duet_module_symbol("duet-tools", "duet_results", error);
 }
 
-static int print(const char *text, int code)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
-        return code;
-    duet_error_set_errno(&error, errno, "cannot write to standard output");
-    return duet_cli_fail(error);
-}
-
 int duet_bench_show(DuetCli *cli, int argc, char **argv)
 {
     g_autofree char *format = NULL, *text = NULL;
@@ -68,7 +55,7 @@ int duet_bench_show(DuetCli *cli, int argc, char **argv)
     const DuetResultsOps *ops = results(&error);
     if (!ops || !ops->show(file, format, ratio_with_failures, &text, &error))
         return duet_cli_fail(error);
-    return print(text, 0);
+    return duet_cli_print(text, 0);
 }
 
 int duet_bench_check(DuetCli *cli, int argc, char **argv)
@@ -88,7 +75,7 @@ int duet_bench_check(DuetCli *cli, int argc, char **argv)
     const DuetResultsOps *ops = results(&error);
     if (!ops || !ops->check(file, format, &text, &weak, &error))
         return duet_cli_fail(error);
-    return print(text, weak ? 1 : 0);
+    return duet_cli_print(text, weak ? 1 : 0);
 }
 
 int duet_bench_compare(DuetCli *cli, int argc, char **argv)
@@ -124,5 +111,5 @@ int duet_bench_compare(DuetCli *cli, int argc, char **argv)
     const DuetResultsOps *ops = results(&error);
     if (!ops || !ops->compare(&request, &text, &error))
         return duet_cli_fail(error);
-    return print(text, 0);
+    return duet_cli_print(text, 0);
 }

@@ -16,12 +16,6 @@ static int bench_boot(DuetCli *cli, int argc, char **argv)
             "what to compare: vm, container, native (default: all three)", "KIND,..." },
         { "samples", 'n', 0, G_OPTION_ARG_INT, &options.n,
             "samples of each arm (default 30; 10 at least)", "N" },
-        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options.seed,
-            "seed of the order and of all resampling", "NUMBER" },
-        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
-            "write the result, with all samples, as JSON", "FILE" },
-        { "resume", 0, 0, G_OPTION_ARG_NONE, &options.resume,
-            "go on with the run that was killed before it wrote the FILE of -o", NULL },
         { "cache", 0, 0, G_OPTION_ARG_FILENAME, &options.cache_mode,
             "before each sample: warm (default), cold-guest (put the image out of the page cache), "
             "cold-host (drop all caches of the host)",
@@ -30,19 +24,13 @@ static int bench_boot(DuetCli *cli, int argc, char **argv)
             "stop each instance when it is ready: exec, output, log:REGEX, cmd:COMMAND", "PROBE" },
         { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
             "give a sample up after this time (default 60)", "SECONDS" },
-        { "floor", 0, 0, G_OPTION_ARG_DOUBLE, &options.floor_percent,
-            "a smaller effect is never called a difference (default 2)", "PERCENT" },
-        { "ratio-with-failures", 0, 0, G_OPTION_ARG_NONE, &options.ratio_with_failures,
-            "compare arms although samples of theirs failed", NULL },
-        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default) or json",
-            "FORMAT" },
         { "peers", 0, 0, G_OPTION_ARG_FILENAME, &options.peers,
             "foreign engines to measure beside: podman, crun, ... or all", "NAME,..." },
         { "peer", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.peer_files,
             "one that a key file of yours describes", "FILE" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&options, "bench", entries, argc, argv, &error))
+    if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error))
         return duet_cli_fail(error);
     if (options.n < DUET_BENCH_N_MIN)
         fprintf(stderr, "duet: %d samples are too few to rest on; take %d or more\n", options.n,
@@ -68,21 +56,9 @@ static int bench_memory(DuetCli *cli, int argc, char **argv)
             "how often each of these is measured (default 3)", "N" },
         { "age", 0, 0, G_OPTION_ARG_DOUBLE, &options.age_s,
             "how old the youngest is when memory is read (default 10)", "SECONDS" },
-        { "floor", 0, 0, G_OPTION_ARG_DOUBLE, &options.floor_percent,
-            "a smaller effect is never called a difference (default 2)", "PERCENT" },
-        { "ratio-with-failures", 0, 0, G_OPTION_ARG_NONE, &options.ratio_with_failures,
-            "compare arms although samples of theirs failed", NULL },
-        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options.seed,
-            "seed of the order and of all resampling", "NUMBER" },
-        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
-            "write the result, with all samples, as JSON", "FILE" },
-        { "resume", 0, 0, G_OPTION_ARG_NONE, &options.resume,
-            "go on with the run that was killed before it wrote the FILE of -o", NULL },
-        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default) or json",
-            "FORMAT" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&options, "bench", entries, argc, argv, &error))
+    if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error))
         return duet_cli_fail(error);
     return duet_bench_cli_run(cli, &options, DUET_BENCH_MEMORY);
 }

@@ -20,7 +20,7 @@ int duet_cmd_compare(DuetCli *cli, int argc, char **argv)
             "FORMAT" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&options, "compare", entries, argc, argv, &error))
+    if (!duet_bench_cli_parse(&options, "compare", entries, 0, argc, argv, &error))
         return duet_cli_fail(error);
     return duet_bench_cli_run(cli, &options, DUET_BENCH_COMPARE);
 }

@@ -28,6 +28,15 @@ int duet_cli_fail(const GError *error)
     return duet_error_exit_code(error);
 }
 
+int duet_cli_print(const char *text, int code)
+{
+    g_autoptr(GError) error = NULL;
+    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+        return code;
+    duet_error_set_errno(&error, errno, "cannot write to standard output");
+    return duet_cli_fail(error);
+}
+
 int duet_cli_usage(const char *verb, const char *format, ...)
 {
     va_list args;
