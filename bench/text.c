@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/util.h"
 
 DuetUnit duet_unit_for(double ns)
 {
@@ -55,30 +54,43 @@ char *duet_text_ratio(double ratio)
     return g_strdup_printf("%.*f", ratio < 9.995 ? 2 : ratio < 99.95 ? 1 : 0, ratio);
 }
 
+typedef struct {
+    const char *name;
+    double bytes;
+    int digits;
+} BytesUnit;
+
+/* Three digits are shown, or four below the next unit. */
+static BytesUnit bytes_unit_for(double bytes)
+{
+    static const char *const names[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    BytesUnit unit = { names[0], 1, 0 };
+
+    for (guint i = 1; i < G_N_ELEMENTS(names) && fabs(bytes) / unit.bytes >= 1023.5; i++) {
+        unit.name = names[i];
+        unit.bytes *= 1024;
+    }
+    unit.digits = unit.bytes > 1 && fabs(bytes) / unit.bytes < 99.95;
+    return unit;
+}
+
 char *duet_text_bytes(double bytes)
 {
     if (!isfinite(bytes))
         return g_strdup("n/a");
-    g_autofree char *size = duet_format_bytes(fabs(bytes) + 0.5);
-    return g_strconcat(bytes <= -0.5 ? "-" : "", size, NULL);
+    BytesUnit unit = bytes_unit_for(bytes);
+    /* No "-0 B". */
+    double shown = fabs(bytes) < 0.5 ? 0 : bytes;
+    return g_strdup_printf("%.*f %s", unit.digits, shown / unit.bytes, unit.name);
 }
 
 char *duet_text_bytes_range(double low, double high)
 {
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-    double unit = 1;
-    guint exponent = 0;
-
     if (!isfinite(low) || !isfinite(high))
         return g_strdup("n/a");
-    double largest = fmax(fabs(low), fabs(high));
-    while (exponent + 1 < G_N_ELEMENTS(units) && largest / unit >= 1024) {
-        unit *= 1024;
-        exponent++;
-    }
-    int digits = exponent > 0 && largest / unit < 100;
-    return g_strdup_printf(
-        "%.*f to %.*f %s", digits, low / unit, digits, high / unit, units[exponent]);
+    BytesUnit unit = bytes_unit_for(fmax(fabs(low), fabs(high)));
+    return g_strdup_printf("%.*f to %.*f %s", unit.digits, low / unit.bytes, unit.digits,
+        high / unit.bytes, unit.name);
 }
 
 char *duet_text_p(double p)

@@ -202,7 +202,7 @@ static void test_memory(void)
     DuetFinding more = try_memory((Use){ 100 * MIB, 2 * MIB, 0, "kvm", 3 });
 
     g_assert_cmpfloat(fabs(more.value - 50), <, 0.5);
-    expect(more, DUET_FINDING_HOLDS, TRUE, "one more VM takes 100.0 MiB");
+    expect(more, DUET_FINDING_HOLDS, TRUE, "one more VM takes 100 MiB");
     expect(try_memory((Use){ 2 * MIB, 100 * MIB, 0, "kvm", 3 }), DUET_FINDING_FAILS, TRUE,
         "one more VM takes 2.0 MiB");
     expect(try_memory((Use){ 100 * MIB, 2 * MIB, 0, "tcg", 3 }), DUET_FINDING_UNDECIDED, TRUE,

@@ -52,6 +52,24 @@ static void test_times(void)
     g_assert_cmpstr(near_zero, ==, "-50.8 to 51.8 MiB");
     g_assert_cmpstr(usual, ==, "635 to 797 KiB");
     g_assert_cmpstr(small, ==, "-3 to 12 B");
+    static const struct {
+        double bytes;
+        const char *text;
+    } sizes[] = {
+        { NAN, "n/a" },
+        { -0.4, "0 B" },
+        { 1023, "1023 B" },
+        { 1023.6, "1.0 KiB" },
+        { 99.9 * 1024, "99.9 KiB" },
+        { -166.2 * 1024, "-166 KiB" },
+        { 1021.9 * 1024, "1022 KiB" },
+        { 1023.9 * 1024, "1.0 MiB" },
+        { 3.5 * 1024 * 1024 * 1024, "3.5 GiB" },
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *text = duet_text_bytes(sizes[i].bytes);
+        g_assert_cmpstr(text, ==, sizes[i].text);
+    }
     g_assert_cmpstr(half, ==, "0.500");
 }
 
