@@ -66,7 +66,8 @@ clean() {
   grep -q 'give a result of `duet bench density`' page
   grep -q 'because  *no image was given' page
   grep -q '0 hold, 0 do not hold, 0 undecided, 4 not run' page
-  jq '.arms |= map(if .name == "native" then .kind = "vm" else . end)' boot.json >vm.json
+  # A host of its own, not a guest, where figures would be withheld before they are counted.
+  jq '.host.cpu.hypervisor = null | .arms |= map(if .name == "native" then .kind = "vm" else . end)' boot.json >vm.json
   DUET_ROOT=/nonexistent claims --results vm.json --only start --format md | grep -q 'too few samples: 2'
 }
 
