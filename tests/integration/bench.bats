@@ -128,9 +128,6 @@ memory() { duet bench memory --arms container --age 1 -o "$scratch/memory.json" 
 # of libraries is below 1 %, and a process that is left out is above.
 holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
 
-# emulated FILE: the host's own CPUs are emulated (the laboratory), so all figures are withheld.
-emulated() { jq -e '.host.cpu.hypervisor == "tcg"' "$1" >/dev/null; }
-
 @test "bench memory: PSS is what /proc says, its figures follow from the samples" {
   python3 "$source_dir/tests/integration/pss-watch.py" >"$scratch/watched" &
   local watcher=$!

@@ -111,6 +111,9 @@ expect() {
   }
 }
 
+# emulated FILE: the host's own CPUs are emulated (the laboratory), so all figures are withheld.
+emulated() { jq -e '.host.cpu.hypervisor == "tcg"' "$1" >/dev/null; }
+
 # How many times slower than a usual machine this one is: the laboratory's guest is emulated.
 slow=${DUET_TEST_SLOW:-1}
 
