@@ -6,6 +6,7 @@ static const DuetBenchmark *const benchmarks[] = {
     &duet_benchmark_memory,
     &duet_benchmark_density,
     &duet_benchmark_overhead,
+    &duet_benchmark_load,
 };
 
 const DuetBenchmark *duet_benchmark_find(const char *name)

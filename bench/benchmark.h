@@ -60,6 +60,7 @@ extern const DuetBenchmark duet_benchmark_boot;
 extern const DuetBenchmark duet_benchmark_memory;
 extern const DuetBenchmark duet_benchmark_density;
 extern const DuetBenchmark duet_benchmark_overhead;
+extern const DuetBenchmark duet_benchmark_load;
 
 /** duet_benchmark_find: Returns: (nullable): the one of that name. */
 const DuetBenchmark *duet_benchmark_find(const char *name);

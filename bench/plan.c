@@ -62,6 +62,16 @@ DuetPlan *duet_plan_new_memory(guint n_arms, const guint *counts, guint n_counts
     return plan;
 }
 
+DuetPlan *duet_plan_new_load(
+    guint n_arms, const guint *levels, guint n_levels, guint n, guint64 seed, guint starts)
+{
+    DuetPlan *plan = new_plan(n_arms, n_levels, n, seed);
+
+    plan->counts = g_memdup2(levels, n_levels * sizeof *levels);
+    plan->load_starts = starts;
+    return plan;
+}
+
 DuetPlan *duet_plan_new_density(
     guint n_arms, const DuetDensityLimits *limits, guint64 seed, gint64 age_ms)
 {

@@ -17,7 +17,9 @@ G_BEGIN_DECLS
  * @ready: (nullable): `bench boot`: what tells that a payload is ready (probe.h), which is stopped
  * then
  * @n_variants: how many kinds of samples each arm has in a block; 1 unless the benchmark says so
- * @counts: `bench memory`: how many instances at a time in each variant; NULL else
+ * @counts: `bench memory`: how many instances at a time in each variant; `bench boot --parallel`:
+ * how many starts at once; `--rate`: starts per 1,000 s; NULL else
+ * @load_starts: `bench boot --rate`: how many starts a batch has; 0 with `--parallel`
  * @age_ms: `bench memory`, `bench density`: how old the youngest instance is when memory is read
  * @density: `bench density`: what ends an arm; else NULL
  * @duration_s: `bench overhead`: for how long the tool of a sample works
@@ -33,6 +35,7 @@ typedef struct {
     char *ready;
     guint n_variants;
     guint *counts;
+    guint load_starts;
     gint64 age_ms;
     DuetDensityLimits *density;
     guint duration_s;
@@ -50,6 +53,10 @@ void duet_plan_set_mode(DuetPlan *plan, const char *mode);
 /** duet_plan_new_memory: @n is the number of rounds: one sample of each arm and count in each. */
 DuetPlan *duet_plan_new_memory(guint n_arms, const guint *counts, guint n_counts, guint n,
     guint64 seed, gint64 age_ms, double floor);
+
+/** duet_plan_new_load: @n is the number of batches of each arm and level. */
+DuetPlan *duet_plan_new_load(
+    guint n_arms, const guint *levels, guint n_levels, guint n, guint64 seed, guint starts);
 
 /** duet_plan_new_density: one block: the arms one after the other, in a random order. */
 DuetPlan *duet_plan_new_density(

@@ -47,6 +47,7 @@ void duet_sample_free(DuetSample *sample)
     duet_memory_point_free(sample->memory);
     g_free(sample->density);
     duet_overhead_point_free(sample->overhead);
+    duet_load_point_free(sample->load);
     g_ptr_array_unref(sample->warnings);
     g_free(sample);
 }

@@ -5,6 +5,7 @@
 #include <json-glib/json-glib.h>
 
 #include "density/density-outcome.h"
+#include "load/load-point.h"
 #include "memory/memory-point.h"
 #include "overhead/overhead-point.h"
 #include "plan.h"
@@ -45,6 +46,7 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * @memory: (nullable): `bench memory`: the point
  * @density: (nullable): `bench density`: the start
  * @overhead: (nullable): `bench overhead`: what its tool measured
+ * @load: (nullable): `bench boot --parallel` and `--rate`: the batch
  * @warnings: (element-type utf8): what makes this sample doubtful
  */
 typedef struct {
@@ -70,6 +72,7 @@ typedef struct {
     DuetMemoryPoint *memory;
     DuetDensityStart *density;
     DuetOverheadPoint *overhead;
+    DuetLoadPoint *load;
     GPtrArray *warnings;
 } DuetSample;
 

@@ -40,6 +40,8 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->peers, g_free);
     g_clear_pointer(&options->peer_files, g_strfreev);
     g_clear_pointer(&options->counts, g_free);
+    g_clear_pointer(&options->parallel, g_free);
+    g_clear_pointer(&options->rate, g_free);
     g_clear_pointer(&options->budget, g_free);
     g_clear_pointer(&options->tests, g_free);
     g_clear_pointer(&options->format, g_free);
@@ -296,7 +298,9 @@ static gboolean read_request(
     if (!duet_cli_format_is_json(options->format, &request->json, error) ||
         !duet_bench_cli_seed(options->seed, &request->seed, error) ||
         !read_density(options, &request->density, error) ||
-        !(counts = read_counts(options->counts, error)))
+        !(counts = duet_bench_cli_load(options)
+                ? duet_bench_cli_levels(options, &request->load_starts, error)
+                : read_counts(options->counts, error)))
         return FALSE;
     *out_counts = counts;
     request->counts = (const guint *)(void *)counts->data;
@@ -364,6 +368,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
     request.n_arms = arms->len;
     gboolean (*const benchmarks[])(const DuetBenchRequest *, char **, int *, GError **) = {
         [DUET_BENCH_BOOT] = bench->boot,
+        [DUET_BENCH_LOAD] = bench->load,
         [DUET_BENCH_COMPARE] = bench->compare,
         [DUET_BENCH_MEMORY] = bench->memory,
         [DUET_BENCH_DENSITY] = bench->density,

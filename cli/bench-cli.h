@@ -12,6 +12,7 @@ G_BEGIN_DECLS
  * @kinds: comma-separated kinds, in the order of the arms
  * @peers, @peer_files: foreign engines, by name and by key file
  * @counts, @age_s: `bench memory`
+ * @parallel, @rate, @starts: `bench boot`: many at once, or arriving at a rate
  * @max, @max_latency_s, @time_limit_s, @budget: `bench density`
  * @tests, @duration_s: `bench overhead`
  * @idle: the instances do nothing unless the user named a command
@@ -33,6 +34,8 @@ typedef struct {
     char *peers;
     char **peer_files;
     char *counts;
+    char *parallel, *rate;
+    gint starts;
     double age_s;
     gint max;
     double max_latency_s;
@@ -92,8 +95,17 @@ char **duet_bench_cli_command(DuetCli *cli, const DuetBenchCli *options, const D
  */
 gboolean duet_bench_cli_seed(const char *text, guint64 *out_seed, GError **error);
 
+/** duet_bench_cli_load: Returns: whether the user asked for many starts at once, or at a rate. */
+gboolean duet_bench_cli_load(const DuetBenchCli *options);
+/** duet_bench_cli_check_load: refuses what doesn't go with that. */
+gboolean duet_bench_cli_check_load(const DuetBenchCli *options, GError **error);
+/** duet_bench_cli_levels: Returns: (transfer full) (element-type guint): see
+ * #DuetBenchRequest.counts. */
+GArray *duet_bench_cli_levels(const DuetBenchCli *options, guint *out_starts, GError **error);
+
 typedef enum {
     DUET_BENCH_BOOT,
+    DUET_BENCH_LOAD,
     DUET_BENCH_COMPARE,
     DUET_BENCH_MEMORY,
     DUET_BENCH_DENSITY,
@@ -115,6 +127,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
  */
 int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what);
 
+int duet_bench_boot(DuetCli *cli, int argc, char **argv);
 int duet_bench_density(DuetCli *cli, int argc, char **argv);
 /** Commands of `duet bench` that measure and have a file of their own. */
 int duet_bench_overhead(DuetCli *cli, int argc, char **argv);

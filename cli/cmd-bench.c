@@ -3,41 +3,6 @@
 
 #include <stdio.h>
 
-static int bench_boot(DuetCli *cli, int argc, char **argv)
-{
-    /* It prints a byte, so that `output` exists, and hardly anything else. */
-    static char *echo[] = { (char *)"echo", NULL };
-    g_auto(DuetBenchCli) options = { 0 };
-    g_autoptr(GError) error = NULL;
-
-    duet_bench_cli_init(&options, "vm,container,native", echo);
-    const GOptionEntry entries[] = {
-        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
-            "what to compare: vm, container, native (default: all three)", "KIND,..." },
-        { "samples", 'n', 0, G_OPTION_ARG_INT, &options.n,
-            "samples of each arm (default 30; 10 at least)", "N" },
-        { "cache", 0, 0, G_OPTION_ARG_FILENAME, &options.cache_mode,
-            "before each sample: warm (default), cold-guest (put the image out of the page cache), "
-            "cold-host (drop all caches of the host)",
-            "MODE" },
-        { "ready", 0, 0, G_OPTION_ARG_FILENAME, &options.ready,
-            "stop each instance when it is ready: exec, output, log:REGEX, cmd:COMMAND", "PROBE" },
-        { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
-            "give a sample up after this time (default 60)", "SECONDS" },
-        { "peers", 0, 0, G_OPTION_ARG_FILENAME, &options.peers,
-            "foreign engines to measure beside: podman, crun, ... or all", "NAME,..." },
-        { "peer", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.peer_files,
-            "one that a key file of yours describes", "FILE" },
-        G_OPTION_ENTRY_NULL,
-    };
-    if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error))
-        return duet_cli_fail(error);
-    if (options.n < DUET_BENCH_N_MIN)
-        fprintf(stderr, "duet: %d samples are too few to rest on; take %d or more\n", options.n,
-            DUET_BENCH_N_MIN);
-    return duet_bench_cli_run(cli, &options, DUET_BENCH_BOOT);
-}
-
 static int bench_memory(DuetCli *cli, int argc, char **argv)
 {
     g_auto(DuetBenchCli) options = { 0 };
@@ -64,7 +29,7 @@ static int bench_memory(DuetCli *cli, int argc, char **argv)
 }
 
 static const DuetCommand benchmarks[] = {
-    { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", bench_boot },
+    { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", duet_bench_boot },
     { "memory", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure memory of many at a time",
         bench_memory },
     { "density", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure how many run at a time",

@@ -25,6 +25,11 @@ G_BEGIN_DECLS
 #define DUET_BENCH_DURATION_DEFAULT_S 5
 #define DUET_BENCH_DURATION_MAX_S 3600
 
+/* `bench boot --parallel` and `--rate`: each start of a batch has a process of its own. */
+#define DUET_BENCH_LEVEL_MAX 1000
+#define DUET_BENCH_RATE_MAX 1000
+#define DUET_BENCH_STARTS_DEFAULT 20
+
 /* `bench density`: nobody waits longer for an arm, and an overload shows within that. */
 #define DUET_BENCH_TIME_LIMIT_DEFAULT_S 600
 #define DUET_BENCH_DENSITY_AGE_DEFAULT_MS 2000
@@ -71,7 +76,9 @@ typedef struct {
  *     (NULL: nothing), "cold-guest" or "cold-host"
  * @ready: (nullable): `bench boot`: stop each instance when it is ready, by this probe: "exec",
  *     "output", "log:REGEX" or "cmd:COMMAND"
- * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once
+ * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once; `load`: how
+ *     many starts at once, or starts per 1,000 s
+ * @load_starts: `load`: 0: @counts are of the first kind; else so many starts make a batch
  * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
  * @density: `bench density`
  * @tests: (nullable): `bench overhead`: names of tests, with commas; NULL: all
@@ -100,6 +107,7 @@ typedef struct {
     const char *ready;
     const guint *counts;
     guint n_counts;
+    guint load_starts;
     guint age_ms;
     DuetDensityLimits density;
     const char *tests;
@@ -132,6 +140,12 @@ typedef struct {
      * Returns: %FALSE when nothing could be measured or the file not be written.
      */
     gboolean (*boot)(
+        const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
+    /**
+     * load: the same with many starts at once, or arriving at a rate. @out_exit_code as of boot;
+     * 1 when all starts of an arm at a level failed.
+     */
+    gboolean (*load)(
         const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
     /**
      * compare: one round of the same, with the payload's output, a waterfall of the marks and

@@ -1,0 +1,185 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# `bench boot --parallel` and `--rate`: many starts at once, or arriving at a rate.
+
+# shellcheck disable=SC2016,SC2154 # jq's variables; those of lib.bash and bats
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+}
+teardown_file() { root_down; }
+teardown() { rm -f "$scratch"/load.json*; }
+
+# load_of ARGUMENT...: of containers, into $scratch/load.json, with a table within the terminal.
+load_of() {
+  run --separate-stderr duet bench boot --arms container -o "$scratch/load.json" "$@"
+  is "$status" 0
+  [ "$(wc -L <<<"$output")" -le 80 ]
+}
+holds() { jq -e "$1" "$scratch/load.json" >/dev/null || { jq "del(.samples)" "$scratch/load.json"; return 1; }; }
+# valid FILE: against the schema; by Debian's python, which has Debian's modules.
+valid() {
+  /usr/bin/python3 -c '
+import json, sys
+from jsonschema import Draft202012Validator
+schema, result = (json.load(open(name)) for name in sys.argv[1:])
+errors = list(Draft202012Validator(schema).iter_errors(result))
+for error in errors[:5]:
+    print(list(error.absolute_path), error.message[:200])
+sys.exit(bool(errors))' "$source_dir/docs/result-1.schema.json" "$1"
+}
+# begin ARGUMENT...: in the background, in a session of its own.
+begin() {
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --arms container -o "$scratch/load.json" "$@" \
+    >"$scratch/out" 2>&1 3>&- &
+  bench=$!
+}
+running() { [ "$(duet ps -q | wc -l)" = "$1" ]; }
+nothing_runs() { [ -z "$(duet ps -aq)" ]; }
+part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
+
+@test "bench boot --parallel: each start is there with its marks, and figures follow from them" {
+  load_of --parallel 1,3 -n 6 --seed 4 busybox
+  [[ $output == *"x3"*"starts/s"* ]]
+  holds '.benchmark == "load" and .plan.levels == [1, 3] and (.plan.order_levels | map(sort) | unique) == [[1, 3]]'
+  holds '[.samples[] | select(.discarded | not)] | length == 12 and
+    all(.[]; .status == "ok" and (.load.starts | length) == .load.level and
+      all(.load.starts[]; .status == "ok" and .intended_ns == 0 and .request_ns > 0 and
+        .marks_ns.request == 0 and .marks_ns.output > 0 and .marks_ns.released >= .marks_ns.output))'
+  # At once: of three none had its output before the last was requested, but by accident of a busy host.
+  holds '[.samples[] | select(.load.level == 3 and (.discarded | not)) | .load.starts |
+    ([.[].request_ns] | max) < ([.[] | .request_ns + .marks_ns.output] | max)] | all'
+  # By jq: the median of 18 latencies, and of 6 rates.
+  holds '([.samples[] | select(.load.level == 3 and (.discarded | not)) | .load.starts[].marks_ns.output] | sort |
+      (.[8] + .[9]) / 2) as $median |
+    ([.samples[] | select(.load.level == 3 and (.discarded | not)) | .load.starts |
+      3e9 / (([.[] | .request_ns + .marks_ns.output] | max) - ([.[].request_ns] | min))] | sort |
+      (.[2] + .[3]) / 2) as $rate |
+    .summary[0].levels[1] | .ok == 18 and .failed == 0 and .latency.n == 18 and
+      (.latency.median_ns / $median | . > 0.999999 and . < 1.000001) and
+      (.starts_per_second.median / $rate | . > 0.999999 and . < 1.000001) and
+      .latency.median_low_ns <= .latency.median_ns and .latency.median_high_ns >= .latency.median_ns'
+  is "$(duet bench show "$scratch/load.json")" "$output"
+  diff <(duet bench show --format json "$scratch/load.json") "$scratch/load.json"
+  [ "$(duet bench show --format csv "$scratch/load.json" | grep -c 'x3\.[0-2]\.output,')" = 18 ]
+  [[ $(duet bench show --format md "$scratch/load.json") == *"| container | x3 | 18 | 0 |"* ]]
+  valid "$scratch/load.json"
+  jq 'del(.samples[1].load.starts[0].intended_ns)' "$scratch/load.json" >"$scratch/cut.json"
+  expect 1 valid "$scratch/cut.json"
+  expect 125 duet bench compare "$scratch/load.json" "$scratch/load.json"
+  [[ $output == *"cannot compare"* ]]
+  nothing_runs
+}
+
+@test "bench boot --parallel: a VM, two at once" {
+  run --separate-stderr duet bench boot --arms vm --parallel 2 -n 1 -o "$scratch/load.json" busybox
+  is "$status" 0
+  holds '.arms[0].driver.accel and .summary[0].levels[0].ok == 2 and
+    ([.samples[-1].load.starts[].marks_ns | .running > 0 and .init > .running] | all)'
+  valid "$scratch/load.json"
+  nothing_runs
+}
+
+@test "bench boot --rate: starts come when they are due, whatever became of those before" {
+  # Each takes half a second and more, ten are due each second: one after the other would be 5 s late.
+  load_of --rate 10 --starts 8 -n 1 --seed 3 busybox -- sh -c 'sleep 0.5; echo x'
+  [[ $output == *"from when a start was due to output"* ]]
+  holds '.plan.rates_per_s == [10] and .plan.starts == 8'
+  holds '.samples[-1].load.starts | length == 8 and
+    ([.[].intended_ns] | . == sort and .[0] > 0) and
+    all(.[]; .request_ns >= .intended_ns and .marks_ns.output >= 500000000) and
+    .[7].intended_ns - .[0].intended_ns < 4000000000'
+  holds '([.samples[-1].load.starts[] | .request_ns + .marks_ns.output - .intended_ns] | sort |
+      (.[3] + .[4]) / 2) as $median |
+    .summary[0].levels[0] | .rate_per_s == 10 and (.latency.median_ns / $median | . > 0.999999 and . < 1.000001) and
+      .most_waiting >= 2'
+  valid "$scratch/load.json"
+  # The arrivals are of the seed alone.
+  jq '[.samples[-1].load.starts[].intended_ns]' "$scratch/load.json" >"$scratch/first"
+  rm "$scratch/load.json"
+  load_of --rate 10 --starts 8 -n 1 --seed 3 busybox
+  diff "$scratch/first" <(jq '[.samples[-1].load.starts[].intended_ns]' "$scratch/load.json")
+}
+
+@test "bench boot --parallel: starts that fail are counted, and told" {
+  run --separate-stderr duet bench boot --arms container --parallel 2 -n 1 -o "$scratch/load.json" busybox -- \
+    sh -c 'exit 3'
+  is "$status" 1
+  [[ $output == *"2 of 2 starts are not in its figures"* ]]
+  holds '.summary[0] | .ok == 0 and .failed == 2 and .levels[0].latency == null'
+  holds '[.samples[-1].load.starts[].exit_code] == [3, 3]'
+  valid "$scratch/load.json"
+  expect 1 duet bench check "$scratch/load.json"
+  [[ $output == *failures* ]]
+  expect 127 duet bench boot --arms container --parallel 2 -n 1 busybox -- /no/such
+  [[ $output == *"/no/such"* ]]
+  nothing_runs
+}
+
+@test "bench boot --parallel, --rate: what cannot be is refused with one line" {
+  local words
+  while read -r words; do
+    # shellcheck disable=SC2086 # several words
+    expect 125 duet bench boot --arms container $words busybox
+    [ "$(wc -l <<<"$output")" = 1 ]
+  done <<'END'
+--parallel 0
+--parallel 1,1
+--parallel 1001
+--parallel 1,x
+--parallel 2 --rate 2
+--parallel 2 --starts 5
+--parallel 2 -n 101
+--parallel 2 --ready exec
+--parallel 2 --cache cold-guest
+--parallel 2 --peers podman
+--rate 0
+--rate -1
+--rate nan
+--rate 1001
+--rate 1e9
+--rate 0.001 --starts 1000
+--rate 2 --starts 1001
+END
+  expect 125 duet bench boot --arms vm --parallel 1000 -m 4g busybox
+  [[ $output == *"--parallel 1000: so many VMs"* ]]
+  nothing_runs
+}
+
+@test "bench boot --parallel: Ctrl-C ends all, and keeps what was measured" {
+  begin --parallel 3 -n 4 busybox -- sh -c 'echo x; sleep 1.5'
+  wait_for 20 part_has 4
+  wait_for 20 running 3
+  kill -INT "-$bench"
+  status=0
+  wait "$bench" || status=$?
+  is "$status" 130
+  nothing_runs
+  is "$(left_behind)" ""
+  holds '.interrupted and ([.samples[] | select(.status == "ok" and (.discarded | not))] | length) >= 1'
+  grep -q interrupted "$scratch/out"
+  valid "$scratch/load.json"
+}
+
+@test "bench boot --parallel killed with SIGKILL: nothing is left, and it is resumed to the end" {
+  begin --parallel 1,3 -n 2 --seed 5 busybox -- sh -c 'echo x; sleep 0.7'
+  wait_for 20 part_has 5
+  kill -KILL "$bench"
+  wait "$bench" || true
+  is "$(left_behind)" ""
+  nothing_runs
+  [ ! -e "$scratch/load.json" ]
+  duet bench show "$scratch/load.json.part" | grep -q interrupted
+  local taken
+  taken=$(duet bench show --format json "$scratch/load.json.part" | jq '[.samples[] | select(.discarded | not)] | length')
+  [ "$taken" -ge 1 ] && [ "$taken" -lt 4 ]
+  expect 125 duet bench boot --arms container --parallel 1,2 -n 2 -o "$scratch/load.json" --resume busybox -- \
+    sh -c 'echo x; sleep 0.7'
+  [[ $output == *"cannot resume"* ]]
+  load_of --parallel 1,3 -n 2 --resume busybox -- sh -c 'echo x; sleep 0.7'
+  holds '.interrupted == false and .plan.seed == 5 and
+    ([.samples[] | select(.discarded | not) | .load.level] == ([.plan.order_levels[]] | flatten))'
+  valid "$scratch/load.json"
+}
