@@ -104,7 +104,8 @@ gboolean duet_instance_pool(DuetInstance *instance, DuetPool *out_pool, GError *
         DuetCgroupUsage usage = { 0 };
         if (member->base_fd < 0 || pool_dir(member) == NULL)
             continue;
-        member->backend->usage(member->base_fd, DUET_CONTROLLER_MEMORY, &usage);
+        member->backend->usage(
+            member->base_fd, DUET_CONTROLLER_MEMORY, DUET_CGROUP_WANT_ALL, &usage);
         if (usage.memory_bytes == 0)
             continue;
         *out_pool = (DuetPool){

@@ -33,14 +33,14 @@ typedef enum {
  * @kill: one round of SIGKILL for all that is in @part_fd. Returns: %FALSE with errno
  * @wait_empty: Returns: whether nothing runs in @part_fd any more, after up to @timeout_ms
  * @freeze: stops or thaws @part_fd and waits for that. Returns: 0 or an errno value
- * @usage: fills what @controllers know of @part_fd
+ * @usage: fills what @controllers know of @part_fd, as far as @want (DuetCgroupWant) asks
  */
 typedef struct {
     const char *join_file;
     gboolean (*kill)(int part_fd);
     gboolean (*wait_empty)(int part_fd, guint timeout_ms);
     int (*freeze)(int part_fd, gboolean frozen, guint timeout_ms);
-    void (*usage)(int part_fd, guint controllers, DuetCgroupUsage *out_usage);
+    void (*usage)(int part_fd, guint controllers, guint want, DuetCgroupUsage *out_usage);
 } DuetCgroupBackend;
 
 extern const DuetCgroupBackend duet_cgroup_backend_v1;

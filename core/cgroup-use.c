@@ -161,12 +161,13 @@ gboolean duet_cgroup_freeze(DuetCgroup *cgroup, gboolean frozen, GError **error)
     return duet_error_set_errno(error, err, "cannot %s cgroup '%s'", verb, cgroup->path);
 }
 
-void duet_cgroup_usage(DuetCgroup *cgroup, DuetCgroupPart part, DuetCgroupUsage *out_usage)
+void duet_cgroup_usage(
+    DuetCgroup *cgroup, DuetCgroupPart part, guint want, DuetCgroupUsage *out_usage)
 {
     *out_usage = (DuetCgroupUsage){ 0 };
     for (guint i = 0; i < cgroup->members_count; i++) {
         const DuetCgroupMember *member = &cgroup->members[i];
         if (member->part_fds[part] >= 0)
-            member->backend->usage(member->part_fds[part], member->controllers, out_usage);
+            member->backend->usage(member->part_fds[part], member->controllers, want, out_usage);
     }
 }

@@ -60,11 +60,18 @@ static int v1_freeze(int part_fd, gboolean frozen, guint timeout_ms)
     }
 }
 
+static void v1_peak(int part_fd, DuetCgroupUsage *usage)
+{
+    char text[256];
+    usage->memory_peak_bytes = duet_cgroup_file_number(part_fd, "memory.max_usage_in_bytes");
+    if (duet_cgroup_file_read(part_fd, "memory.oom_control", text, sizeof text) > 0)
+        usage->oom_kills = duet_cgroup_text_number(text, "oom_kill");
+}
+
 static void v1_memory(int part_fd, DuetCgroupUsage *usage)
 {
     char text[8192];
     usage->memory_bytes = duet_cgroup_file_number(part_fd, "memory.usage_in_bytes");
-    usage->memory_peak_bytes = duet_cgroup_file_number(part_fd, "memory.max_usage_in_bytes");
     usage->kernel_bytes = duet_cgroup_file_number(part_fd, "memory.kmem.usage_in_bytes");
     if (duet_cgroup_file_read(part_fd, "memory.stat", text, sizeof text) > 0) {
         guint64 cache = duet_cgroup_text_number(text, "total_cache");
@@ -73,15 +80,16 @@ static void v1_memory(int part_fd, DuetCgroupUsage *usage)
         usage->file_bytes = cache - MIN(cache, usage->shmem_bytes);
         usage->inactive_file_bytes = duet_cgroup_text_number(text, "total_inactive_file");
     }
-    if (duet_cgroup_file_read(part_fd, "memory.oom_control", text, sizeof text) > 0)
-        usage->oom_kills = duet_cgroup_text_number(text, "oom_kill");
 }
 
-static void v1_usage(int part_fd, guint controllers, DuetCgroupUsage *out_usage)
+static void v1_usage(int part_fd, guint controllers, guint want, DuetCgroupUsage *out_usage)
 {
-    if ((controllers & DUET_CONTROLLER_MEMORY) != 0)
+    gboolean memory = (controllers & DUET_CONTROLLER_MEMORY) != 0;
+    if (memory && (want & DUET_CGROUP_WANT_PEAK) != 0)
+        v1_peak(part_fd, out_usage);
+    if (memory && (want & DUET_CGROUP_WANT_MEMORY) != 0)
         v1_memory(part_fd, out_usage);
-    if ((controllers & DUET_CONTROLLER_CPUACCT) != 0)
+    if ((controllers & DUET_CONTROLLER_CPUACCT) != 0 && (want & DUET_CGROUP_WANT_CPU) != 0)
         out_usage->cpu_ns = duet_cgroup_file_number(part_fd, "cpuacct.usage");
 }
 

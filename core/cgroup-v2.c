@@ -97,11 +97,18 @@ static int v2_freeze(int part_fd, gboolean frozen, guint timeout_ms)
     return err != 0 ? err : wait_event(part_fd, "frozen", frozen ? 1 : 0, timeout_ms);
 }
 
+static void v2_peak(int part_fd, DuetCgroupUsage *usage)
+{
+    char text[256];
+    usage->memory_peak_bytes = duet_cgroup_file_number(part_fd, "memory.peak");
+    if (duet_cgroup_file_read(part_fd, "memory.events", text, sizeof text) > 0)
+        usage->oom_kills = duet_cgroup_text_number(text, "oom_kill");
+}
+
 static void v2_memory(int part_fd, DuetCgroupUsage *usage)
 {
     char text[8192];
     usage->memory_bytes = duet_cgroup_file_number(part_fd, "memory.current");
-    usage->memory_peak_bytes = duet_cgroup_file_number(part_fd, "memory.peak");
     if (duet_cgroup_file_read(part_fd, "memory.stat", text, sizeof text) > 0) {
         guint64 file = duet_cgroup_text_number(text, "file");
         usage->anon_bytes = duet_cgroup_text_number(text, "anon");
@@ -115,15 +122,18 @@ static void v2_memory(int part_fd, DuetCgroupUsage *usage)
                 duet_cgroup_text_number(text, "pagetables") +
                 duet_cgroup_text_number(text, "percpu");
     }
-    if (duet_cgroup_file_read(part_fd, "memory.events", text, sizeof text) > 0)
-        usage->oom_kills = duet_cgroup_text_number(text, "oom_kill");
 }
 
-static void v2_usage(int part_fd, guint controllers, DuetCgroupUsage *out_usage)
+static void v2_usage(int part_fd, guint controllers, guint want, DuetCgroupUsage *out_usage)
 {
     char text[1024];
-    if ((controllers & DUET_CONTROLLER_MEMORY) != 0)
+    gboolean memory = (controllers & DUET_CONTROLLER_MEMORY) != 0;
+    if (memory && (want & DUET_CGROUP_WANT_PEAK) != 0)
+        v2_peak(part_fd, out_usage);
+    if (memory && (want & DUET_CGROUP_WANT_MEMORY) != 0)
         v2_memory(part_fd, out_usage);
+    if ((want & DUET_CGROUP_WANT_CPU) == 0)
+        return;
     /* usage_usec is there in every v2 cgroup, with the controller or without */
     if (duet_cgroup_file_read(part_fd, "cpu.stat", text, sizeof text) > 0)
         out_usage->cpu_ns = duet_cgroup_text_number(text, "usage_usec") * 1000;

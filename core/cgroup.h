@@ -118,7 +118,15 @@ gboolean duet_cgroup_freeze(DuetCgroup *cgroup, gboolean frozen, GError **error)
  */
 gboolean duet_cgroup_remove(DuetCgroup *cgroup, GError **error);
 
-/** DuetCgroupUsage: of the payload part; 0 where it can't be known. */
+/** DuetCgroupWant: what of a usage is asked for; each file that is read stands in an end's way. */
+typedef enum {
+    DUET_CGROUP_WANT_CPU = 1 << 0,
+    DUET_CGROUP_WANT_PEAK = 1 << 1, /* memory_peak_bytes, oom_kills */
+    DUET_CGROUP_WANT_MEMORY = 1 << 2, /* all else of memory */
+    DUET_CGROUP_WANT_ALL = (1 << 3) - 1,
+} DuetCgroupWant;
+
+/** DuetCgroupUsage: of one part; 0 where it can't be known, or was not asked for. */
 typedef struct {
     guint64 cpu_ns;
     guint64 memory_bytes, memory_peak_bytes;
@@ -126,7 +134,8 @@ typedef struct {
     guint64 inactive_file_bytes;
     guint64 oom_kills;
 } DuetCgroupUsage;
-void duet_cgroup_usage(DuetCgroup *cgroup, DuetCgroupPart part, DuetCgroupUsage *out_usage);
+void duet_cgroup_usage(
+    DuetCgroup *cgroup, DuetCgroupPart part, guint want, DuetCgroupUsage *out_usage);
 
 /** duet_cgroup_check: Returns: (transfer full) (element-type DuetCheck): lines of `duet check`. */
 GPtrArray *duet_cgroup_check(void);

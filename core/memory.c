@@ -156,13 +156,13 @@ static void add_managing(GArray *pids, DuetMemory *memory)
 static void add_cgroups(DuetCgroup *payload, DuetCgroup *managing, DuetMemory *memory)
 {
     DuetCgroupUsage usage = { 0 };
-    duet_cgroup_usage(payload, DUET_CGROUP_PAYLOAD, &usage);
+    duet_cgroup_usage(payload, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &usage);
     memory->cgroup_bytes = usage.memory_bytes;
     memory->cgroup_anon_bytes = usage.anon_bytes;
     memory->cgroup_file_bytes = usage.file_bytes;
     memory->cgroup_kernel_bytes = usage.kernel_bytes;
     memory->cgroup_shmem_bytes = usage.shmem_bytes;
-    duet_cgroup_usage(managing, DUET_CGROUP_MONITOR, &usage);
+    duet_cgroup_usage(managing, DUET_CGROUP_MONITOR, DUET_CGROUP_WANT_ALL, &usage);
     memory->managing_cgroup_bytes = usage.memory_bytes;
     memory->managing_cgroup_anon_bytes = usage.anon_bytes;
     memory->managing_cgroup_file_bytes = usage.file_bytes;

@@ -17,7 +17,8 @@ void monitor_elsewhere_sample(Monitor *monitor)
     DuetCgroupUsage usage;
     if (!monitor->elsewhere || monitor->over)
         return;
-    duet_cgroup_usage(monitor->elsewhere, DUET_CGROUP_PAYLOAD, &usage);
+    duet_cgroup_usage(monitor->elsewhere, DUET_CGROUP_PAYLOAD,
+        DUET_CGROUP_WANT_CPU | DUET_CGROUP_WANT_PEAK, &usage);
     monitor->info->payload_cpu_ns = MAX(monitor->info->payload_cpu_ns, (gint64)usage.cpu_ns);
     monitor->info->peak_memory_bytes =
         MAX(monitor->info->peak_memory_bytes, usage.memory_peak_bytes);

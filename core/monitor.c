@@ -280,7 +280,8 @@ static void take_usage(Monitor *monitor)
     struct rusage own;
     getrusage(RUSAGE_SELF, &own);
     if (monitor->cgroup && !monitor->spec->connect) {
-        duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_PAYLOAD, &usage);
+        duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_PAYLOAD,
+            DUET_CGROUP_WANT_CPU | DUET_CGROUP_WANT_PEAK, &usage);
         if (usage.cpu_ns)
             monitor->info->payload_cpu_ns = (gint64)usage.cpu_ns;
         monitor->info->peak_memory_bytes = usage.memory_peak_bytes;
@@ -289,8 +290,17 @@ static void take_usage(Monitor *monitor)
     monitor->info->managing_cpu_ns += rusage_ns(&own);
     /* The worker may not have been reaped yet; its cgroup knows what it used. */
     if (monitor->cgroup)
-        duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_MONITOR, &managing);
+        duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_MONITOR, DUET_CGROUP_WANT_CPU, &managing);
     monitor->info->managing_cpu_ns = MAX(monitor->info->managing_cpu_ns, (gint64)managing.cpu_ns);
+}
+
+/* As a rule there is the socket alone; listing directories is for what a driver left. */
+static void remove_run_dir(const char *run_dir)
+{
+    g_autofree char *socket_path = g_build_filename(run_dir, "sock", NULL);
+    unlink(socket_path);
+    if (rmdir(run_dir) < 0 && errno != ENOENT)
+        duet_remove_tree(AT_FDCWD, run_dir, NULL);
 }
 
 static void release_all(Monitor *monitor)
@@ -314,7 +324,7 @@ static void release_all(Monitor *monitor)
     g_clear_handle_id(&monitor->listen_source, g_source_remove);
     duet_fd_clear(&monitor->listen_fd);
     if (monitor->run_dir)
-        duet_remove_tree(AT_FDCWD, monitor->run_dir, NULL);
+        remove_run_dir(monitor->run_dir);
     duet_fd_clear(&monitor->ids_fd);
 }
 
@@ -399,7 +409,8 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
     monitor->private_fds[4] = args->client_fd;
     monitor->loop = g_main_loop_new(NULL, FALSE);
     monitor->clients = g_ptr_array_new_with_free_func(g_free);
-    monitor->info = duet_info_from_text("{}", instance->spec);
+    /* Its spec is the monitor's: a copy would stand in the way of the start. */
+    monitor->info = duet_info_new(NULL);
     monitor->info->created_us = g_get_real_time();
     monitor->info->marks.ns[DUET_MARK_REQUEST] = args->request_ns;
     become_monitor(monitor);

@@ -99,13 +99,19 @@ char *duet_info_to_text(const DuetInfo *info)
     return g_variant_print(variant, TRUE);
 }
 
-DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec)
+DuetInfo *duet_info_new(DuetSpec *spec)
 {
     DuetInfo *info = g_new0(DuetInfo, 1);
-    g_autoptr(GVariant) copy = g_variant_ref_sink(duet_spec_to_variant(spec));
-    info->spec = duet_spec_from_variant(copy, NULL);
+    info->spec = spec;
     info->state = DUET_STATE_EXITED;
     info->exit_code = -1;
+    return info;
+}
+
+DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec)
+{
+    g_autoptr(GVariant) copy = g_variant_ref_sink(duet_spec_to_variant(spec));
+    DuetInfo *info = duet_info_new(duet_spec_from_variant(copy, NULL));
     g_autoptr(GVariant) variant =
         text ? g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL) : NULL;
     if (!variant) {

@@ -61,6 +61,11 @@ void duet_trash_empty(DuetContext *context);
 /** duet_info_to_text: Returns: (transfer full): the state without its spec, as text. */
 char *duet_info_to_text(const DuetInfo *info);
 /**
+ * duet_info_new: of an instance of which nothing happened yet.
+ * @spec: (transfer full) (nullable)
+ */
+DuetInfo *duet_info_new(DuetSpec *spec);
+/**
  * duet_info_from_text: @spec is copied into the result.
  * Returns: (transfer full): never NULL; text that can't be read gives an exited instance of which
  * nothing more is known.

@@ -414,11 +414,19 @@ static void test_memory(void)
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     DuetCgroupUsage usage;
-    duet_cgroup_usage(cgroup, DUET_CGROUP_PAYLOAD, &usage);
+    duet_cgroup_usage(cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &usage);
     g_assert_cmpuint(usage.oom_kills, ==, 1);
     g_assert_cmpuint(usage.memory_peak_bytes, >, 8 << 20);
     g_assert_cmpuint(usage.memory_peak_bytes, <=, 16 << 20);
     g_assert_cmpuint(usage.cpu_ns, >, 0);
+    /* What is not asked for is not read. */
+    duet_cgroup_usage(cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_CPU, &usage);
+    g_assert_cmpuint(usage.cpu_ns, >, 0);
+    g_assert_cmpuint(usage.oom_kills + usage.memory_peak_bytes + usage.kernel_bytes, ==, 0);
+    duet_cgroup_usage(cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_PEAK, &usage);
+    g_assert_cmpuint(usage.oom_kills, ==, 1);
+    g_assert_cmpuint(usage.memory_peak_bytes, >, 8 << 20);
+    g_assert_cmpuint(usage.cpu_ns + usage.kernel_bytes, ==, 0);
     g_assert_true(duet_cgroup_remove(cgroup, NULL));
 }
 

@@ -338,7 +338,7 @@ static void test_memory_limit(void)
     g_assert_cmpstr(text, ==, "");
     g_assert_cmpint(code, ==, 137);
     DuetCgroupUsage usage;
-    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, &usage);
+    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &usage);
     g_assert_cmpuint(usage.oom_kills, ==, 1);
     g_assert_cmpuint(usage.memory_peak_bytes, <=, 32 << 20);
     /* the container outlives its process */
@@ -366,11 +366,11 @@ static void test_cpu_limit(void)
     box_started(box);
     DuetCgroupUsage before, after;
     box_expect(box, "true", "");
-    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, &before);
+    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &before);
     gint64 start_ns = duet_now_ns();
     box_expect(box, "exec busybox timeout 1 busybox yes >/dev/null", "");
     gint64 wall_ns = duet_now_ns() - start_ns;
-    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, &after);
+    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &after);
     double share = (double)(after.cpu_ns - before.cpu_ns) / (double)wall_ns;
     g_test_message("share of a CPU: %.2f", share);
     g_assert_cmpfloat(share, <, 0.35);
@@ -386,9 +386,9 @@ static void test_pause(void)
     box_expect(box, "busybox yes >/dev/null & echo", "\n");
     DuetCgroupUsage before, after;
     g_assert_true(box->runtime->ops->pause(box->runtime, &error));
-    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, &before);
+    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &before);
     g_usleep(100000);
-    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, &after);
+    duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &after);
     g_assert_cmpuint(after.cpu_ns - before.cpu_ns, <, 10000000);
     g_assert_true(box->runtime->ops->resume(box->runtime, &error));
     g_assert_no_error(error);

@@ -125,7 +125,7 @@ static int without_cgroup(void)
         if (!all[i] || !g_str_equal(duet_cgroup_path(all[i]), DUET_CGROUP_NONE) ||
             duet_cgroup_tracks(all[i], DUET_CGROUP_PAYLOAD))
             return 2;
-        duet_cgroup_usage(all[i], DUET_CGROUP_PAYLOAD, &usage);
+        duet_cgroup_usage(all[i], DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &usage);
         g_autoptr(GArray) pids = duet_cgroup_pids(all[i], DUET_CGROUP_PAYLOAD);
         if (usage.cpu_ns != 0 || pids->len != 0 ||
             duet_cgroup_join(all[i], DUET_CGROUP_PAYLOAD) != 0 ||
