@@ -21,6 +21,7 @@
 /* What is about to end when the command did. */
 #define PATIENCE_MS 3000
 #define CGROUP_LOOK_US 10000
+#define LEFT_LOOK_US 100000
 #define PID_MAX_BYTES 64
 #define CMDLINE_MAX_BYTES (128u * 1024)
 
@@ -281,9 +282,13 @@ char *duet_peer_arm_left(DuetPeerArm *arm)
     }
     if (cgroup)
         return g_strdup_printf("the cgroup '%s'", cgroup);
-    if (!duet_peer_arm_do(arm, DUET_PEER_LEFT, &text, &error))
-        return g_strdup(error->message);
-    return text && *g_strstrip(text) ? g_strdup_printf("'%s' is still listed", text) : NULL;
+    /* A daemon notices some time after the end, and forgets then. */
+    while (duet_peer_arm_do(arm, DUET_PEER_LEFT, &text, &error) && text && *g_strstrip(text)) {
+        if (duet_now_ns() >= until_ns)
+            return g_strdup_printf("'%s' is still listed", text);
+        g_usleep(LEFT_LOOK_US);
+    }
+    return error ? g_strdup(error->message) : NULL;
 }
 
 void duet_peer_arm_remove(DuetPeerArm *arm)

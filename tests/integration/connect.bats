@@ -271,3 +271,16 @@ XML
     [[ $output == *"$scratch/closed"*"passable"* ]]
   done
 }
+
+@test "a domain that virsh makes is measured beside ours, and leaves nothing" {
+  run --separate-stderr duet bench boot --arms container --peers virsh -n 1 -o "$scratch/virsh.json" \
+    busybox -- echo hello
+  echo "$output$stderr"
+  is "$status" 0
+  jq -e '(.arms | map(.name)) == ["container", "virsh"] and (.arms[1].driver.peer_version | test("libvirt"))
+    and all(.samples[]; .status == "ok" and .warnings == [] and .command_ns.output > 0
+      and .command_ns.output <= .command_ns.exit)' "$scratch/virsh.json"
+  # What the guest said came through the domain's console.
+  is "$(virsh_ list --all --name | grep '^duet-')" ""
+  is "$(find "$DUET_ROOT" -maxdepth 1 -name 'peers-*')" ""
+}

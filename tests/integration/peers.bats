@@ -58,11 +58,12 @@ nothing_left() { is "$(peers_left)" ""; is "$(duet ps -aq)" ""; }
 }
 
 @test "plain QEMU runs beside our VM, on the same kernel and accelerator" {
-  run --separate-stderr duet bench boot --arms vm --peers qemu -n 1 -o "$scratch/qemu.json" busybox -- echo hello
+  run --separate-stderr duet bench boot --arms vm --peers qemu,qemu-microvm -n 1 -o "$scratch/qemu.json" \
+    busybox -- echo hello
   echo "$output$stderr"
   is "$status" 0
-  jq -e '(.arms | map(.name)) == ["vm", "qemu"] and .arms[0].driver.accel == .arms[1].driver.accel
-    and .arms[1].driver.peer_kind == "vm"
+  jq -e '(.arms | map(.name)) == ["vm", "qemu", "qemu-microvm"]
+    and all(.arms[1:][]; .driver.peer_kind == "vm") and (.arms | map(.driver.accel) | unique | length) == 1
     and all(.samples[]; .status == "ok" and .warnings == [] and .command_ns.output > 0)' "$scratch/qemu.json"
   nothing_left
 }
