@@ -80,3 +80,36 @@ print(statistics.median(ours) / statistics.median(theirs))' "${ours[@]}" "${thei
   at_most 1.3 vm_ratio "$(fact .driver.qemu)" "$(($(fact .driver.memory_bytes) / 1048576))" \
     "$(fact .driver.kernel_booted)" "$(fact .driver.initramfs)" "$(fact .driver.kernel_cmdline)" "$(fact .root_disk)"
 }
+
+native_ratio() {
+  duet bench boot --arms native -n 30 -o "$scratch/native.json" busybox -- true >/dev/null 2>&1
+  jq -r 'def median: sort | .[length / 2 | floor]; [.samples[] | select(.discarded | not)]
+    | (map(.marks_ns.released - .marks_ns.request) | median) as $native | (map(.bare_spawn_ns) | median) as $bare
+    | "native \($native) ns, bare \($bare) ns", ($native - $bare) / $bare' "$scratch/native.json"
+}
+
+# Each process of a kernel costs much or little by where it runs, ours and the payload alike: a ratio. Beside the
+# payload there are two processes of ours, the forked monitor and the executed agent.
+@test "what duet itself costs under native is at most as much as five bare spawns" {
+  needs_root "to spawn bare"
+  at_most 5 native_ratio
+}
+
+# Within 3 %, or the interval does not rule that out. On a busy host it is wide; one that would not notice a half says
+# nothing.
+agrees() { awk '{ exit !($3 - $2 <= 0.5 && $2 <= 1.03 && $3 >= 1 / 1.03) }' <<<"$1"; }
+
+@test "duet's stopwatch and hyperfine tell the same of the same command" {
+  needs_root "for cgroups"
+  agrees '1.0000 0.9500 1.0500'
+  run ! agrees '1.0800 1.0400 1.1200'
+  run ! agrees '1.0000 0.7000 1.3000'
+  local sitting
+  for sitting in 1 2 3; do
+    run python3 "$tests_dir/integration/crosscheck.py" 8 4 container busybox true
+    echo "$output"
+    is "$status" 0
+    ! agrees "$(tail -1 <<<"$output")" || return 0
+  done
+  return 1
+}
