@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-
 DuetUnit duet_unit_for(double ns)
 {
     static const struct {
