@@ -180,11 +180,13 @@ static char **merged_env(const DuetSpec *spec, char **more)
 int duet_instance_exec(
     DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error)
 {
+    static const char *const no_argv[] = { NULL };
     const DuetSpec *spec = instance->spec;
     g_auto(GStrv) env = merged_env(spec, exec->env);
-    g_autoptr(GByteArray) fields = duet_spawn_fields((const char *const *)exec->argv,
-        (const char *const *)env, exec->cwd ? exec->cwd : spec->cwd,
-        exec->user ? exec->user : spec->user, exec->open_stdin ? DUET_SPAWN_STDIN : 0);
+    g_autoptr(GByteArray) fields = duet_spawn_fields(
+        exec->meminfo ? no_argv : (const char *const *)exec->argv, (const char *const *)env,
+        exec->cwd ? exec->cwd : spec->cwd, exec->user ? exec->user : spec->user,
+        (exec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (exec->meminfo ? DUET_SPAWN_MEMINFO : 0u));
     if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the command and its variables have %u bytes; at most %u can be passed", fields->len,

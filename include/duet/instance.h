@@ -104,6 +104,8 @@ typedef struct {
 
 /**
  * DuetExec: one `exec`.
+ * @meminfo: no program at all: the agent writes what /proc/meminfo says inside, whatever the image
+ *     has; the other members are not used. A container's is the host's.
  */
 typedef struct {
     char **argv;
@@ -111,6 +113,7 @@ typedef struct {
     const char *cwd; /* (nullable): the instance's */
     const char *user; /* (nullable): the instance's */
     gboolean open_stdin;
+    gboolean meminfo;
 } DuetExec;
 
 /** DuetInstance: the client's handle on one instance; holds no lock. */

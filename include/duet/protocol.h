@@ -98,6 +98,9 @@ enum duet_field {
 enum duet_spawn_flags {
     DUET_SPAWN_STDIN = 1, /* stdin is a stream; else the payload reads /dev/null */
     DUET_SPAWN_IDLE = 2, /* no program: a child of the agent that sleeps until it is killed */
+    /* no program: a child of the agent that writes /proc/meminfo of its kernel to stdout; for
+     * images that have none which could. Not for session 0. */
+    DUET_SPAWN_MEMINFO = 4,
 };
 
 struct duet_frame {

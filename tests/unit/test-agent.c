@@ -363,6 +363,25 @@ static void test_idle(gconstpointer agent)
     assert_clean_end(peer);
 }
 
+/* No program: the agent itself says what its kernel has; a payload is no such thing. */
+static void test_meminfo(gconstpointer agent)
+{
+    Peer *peer = peer_new(agent);
+    guint64 total_kib = 0, pages = (guint64)sysconf(_SC_PHYS_PAGES);
+
+    peer_spawn(peer, 0, SLEEP);
+    peer_wait_started(peer, 0);
+    peer_spawn(peer, 1, &(PeerSpawn){ .flags = DUET_SPAWN_MEMINFO, .user = "nosuchuser" });
+    g_assert_cmpuint(peer_wait_ended(peer, 1)->code, ==, 0);
+    g_assert_true(g_str_has_prefix(peer_text(peer, 1, 1), "MemTotal:"));
+    g_assert_nonnull(strstr(peer_text(peer, 1, 1), "\nCached:"));
+    total_kib = g_ascii_strtoull(peer_text(peer, 1, 1) + strlen("MemTotal:"), NULL, 10);
+    g_assert_cmpuint(total_kib * 1024, ==, pages * (guint64)sysconf(_SC_PAGESIZE));
+    g_assert_cmpstr(peer_text(peer, 1, 2), ==, "");
+    peer_send(peer, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
+    assert_clean_end(peer);
+}
+
 static void test_many_sessions(gconstpointer agent)
 {
     Peer *peer = peer_new(agent);
@@ -637,6 +656,7 @@ static const struct {
     { "close-output", test_close_output },
     { "signals", test_signals },
     { "idle", test_idle },
+    { "meminfo", test_meminfo },
     { "many-sessions", test_many_sessions },
     { "session-limit", test_session_limit },
     { "orphans", test_orphans },

@@ -239,6 +239,23 @@ static void child_sleep(struct agent_child *child)
         pause();
 }
 
+static void child_meminfo(struct agent_child *child)
+{
+    static const char path[] = "/proc/meminfo";
+    char buffer[4096];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0)
+        child_fail_errno(child, 126, "cannot open", path, errno);
+    close(child->report_fd);
+    while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+        for (ssize_t done = 0, some; done < n; done += some)
+            if ((some = write(STDOUT_FILENO, buffer + done, (size_t)(n - done))) <= 0)
+                _exit(1);
+    _exit(n < 0);
+}
+
 static int child_main(void *data)
 {
     /* A copy: the original may be the agent's own memory. */
@@ -253,6 +270,10 @@ static int child_main(void *data)
     if (child->spawn->flags & DUET_SPAWN_IDLE) {
         child_signals();
         child_sleep(child);
+    }
+    if (child->spawn->flags & DUET_SPAWN_MEMINFO) {
+        child_signals();
+        child_meminfo(child);
     }
     if (!agent_user_resolve("/etc/passwd", "/etc/group", child->spawn->user, &user, &error))
         child_fail(child, 125, &error);
