@@ -17,6 +17,7 @@
 #include "journal.h"
 #include "load/load-analysis.h"
 #include "load/load-sampler.h"
+#include "memory/equal-memory.h"
 #include "memory/memory-sampler.h"
 #include "memory/memory-view.h"
 #include "overhead/overhead-plan.h"
@@ -324,21 +325,48 @@ static gboolean carry_out_memory(const DuetBenchRequest *request, DuetMemorySamp
         (sampler->interrupted || duet_runner_run(&runner, sampler->run, error));
 }
 
-static gboolean memory(
-    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
+static DuetPlan *memory_plan(const DuetBenchRequest *request)
 {
-    if (!check_request(request, error))
+    DuetPlan *plan = duet_plan_new_memory(request->n_arms, request->counts, request->n_counts,
+        request->n, request->seed, request->age_ms, request->floor);
+
+    plan->equal_memory_bytes = request->equal_memory_bytes;
+    plan->ksm = g_strdup(request->ksm);
+    plan->ksm_limit_ms = request->ksm_limit_ms;
+    return plan;
+}
+
+/* KSM is switched for as long as samples are taken. */
+static gboolean measure_memory(
+    const DuetBenchRequest *request, DuetRun *run, DuetJournal *journal, GError **error)
+{
+    g_auto(DuetMemorySampler) sampler = { 0 };
+    DuetKsm ksm;
+
+    duet_memory_sampler_init(&sampler, request, run);
+    if (!duet_ksm_switch(&ksm, DUET_KSM_FOLDER, request->ksm, request->ksm_limit_ms, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_memory,
-        duet_plan_new_memory(request->n_arms, request->counts, request->n_counts, request->n,
-            request->seed, request->age_ms, request->floor));
+    sampler.ksm = &ksm;
+    gboolean measured = carry_out_memory(request, &sampler, journal, error);
+    duet_ksm_clear(&ksm, run->warnings);
+    return measured;
+}
+
+static gboolean memory(
+    const DuetBenchRequest *asked, char **out_text, int *out_exit_code, GError **error)
+{
+    if (!check_request(asked, error) || !duet_ksm_check(DUET_KSM_FOLDER, asked->ksm, error))
+        return FALSE;
+    g_autoptr(DuetEqualMemory) equal = duet_equal_memory_new(asked, error);
+    if (!equal)
+        return FALSE;
+    const DuetBenchRequest *request = &equal->request;
+    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_memory, memory_plan(request));
     duet_environment_memory_warnings(run->host, run->warnings);
     g_autoptr(DuetJournal) journal = NULL;
     if (!duet_journal_open(request, &run, &journal, error))
         return FALSE;
-    g_auto(DuetMemorySampler) sampler = { 0 };
-    duet_memory_sampler_init(&sampler, request, run);
-    if (!carry_out_memory(request, &sampler, journal, error))
+    if (!measure_memory(request, run, journal, error))
         return FALSE;
     g_autoptr(DuetMemoryAnalysis) analysis =
         duet_memory_analysis_new(run, request->ratio_with_failures);

@@ -159,17 +159,26 @@ static gint64 born_ns(const DuetGroupMember *member)
     return member->info->marks.ns[DUET_MARK_EXEC];
 }
 
+static gboolean wait_until(DuetGroup *group, gint64 until, GError **error)
+{
+    for (gint64 left; (left = until - duet_now_ns()) > 0;)
+        if (!sleep_for(group, MIN(left, WATCH_NS), error) || !host_has_room(group, error))
+            return FALSE;
+    return sleep_for(group, 0, error);
+}
+
+gboolean duet_group_pause(DuetGroup *group, guint ms, GError **error)
+{
+    return wait_until(group, duet_now_ns() + ms * G_GINT64_CONSTANT(1000000), error);
+}
+
 gboolean duet_group_wait(DuetGroup *group, guint age_ms, GError **error)
 {
     gint64 youngest = group->members->len > 0 ? 0 : duet_now_ns();
 
     for (guint i = 0; i < group->members->len; i++)
         youngest = MAX(youngest, born_ns(group->members->pdata[i]));
-    gint64 until = youngest + age_ms * G_GINT64_CONSTANT(1000000);
-    for (gint64 left; (left = until - duet_now_ns()) > 0;)
-        if (!sleep_for(group, MIN(left, WATCH_NS), error) || !host_has_room(group, error))
-            return FALSE;
-    return sleep_for(group, 0, error);
+    return wait_until(group, youngest + age_ms * G_GINT64_CONSTANT(1000000), error);
 }
 
 gboolean duet_group_read(

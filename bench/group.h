@@ -18,7 +18,7 @@ G_BEGIN_DECLS
  * @no_room: the host's memory was about to be used up
  * @read_host: duet_host_memory_read(), but for tests
  */
-typedef struct {
+typedef struct DuetGroup {
     DuetContext *context;
     const DuetSpec *spec;
     GPtrArray *members;
@@ -65,6 +65,9 @@ GVariant *duet_group_facts(DuetGroup *group);
 
 /** duet_group_wait: until the youngest executed its payload @age_ms ago. */
 gboolean duet_group_wait(DuetGroup *group, guint age_ms, GError **error);
+
+/** duet_group_pause: so long from now, watching the host's memory meanwhile. */
+gboolean duet_group_pause(DuetGroup *group, guint ms, GError **error);
 
 /** duet_group_read: the memory and the age of one; one that has ended is an error. */
 gboolean duet_group_read(

@@ -75,6 +75,12 @@ static void parse(
     }
 }
 
+gboolean duet_host_memory_parse(const char *text, DuetHostMemory *memory)
+{
+    parse(text, meminfo, G_N_ELEMENTS(meminfo), 1024, memory);
+    return memory->total_bytes > 0 && memory->available_bytes > 0;
+}
+
 gboolean duet_host_memory_read(DuetHostMemory *out_memory, GError **error)
 {
     DuetHostMemory memory = { .at_ns = duet_now_ns() };
@@ -83,7 +89,7 @@ gboolean duet_host_memory_read(DuetHostMemory *out_memory, GError **error)
     if (!info)
         return FALSE;
     g_autofree char *stat = duet_file_read(AT_FDCWD, "/proc/vmstat", 1 << 20, NULL, NULL);
-    parse(info, meminfo, G_N_ELEMENTS(meminfo), 1024, &memory);
+    duet_host_memory_parse(info, &memory);
     parse(stat, vmstat, G_N_ELEMENTS(vmstat), 1, &memory);
     *out_memory = memory;
     return TRUE;

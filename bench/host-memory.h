@@ -28,6 +28,12 @@ typedef struct {
 /** duet_host_fields: Returns: all of them, ended by a NULL name. */
 const DuetHostField *duet_host_fields(void);
 
+/**
+ * duet_host_memory_parse: reads the text of a /proc/meminfo, be it a guest's.
+ * Returns: whether it was one.
+ */
+gboolean duet_host_memory_parse(const char *text, DuetHostMemory *memory);
+
 gboolean duet_host_memory_read(DuetHostMemory *out_memory, GError **error);
 
 /** duet_host_memory_floor: Returns: what the host must keep of it available: max(2 GiB, 10 %). */

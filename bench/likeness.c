@@ -113,6 +113,8 @@ void duet_likeness(
     differ(out_mismatches, "cache mode", first->plan->mode, second->plan->mode);
     differ(out_mismatches, "end of a sample", first->plan->ready ? first->plan->ready : "its own",
         second->plan->ready ? second->plan->ready : "its own");
+    differ(out_changes, "KSM", first->plan->ksm ? first->plan->ksm : "as it was",
+        second->plan->ksm ? second->plan->ksm : "as it was");
     host_changes(first, second, out_changes);
     for (guint i = 0; i < first->arms->len; i++) {
         const DuetRunArm *arm = duet_run_arm(first, i);

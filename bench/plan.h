@@ -21,6 +21,10 @@ G_BEGIN_DECLS
  * how many starts at once; `--rate`: starts per 1,000 s; NULL else
  * @load_starts: `bench boot --rate`: how many starts a batch has; 0 with `--parallel`
  * @age_ms: `bench memory`, `bench density`: how old the youngest instance is when memory is read
+ * @equal_memory_bytes: `bench memory`: what each arm's payload may use; 0: not made equal
+ * @ksm: (nullable): `bench memory`: "on" or "off": what was made of the kernel's KSM; NULL: it was
+ * left as it is
+ * @ksm_limit_ms: how long one sample waits for it at most
  * @density: `bench density`: what ends an arm; else NULL
  * @duration_s: `bench overhead`: for how long the tool of a sample works
  */
@@ -37,6 +41,9 @@ typedef struct {
     guint *counts;
     guint load_starts;
     gint64 age_ms;
+    guint64 equal_memory_bytes;
+    char *ksm;
+    guint ksm_limit_ms;
     DuetDensityLimits *density;
     guint duration_s;
 } DuetPlan;

@@ -11,7 +11,7 @@
 #include "result.h"
 #include "text.h"
 
-static DuetRun *load(const char *output_path, const char *part_path, GError **error)
+DuetRun *duet_resume_load(const char *output_path, const char *part_path, GError **error)
 {
     if (g_file_test(part_path, G_FILE_TEST_EXISTS))
         return duet_result_load(part_path, error);
@@ -146,7 +146,7 @@ static gboolean check_order(const DuetRun *run, GError **error)
 gboolean duet_resume(const DuetBenchRequest *request, const char *output_path,
     const char *part_path, DuetRun **run, GError **error)
 {
-    g_autoptr(DuetRun) then = load(output_path, part_path, error);
+    g_autoptr(DuetRun) then = duet_resume_load(output_path, part_path, error);
 
     if (!then || !same_plan(request, then, *run, error) || !same_things(then, *run, error) ||
         !check_order(then, error))

@@ -49,7 +49,7 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * @load: (nullable): `bench boot --parallel` and `--rate`: the batch
  * @warnings: (element-type utf8): what makes this sample doubtful
  */
-typedef struct {
+typedef struct DuetSample {
     guint arm;
     gboolean discarded;
     guint block;

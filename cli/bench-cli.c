@@ -15,6 +15,8 @@
 #define N_MAX 10000
 /* Less is less than a container's monitor. */
 #define BUDGET_MIN_BYTES (1 << 20)
+#define EQUAL_MIN_BYTES (1 << 20)
+#define EQUAL_MAX_BYTES (G_GUINT64_CONSTANT(64) << 40)
 
 void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **default_argv)
 {
@@ -25,6 +27,7 @@ void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **defaul
         .floor_percent = DUET_BENCH_FLOOR_DEFAULT * 100,
         .age_s = DUET_BENCH_AGE_DEFAULT_MS / 1000.0,
         .time_limit_s = DUET_BENCH_TIME_LIMIT_DEFAULT_S,
+        .ksm_limit_s = DUET_BENCH_KSM_LIMIT_DEFAULT_S,
         .default_argv = default_argv,
     };
 }
@@ -42,6 +45,8 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->counts, g_free);
     g_clear_pointer(&options->parallel, g_free);
     g_clear_pointer(&options->rate, g_free);
+    g_clear_pointer(&options->equal_memory, g_free);
+    g_clear_pointer(&options->ksm, g_free);
     g_clear_pointer(&options->budget, g_free);
     g_clear_pointer(&options->tests, g_free);
     g_clear_pointer(&options->format, g_free);
@@ -289,6 +294,25 @@ static gboolean read_density(
     return FALSE;
 }
 
+static gboolean read_memory(const DuetBenchCli *options, DuetBenchRequest *request, GError **error)
+{
+    request->ksm = options->ksm;
+    request->ksm_limit_ms = (guint)(options->ksm_limit_s * 1000);
+    guint64 bytes = 0;
+    if (!options->equal_memory)
+        return TRUE;
+    if (!duet_parse_bytes(options->equal_memory, &bytes, error)) {
+        g_prefix_error(error, "--equal-memory: ");
+        return FALSE;
+    }
+    request->equal_memory_bytes = bytes;
+    if (bytes >= EQUAL_MIN_BYTES && bytes <= EQUAL_MAX_BYTES)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "--equal-memory %s: give from 1m to 64t, as in 128m", options->equal_memory);
+    return FALSE;
+}
+
 /* What of the request is read from text; the rest is added by measure(). */
 static gboolean read_request(
     const DuetBenchCli *options, DuetBenchRequest *request, GArray **out_counts, GError **error)
@@ -297,7 +321,7 @@ static gboolean read_request(
 
     if (!duet_cli_format_is_json(options->format, &request->json, error) ||
         !duet_bench_cli_seed(options->seed, &request->seed, error) ||
-        !read_density(options, &request->density, error) ||
+        !read_density(options, &request->density, error) || !read_memory(options, request, error) ||
         !(counts = duet_bench_cli_load(options)
                 ? duet_bench_cli_levels(options, &request->load_starts, error)
                 : read_counts(options->counts, error)))

@@ -11,8 +11,8 @@ G_BEGIN_DECLS
  * DuetBenchCli: what `bench` and `compare` were told on the command line.
  * @kinds: comma-separated kinds, in the order of the arms
  * @peers, @peer_files: foreign engines, by name and by key file
- * @counts, @age_s: `bench memory`
  * @parallel, @rate, @starts: `bench boot`: many at once, or arriving at a rate
+ * @counts, @age_s, @equal_memory, @ksm, @ksm_limit_s: `bench memory`
  * @max, @max_latency_s, @time_limit_s, @budget: `bench density`
  * @tests, @duration_s: `bench overhead`
  * @idle: the instances do nothing unless the user named a command
@@ -36,6 +36,9 @@ typedef struct {
     char *counts;
     char *parallel, *rate;
     gint starts;
+    char *equal_memory;
+    char *ksm;
+    double ksm_limit_s;
     double age_s;
     gint max;
     double max_latency_s;
@@ -128,6 +131,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
 int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what);
 
 int duet_bench_boot(DuetCli *cli, int argc, char **argv);
+int duet_bench_memory(DuetCli *cli, int argc, char **argv);
 int duet_bench_density(DuetCli *cli, int argc, char **argv);
 /** Commands of `duet bench` that measure and have a file of their own. */
 int duet_bench_overhead(DuetCli *cli, int argc, char **argv);

@@ -3,35 +3,10 @@
 
 #include <stdio.h>
 
-static int bench_memory(DuetCli *cli, int argc, char **argv)
-{
-    g_auto(DuetBenchCli) options = { 0 };
-    g_autoptr(GError) error = NULL;
-
-    duet_bench_cli_init(&options, "vm,container", NULL);
-    options.counts = g_strdup("0,1,2,4,8");
-    options.n = DUET_BENCH_ROUNDS_DEFAULT;
-    options.idle = TRUE;
-    const GOptionEntry entries[] = {
-        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
-            "what to compare: vm, container, native (default: the first two)", "KIND,..." },
-        { "counts", 0, 0, G_OPTION_ARG_FILENAME, &options.counts,
-            "how many at the same time (default 0,1,2,4,8)", "N,..." },
-        { "rounds", 0, 0, G_OPTION_ARG_INT, &options.n,
-            "how often each of these is measured (default 3)", "N" },
-        { "age", 0, 0, G_OPTION_ARG_DOUBLE, &options.age_s,
-            "how old the youngest is when memory is read (default 10)", "SECONDS" },
-        G_OPTION_ENTRY_NULL,
-    };
-    if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error))
-        return duet_cli_fail(error);
-    return duet_bench_cli_run(cli, &options, DUET_BENCH_MEMORY);
-}
-
 static const DuetCommand benchmarks[] = {
     { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", duet_bench_boot },
     { "memory", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure memory of many at a time",
-        bench_memory },
+        duet_bench_memory },
     { "density", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure how many run at a time",
         duet_bench_density },
     { "overhead", "[OPTION...] [IMAGE]", "measure work in each kind", duet_bench_overhead },

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "density-probe.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <duet/error.h>
 #include <duet/mark.h>
 
-#include "core/util.h"
+#include "bench/child.h"
 
 /* So many are asked at the same time: a host at its limit shall not be pushed over it by us. */
 #define AT_ONCE 8
@@ -43,23 +38,9 @@ static pid_t ask_in_child(DuetInstance *instance)
 
 static DuetDensityAnswer wait_for(pid_t pid, gint64 deadline_ns)
 {
-    int status = 0;
+    int code = duet_child_wait(pid, deadline_ns);
 
-    if (pid < 0)
-        return DUET_DENSITY_SILENT;
-    DUET_AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd wait = { .fd = pidfd, .events = POLLIN };
-    int ready;
-    do {
-        gint64 left_ms = MAX((deadline_ns - duet_now_ns()) / 1000000, 0);
-        ready = poll(&wait, 1, (int)left_ms);
-    } while (ready < 0 && errno == EINTR);
-    if (ready != 1)
-        kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return ready == 1 && WIFEXITED(status) ? (DuetDensityAnswer)WEXITSTATUS(status)
-                                           : DUET_DENSITY_SILENT;
+    return code < 0 ? DUET_DENSITY_SILENT : (DuetDensityAnswer)code;
 }
 
 void duet_density_probe(GPtrArray *instances, guint timeout_ms, DuetDensityAnswer *out_answers)

@@ -10,11 +10,19 @@ G_BEGIN_DECLS
 /* Estimators further apart than this are said to disagree. */
 #define DUET_MEMORY_DISAGREEMENT 0.10
 
-/** DuetMemoryRow: one count of one arm. @median: of the estimators and MemFree; NAN: not known. */
+/**
+ * DuetMemoryRow: one count of one arm.
+ * @median: of the estimators and MemFree; NAN: not known
+ * @ksm_saved_bytes, @ksm_waited_ns, @ksm_cpu_ns: medians of what KSM saved, how long it took to
+ *     settle, and what ksmd used from before the first start on; NAN: not known, or it was not on
+ * @ksm_settled: in how many samples it did
+ */
 typedef struct {
     guint count;
     guint ok, failed;
     double median[DUET_MEMORY_FREE + 1];
+    double ksm_saved_bytes, ksm_waited_ns, ksm_cpu_ns;
+    guint ksm_settled;
 } DuetMemoryRow;
 
 /**
@@ -71,6 +79,13 @@ extern const DuetMeasure duet_measure_memory;
  */
 void duet_memory_points(const DuetRun *run, guint arm, DuetMemoryMetric metric, guint count,
     GArray **out_x, GArray **out_y);
+
+/** duet_memory_ksm_rows: fills in the members of KSM of all rows of an arm. */
+void duet_memory_ksm_rows(const DuetRun *run, guint arm, DuetMemoryRow *rows, guint n_rows);
+
+/** duet_memory_ksm_notes: what a reader must know of them. */
+void duet_memory_ksm_notes(
+    GPtrArray *notes, const DuetRun *run, const DuetMemoryAnalysis *analysis);
 
 /** duet_memory_check: Returns: (transfer full) (element-type DuetNote): all that makes a run weak.
  */

@@ -45,8 +45,15 @@ static DuetPlan *new_plan(
         duet_json_complain(reader, "'counts' is empty, or 'n' above %d", DUET_BENCH_ROUNDS_MAX);
     double floor = duet_json_member(object, "floor") ? duet_json_get_double(reader, object, "floor")
                                                      : DUET_BENCH_FLOOR_DEFAULT;
-    return duet_plan_new_memory(
+    DuetPlan *plan = duet_plan_new_memory(
         n_arms, counts, MAX(n_counts, 1), MIN(n, DUET_BENCH_ROUNDS_MAX), seed, age_ms, floor);
+    plan->equal_memory_bytes =
+        (guint64)duet_json_get_int(reader, object, "equal_memory_bytes", 0, G_MAXINT64, 0);
+    plan->ksm = g_strdup(duet_json_get_string(reader, object, "ksm"));
+    plan->ksm_limit_ms = (guint)duet_json_get_int(reader, object, "ksm_limit_ms", 0, G_MAXINT32, 0);
+    if (plan->ksm && !g_str_equal(plan->ksm, "on") && !g_str_equal(plan->ksm, "off"))
+        duet_json_complain(reader, "'ksm' is neither on nor off");
+    return plan;
 }
 
 static void write_plan(const DuetPlan *plan, JsonObject *object)
@@ -58,6 +65,12 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
     json_object_set_array_member(object, "counts", counts);
     json_object_set_int_member(object, "age_ms", plan->age_ms);
     json_object_set_double_member(object, "floor", plan->floor);
+    if (plan->equal_memory_bytes > 0)
+        json_object_set_int_member(object, "equal_memory_bytes", (gint64)plan->equal_memory_bytes);
+    if (!plan->ksm)
+        return;
+    json_object_set_string_member(object, "ksm", plan->ksm);
+    json_object_set_int_member(object, "ksm_limit_ms", plan->ksm_limit_ms);
 }
 
 static void new_sample(const DuetPlan *plan, int variant, DuetSample *sample)

@@ -22,6 +22,9 @@ char *duet_memory_csv(const DuetRun *run, const DuetMemoryAnalysis *analysis)
                 g_string_append_printf(
                     out, "%s%s,%.0f,bytes\n", head, duet_memory_metric_id(metric), value);
         }
+        if (sample->memory->ksm.after.at_ns > 0 && duet_ksm_cpu_ns(&sample->memory->ksm) >= 0)
+            g_string_append_printf(out, "%sksmd_cpu,%" G_GINT64_FORMAT ",ns\n", head,
+                duet_ksm_cpu_ns(&sample->memory->ksm));
     }
     return g_string_free(out, FALSE);
 }
@@ -126,6 +129,7 @@ char *duet_memory_markdown(const DuetRun *run, const DuetMemoryAnalysis *analysi
     if (!analysis->nested)
         parts(out, run, analysis);
     counts(out, run, analysis);
+    duet_memory_ksm_markdown(out, run, analysis);
     duet_export_markdown_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }

@@ -24,6 +24,10 @@ static const char *const ids[] = {
     [DUET_MEMORY_MANAGING] = "managing",
     [DUET_MEMORY_PAGE_TABLES] = "page_tables",
     [DUET_MEMORY_KERNEL] = "kernel",
+    [DUET_MEMORY_GUEST_CACHE] = "guest_cache",
+    [DUET_MEMORY_GUEST_FREE] = "guest_free",
+    [DUET_MEMORY_GUEST_AVAILABLE] = "guest_available",
+    [DUET_MEMORY_KSM_SAVED] = "ksm_saved",
 };
 
 const char *duet_memory_metric_id(DuetMemoryMetric metric)
@@ -106,6 +110,23 @@ static double of_host(const DuetMemoryPoint *point, DuetMemoryMetric metric)
     }
 }
 
+static guint64 of_guest(const DuetHostMemory *guest, DuetMemoryMetric metric)
+{
+    switch (metric) {
+    case DUET_MEMORY_GUEST_CACHE:
+        return guest->cached_bytes + guest->buffers_bytes;
+    case DUET_MEMORY_GUEST_FREE:
+        return guest->free_bytes;
+    default:
+        return guest->available_bytes;
+    }
+}
+
+static gboolean is_of_guest(DuetMemoryMetric metric)
+{
+    return metric >= DUET_MEMORY_GUEST_CACHE && metric <= DUET_MEMORY_GUEST_AVAILABLE;
+}
+
 static gboolean is_of_host(DuetMemoryMetric metric)
 {
     return metric == DUET_MEMORY_HOST || metric == DUET_MEMORY_FREE ||
@@ -118,6 +139,20 @@ static gboolean is_of_cgroups(DuetMemoryMetric metric)
         (metric >= DUET_MEMORY_CGROUP_ANON && metric <= DUET_MEMORY_CGROUP_KERNEL);
 }
 
+/* Returns: FALSE if it is not known. */
+static gboolean add_instance(const DuetInstanceMemory *one, DuetMemoryMetric metric, double *sum)
+{
+    const DuetMemory *m = &one->memory;
+    gboolean cgroups = is_of_cgroups(metric);
+
+    if (is_of_guest(metric)) {
+        *sum += of_guest(&one->guest, metric);
+        return one->guest.at_ns > 0;
+    }
+    *sum += cgroups ? of_cgroups(m, metric) : of_processes(m, metric);
+    return (cgroups ? m->cgroup_bytes : m->payload_pss_bytes) > 0;
+}
+
 gboolean duet_memory_metric_value(
     const DuetSample *sample, DuetMemoryMetric metric, double *out_bytes)
 {
@@ -127,14 +162,15 @@ gboolean duet_memory_metric_value(
     if (!point || sample->status != DUET_SAMPLE_OK || point->instances->len != point->count ||
         point->host.at_ns == 0)
         return FALSE;
+    if (metric == DUET_MEMORY_KSM_SAVED) {
+        *out_bytes = (double)duet_ksm_saved_bytes(&point->ksm);
+        return point->ksm.after.at_ns > 0;
+    }
     if (is_of_host(metric))
         sum = of_host(point, metric);
     for (guint i = 0; !is_of_host(metric) && i < point->count; i++) {
-        const DuetMemory *m = &g_array_index(point->instances, DuetInstanceMemory, i).memory;
-        gboolean cgroups = is_of_cgroups(metric);
-        if (cgroups ? m->cgroup_bytes == 0 : m->payload_pss_bytes == 0)
+        if (!add_instance(&g_array_index(point->instances, DuetInstanceMemory, i), metric, &sum))
             return FALSE;
-        sum += cgroups ? of_cgroups(m, metric) : of_processes(m, metric);
     }
     *out_bytes = sum;
     return TRUE;

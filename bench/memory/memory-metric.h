@@ -8,7 +8,8 @@ G_BEGIN_DECLS
 /**
  * DuetMemoryMetric: what can be read off a sample of `bench memory`, each a sum over its instances
  * or a difference of the host's. First the three estimators; then MemFree, which is shown and not
- * fitted; then what the estimators are made of; then what an instance is made of.
+ * fitted; then what the estimators are made of; then what an instance is made of; then what a guest
+ * says of its own, and what KSM saved the host.
  */
 typedef enum {
     DUET_MEMORY_PSS,
@@ -33,6 +34,10 @@ typedef enum {
     DUET_MEMORY_MANAGING,
     DUET_MEMORY_PAGE_TABLES,
     DUET_MEMORY_KERNEL,
+    DUET_MEMORY_GUEST_CACHE,
+    DUET_MEMORY_GUEST_FREE,
+    DUET_MEMORY_GUEST_AVAILABLE,
+    DUET_MEMORY_KSM_SAVED,
     DUET_MEMORY_METRIC_COUNT,
 } DuetMemoryMetric;
 

@@ -9,6 +9,8 @@
 #define PART_SHARE 0.1
 /* An instance that is so much older than was asked for has grown meanwhile. */
 #define AGE_FACTOR 2
+/* What an idle guest has may be so far from what was to be equal. */
+#define EQUAL_TOLERANCE 0.05
 
 /* A kind of memory, and where each estimator has it; MemAvailable counts what is on disk, too, as
  * available, and no PSS has the kernel's own. METRIC_COUNT: not at all. */
@@ -138,6 +140,26 @@ static void note_noise(GPtrArray *notes, const DuetRun *run, const DuetMemoryAna
     }
 }
 
+/* A guest that has less or more than was to be equal. */
+static void note_equal(GPtrArray *notes, const DuetRun *run, const DuetMemoryAnalysis *analysis)
+{
+    double wanted = (double)run->plan->equal_memory_bytes;
+
+    for (guint arm = 0; wanted > 0 && arm < analysis->n_arms; arm++) {
+        const DuetRunArm *one = duet_run_arm(run, arm);
+        double has = analysis->arms[arm].lines[DUET_MEMORY_GUEST_AVAILABLE].slope;
+        if (!g_str_equal(one->kind, "vm"))
+            continue;
+        g_autofree char *ram = duet_text_bytes((double)one->memory_bytes);
+        g_autofree char *left = duet_text_bytes(has);
+        gboolean idle = !one->argv || !one->argv[0];
+        duet_notes_add(notes, "equal-memory", idle && !(fabs(has / wanted - 1) < EQUAL_TOLERANCE),
+            "%s: %s of RAM, so that an idle guest has for its payload what the others' limit is; "
+            "when it was measured, %s were available in each",
+            one->name, ram, left);
+    }
+}
+
 GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *analysis)
 {
     GPtrArray *notes = duet_notes_empty();
@@ -153,6 +175,9 @@ GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *a
     note_age(notes, run);
     if (!analysis->nested)
         note_noise(notes, run, analysis);
+    if (!analysis->nested)
+        note_equal(notes, run, analysis);
+    duet_memory_ksm_notes(notes, run, analysis);
     duet_notes_host(notes, run);
     return notes;
 }

@@ -98,9 +98,13 @@ JsonObject *duet_memory_point_to_json(const DuetMemoryPoint *point)
         JsonObject *instance = json_object_new();
         json_object_set_int_member(instance, "age_ns", one->age_ns);
         duet_memory_set_members(instance, &one->memory);
+        if (one->guest.at_ns > 0)
+            json_object_set_object_member(instance, "guest", duet_host_memory_to_json(&one->guest));
         json_array_add_object_element(instances, instance);
     }
     json_object_set_array_member(object, "instances", instances);
+    if (point->ksm.after.at_ns > 0)
+        json_object_set_object_member(object, "ksm", duet_ksm_outcome_to_json(&point->ksm));
     return object;
 }
 
@@ -116,6 +120,9 @@ static DuetInstanceMemory read_instance(DuetJsonReader *reader, JsonNode *node)
     for (const DuetMemoryField *field = fields; field->json; field++)
         G_STRUCT_MEMBER(guint64, &one.memory, field->offset) =
             duet_json_get_int(reader, object, field->json, 0, G_MAXINT64, 0);
+    if (object && duet_json_member(object, "guest"))
+        one.guest =
+            duet_host_memory_from_json(reader, duet_json_get_object(reader, object, "guest"));
     one.memory.guest_ram_shared = duet_json_get_boolean(reader, object, "guest_ram_shared");
     return one;
 }
@@ -134,5 +141,8 @@ DuetMemoryPoint *duet_memory_point_from_json(DuetJsonReader *reader, JsonObject 
         DuetInstanceMemory one = read_instance(reader, json_array_get_element(instances, i));
         g_array_append_val(point->instances, one);
     }
+    if (object && duet_json_member(object, "ksm"))
+        point->ksm =
+            duet_ksm_outcome_from_json(reader, duet_json_get_object(reader, object, "ksm"));
     return point;
 }

@@ -5,6 +5,7 @@
 
 #include "bench/host-memory.h"
 #include "bench/json.h"
+#include "ksm.h"
 
 G_BEGIN_DECLS
 
@@ -19,10 +20,15 @@ const DuetMemoryField *duet_memory_fields(void);
 /** duet_memory_set_members: adds all fields of @memory to @object. */
 void duet_memory_set_members(JsonObject *object, const DuetMemory *memory);
 
-/** DuetInstanceMemory: one of the instances of a point. @age_ns: since its `exec`. */
+/**
+ * DuetInstanceMemory: one of the instances of a point.
+ * @age_ns: since its `exec`
+ * @guest: by the kernel inside, read after all else; at_ns of 0: not a VM, or it did not tell
+ */
 typedef struct {
     gint64 age_ns;
     DuetMemory memory;
+    DuetHostMemory guest;
 } DuetInstanceMemory;
 
 /**
@@ -32,6 +38,7 @@ typedef struct {
  * @before: the host with none of them, just before
  * @host: the host when all were read; not set (at_ns of 0) in a sample that failed
  * @instances: (element-type DuetInstanceMemory)
+ * @ksm: what KSM did of them, where it was switched on for the run
  */
 typedef struct {
     guint count;
@@ -39,6 +46,7 @@ typedef struct {
     DuetHostMemory before;
     DuetHostMemory host;
     GArray *instances;
+    DuetKsmOutcome ksm;
 } DuetMemoryPoint;
 
 DuetMemoryPoint *duet_memory_point_new(guint count);

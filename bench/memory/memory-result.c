@@ -36,6 +36,12 @@ static JsonArray *rows_array(const DuetMemoryArm *arm, guint n_rows)
                 g_strdup_printf("median_%s_bytes", duet_memory_metric_id(metric));
             duet_json_set_double(object, name, row->median[metric]);
         }
+        if (!isnan(row->ksm_saved_bytes)) {
+            duet_json_set_double(object, "median_ksm_saved_bytes", row->ksm_saved_bytes);
+            duet_json_set_double(object, "median_ksm_waited_ns", row->ksm_waited_ns);
+            duet_json_set_double(object, "median_ksmd_cpu_ns", row->ksm_cpu_ns);
+            json_object_set_int_member(object, "ksm_settled", row->ksm_settled);
+        }
         json_array_add_object_element(array, object);
     }
     return array;

@@ -8,6 +8,7 @@
 #include "bench/group.h"
 #include "bench/instance-sampler.h"
 #include "bench/reread.h"
+#include "guest-memory.h"
 
 /* Readings of the idle host, over the time that instances are left to settle. */
 #define NOISE_READINGS 11
@@ -48,10 +49,27 @@ static gboolean start_all(
     return TRUE;
 }
 
+/* Last of all: a guest that is asked needs memory for the answer. */
+static void read_guests(DuetGroup *group, DuetSample *sample)
+{
+    DuetMemoryPoint *point = sample->memory;
+    gboolean vm = group->spec->kind == DUET_KIND_VM;
+
+    for (guint i = 0; vm && i < point->instances->len; i++) {
+        DuetInstanceMemory *one = &g_array_index(point->instances, DuetInstanceMemory, i);
+        g_autoptr(GError) error = NULL;
+        if (!duet_guest_memory_read(duet_group_instance(group, i), &one->guest, &error)) {
+            duet_sample_warn(sample, "%s", error->message);
+            return;
+        }
+    }
+}
+
 /* The host first: to read the instances takes memory, too. */
 static gboolean read_all(
-    DuetMemorySampler *sampler, DuetGroup *group, DuetMemoryPoint *point, GError **error)
+    DuetMemorySampler *sampler, DuetGroup *group, DuetSample *sample, GError **error)
 {
+    DuetMemoryPoint *point = sample->memory;
     DuetHostMemory host;
 
     if (!sampler->read_host(&host, error))
@@ -63,6 +81,7 @@ static gboolean read_all(
         g_array_append_val(point->instances, one);
     }
     point->host = host;
+    read_guests(group, sample);
     return TRUE;
 }
 
@@ -88,9 +107,12 @@ static gboolean measure(DuetMemorySampler *sampler, DuetSample *sample, GError *
     duet_group_init(&group, sampler->request->context, spec);
     group.read_host = sampler->read_host;
     gboolean done = duet_group_wait(&group, SETTLE_MS, error) &&
-        sampler->read_host(&point->before, error) && start_all(sampler, &group, sample, error) &&
+        sampler->read_host(&point->before, error) &&
+        duet_ksm_begin(sampler->ksm, &point->ksm, error) &&
+        start_all(sampler, &group, sample, error) &&
         duet_group_wait(&group, sampler->run->plan->age_ms, error) &&
-        read_all(sampler, &group, point, error);
+        duet_ksm_settle(sampler->ksm, &group, sample, error) &&
+        read_all(sampler, &group, sample, error);
     duet_group_clear(&group, sample->warnings);
     sampler->interrupted |= group.interrupted;
     if (!done && group.no_room)

@@ -6,6 +6,7 @@
 #include <duet/bench.h>
 
 #include "bench/runner.h"
+#include "ksm.h"
 
 G_BEGIN_DECLS
 
@@ -14,6 +15,7 @@ G_BEGIN_DECLS
  * at the same time, read when the youngest is old enough, and gone again. From init to clear
  * signals that end a process are held back: what was measured must reach the file.
  * @run: its arms get their driver's facts
+ * @ksm: (nullable): to be waited for: it is switched on for the run
  * @interrupted: the user wanted an end
  * @read_host: duet_host_memory_read(), but for tests
  * @block: the last one that was begun, and 1; 0: none yet
@@ -22,6 +24,7 @@ G_BEGIN_DECLS
 typedef struct {
     const DuetBenchRequest *request;
     DuetRun *run;
+    DuetKsm *ksm;
     gboolean interrupted;
     gboolean (*read_host)(DuetHostMemory *out_memory, GError **error);
     guint block;

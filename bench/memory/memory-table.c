@@ -22,6 +22,12 @@ char *duet_memory_plan_text(const DuetRun *run)
     g_string_append_printf(out,
         " instances, %u rounds in random order, age %g s, seed %" G_GUINT64_FORMAT, plan->n,
         plan->age_ms / 1000.0, plan->seed);
+    if (plan->equal_memory_bytes > 0) {
+        g_autofree char *size = duet_text_bytes((double)plan->equal_memory_bytes);
+        g_string_append_printf(out, ", %s for each payload", size);
+    }
+    if (plan->ksm)
+        g_string_append_printf(out, ", KSM %s", plan->ksm);
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
@@ -93,6 +99,7 @@ static void append_arm(
     append_line(out, "  cgroups", &arm->lines[DUET_MEMORY_CGROUP], analysis);
     append_line(out, "  host, MemAvailable", &arm->lines[DUET_MEMORY_HOST], analysis);
     append_rows(out, arm, analysis->n_rows);
+    duet_memory_ksm_table(out, run, arm, analysis->n_rows);
 }
 
 static const DuetMemoryPart breakdown[] = {
@@ -104,6 +111,10 @@ static const DuetMemoryPart breakdown[] = {
     { "monitor and worker", DUET_MEMORY_MANAGING, FALSE },
     { "page tables", DUET_MEMORY_PAGE_TABLES, FALSE },
     { "kernel, by the cgroup", DUET_MEMORY_KERNEL, FALSE },
+    { "page cache, by the cgroups", DUET_MEMORY_CGROUP_FILE, FALSE },
+    { "page cache in the guest", DUET_MEMORY_GUEST_CACHE, TRUE },
+    { "free in the guest", DUET_MEMORY_GUEST_FREE, TRUE },
+    { "available in the guest", DUET_MEMORY_GUEST_AVAILABLE, TRUE },
     { NULL, 0, FALSE },
 };
 
@@ -151,7 +162,9 @@ static void append_breakdown(GString *out, const DuetRun *run, const DuetMemoryA
         duet_text_append_figure(out, share, 15);
     }
     g_string_append_c(out, '\n');
-    g_string_append(out, "  (PSS but for page tables and kernel, which no PSS has)\n");
+    g_string_append(out,
+        "  (PSS from the top to monitor and worker; what is in the guest is of its RAM,\n"
+        "  by its own kernel: Cached and Buffers, MemFree, MemAvailable)\n");
 }
 
 static void append_density(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)

@@ -46,6 +46,11 @@ char *duet_memory_density_text(double per_gib);
 JsonObject *duet_memory_density_json(
     const DuetRun *run, const DuetMemoryAnalysis *analysis, guint arm);
 
+/** duet_memory_ksm_table, duet_memory_ksm_markdown: append what KSM did, if it was switched on. */
+void duet_memory_ksm_table(
+    GString *out, const DuetRun *run, const DuetMemoryArm *arm, guint n_rows);
+void duet_memory_ksm_markdown(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis);
+
 /** duet_memory_reserved: Returns: what an instance of @arm may use at most; NAN: all there is. */
 double duet_memory_reserved(const DuetRunArm *arm);
 /** duet_memory_per_gib: Returns: how many of @bytes a GiB holds; NAN: @bytes is not above 0. */

@@ -20,6 +20,7 @@ G_BEGIN_DECLS
 #define DUET_BENCH_ROUNDS_MAX 100
 #define DUET_BENCH_ROUNDS_DEFAULT 3
 #define DUET_BENCH_AGE_DEFAULT_MS 10000
+#define DUET_BENCH_KSM_LIMIT_DEFAULT_S 300
 
 /* `bench overhead`: how long the tool of a sample works: the tools take whole seconds. */
 #define DUET_BENCH_DURATION_DEFAULT_S 5
@@ -80,6 +81,11 @@ typedef struct {
  *     many starts at once, or starts per 1,000 s
  * @load_starts: `load`: 0: @counts are of the first kind; else so many starts make a batch
  * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
+ * @equal_memory_bytes: `bench memory`: give each arm's payload so much to use: a VM gets the RAM
+ *     that leaves it, all else this limit; 0: as the arms' specs have it
+ * @ksm: (nullable): `bench memory`: "on" or "off": switch the kernel's KSM for the run, and wait
+ *     for it; NULL: leave it as it is
+ * @ksm_limit_ms: how long one sample waits for it at most
  * @density: `bench density`
  * @tests: (nullable): `bench overhead`: names of tests, with commas; NULL: all
  * @duration_s: `bench overhead`: how long the tool of a sample works
@@ -109,6 +115,9 @@ typedef struct {
     guint n_counts;
     guint load_starts;
     guint age_ms;
+    guint64 equal_memory_bytes;
+    const char *ksm;
+    guint ksm_limit_ms;
     DuetDensityLimits density;
     const char *tests;
     guint duration_s;

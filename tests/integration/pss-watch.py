@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Sums PSS over all processes of all instances of $DUET_ROOT, found by who is whose child, again and
-again until it is ended: "<CLOCK_MONOTONIC ns> <instances> <bytes>" a line."""
+"""Sums PSS over all processes of all instances of $DUET_ROOT, again and again until it is ended:
+"<CLOCK_MONOTONIC ns> <instances> <bytes> <bytes>" a line. The first sum is over those that are found
+by who is whose child, the second over those in the instances' cgroups (-1: there are none)."""
 import os
 import time
 
@@ -34,6 +35,16 @@ def pss(pid):
     return 0
 
 
+def in_cgroups(table):
+    """All processes whose cgroup is one of an instance's."""
+    try:
+        ids = os.listdir(os.path.join(os.environ["DUET_ROOT"], "live"))
+    except OSError:
+        ids = []
+    marks = [mark for i in ids for mark in (f"/{i}/", f"/duet-{i}.scope/")]
+    return {pid for pid in table if any(mark in read(f"/proc/{pid}/cgroup") for mark in marks)}
+
+
 ours = b"DUET_ROOT=" + os.environb[b"DUET_ROOT"]
 while True:
     table = processes()
@@ -54,5 +65,7 @@ while True:
         if not more:
             break
         members |= more
-    print(time.clock_gettime_ns(time.CLOCK_MONOTONIC), len(monitors), sum(map(pss, members)), flush=True)
+    now, by_cgroup = time.clock_gettime_ns(time.CLOCK_MONOTONIC), in_cgroups(table)
+    sums = sum(map(pss, members)), sum(map(pss, by_cgroup)) if by_cgroup else -1
+    print(now, len(monitors), *sums, flush=True)
     time.sleep(0.1)

@@ -14,6 +14,7 @@
 #include "bench/against.h"
 #include "bench/benchmark.h"
 #include "bench/environment.h"
+#include "bench/memory/equal-memory.h"
 #include "bench/memory/memory-analysis.h"
 #include "bench/memory/memory-sampler.h"
 #include "bench/memory/memory-view.h"
@@ -42,6 +43,7 @@ typedef struct {
     const FakeKind *kinds;
     guint interrupt_at;
     guint taken;
+    gboolean ksm; /* merges half of each guest but one */
 } Lab;
 
 static DuetInstanceMemory instance_of(const FakeKind *kind, guint count)
@@ -64,6 +66,34 @@ static DuetInstanceMemory instance_of(const FakeKind *kind, guint count)
             .managing_cgroup_bytes = kind->managing,
             .managing_cgroup_anon_bytes = kind->managing,
         },
+    };
+}
+
+static DuetHostMemory guest_of(const FakeKind *kind)
+{
+    return (DuetHostMemory){
+        .at_ns = g_str_equal(kind->kind, "vm"),
+        .total_bytes = 240 * MIB,
+        .available_bytes = 200 * MIB,
+        .free_bytes = 180 * MIB,
+        .cached_bytes = 21 * MIB,
+        .buffers_bytes = 2 * MIB,
+    };
+}
+
+static DuetKsmOutcome merged(const FakeKind *kind, guint count)
+{
+    return (DuetKsmOutcome){
+        .before = { .at_ns = 1, .sharing_pages = 100, .cpu_ns = 1000 * MS },
+        .after = { .at_ns = 2,
+            .full_scans = 3,
+            .shared_pages = 7,
+            .other_pages = 9,
+            .sharing_pages = 100 + (count ? count - 1 : 0) * kind->guest / 2 / 4096,
+            .cpu_ns = (1000 + 500 * count) * MS },
+        .waited_ns = 12000 * MS,
+        .settled = count < 8,
+        .page_bytes = 4096,
     };
 }
 
@@ -99,9 +129,12 @@ static gboolean take(DuetSample *sample, gpointer data, GError **error)
     }
     for (point->started = 0; point->started < point->count; point->started++) {
         DuetInstanceMemory one = instance_of(kind, point->count);
+        one.guest = guest_of(kind);
         g_array_append_val(point->instances, one);
     }
     point->host = host_with(kind, point->count);
+    if (lab->ksm)
+        point->ksm = merged(kind, point->count);
     sample->status = DUET_SAMPLE_OK;
     sample->exit_code = 0;
     return TRUE;
@@ -431,6 +464,105 @@ static void test_density(void)
     g_assert_true(isnan(duet_memory_per_gib(-1)));
 }
 
+/* What a guest says of its own RAM is a part like any other; a container says nothing. */
+static void test_guest(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds };
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 2);
+    run->plan->equal_memory_bytes = 200 * MIB;
+    duet_run_arm(run, 0)->memory_bytes = 256 * MIB;
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
+    g_autofree char *table = duet_memory_table(run, analysis);
+    g_autofree char *json = duet_memory_result(run, analysis);
+    const DuetMemoryArm *vm = &analysis->arms[0], *container = &analysis->arms[1];
+    g_autoptr(GPtrArray) weak = run->benchmark->check(run);
+
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_GUEST_CACHE].slope, ==, 23.0 * MIB);
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_GUEST_FREE].slope, ==, 180.0 * MIB);
+    g_assert_cmpfloat(vm->lines[DUET_MEMORY_GUEST_AVAILABLE].slope, ==, 200.0 * MIB);
+    g_assert_true(isnan(container->lines[DUET_MEMORY_GUEST_CACHE].slope));
+    g_assert_nonnull(
+        strstr(table, "page cache in the guest                23.0 MiB            n/a"));
+    g_autofree char *plan = duet_memory_plan_text(run);
+    g_assert_nonnull(strstr(plan, ", 200 MiB for each payload"));
+    g_assert_nonnull(strstr(json, "\"guest\" : {"));
+    g_assert_nonnull(strstr(json, "\"equal_memory_bytes\" : 209715200"));
+    g_assert_false(has_note(weak, "equal-memory"));
+    assert_fits(table);
+    /* One that did not tell has no figure; a guest with less than the others is a weakness. */
+    run->plan->equal_memory_bytes = 220 * MIB;
+    g_autoptr(GPtrArray) unequal = run->benchmark->check(run);
+    g_assert_true(has_note(unequal, "equal-memory"));
+    DuetSample *sample = NULL;
+    for (guint i = 0; i < run->samples->len && !sample; i++)
+        if (duet_run_sample(run, i)->memory->instances->len == 8)
+            sample = duet_run_sample(run, i);
+    double value;
+    g_array_index(sample->memory->instances, DuetInstanceMemory, 7).guest.at_ns = 0;
+    g_assert_false(duet_memory_metric_value(sample, DUET_MEMORY_GUEST_FREE, &value));
+    g_assert_true(duet_memory_metric_value(sample, DUET_MEMORY_PSS, &value));
+}
+
+static void test_ksm(void)
+{
+    FakeKind kinds[] = { vm_kind(), container_kind() };
+    Lab lab = { .kinds = kinds, .ksm = TRUE };
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 2);
+    run->plan->ksm = g_strdup("on");
+    run->plan->ksm_limit_ms = 90000;
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
+    g_autofree char *table = duet_memory_table(run, analysis);
+    g_autofree char *csv = duet_memory_csv(run, analysis);
+    g_autofree char *markdown = duet_memory_markdown(run, analysis);
+    const DuetMemoryRow *four = &analysis->arms[0].rows[3], *eight = &analysis->arms[0].rows[4];
+
+    g_assert_cmpfloat(four->ksm_saved_bytes, ==, 150.0 * MIB);
+    g_assert_cmpfloat(four->ksm_cpu_ns, ==, 2000.0 * MS);
+    g_assert_cmpfloat(four->ksm_waited_ns, ==, 12000.0 * MS);
+    g_assert_cmpuint(four->ksm_settled, ==, 2);
+    g_assert_cmpuint(eight->ksm_settled, ==, 0);
+    g_assert_cmpfloat(analysis->arms[0].lines[DUET_MEMORY_KSM_SAVED].slope, ==, 50.0 * MIB);
+    g_autofree char *plan = duet_memory_plan_text(run);
+    g_assert_true(g_str_has_suffix(plan, ", KSM on"));
+    g_assert_nonnull(strstr(table, "CPU of ksmd"));
+    g_assert_nonnull(strstr(table, "container: KSM merges only what a program offers"));
+    g_assert_null(strstr(table, "is not offered to it"));
+    g_assert_nonnull(strstr(csv, ",ok,0,ksm_saved,157286400,bytes\n"));
+    g_assert_nonnull(strstr(csv, ",ok,0,ksmd_cpu,2000000000,ns\n"));
+    g_assert_nonnull(strstr(markdown, "| vm | 4 | 2 of 2 | 150 MiB | 12.0 s | 2.00 s |"));
+    assert_fits(table);
+
+    /* A VM whose memory is not for KSM makes the run weak. */
+    duet_run_arm(run, 0)->driver = json_object_new();
+    json_object_set_string_member(duet_run_arm(run, 0)->driver, "domain_xml",
+        "<domain><memoryBacking><nosharepages/></memoryBacking></domain>");
+    g_autoptr(GPtrArray) weak = run->benchmark->check(run);
+    g_assert_true(has_note(weak, "ksm"));
+
+    g_autofree char *json = duet_memory_result(run, analysis);
+    g_autoptr(DuetRun) loaded = duet_result_parse(json, -1, NULL);
+    g_assert_nonnull(loaded);
+    g_autoptr(DuetMemoryAnalysis) again = duet_memory_analysis_new(loaded, FALSE);
+    g_autofree char *json_again = duet_memory_result(loaded, again);
+    g_assert_cmpstr(json, ==, json_again);
+}
+
+static void test_equal_memory(void)
+{
+    /* Near enough; too little, too much; whole MiB; the least; nonsense from a guest. */
+    g_assert_cmpuint(duet_equal_memory_next(128 * MIB, 190 * MIB, 129 * MIB, 80 * MIB), ==, 0);
+    g_assert_cmpuint(
+        duet_equal_memory_next(128 * MIB, 190 * MIB, 120 * MIB, 80 * MIB), ==, 198 * MIB);
+    g_assert_cmpuint(
+        duet_equal_memory_next(128 * MIB, 190 * MIB, 131 * MIB - 1, 80 * MIB), ==, 187 * MIB);
+    g_assert_cmpuint(duet_equal_memory_next(16 * MIB, 80 * MIB, 25 * MIB, 80 * MIB), ==, 80 * MIB);
+    g_assert_cmpuint(
+        duet_equal_memory_next(128 * MIB, 190 * MIB, G_GUINT64_CONSTANT(1) << 50, 80 * MIB), ==,
+        80 * MIB);
+    g_assert_cmpuint(duet_equal_memory_next(1024 * MIB, 1090 * MIB, 1034 * MIB, 80 * MIB), ==, 0);
+}
+
 static guint resident_pages(int fd, gsize size)
 {
     gsize page = sysconf(_SC_PAGESIZE);
@@ -550,6 +682,8 @@ static void test_foreign_files(void)
         { "\"memory\" : {", "\"memory\" : 1, \"x\" : {" },
         { "\"age_ms\" : 10000", "\"age_ms\" : -1" },
         { "\"n\" : 1", "\"n\" : 101" },
+        { "\"guest\" : {", "\"guest\" : 1, \"x\" : {" },
+        { "\"age_ms\" : ", "\"ksm\" : \"maybe\", \"age_ms\" : " },
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(damage); i++) {
@@ -678,6 +812,9 @@ int main(int argc, char **argv)
     g_test_add_func("/bench/memory/reread", test_reread);
     g_test_add_func("/bench/memory/formats", test_formats);
     g_test_add_func("/bench/memory/against", test_against);
+    g_test_add_func("/memory/guest", test_guest);
+    g_test_add_func("/memory/ksm", test_ksm);
+    g_test_add_func("/memory/equal-memory", test_equal_memory);
     g_test_add_func("/memory/plan", test_plan);
     g_test_add_func("/memory/agree", test_agree);
     g_test_add_func("/memory/disagree", test_disagree);
