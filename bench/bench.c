@@ -167,7 +167,7 @@ static gboolean boot(
     gboolean with_peers = request->peers || request->peer_files;
     if (!check_modes(request, with_peers, error))
         return FALSE;
-    if (with_peers && !(peers = duet_peers_open(request, error)))
+    if (with_peers && !(peers = duet_peers_open(request, DUET_PEERS_COMMANDS, error)))
         return FALSE;
     g_autoptr(DuetRun) run =
         new_run(request, &duet_benchmark_boot, boot_plan(request, duet_peers_count(peers)));
@@ -379,21 +379,37 @@ static gboolean memory(
     return TRUE;
 }
 
+/* @sampler: holds signals back since before there were peers */
+static gboolean carry_out_density(DuetDensitySampler *sampler, DuetRun *run, GError **error)
+{
+    DuetEnvironmentCount before;
+
+    sampler->run = run;
+    duet_environment_count(&before);
+    gboolean measured = duet_density_sampler_run(sampler, error);
+    duet_peers_close(g_steal_pointer(&sampler->peers), run->warnings);
+    duet_environment_finish(run->host, &before);
+    return measured;
+}
+
 static gboolean density(
     const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
 {
     if (!check_request(request, error))
         return FALSE;
-    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_density,
-        duet_plan_new_density(request->n_arms, &request->density, request->seed, request->age_ms));
-    duet_environment_memory_warnings(run->host, run->warnings);
     g_auto(DuetDensitySampler) sampler = { 0 };
-    DuetEnvironmentCount before;
-    duet_environment_count(&before);
-    duet_density_sampler_init(&sampler, request, run);
-    if (!duet_density_sampler_run(&sampler, error))
+    duet_density_sampler_init(&sampler, request, NULL);
+    if ((request->peers || request->peer_files) &&
+        !(sampler.peers = duet_peers_open(request, DUET_PEERS_INSTANCES, error)))
         return FALSE;
-    duet_environment_finish(run->host, &before);
+    g_autoptr(DuetRun) run = new_run(request, &duet_benchmark_density,
+        duet_plan_new_density((guint)request->n_arms + duet_peers_count(sampler.peers),
+            &request->density, request->seed, request->age_ms));
+    if (sampler.peers)
+        duet_peers_join(sampler.peers, run);
+    duet_environment_memory_warnings(run->host, run->warnings);
+    if (!carry_out_density(&sampler, run, error))
+        return FALSE;
     g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
     int code = run->interrupted                   ? EXIT_INTERRUPTED
         : duet_density_analysis_bad_arm(analysis) ? 1

@@ -124,6 +124,13 @@ void duet_notes_host(GPtrArray *notes, const DuetRun *run)
             notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
 }
 
+void duet_notes_peers(GPtrArray *notes, const DuetRun *run)
+{
+    for (guint i = 0; i < run->skipped->len; i++)
+        duet_notes_add(
+            notes, "peer-skipped", FALSE, "%s", (const char *)g_ptr_array_index(run->skipped, i));
+}
+
 GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GPtrArray *notes = duet_notes_empty();
@@ -138,9 +145,7 @@ GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
     if (analysis->headline_to == DUET_MARK_EXEC)
         duet_notes_add(notes, "silent", TRUE,
             "the payload printed nothing in some sample: times are to its exec");
-    for (guint i = 0; i < run->skipped->len; i++)
-        duet_notes_add(
-            notes, "peer-skipped", FALSE, "%s", (const char *)g_ptr_array_index(run->skipped, i));
+    duet_notes_peers(notes, run);
     duet_notes_host(notes, run);
     return notes;
 }

@@ -45,6 +45,8 @@ void duet_notes_interrupted(GPtrArray *notes, const DuetRun *run);
 void duet_notes_few(GPtrArray *notes, const DuetRun *run);
 /** duet_notes_host: what makes the host or the whole run doubtful. */
 void duet_notes_host(GPtrArray *notes, const DuetRun *run);
+/** duet_notes_peers: tells which foreign engines were left out. */
+void duet_notes_peers(GPtrArray *notes, const DuetRun *run);
 /** duet_notes_samples: tells of samples that have warnings of their own. */
 void duet_notes_samples(GPtrArray *notes, const DuetRun *run);
 

@@ -5,6 +5,7 @@
 
 int duet_bench_density(DuetCli *cli, int argc, char **argv)
 {
+    static char *sleep[] = { (char *)"sleep", (char *)"1000000", NULL };
     g_auto(DuetBenchCli) options = { 0 };
     g_autoptr(GError) error = NULL;
 
@@ -23,10 +24,19 @@ int duet_bench_density(DuetCli *cli, int argc, char **argv)
             "end an arm's starts after this time (default 600)", "SECONDS" },
         { "age", 0, 0, G_OPTION_ARG_DOUBLE, &options.age_s,
             "how old the youngest is when memory is read (default 2)", "SECONDS" },
+        { "peers", 0, 0, G_OPTION_ARG_FILENAME, &options.peers,
+            "foreign engines to measure beside: podman, crun, ... or all", "NAME,..." },
+        { "peer", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.peer_files,
+            "one that a key file of yours describes", "FILE" },
         G_OPTION_ENTRY_NULL,
     };
     if (!duet_bench_cli_parse(
             &options, "bench", entries, DUET_BENCH_CLI_RESULT, argc, argv, &error))
         return duet_cli_fail(error);
+    if (options.peers || options.peer_files) {
+        /* Foreign engines know no instance without a payload, and all must have the same. */
+        options.idle = FALSE;
+        options.default_argv = sleep;
+    }
     return duet_bench_cli_run(cli, &options, DUET_BENCH_DENSITY);
 }

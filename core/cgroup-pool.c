@@ -90,16 +90,9 @@ gboolean duet_pool_check(const DuetSpec *spec, GError **error)
     return cgroup != NULL;
 }
 
-gboolean duet_instance_pool(DuetInstance *instance, DuetPool *out_pool, GError **error)
+gboolean duet_cgroup_pool_usage(const DuetCgroup *cgroup, DuetPool *out_pool)
 {
-    g_autoptr(DuetInfo) info = duet_instance_info(instance, error);
-    if (!info)
-        return FALSE;
-    g_autoptr(DuetCgroup) cgroup =
-        info->cgroup ? duet_cgroup_open(info->cgroup, instance->spec->id, error) : NULL;
-    if (info->cgroup && !cgroup)
-        return FALSE;
-    for (guint i = 0; cgroup && i < cgroup->members_count; i++) {
+    for (guint i = 0; i < cgroup->members_count; i++) {
         const DuetCgroupMember *member = &cgroup->members[i];
         DuetCgroupUsage usage = { 0 };
         if (member->base_fd < 0 || pool_dir(member) == NULL)
@@ -115,6 +108,30 @@ gboolean duet_instance_pool(DuetInstance *instance, DuetPool *out_pool, GError *
         };
         return TRUE;
     }
+    return FALSE;
+}
+
+char *duet_cgroup_pool_path(const DuetCgroup *cgroup)
+{
+    for (guint i = 0; i < cgroup->members_count; i++) {
+        const DuetCgroupMember *member = &cgroup->members[i];
+        if ((member->controllers & DUET_CONTROLLER_MEMORY) != 0 && pool_dir(member) != NULL)
+            return g_strconcat("/", member->base, NULL);
+    }
+    return NULL;
+}
+
+gboolean duet_instance_pool(DuetInstance *instance, DuetPool *out_pool, GError **error)
+{
+    g_autoptr(DuetInfo) info = duet_instance_info(instance, error);
+    if (!info)
+        return FALSE;
+    g_autoptr(DuetCgroup) cgroup =
+        info->cgroup ? duet_cgroup_open(info->cgroup, instance->spec->id, error) : NULL;
+    if (info->cgroup && !cgroup)
+        return FALSE;
+    if (cgroup && duet_cgroup_pool_usage(cgroup, out_pool))
+        return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' %s", instance->spec->name,
         cgroup ? "is in no pool" : "is not running");
     return FALSE;

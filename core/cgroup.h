@@ -2,6 +2,7 @@
 #pragma once
 
 #include <duet/driver.h>
+#include <duet/instance.h>
 
 G_BEGIN_DECLS
 
@@ -136,6 +137,14 @@ typedef struct {
 } DuetCgroupUsage;
 void duet_cgroup_usage(
     DuetCgroup *cgroup, DuetCgroupPart part, guint want, DuetCgroupUsage *out_usage);
+
+/** duet_cgroup_pool_usage: Returns: %FALSE if @cgroup is in no pool. */
+gboolean duet_cgroup_pool_usage(const DuetCgroup *cgroup, DuetPool *out_pool);
+/**
+ * duet_cgroup_pool_path: Returns: (transfer full) (nullable): the pool that @cgroup is in, as its
+ *     whole path in the hierarchy that keeps memory ("/user/duet-pool-x")
+ */
+char *duet_cgroup_pool_path(const DuetCgroup *cgroup);
 
 /** duet_cgroup_check: Returns: (transfer full) (element-type DuetCheck): lines of `duet check`. */
 GPtrArray *duet_cgroup_check(void);

@@ -88,6 +88,22 @@ static void add_descent(GArray *pids, int pid, int except)
         add_children(pids, pid, thread, except);
 }
 
+guint64 duet_processes_pss(const GArray *pids)
+{
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(gint));
+    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+    guint64 sum = 0;
+
+    for (guint i = 0; i < pids->len; i++)
+        add_descent(all, g_array_index(pids, gint, i), 0);
+    for (guint i = 0; i < all->len; i++) {
+        int pid = g_array_index(all, gint, i);
+        if (g_hash_table_add(seen, GINT_TO_POINTER(pid)))
+            sum += pss_of(pid).pss_bytes;
+    }
+    return sum;
+}
+
 /* Without a cgroup it is told by descent: what an instance is made of is below its monitor. */
 static GArray *part_pids(DuetCgroup *cgroup, DuetCgroupPart part, const DuetInfo *info)
 {

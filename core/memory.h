@@ -15,4 +15,13 @@ G_BEGIN_DECLS
  */
 guint64 duet_smaps_guest_ram(const char *smaps, guint64 ram_bytes, gboolean *out_shared);
 
+/**
+ * duet_processes_pss: what processes and all below them have of memory, each page shared by all
+ * that map it.
+ * @pids: (element-type gint): one may be below another
+ *
+ * Returns: the sum of their PSS in bytes.
+ */
+guint64 duet_processes_pss(const GArray *pids);
+
 G_END_DECLS

@@ -28,17 +28,26 @@ const char *duet_density_meter_id(DuetDensityMeter meter)
     return meter_ids[meter];
 }
 
+gboolean duet_density_start_ns(const DuetSample *sample, double *out_ns)
+{
+    gint64 request = sample->marks.ns[DUET_MARK_REQUEST];
+    gint64 exec = sample->marks.ns[DUET_MARK_EXEC];
+    gboolean marked = request != 0 && exec >= request;
+
+    *out_ns = marked ? exec - request : sample->command_exit_ns;
+    return marked || sample->command_exit_ns > 0;
+}
+
 /* The starts of an arm that succeeded: how many ran then, and how long it took. */
 static void collect(const DuetRun *run, guint arm, GArray *out_running, GArray *out_ns)
 {
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
-        gint64 request = sample->marks.ns[DUET_MARK_REQUEST];
-        gint64 exec = sample->marks.ns[DUET_MARK_EXEC];
+        double ns;
         if (sample->arm != arm || sample->discarded || sample->status != DUET_SAMPLE_OK ||
-            !sample->density || request == 0 || exec < request)
+            !sample->density || !duet_density_start_ns(sample, &ns))
             continue;
-        double running = sample->density->running, ns = exec - request;
+        double running = sample->density->running;
         g_array_append_val(out_running, running);
         g_array_append_val(out_ns, ns);
     }
@@ -171,6 +180,15 @@ static void note_arm(GPtrArray *notes, const DuetRun *run, guint index, const Du
             name);
 }
 
+static gboolean has_peer(const DuetRun *run)
+{
+    for (guint i = 0; i < run->arms->len; i++) {
+        if (duet_run_arm_is_peer(duet_run_arm(run, i)))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 static GPtrArray *notes_new(const DuetRun *run, const DuetDensityAnalysis *analysis)
 {
     GPtrArray *notes = duet_notes_empty();
@@ -181,6 +199,11 @@ static GPtrArray *notes_new(const DuetRun *run, const DuetDensityAnalysis *analy
         note_arm(notes, run, arm, &analysis->arms[arm]);
     for (guint i = 0; i < run->samples->len; i++)
         pressure &= duet_run_sample(run, i)->density->host.has_pressure;
+    duet_notes_peers(notes, run);
+    if (has_peer(run))
+        duet_notes_add(notes, "peer-starts", FALSE,
+            "a start of a foreign engine is its whole command; of ours it is request to exec, with "
+            "no command in it: their times are no ratio");
     if (!pressure)
         duet_notes_add(notes, "no-psi", FALSE,
             "the kernel does not tell pressure (PSI is off): more than %d refaults per second for "

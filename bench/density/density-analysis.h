@@ -63,6 +63,12 @@ typedef struct {
     GPtrArray *notes;
 } DuetDensityAnalysis;
 
+/**
+ * duet_density_start_ns: what a start took: of ours `request` to `exec`, of a foreign engine its
+ * whole command. Returns: %FALSE if it is not known.
+ */
+gboolean duet_density_start_ns(const DuetSample *sample, double *out_ns);
+
 DuetDensityAnalysis *duet_density_analysis_new(const DuetRun *run);
 void duet_density_analysis_free(DuetDensityAnalysis *analysis);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetDensityAnalysis, duet_density_analysis_free)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench/benchmark.h"
+#include "bench/peers/peer-result.h"
 #include "density-analysis.h"
 
 static DuetPlan *new_plan(
@@ -26,12 +27,14 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
 static void write_sample(const DuetSample *sample, JsonObject *object)
 {
     json_object_set_object_member(object, "density", duet_density_start_to_json(sample->density));
+    duet_peer_sample_write(sample, object);
 }
 
 static void read_sample(DuetJsonReader *reader, JsonObject *object, DuetSample *sample)
 {
     sample->density =
         duet_density_start_from_json(reader, duet_json_get_object(reader, object, "density"));
+    duet_peer_sample_read(reader, object, sample);
 }
 
 static void write_root(const DuetRun *run, JsonObject *root)
@@ -44,6 +47,7 @@ static void write_root(const DuetRun *run, JsonObject *root)
         json_array_add_object_element(array, object);
     }
     json_object_set_array_member(root, "density", array);
+    duet_peer_root_write(run, root);
 }
 
 /* One for each arm, in the order of the arms. */
@@ -51,6 +55,7 @@ static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
 {
     JsonArray *array = duet_json_get_array(reader, root, "density", DUET_JSON_ARRAY_MAX);
 
+    duet_peer_root_read(reader, root, run);
     run->density = g_ptr_array_new_with_free_func((GDestroyNotify)duet_density_outcome_free);
     for (guint i = 0; i < run->arms->len; i++) {
         JsonNode *node =

@@ -21,6 +21,12 @@ void duet_density_outcome_free(DuetDensityOutcome *outcome)
     g_free(outcome);
 }
 
+gboolean duet_density_was_asked(const DuetDensityOutcome *outcome)
+{
+    return outcome->bound != DUET_DENSITY_BOUND_INTERRUPTED ||
+        outcome->answered + outcome->ended + outcome->silent > 0;
+}
+
 JsonObject *duet_density_outcome_to_json(const DuetDensityOutcome *outcome)
 {
     JsonObject *object = json_object_new();

@@ -46,6 +46,9 @@ typedef struct {
 DuetDensityOutcome *duet_density_outcome_new(void);
 void duet_density_outcome_free(DuetDensityOutcome *outcome);
 
+/** duet_density_was_asked: Returns: %FALSE if the user ended the arm before all were asked. */
+gboolean duet_density_was_asked(const DuetDensityOutcome *outcome);
+
 /** duet_density_outcome_to_json: Returns: (transfer full). */
 JsonObject *duet_density_outcome_to_json(const DuetDensityOutcome *outcome);
 /** duet_density_outcome_from_json: Returns: (transfer full): never NULL; see #DuetJsonReader. */

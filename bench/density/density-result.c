@@ -62,6 +62,7 @@ static JsonArray *summary_array(const DuetRun *run, const DuetDensityAnalysis *a
         duet_json_set_string(object, "verdict",
             analysis->nested                                     ? "withheld: nested under TCG"
                 : none                                           ? "no data"
+                : !duet_density_was_asked(arm->outcome)          ? "interrupted"
                 : arm->outcome->answered < arm->outcome->reached ? "not all answered"
                                                                  : "measured");
         if (!analysis->nested && !none)

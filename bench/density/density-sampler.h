@@ -5,6 +5,7 @@
 
 #include <duet/bench.h>
 
+#include "bench/peers/peers.h"
 #include "bench/run.h"
 
 G_BEGIN_DECLS
@@ -14,15 +15,18 @@ G_BEGIN_DECLS
  * rule forbids one more, asks all that run, and ends them. From init to clear signals that end a
  * process are held back: what was measured must reach the file.
  * @run: gets samples, outcomes and the drivers' facts
+ * @peers: (nullable): whose arms come behind ours in @run
  * @read_host: duet_density_host_read(), but for tests
  */
 typedef struct {
     const DuetBenchRequest *request;
     DuetRun *run;
+    DuetPeers *peers;
     gboolean (*read_host)(DuetDensityHost *out_host, GError **error);
     sigset_t old_signals;
 } DuetDensitySampler;
 
+/** duet_density_sampler_init: @run: (nullable): to be set before the sampler runs. */
 void duet_density_sampler_init(
     DuetDensitySampler *sampler, const DuetBenchRequest *request, DuetRun *run);
 void duet_density_sampler_clear(DuetDensitySampler *sampler);

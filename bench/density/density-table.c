@@ -128,7 +128,10 @@ static void append_arm(
     g_string_append_printf(out, "%u at the same time\n", outcome->reached);
     append_row(out, "bound by", "%s%s%s", duet_density_bound_to_string(outcome->bound),
         detail ? ": " : "", detail ? detail : "");
-    append_row(out, "answered", "%u of %u at the end", outcome->answered, outcome->reached);
+    if (duet_density_was_asked(outcome))
+        append_row(out, "answered", "%u of %u at the end", outcome->answered, outcome->reached);
+    else
+        append_row(out, "answered", "not asked: the user ended it before");
     append_starts(out, arm);
     append_memory(out, arm);
     append_room(out, arm);

@@ -60,8 +60,9 @@ char *duet_lap_complaint(const DuetLap *lap)
 
 /* ---- commands ---- */
 
-static gboolean do_command(DuetPeerArm *arm, const char *what, char *const *command,
-    gint64 timeout_ms, char **out_text, GError **error)
+/* @inout_ns: (nullable): what it took is added */
+static gboolean do_command(DuetPeerArm *arm, const char *what, char *const *command, gboolean deaf,
+    gint64 timeout_ms, char **out_text, gint64 *inout_ns, GError **error)
 {
     DuetPeerValues values = values_of(arm);
     g_auto(GStrv) words = duet_peer_words(command, &values);
@@ -69,30 +70,46 @@ static gboolean do_command(DuetPeerArm *arm, const char *what, char *const *comm
     GError *local = NULL;
 
     g_clear_pointer(out_text, g_free);
-    if (!duet_lap_take(words, NULL, timeout_ms, &lap, out_text, &local)) {
+    if (!duet_lap_take(words, deaf, timeout_ms, &lap, out_text, &local)) {
         g_propagate_prefixed_error(error, local, "%s: ", what);
         return FALSE;
     }
+    if (inout_ns)
+        *inout_ns += lap.exit_ns;
     g_autofree char *complaint = duet_lap_complaint(&lap);
     if (complaint)
-        g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED, "%s '%s': %s", what, words[0], complaint);
+        g_set_error(error, DUET_ERROR,
+            lap.timed_out              ? DUET_ERROR_TIMEOUT
+                : lap.exit_code == 127 ? DUET_ERROR_COMMAND_NOT_FOUND
+                                       : DUET_ERROR_FAILED,
+            "%s '%s': %s", what, words[0], complaint);
     return complaint == NULL;
 }
 
-gboolean duet_peer_arm_do(DuetPeerArm *arm, DuetPeerVerb verb, char **out_text, GError **error)
+gboolean duet_peer_arm_timed(
+    DuetPeerArm *arm, DuetPeerVerb verb, char **out_text, gint64 *out_ns, GError **error)
 {
     const GPtrArray *commands = arm->peer->commands[verb];
     gint64 timeout_ms = verb == DUET_PEER_PREPARE ? PREPARE_TIMEOUT_MS : VERB_TIMEOUT_MS;
+    gboolean deaf = verb == DUET_PEER_LEFT || verb == DUET_PEER_REMOVE || verb == DUET_PEER_CLEANUP;
     g_autofree char *text = NULL;
 
+    *out_ns = 0;
     for (guint i = 0; i < commands->len; i++) {
-        if (!do_command(arm, duet_peer_verb_to_string(verb), g_ptr_array_index(commands, i),
-                timeout_ms, &text, error))
+        if (!do_command(arm, duet_peer_verb_to_string(verb), g_ptr_array_index(commands, i), deaf,
+                timeout_ms, &text, out_ns, error))
             return FALSE;
     }
     if (out_text)
         *out_text = g_steal_pointer(&text);
     return TRUE;
+}
+
+gboolean duet_peer_arm_do(DuetPeerArm *arm, DuetPeerVerb verb, char **out_text, GError **error)
+{
+    gint64 ns;
+
+    return duet_peer_arm_timed(arm, verb, out_text, &ns, error);
 }
 
 gboolean duet_peer_arm_run(DuetPeerArm *arm, gint64 timeout_ms, DuetLap *out_lap, GError **error)
@@ -101,7 +118,7 @@ gboolean duet_peer_arm_run(DuetPeerArm *arm, gint64 timeout_ms, DuetLap *out_lap
     g_auto(GStrv) words =
         duet_peer_words(g_ptr_array_index(arm->peer->commands[DUET_PEER_RUN], 0), &values);
 
-    return duet_lap_take(words, NULL, timeout_ms, out_lap, NULL, error);
+    return duet_lap_take(words, FALSE, timeout_ms, out_lap, NULL, error);
 }
 
 static gboolean is_there(const char *need)
@@ -130,7 +147,7 @@ gboolean duet_peer_arm_needs(DuetPeerArm *arm, GError **error)
     }
     if (!arm->peer->version)
         return TRUE;
-    if (!do_command(arm, "version", arm->peer->version, VERB_TIMEOUT_MS, &text, error))
+    if (!do_command(arm, "version", arm->peer->version, FALSE, VERB_TIMEOUT_MS, &text, NULL, error))
         return FALSE;
     g_auto(GStrv) lines = g_strsplit(g_strstrip(text), "\n", 2);
     arm->version = g_strdup(lines[0] ? lines[0] : "");
@@ -211,6 +228,20 @@ static void add_matching(GArray *pids, const char *wanted)
     }
 }
 
+/* A number in a file may long be another process's: where the peer's command lines are known, only
+ * what has them counts. */
+static void add_pid_file(GArray *pids, const char *path, const char *wanted)
+{
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(gint));
+
+    add_lines(all, path);
+    for (guint i = 0; i < all->len; i++) {
+        g_autofree char *pid = g_strdup_printf("%d", g_array_index(all, gint, i));
+        if (!wanted || is_of(pid, wanted))
+            add_pid(pids, pid);
+    }
+}
+
 /* Of each, the first that is there is named. */
 static char *add_cgroups(GArray *pids, const char *pattern)
 {
@@ -228,6 +259,14 @@ static char *add_cgroups(GArray *pids, const char *pattern)
     return first;
 }
 
+GArray *duet_peer_cgroup_processes(const char *pattern)
+{
+    GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
+
+    g_free(add_cgroups(pids, pattern));
+    return pids;
+}
+
 /* Returns: (transfer full) (nullable): a cgroup of its. */
 static char *find_all(DuetPeerArm *arm, GArray *pids)
 {
@@ -238,7 +277,7 @@ static char *find_all(DuetPeerArm *arm, GArray *pids)
     if (process && *process)
         add_matching(pids, process);
     if (pid_file)
-        add_lines(pids, pid_file);
+        add_pid_file(pids, pid_file, process);
     return cgroup ? add_cgroups(pids, cgroup) : NULL;
 }
 
@@ -247,6 +286,22 @@ GArray *duet_peer_arm_processes(DuetPeerArm *arm)
     GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
 
     g_free(find_all(arm, pids));
+    return pids;
+}
+
+GArray *duet_peer_arm_members(DuetPeerArm *arm)
+{
+    GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
+    g_autofree char *process = expand(arm, arm->peer->process);
+    g_autofree char *pid_file = expand(arm, arm->peer->pid_file);
+    g_autofree char *cgroup = expand(arm, arm->peer->cgroup);
+
+    if (pid_file)
+        add_pid_file(pids, pid_file, process);
+    if (process && duet_peer_words_use(arm->peer->process, "name"))
+        add_matching(pids, process);
+    if (cgroup)
+        g_free(add_cgroups(pids, cgroup));
     return pids;
 }
 
@@ -264,6 +319,17 @@ static gboolean wait_gone(gint pid, gint64 until_ns)
     return ready == 1;
 }
 
+gint duet_peer_wait_gone(const GArray *pids)
+{
+    gint64 until_ns = duet_now_ns() + PATIENCE_MS * G_GINT64_CONSTANT(1000000);
+
+    for (guint i = 0; i < pids->len; i++) {
+        if (!wait_gone(g_array_index(pids, gint, i), until_ns))
+            return g_array_index(pids, gint, i);
+    }
+    return 0;
+}
+
 char *duet_peer_arm_left(DuetPeerArm *arm)
 {
     g_autoptr(GArray) pids = duet_peer_arm_processes(arm);
@@ -271,10 +337,9 @@ char *duet_peer_arm_left(DuetPeerArm *arm)
     g_autofree char *cgroup = NULL, *text = NULL;
     g_autoptr(GError) error = NULL;
 
-    for (guint i = 0; i < pids->len; i++) {
-        if (!wait_gone(g_array_index(pids, gint, i), until_ns))
-            return g_strdup_printf("its process %d still runs", g_array_index(pids, gint, i));
-    }
+    gint pid = duet_peer_wait_gone(pids);
+    if (pid)
+        return g_strdup_printf("its process %d still runs", pid);
     /* A directory has no event for its end; nothing is timed here. */
     while ((cgroup = find_all(arm, pids)) && duet_now_ns() < until_ns) {
         g_clear_pointer(&cgroup, g_free);

@@ -33,11 +33,16 @@ gboolean duet_peer_arm_name(DuetPeerArm *arm, const char *name, GError **error);
  * @out_text: (nullable) (out) (transfer full): what the last one printed */
 gboolean duet_peer_arm_do(DuetPeerArm *arm, DuetPeerVerb verb, char **out_text, GError **error);
 
+/** duet_peer_arm_timed: the same. @out_ns: what the commands took, each from its fork to its end */
+gboolean duet_peer_arm_timed(
+    DuetPeerArm *arm, DuetPeerVerb verb, char **out_text, gint64 *out_ns, GError **error);
+
 /** duet_peer_arm_run: the whole command, timed. Returns: %FALSE with @error: it did not start. */
 gboolean duet_peer_arm_run(DuetPeerArm *arm, gint64 timeout_ms, DuetLap *out_lap, GError **error);
 
 /**
  * duet_peer_arm_left: waits for what is about to end, then looks what of {name} is still there.
+ * No signal ends this or the removal.
  * Returns: (transfer full): what is left, in words, or NULL.
  */
 char *duet_peer_arm_left(DuetPeerArm *arm);
@@ -47,6 +52,19 @@ void duet_peer_arm_remove(DuetPeerArm *arm);
 
 /** duet_peer_arm_processes: Returns: (transfer full) (element-type gint): those of {name}. */
 GArray *duet_peer_arm_processes(DuetPeerArm *arm);
+
+/**
+ * duet_peer_arm_members: those that belong to {name} and to no other instance of the peer; what is
+ * below them does so, too.
+ * Returns: (transfer full) (element-type gint)
+ */
+GArray *duet_peer_arm_members(DuetPeerArm *arm);
+
+/** duet_peer_cgroup_processes: Returns: (transfer full) (element-type gint): those in the cgroups
+ * that @pattern matches. */
+GArray *duet_peer_cgroup_processes(const char *pattern);
+/** duet_peer_wait_gone: until all have ended, 3 s at most. Returns: one that has not, or 0. */
+gint duet_peer_wait_gone(const GArray *pids);
 
 /** duet_lap_status: how a whole command ended, as a sample's status. */
 DuetSampleStatus duet_lap_status(const DuetLap *lap);

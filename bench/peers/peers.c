@@ -9,6 +9,7 @@
 #include "bench/group.h"
 #include "bench/json.h"
 #include "peer-run.h"
+#include "stay.h"
 #include "supply.h"
 
 /* Beyond the payload's own time-out: ours ends it then, and tells. */
@@ -16,8 +17,10 @@
 
 struct _DuetPeers {
     const DuetBenchRequest *request;
+    DuetPeersUse use;
     DuetInstanceSampler *ours;
     DuetPeerSupply supply;
+    DuetPeerPool *pool; /* the guard's: that of the arm under way */
     GPtrArray *arms;
     GPtrArray *skipped;
     guint n_names;
@@ -26,11 +29,11 @@ struct _DuetPeers {
 };
 
 /* One that no other run has, here or elsewhere, in what any engine takes for a name. */
-static char *fresh_name(DuetPeers *peers)
+char *duet_peers_name(DuetPeers *peers)
 {
     const char *run = g_hash_table_lookup(peers->supply.shared, "run");
 
-    return g_strdup_printf("%s-%u", run, peers->n_names++);
+    return g_strdup_printf("%s-%06u", run, peers->n_names++);
 }
 
 /* Takes the signal: what is done to remove things must not be ended by it as well. */
@@ -85,15 +88,59 @@ static GPtrArray *read_files(const DuetBenchRequest *request, GError **error)
     return g_steal_pointer(&list);
 }
 
+static void undo_prepare(DuetPeerArm *arm, GPtrArray *warnings)
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (!duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, &failure) && warnings)
+        g_ptr_array_add(warnings,
+            g_strdup_printf(
+                "the peer '%s' was not cleaned up: %s", arm->peer->name, failure->message));
+}
+
+/* In the guard, after we died. */
+static void undo_all(gpointer data)
+{
+    DuetPeers *peers = data;
+
+    duet_peer_pool_free(peers->pool);
+    for (guint i = 0; i < peers->arms->len; i++)
+        undo_prepare(g_ptr_array_index(peers->arms, i), NULL);
+    duet_peer_supply_clear(&peers->supply, NULL);
+}
+
+DuetPeerGuard *duet_peers_guard(
+    DuetPeers *peers, DuetPeerArm *arm, DuetPeerPool *pool, GError **error)
+{
+    peers->pool = pool;
+    return duet_peer_guard_new(arm, undo_all, peers, error);
+}
+
+static gboolean try_instance(DuetPeers *peers, DuetPeerArm *arm, const char *name, GError **error)
+{
+    g_autoptr(DuetPeerGuard) guard = duet_peers_guard(peers, arm, NULL, error);
+
+    if (!guard)
+        return FALSE;
+    duet_peer_guard_tell(guard, name, TRUE);
+    gboolean good = duet_peer_stay_try(arm, error);
+    if (!good)
+        duet_peer_arm_remove(arm);
+    return good;
+}
+
 /* Given the image, it shows that it can run the payload. */
 static gboolean try_peer(DuetPeers *peers, DuetPeerArm *arm, GError **error)
 {
-    g_autofree char *name = fresh_name(peers);
+    g_autofree char *name = duet_peers_name(peers);
     g_auto(DuetLap) lap = { 0 };
 
     if (!duet_peer_arm_name(arm, name, error) ||
-        !duet_peer_arm_do(arm, DUET_PEER_PREPARE, NULL, error) ||
-        !duet_peer_arm_run(arm, peers->request->arms[0].spec->timeout_ms, &lap, error))
+        !duet_peer_arm_do(arm, DUET_PEER_PREPARE, NULL, error))
+        return FALSE;
+    if (peers->use == DUET_PEERS_INSTANCES)
+        return try_instance(peers, arm, name, error);
+    if (!duet_peer_arm_run(arm, peers->request->arms[0].spec->timeout_ms, &lap, error))
         return FALSE;
     g_autofree char *complaint = duet_lap_complaint(&lap);
     wants_end(peers);
@@ -154,7 +201,7 @@ static gboolean check_spec(const DuetSpec *spec, GError **error)
     return FALSE;
 }
 
-DuetPeers *duet_peers_open(const DuetBenchRequest *request, GError **error)
+DuetPeers *duet_peers_open(const DuetBenchRequest *request, DuetPeersUse use, GError **error)
 {
     const DuetSpec *spec = request->arms[0].spec;
     g_autoptr(GPtrArray) list = check_spec(spec, error) ? read_files(request, error) : NULL;
@@ -163,6 +210,7 @@ DuetPeers *duet_peers_open(const DuetBenchRequest *request, GError **error)
         return NULL;
     DuetPeers *peers = g_new0(DuetPeers, 1);
     peers->request = request;
+    peers->use = use;
     peers->arms = g_ptr_array_new_with_free_func((GDestroyNotify)duet_peer_arm_free);
     peers->skipped = g_ptr_array_new_with_free_func(g_free);
     duet_hold_signals(&peers->old_signals);
@@ -179,12 +227,17 @@ DuetPeers *duet_peers_open(const DuetBenchRequest *request, GError **error)
     return NULL;
 }
 
+DuetPeerArm *duet_peers_arm(DuetPeers *peers, guint i)
+{
+    return g_ptr_array_index(peers->arms, i);
+}
+
 guint duet_peers_count(const DuetPeers *peers)
 {
     return peers ? peers->arms->len : 0;
 }
 
-static void add_arm(DuetRun *run, const DuetPeerArm *arm, const DuetRunArm *like)
+static void add_arm(DuetRun *run, const DuetPeerArm *arm, DuetPeersUse use, const DuetRunArm *like)
 {
     DuetRunArm *to = duet_run_arm_new(arm->peer->name, DUET_RUN_ARM_PEER);
 
@@ -202,8 +255,10 @@ static void add_arm(DuetRun *run, const DuetPeerArm *arm, const DuetRunArm *like
     duet_json_set_string(to->driver, "peer_kind", arm->peer->kind);
     duet_json_set_string(to->driver, "peer_version", arm->version);
     duet_json_set_string(to->driver, "peer_file", arm->peer->origin);
-    char **run_words = g_ptr_array_index(arm->peer->commands[DUET_PEER_RUN], 0);
-    duet_json_set_strings(to->driver, "peer_run", run_words, g_strv_length(run_words));
+    DuetPeerVerb verb = use == DUET_PEERS_INSTANCES ? DUET_PEER_START : DUET_PEER_RUN;
+    g_autofree char *key = g_strdup_printf("peer_%s", duet_peer_verb_to_string(verb));
+    char **words = g_ptr_array_index(arm->peer->commands[verb], 0);
+    duet_json_set_strings(to->driver, key, words, g_strv_length(words));
     g_ptr_array_add(run->arms, to);
 }
 
@@ -215,7 +270,7 @@ void duet_peers_measure(DuetPeers *peers, DuetInstanceSampler *ours)
 void duet_peers_join(DuetPeers *peers, DuetRun *run)
 {
     for (guint i = 0; i < peers->arms->len; i++)
-        add_arm(run, g_ptr_array_index(peers->arms, i), duet_run_arm(run, 0));
+        add_arm(run, g_ptr_array_index(peers->arms, i), peers->use, duet_run_arm(run, 0));
     for (guint i = 0; i < peers->skipped->len; i++)
         g_ptr_array_add(run->skipped, g_strdup(g_ptr_array_index(peers->skipped, i)));
 }
@@ -239,7 +294,7 @@ static void take_lap(DuetSample *sample, const DuetLap *lap)
 
 static gboolean take_peer(DuetPeers *peers, DuetPeerArm *arm, DuetSample *sample, GError **error)
 {
-    g_autofree char *name = fresh_name(peers);
+    g_autofree char *name = duet_peers_name(peers);
     g_auto(DuetLap) lap = { 0 };
 
     if (!duet_peer_arm_name(arm, name, error) ||
@@ -275,14 +330,14 @@ static gboolean take_ours(DuetPeers *peers, DuetSample *sample, GError **error)
     const DuetBenchArm *arm = &peers->request->arms[sample->arm];
     if (!arm->command)
         return duet_instance_sampler_take(sample, peers->ours, error);
-    g_autofree char *name = fresh_name(peers);
+    g_autofree char *name = duet_peers_name(peers);
     g_auto(GStrv) words = g_strdupv((char **)arm->command);
     g_auto(DuetLap) lap = { 0 };
     gint64 timeout_ms = peers->ours->run->plan->timeout_ms;
 
     g_free(words[arm->command_name]);
     words[arm->command_name] = g_strdup(name);
-    if (!duet_lap_take(words, NULL, timeout_ms + GRACE_MS, &lap, NULL, error))
+    if (!duet_lap_take(words, FALSE, timeout_ms + GRACE_MS, &lap, NULL, error))
         return FALSE;
     lap.timed_out |= lap.exit_code != 0 && lap.exit_ns >= timeout_ms * 1000000;
     wants_end(peers);
@@ -317,12 +372,8 @@ void duet_peers_close(DuetPeers *peers, GPtrArray *warnings)
         return;
     for (guint i = 0; i < peers->arms->len; i++) {
         DuetPeerArm *arm = g_ptr_array_index(peers->arms, i);
-        g_autoptr(GError) failure = NULL;
         duet_peer_arm_remove(arm);
-        if (!duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, &failure) && warnings)
-            g_ptr_array_add(warnings,
-                g_strdup_printf(
-                    "the peer '%s' was not cleaned up: %s", arm->peer->name, failure->message));
+        undo_prepare(arm, warnings);
     }
     if (!duet_peer_supply_clear(&peers->supply, &error) && warnings)
         g_ptr_array_add(warnings,

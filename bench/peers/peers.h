@@ -4,6 +4,8 @@
 #include <duet/bench.h>
 
 #include "bench/instance-sampler.h"
+#include "guard.h"
+#include "peer-pool.h"
 
 G_BEGIN_DECLS
 
@@ -14,13 +16,23 @@ G_BEGIN_DECLS
 typedef struct _DuetPeers DuetPeers;
 
 /**
+ * DuetPeersUse: what their samples are.
+ * @DUET_PEERS_COMMANDS: whole commands that end
+ * @DUET_PEERS_INSTANCES: instances that stay
+ */
+typedef enum {
+    DUET_PEERS_COMMANDS,
+    DUET_PEERS_INSTANCES,
+} DuetPeersUse;
+
+/**
  * duet_peers_open: finds those that the request names, checks what they need, gives them the image
  * and lets each run the payload once. One that can't is left out, and said so.
  *
  * Returns: (transfer full): or NULL with @error: a file is wrong, there is no such peer, or the
  *     request has what peers can't be given.
  */
-DuetPeers *duet_peers_open(const DuetBenchRequest *request, GError **error);
+DuetPeers *duet_peers_open(const DuetBenchRequest *request, DuetPeersUse use, GError **error);
 guint duet_peers_count(const DuetPeers *peers);
 
 /** duet_peers_join: adds their arms to @run, behind ours, and whom it was left without. */
@@ -33,6 +45,19 @@ void duet_peers_measure(DuetPeers *peers, DuetInstanceSampler *ours);
  * then a sample of an instance, too.
  */
 gboolean duet_peers_take(DuetSample *sample, gpointer data, GError **error);
+
+/** duet_peers_arm: Returns: (transfer none): one of them, from 0, for its instances. */
+DuetPeerArm *duet_peers_arm(DuetPeers *peers, guint i);
+/** duet_peers_name: Returns: (transfer full): a name for an instance that nothing else has; none
+ * begins with another. */
+char *duet_peers_name(DuetPeers *peers);
+/**
+ * duet_peers_guard: what removes its instances if this process dies, and all that the peers were
+ * given; see #DuetPeerGuard.
+ * @pool: (nullable): which they are in; must live until the guard is freed
+ */
+DuetPeerGuard *duet_peers_guard(
+    DuetPeers *peers, DuetPeerArm *arm, DuetPeerPool *pool, GError **error);
 
 /** duet_peers_interrupted: whether the user wants an end. */
 gboolean duet_peers_interrupted(const DuetSample *sample, gpointer data);

@@ -178,7 +178,7 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-gboolean duet_lap_take(char *const *argv, char *const *env, gint64 timeout_ms, DuetLap *out_lap,
+gboolean duet_lap_take(char *const *argv, gboolean deaf, gint64 timeout_ms, DuetLap *out_lap,
     char **out_text, GError **error)
 {
     g_autofree char *program = g_find_program_in_path(argv[0]);
@@ -191,15 +191,14 @@ gboolean duet_lap_take(char *const *argv, char *const *env, gint64 timeout_ms, D
         return FALSE;
     }
     DUET_AUTO_FD err_fd = memfd_create("stderr", MFD_CLOEXEC);
-    DUET_AUTO_FD signal_fd = open_signals();
-    if (err_fd < 0 || signal_fd < 0 || pipe2(ends, O_CLOEXEC) < 0)
+    DUET_AUTO_FD signal_fd = deaf ? -1 : open_signals();
+    if (err_fd < 0 || (!deaf && signal_fd < 0) || pipe2(ends, O_CLOEXEC) < 0)
         return duet_error_set_errno(error, errno, "cannot prepare to run '%s'", argv[0]);
     DUET_AUTO_FD out_fd = ends[0];
     DUET_AUTO_FD write_fd = ends[1];
     Watch watch = { .pid_fd = -1, .signal_fd = signal_fd };
     fcntl(out_fd, F_SETFL, O_NONBLOCK);
-    int failure =
-        spawn(program, argv, env ? env : environ, write_fd, err_fd, &watch.start_ns, &pid);
+    int failure = spawn(program, argv, environ, write_fd, err_fd, &watch.start_ns, &pid);
     if (failure != 0)
         return duet_error_set_errno(error, failure, "cannot run '%s'", program);
     duet_fd_clear(&write_fd);

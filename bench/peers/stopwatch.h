@@ -32,13 +32,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetLap, duet_lap_clear)
  * duet_lap_take: runs @argv in a session of its own, standard input empty, and waits for its end.
  * The caller blocks SIGINT, SIGTERM and SIGHUP (duet_hold_signals()): one of them ends the command
  * and stays pending for the caller to take.
- * @env: (nullable): the caller's if NULL
+ * @deaf: go on to its end whatever the user wants: it removes what must not stay
  * @timeout_ms: 0: none
  * @out_text: (nullable) (out) (transfer full): what it wrote to standard output, 64 KiB at most
  *
  * Returns: %FALSE with @error if it could not be started; how it ended is in @out_lap.
  */
-gboolean duet_lap_take(char *const *argv, char *const *env, gint64 timeout_ms, DuetLap *out_lap,
+gboolean duet_lap_take(char *const *argv, gboolean deaf, gint64 timeout_ms, DuetLap *out_lap,
     char **out_text, GError **error);
 
 G_END_DECLS

@@ -181,3 +181,89 @@ PYTHON
   duet rm -f --all >/dev/null
   nothing_left
 }
+
+# ---- instances that stay: bench density ----
+
+density() { duet bench density --arms container --age 0.1 -o "$scratch/density.json" "$@"; }
+holds() { jq -e "$1" "$scratch/density.json" >/dev/null || { jq 'del(.samples)' "$scratch/density.json"; return 1; }; }
+# sleeper NAME LINE...: one that needs no root: a process that sleeps, found by the file of its number.
+sleeper() {
+  local name=$1
+  shift
+  peer "$name" 'run=true' "start=sh -c 'setsid sleep 98765 >/dev/null 2>&1 & echo \$! >\"\$1\"' sh {dir}/{name}.pid" \
+    "remove=sh -c 'kill -9 \$(cat \"\$1\")\\; rm -f \"\$1\"' sh {dir}/{name}.pid" \
+    'pid-file={dir}/{name}.pid' "$@"
+}
+pools() { find /sys/fs/cgroup -type d -name 'duet-pool-*' -newer "$DUET_ROOT/images" 2>/dev/null; }
+no_density() { [ -z "$(peers_left)$(pgrep -f 'sleep 98765')$(pools)" ]; }
+
+@test "density: podman and others beside ours, each with its own start, exec and remove" {
+  needs_root "for most engines"
+  run --separate-stderr density --peers podman,runc,crun,lxc,bubblewrap --max 2 --memory-budget 64m busybox
+  echo "$output$stderr"
+  is "$status" 0
+  [[ $stderr == *"'bubblewrap' is left out"*"'start'"* ]]
+  [ "$(wc -L <<<"$output")" -le 80 ]
+  holds '([.arms[].name] | sort) == ["container", "crun", "lxc", "podman", "runc"] and
+    all(.arms[]; .argv == ["sleep", "1000000"]) and
+    all(.density[]; .bound == "max" and .reached == 2 and .answered == 2 and .used_bytes > 0 and
+      (.memory.instances | length) == 2 and all(.memory.instances[]; .payload_pss_bytes > 100000)) and
+    ([.warnings[] | select(contains("left behind"))] == [])'
+  holds '[.arms[] | select(.kind == "peer") | .name] as $peers |
+    [.samples[] | select(.arm as $a | $peers | index($a))] | length == 12 and
+    all(.[]; .status == "ok" and .command_ns.exit > 1000000)'
+  # Podman can be told a cgroup: there the kernel keeps the budget as it keeps ours. The others not.
+  systemd_runs || holds '.density | map({(.arm): .no_pool}) | add | .container == null and .podman == null and
+    (.crun | test("not told in which cgroup"))'
+  valid_result "$scratch/density.json"
+  is "$(duet bench show "$scratch/density.json")" "$output"
+  nothing_left
+  is "$(pools)" ""
+}
+
+@test "density: a budget ends a peer's arm by what its processes use" {
+  file=$(sleeper mine)
+  density --peer "$file" --memory-budget 2m busybox
+  holds '.density[] | select(.arm == "mine") | .bound == "memory-budget" and .reached > 1 and
+    .answered == .reached and .used_bytes <= 2400000 and (.no_pool | test("not told in which cgroup")) and
+    ([.memory.instances[].payload_pss_bytes] | add) > .used_bytes / 2'
+  # Its own exec tells whether it answers, and what has ended does not.
+  file=$(sleeper deaf 'exec=false {argv...}')
+  run --separate-stderr density --peer "$file" --max 2 busybox
+  [[ $stderr == *"'deaf' is left out: exec 'false': it exited with 1"* ]]
+  file=$(sleeper dying "ready=sh -c '[ ! -e {dir}/first ] || kill -9 \$(cat \"\$1\")\\; touch {dir}/first' sh {dir}/{name}.pid")
+  run --separate-stderr density --peer "$file" --max 2 busybox
+  is "$status" 1
+  holds '.density[] | select(.arm == "dying") | .bound == "instance-ended" and .answered == 0'
+  wait_for 5 no_density
+}
+
+@test "density: ^C and kill -9 leave no instance of a peer" {
+  needs_root "for podman"
+  # This seed has the peer first.
+  begin() {
+    setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench density --arms container --seed 2 --age 60 -o "$scratch/density.json" \
+      "$@" busybox >"$scratch/out" 2>&1 3>&- &
+    pid=$!
+  }
+  two_run() { [ "$(find "$DUET_ROOT"/peers-* -maxdepth 2 -name '*.pid' | wc -l)" = 2 ]; }
+  begin --peer "$(sleeper mine)" --max 2
+  wait_for 60 two_run
+  kill -INT $pid
+  status=0
+  wait $pid || status=$?
+  is "$status" 130
+  holds '.interrupted and .density[0].bound == "none" and
+    (.density[1] | .arm == "mine" and .bound == "interrupted" and .answered == 0)'
+  grep -q 'not asked' "$scratch/out"
+  ! grep -q '0 of' "$scratch/out"
+  no_density
+  begin --peers podman --max 2 --memory-budget 64m
+  wait_for 60 two_run
+  kill -KILL $pid
+  wait $pid || true
+  # Nothing ends them but what duet left for that, which then goes as well.
+  wait_for 60 no_density
+  is "$(podman ps -aq 2>/dev/null)" ""
+  is "$(duet ps -aq)" ""
+}

@@ -352,6 +352,51 @@ static void test_no_extrapolation(void)
     assert_fits(table);
 }
 
+/* Of an arm that the user ended before it was asked, nothing is said of answers. */
+static void test_interrupted(void)
+{
+    g_autoptr(DuetRun) run = lab_run("kvm", 12, DUET_DENSITY_BOUND_INTERRUPTED);
+    DuetDensityOutcome *outcome = run->density->pdata[0];
+
+    outcome->answered = 0;
+    g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
+    g_autofree char *table = duet_density_table(run, analysis);
+    g_autofree char *json = duet_density_result(run, analysis);
+    g_assert_null(strstr(table, "of 12 at the end"));
+    g_assert_nonnull(strstr(table, "not asked"));
+    g_assert_nonnull(strstr(json, "\"verdict\" : \"interrupted\""));
+    outcome->answered = 11;
+    outcome->ended = 1;
+    g_autofree char *asked = duet_density_table(run, analysis);
+    g_assert_nonnull(strstr(asked, "11 of 12 at the end"));
+}
+
+/* A foreign engine has no marks: its starts are whole commands, and the reader is told. */
+static void test_peer(void)
+{
+    g_autoptr(DuetRun) run = lab_run("kvm", 12, DUET_DENSITY_BOUND_BUDGET);
+
+    g_free(duet_run_arm(run, 0)->kind);
+    duet_run_arm(run, 0)->kind = g_strdup(DUET_RUN_ARM_PEER);
+    g_ptr_array_add(run->skipped, g_strdup("the peer 'x' is left out: it is none"));
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        memset(&sample->marks, 0, sizeof sample->marks);
+        sample->command_exit_ns = (300 + 10 * (gint64)i) * MS;
+    }
+    g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
+    g_autofree char *json = duet_density_result(run, analysis);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetRun) back = duet_result_parse(json, -1, &error);
+    g_assert_no_error(error);
+    g_autoptr(DuetDensityAnalysis) again = duet_density_analysis_new(back);
+    g_assert_cmpfloat(again->arms[0].latency.median, ==, 355.0 * MS);
+    g_assert_true(has_note(again->notes, "peer-starts"));
+    g_assert_true(has_note(again->notes, "peer-skipped"));
+    g_autofree char *table = duet_density_table(back, again);
+    assert_fits(table);
+}
+
 static void test_lost(void)
 {
     g_autoptr(DuetRun) run = lab_run("tcg", 12, DUET_DENSITY_BOUND_BUDGET);
@@ -484,6 +529,8 @@ int main(int argc, char **argv)
     g_test_add_func("/density/figures", test_figures);
     g_test_add_func("/density/many", test_many);
     g_test_add_func("/density/no-extrapolation", test_no_extrapolation);
+    g_test_add_func("/density/interrupted", test_interrupted);
+    g_test_add_func("/density/peer", test_peer);
     g_test_add_func("/density/lost", test_lost);
     g_test_add_func("/density/nested", test_nested);
     g_test_add_func("/density/round-trip", test_round_trip);

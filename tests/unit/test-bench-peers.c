@@ -113,7 +113,7 @@ static DuetLap lap_of(const char *script, gint64 timeout_ms, char **out_text)
     g_autoptr(GError) error = NULL;
     DuetLap lap;
 
-    duet_lap_take((char *const *)argv, NULL, timeout_ms, &lap, out_text, &error);
+    duet_lap_take((char *const *)argv, FALSE, timeout_ms, &lap, out_text, &error);
     g_assert_no_error(error);
     return lap;
 }
@@ -172,7 +172,7 @@ static void test_lap_missing(void)
     g_autoptr(GError) error = NULL;
     DuetLap lap;
 
-    g_assert_false(duet_lap_take(argv, NULL, 0, &lap, NULL, &error));
+    g_assert_false(duet_lap_take(argv, FALSE, 0, &lap, NULL, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND);
 }
 
