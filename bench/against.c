@@ -113,6 +113,10 @@ static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *
         return FALSE;
     }
     duet_match_judge(&against->match, against->comparisons);
+    for (guint i = 0; against->match.measure->tell && i < against->comparisons->len; i++) {
+        const DuetComparison *c = &g_array_index(against->comparisons, DuetComparison, i);
+        against->match.measure->tell(&against->match, c->a, c->b, against->notes);
+    }
     add_notes(against, first, second);
     return TRUE;
 }

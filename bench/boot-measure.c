@@ -65,7 +65,7 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
     return duet_stats_percentile(sorted, side.values->len, 0.5);
 }
 
-static char *difference(const DuetContrast *c)
+char *duet_text_time_difference(const DuetContrast *c)
 {
     DuetUnit unit = duet_unit_for(c->difference);
     g_autofree char *number = duet_unit_format(unit, c->difference);
@@ -98,7 +98,7 @@ const DuetMeasure duet_measure_boot = {
     .id = id,
     .value = median,
     .text = duet_text_time,
-    .difference = difference,
+    .difference = duet_text_time_difference,
     .pair = pair,
     .contrast = contrast,
 };

@@ -40,6 +40,7 @@ typedef struct DuetMatch DuetMatch;
  * its place. Returns: %FALSE where they are not to be compared
  * @contrast: @out_n: samples of the smaller side. Returns: %FALSE where there are no data
  * @higher_is_better: (nullable): whether a metric is a rate; NULL: all are times or costs
+ * @tell: (nullable): adds to @notes what of two arms of two runs is no metric
  */
 typedef struct {
     guint n_metrics, n_default;
@@ -52,7 +53,11 @@ typedef struct {
     gboolean (*contrast)(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
         DuetContrast *out_contrast, gsize *out_n);
     gboolean (*higher_is_better)(const DuetRunArm *arm, guint metric);
+    void (*tell)(const DuetMatch *match, guint a, guint b, GPtrArray *notes);
 } DuetMeasure;
+
+/** duet_text_time_difference: a #DuetMeasure.difference of times. */
+char *duet_text_time_difference(const DuetContrast *contrast);
 
 /** duet_measure_boot: medians of times; metrics are those of #DuetMetric. */
 extern const DuetMeasure duet_measure_boot;

@@ -262,14 +262,6 @@ gboolean duet_claim_memory(DuetClaimTrial *trial, DuetFinding *finding, GError *
     return TRUE;
 }
 
-/* A limit of the host, of the budget or of the engine; else it was only not asked for more. */
-static gboolean is_limit(DuetDensityBound bound)
-{
-    return bound != DUET_DENSITY_BOUND_NONE && bound != DUET_DENSITY_BOUND_MAX &&
-        bound != DUET_DENSITY_BOUND_TIME && bound != DUET_DENSITY_BOUND_ENDED &&
-        bound != DUET_DENSITY_BOUND_INTERRUPTED;
-}
-
 static gboolean all_answered(
     const DuetRun *run, guint arm, const DuetDensityOutcome *outcome, DuetFinding *finding)
 {
@@ -289,8 +281,11 @@ static void judge_density(const Pair *pair, DuetFinding *finding)
     if (!all_answered(pair->run, pair->vm, vm, finding) ||
         !all_answered(pair->run, pair->container, container, finding))
         return;
-    double low = is_limit(vm->bound) ? container->reached / (vm->reached + 1.0) : 0;
-    double high = is_limit(container->bound) ? (container->reached + 1.0) / vm->reached : INFINITY;
+    double low =
+        duet_density_bound_is_limit(vm->bound) ? container->reached / (vm->reached + 1.0) : 0;
+    double high = duet_density_bound_is_limit(container->bound)
+        ? (container->reached + 1.0) / vm->reached
+        : INFINITY;
     g_autofree char *seen = g_strdup_printf("%u containers (bound by %s), %u VMs (bound by %s)",
         container->reached, duet_density_bound_to_string(container->bound), vm->reached,
         duet_density_bound_to_string(vm->bound));

@@ -98,7 +98,8 @@ static char *unlike(const DuetPublished *published, const DuetRun *run, guint in
         return g_strdup_printf(
             "no KVM: %s ran under TCG, which no published figure did", arm->name);
     char *why = other_guest(published, arm);
-    return why ? why : duet_figure_failed(run, index);
+    /* Starts that fail are how a density ends. */
+    return why || published->ours == DUET_OURS_DENSITY ? why : duet_figure_failed(run, index);
 }
 
 /* A foreign engine has no marks: beside one, whole commands are compared. */
@@ -156,6 +157,31 @@ static char *measure_memory(const Arms *arms, DuetReproduction *out)
                                : NULL;
 }
 
+/* A limit at N tells that N fit and one more did not; without one there may have been room. */
+static char *measure_density(const Arms *arms, DuetReproduction *out)
+{
+    const DuetDensityOutcome *first = g_ptr_array_index(arms->run->density, arms->first);
+    const DuetDensityOutcome *second = g_ptr_array_index(arms->run->density, arms->second);
+    const DuetDensityOutcome *both[] = { first, second };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(both); i++) {
+        if (both[i]->reached == 0 || both[i]->answered < both[i]->reached)
+            return g_strdup_printf("%u of %u instances of %s answered", both[i]->answered,
+                both[i]->reached,
+                duet_run_arm(arms->run, i == 0 ? arms->first : arms->second)->name);
+    }
+    out->ratio = first->reached / (double)second->reached;
+    out->low = first->reached / (second->reached + 1.0);
+    out->high = (first->reached + 1.0) / second->reached;
+    for (gsize i = 0; i < G_N_ELEMENTS(both); i++) {
+        if (!duet_density_bound_is_limit(both[i]->bound))
+            return g_strdup_printf("%s was ended by %s, which is no limit: more might have fit",
+                duet_run_arm(arms->run, i == 0 ? arms->first : arms->second)->name,
+                duet_density_bound_to_string(both[i]->bound));
+    }
+    return NULL;
+}
+
 /* Returns: (transfer full) (nullable): why there is nothing to conclude from it. */
 static char *measure(const DuetPublished *published, const Arms *arms, DuetReproduction *out)
 {
@@ -165,6 +191,8 @@ static char *measure(const DuetPublished *published, const Arms *arms, DuetRepro
         return measure_boot(arms, figure_of(arms, published->ours), out);
     case DUET_OURS_MEMORY:
         return measure_memory(arms, out);
+    case DUET_OURS_DENSITY:
+        return measure_density(arms, out);
     default:
         return g_strdup("the run does not tell");
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "bench/against.h"
+#include "bench/comparison.h"
 #include "bench/run.h"
 #include "bench/stats.h"
 
@@ -76,6 +78,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetDensityAnalysis, duet_density_analysis_free)
 /** duet_density_analysis_bad_arm: Returns: %TRUE if an arm has not one instance, or not all of an
  * arm answered. */
 gboolean duet_density_analysis_bad_arm(const DuetDensityAnalysis *analysis);
+
+/** duet_measure_density: medians of starts at numbers that both runs reached; what they reached is
+ * told, and not tested. */
+extern const DuetMeasure duet_measure_density;
 
 /** duet_density_check: Returns: (transfer full) (element-type DuetNote): all that makes it weak. */
 GPtrArray *duet_density_check(const DuetRun *run);

@@ -93,4 +93,5 @@ const DuetBenchmark duet_benchmark_density = {
     .formats = formats,
     .show = show,
     .check = duet_density_check,
+    .measure = &duet_measure_density,
 };

@@ -38,6 +38,13 @@ gboolean duet_density_bound_from_string(const char *text, DuetDensityBound *out_
     return FALSE;
 }
 
+gboolean duet_density_bound_is_limit(DuetDensityBound bound)
+{
+    return bound != DUET_DENSITY_BOUND_NONE && bound != DUET_DENSITY_BOUND_MAX &&
+        bound != DUET_DENSITY_BOUND_TIME && bound != DUET_DENSITY_BOUND_ENDED &&
+        bound != DUET_DENSITY_BOUND_INTERRUPTED;
+}
+
 void duet_density_watch_init(
     DuetDensityWatch *watch, const DuetDensityLimits *limits, const DuetDensityHost *first)
 {

@@ -45,6 +45,9 @@ typedef enum {
 /** Its name in the result file ("host-memory"), and back. */
 const char *duet_density_bound_to_string(DuetDensityBound bound);
 gboolean duet_density_bound_from_string(const char *text, DuetDensityBound *out_bound);
+/** duet_density_bound_is_limit: Returns: whether it is a limit of the host, of the budget or of the
+ * engine; else it was only not asked for more. */
+gboolean duet_density_bound_is_limit(DuetDensityBound bound);
 
 /**
  * DuetDensityWatch: looks before each start whether there may be one more.

@@ -156,6 +156,9 @@ holds() { jq -e "$1" "$scratch/density.json" >/dev/null || { jq "del(.samples)" 
     expect 125 duet bench density $option busybox
     is "$(wc -l <<<"$output")" 1
   done
+  expect 125 duet bench density --resume -o "$scratch/density.json" busybox
+  [[ $output == *"nothing to go on with"* ]]
+  is "$(wc -l <<<"$output")" 1
   expect 125 duet bench density nosuchimage
   expect 125 duet bench density
   is "$(duet ps -aq)" ""

@@ -226,15 +226,12 @@ typedef struct {
     DuetDensityBound bound;
 } Reached;
 
-static DuetFinding try_density(const char *accel, Reached vm, Reached container)
+static DuetRun *density_run(const char *accel, Reached vm, Reached container)
 {
     DuetDensityLimits limits = { .budget_bytes = 1024 * MIB };
     DuetRun *run =
         duet_run_new(&duet_benchmark_density, duet_plan_new_density(2, &limits, 42, 2000));
-    DuetClaimsRequest request = { 0 };
-    g_auto(DuetClaimTrial) trial = { .request = &request, .density = run };
     const Reached arms[] = { vm, container };
-    DuetFinding finding;
 
     run_fixture_add_arm(run, "vm", "vm", accel);
     run_fixture_add_arm(run, "container", "container", NULL);
@@ -246,6 +243,16 @@ static DuetFinding try_density(const char *accel, Reached vm, Reached container)
         outcome->bound = arms[i].bound;
         g_ptr_array_add(run->density, outcome);
     }
+    return run;
+}
+
+static DuetFinding try_density(const char *accel, Reached vm, Reached container)
+{
+    DuetClaimsRequest request = { 0 };
+    g_auto(DuetClaimTrial) trial = { .request = &request };
+    DuetFinding finding;
+
+    trial.density = density_run(accel, vm, container);
     duet_finding_init(&finding);
     duet_claim_apply(claim("density"), &trial, &finding);
     return finding;
@@ -648,6 +655,26 @@ static void test_not_comparable(void)
         reproduce(row->id, NULL, no, NAN, row->no_ratio ? row->no_ratio : "no result of");
 }
 
+static void test_reproduced_density(void)
+{
+    const DuetReproductionVerdict no = DUET_REPRODUCTION_NOT_COMPARABLE;
+    const Reached few = { 4, 4, DUET_DENSITY_BOUND_BUDGET };
+    const Reached five = { 5, 5, DUET_DENSITY_BOUND_BUDGET };
+    const Reached many = { 56, 56, DUET_DENSITY_BOUND_FAILURES };
+    const Reached most = { 900, 900, DUET_DENSITY_BOUND_BUDGET };
+    const Reached asked = { 56, 56, DUET_DENSITY_BOUND_MAX };
+    const Reached lost = { 56, 50, DUET_DENSITY_BOUND_BUDGET };
+    const char *id = "canonical-density";
+
+    reproduce(id, density_run("kvm", few, many), DUET_REPRODUCTION_WITHIN, 14, NULL);
+    reproduce(id, density_run("kvm", few, most), DUET_REPRODUCTION_DIRECTION, 225, NULL);
+    reproduce(id, density_run("kvm", many, few), DUET_REPRODUCTION_CONTRARY, 4 / 56.0, NULL);
+    reproduce(id, density_run("kvm", few, five), DUET_REPRODUCTION_NOT_SHOWN, 1.25, NULL);
+    reproduce(id, density_run("kvm", few, asked), no, 14, "container was ended by max");
+    reproduce(id, density_run("kvm", few, lost), no, NAN, "50 of 56 instances of container");
+    reproduce(id, density_run("tcg", few, many), no, 14, "no KVM");
+}
+
 static void test_reproduce_page(void)
 {
     g_auto(Files) files = { 0 };
@@ -749,6 +776,7 @@ int main(int argc, char **argv)
     g_test_add_func("/claims/page", test_page);
     g_test_add_func("/claims/refused", test_refused);
     g_test_add_func("/claims/reproduced", test_reproduced);
+    g_test_add_func("/claims/reproduced-density", test_reproduced_density);
     g_test_add_func("/claims/not-comparable", test_not_comparable);
     g_test_add_func("/claims/reproduce-page", test_reproduce_page);
     g_test_add_func("/claims/tree", test_tree);

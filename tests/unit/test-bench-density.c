@@ -397,6 +397,34 @@ static void test_peer(void)
     assert_fits(table);
 }
 
+/* Starts are compared where both runs have some; the numbers reached are told and not tested. */
+static void test_against(void)
+{
+    g_autoptr(DuetRun) first = lab_run("kvm", 20, DUET_DENSITY_BOUND_BUDGET);
+    g_autoptr(DuetRun) second = lab_run("kvm", 40, DUET_DENSITY_BOUND_FAILURES);
+    DuetAgainstOptions options = { .floor = -1 };
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < second->samples->len; i++)
+        duet_run_sample(second, i)->marks.ns[DUET_MARK_EXEC] += 121 * MS;
+    g_autoptr(DuetAgainst) against = duet_against_new(first, "a", second, "b", &options, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(against->comparisons->len, ==, 1);
+    const DuetComparison *c = &g_array_index(against->comparisons, DuetComparison, 0);
+    g_assert_cmpint(c->verdict, ==, DUET_VERDICT_DIFFERS);
+    g_assert_cmpfloat_with_epsilon(c->contrast.ratio, 2, 1e-9);
+    g_assert_true(has_note(against->notes, "reached"));
+    g_autofree char *table = duet_against_table(against);
+    g_autofree char *json = duet_against_json(against);
+    assert_fits(table);
+    g_assert_nonnull(strstr(table, "start, second / first"));
+    g_assert_nonnull(
+        strstr(json, "first 20 (bound by memory-budget, 20 answered), second 40 (bound"));
+    g_assert_nonnull(strstr(json, "ratio 2; one observation of each"));
+    g_assert_nonnull(strstr(json, "\"first_median_ns\" : 121000000"));
+    g_assert_nonnull(strstr(json, "\"second_median_ns\" : 242000000"));
+}
+
 static void test_lost(void)
 {
     g_autoptr(DuetRun) run = lab_run("tcg", 12, DUET_DENSITY_BOUND_BUDGET);
@@ -531,6 +559,7 @@ int main(int argc, char **argv)
     g_test_add_func("/density/no-extrapolation", test_no_extrapolation);
     g_test_add_func("/density/interrupted", test_interrupted);
     g_test_add_func("/density/peer", test_peer);
+    g_test_add_func("/density/against", test_against);
     g_test_add_func("/density/lost", test_lost);
     g_test_add_func("/density/nested", test_nested);
     g_test_add_func("/density/round-trip", test_round_trip);
