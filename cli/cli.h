@@ -39,6 +39,13 @@ extern const DuetDriverEntry duet_drivers[];
 const DuetCommand *duet_command_find(const DuetCommand *table, const char *what, const char *name);
 /** duet_cli_help: prints all verbs. */
 void duet_cli_help(void);
+/**
+ * duet_help_wrap: Returns: (transfer full): @text with descriptions of options that would end
+ * behind the 80th column continued in the next line, below their beginning.
+ */
+char *duet_help_wrap(const char *text);
+/** duet_help_print_below: prints the list of a command's own commands. */
+void duet_help_print_below(const DuetCommand *table);
 
 /** duet_cli_context: Returns: (transfer none): the context, swept, or NULL with @error. */
 DuetContext *duet_cli_context(DuetCli *cli, GError **error);

@@ -27,9 +27,8 @@ static const DuetCommand benchmarks[] = {
 
 static void help(void)
 {
-    printf("Usage: duet bench COMMAND [OPTION...] ARG...\n\nCommands:\n");
-    for (const DuetCommand *row = benchmarks; row->name; row++)
-        printf("  %-9s %-40s %s\n", row->name, row->arguments, row->summary);
+    printf("Usage: duet bench COMMAND [OPTION...] ARG...\n");
+    duet_help_print_below(benchmarks);
     printf("\n`duet bench COMMAND --help` explains one.\n");
 }
 

@@ -217,8 +217,7 @@ int duet_cmd_image(DuetCli *cli, int argc, char **argv)
             duet_command_find(image_commands, "command of `duet image`", argv[1]);
         return command ? command->run(cli, argc - 1, argv + 1) : 125;
     }
-    printf("Usage: duet image COMMAND ...\n\nCommands:\n");
-    for (const DuetCommand *row = image_commands; row->name; row++)
-        printf("  %-8s %-34s %s\n", row->name, row->arguments, row->summary);
+    printf("Usage: duet image COMMAND ...\n");
+    duet_help_print_below(image_commands);
     return argc > 1 && g_str_equal(argv[1], "--help") ? 0 : 125;
 }

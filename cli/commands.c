@@ -79,5 +79,5 @@ void duet_cli_help(void)
            "              $XDG_DATA_HOME/duet of an ordinary user)\n"
            "  --version   print the version\n"
            "  --help      print this help\n\n"
-           "`duet COMMAND --help` explains a command. `duet check` tells what this host can do.\n");
+           "`duet COMMAND --help` explains one, `duet check` tells what this host can do.\n");
 }

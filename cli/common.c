@@ -72,11 +72,12 @@ gboolean duet_cli_options(
     }
     if (help) {
         g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
-        const char *options = strchr(text, '\n');
+        const char *rest = strchr(text, '\n');
+        g_autofree char *options = duet_help_wrap(rest ? rest : "\n");
         printf("Usage: duet %s %s\n", verb, command->name ? command->arguments : "[OPTION...] ...");
         if (command->name)
             printf("\nTo %s.\n", command->summary);
-        printf("%s", options ? options : "\n");
+        printf("%s", options);
         exit(0);
     }
     /* What follows a "--" is never an option of ours. */

@@ -13,11 +13,27 @@ tab=$(printf '\t')
 # The rows of a page's list "Commands:".
 rows() { sed -n '/^Commands:/,/^$/s/^  *//p'; }
 
-# options COMMAND...: from the page of the command.
+# The same of a command with commands of its own: each "COMMAND ARGUMENTS", a tab, and its summary.
+rows_below() {
+  sed -n '/^Commands:/,/^$/p' |
+    awk '/^  [^ ]/ { row = substr($0, 3) } /^   / { sub(/^ +/, ""); print row "\t" $0 }'
+}
+
+# options COMMAND...: from the page of the command. A long text goes on in the next line.
 options() {
   "$duet" "$@" --help | awk -v command="$*" -v OFS='\t' '
+    function flush() {
+      if (names != "") print "o", command, names, value, text
+      names = ""
+    }
     /^Options:/ { list = 1; next }
+    list && names != "" && /^      +[^ ]/ {
+      sub(/^ +/, "")
+      text = text " " $0
+      next
+    }
     list && /^  -/ {
+      flush()
       sub(/^ +/, "")
       text = $0
       sub(/^.*[^ ]   */, "", text)
@@ -30,8 +46,8 @@ options() {
         names = substr(names, 1, at - 1)
       }
       sub(/,/, "", names)
-      print "o", command, names, value, text
-    }'
+    }
+    END { flush() }'
 }
 
 help=$("$duet" help)
@@ -46,10 +62,9 @@ printf '%s\n' "$help" | rows | while read -r command summary; do
   echo "c${tab}$command${tab}$usage${tab}$summary"
   case $usage in
   COMMAND*)
-    "$duet" "$command" --help | rows | while read -r below rest; do
-      text=$(printf '%s\n' "$rest" | sed 's/^.*   *//')
-      arguments=$(printf '%s\n' "$rest" | sed -n 's/   *[^ ].*$//p')
-      echo "c${tab}$command $below${tab}${arguments:-${usage#COMMAND }}${tab}$text"
+    "$duet" "$command" --help | rows_below | while IFS=$tab read -r line text; do
+      below=${line%% *}
+      echo "c${tab}$command $below${tab}${line#* }${tab}$text"
       options "$command" "$below"
     done
     ;;

@@ -20,6 +20,33 @@ teardown_file() { root_down; }
   done
 }
 
+# fits WORD...: no line of this page is wider than a terminal.
+fits() {
+  local page
+  page=$(duet "$@")
+  [ "$(wc -L <<<"$page")" -le 80 ] || { echo "duet $*"; awk 'length > 80' <<<"$page"; return 1; }
+}
+# below VERB: the commands that a verb has of its own, one a line.
+below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p'; }
+
+@test "every page of help fits 80 columns" {
+  local verb command pages=0
+  fits help
+  for verb in $(duet help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p'); do
+    [ "$verb" != help ] || continue
+    fits "$verb" --help
+    for command in $(below "$verb"); do
+      fits "$verb" "$command" --help
+      pages=$((pages + 1))
+    done
+  done
+  [ $pages -ge 16 ] # of bench and image
+  # What is cut is continued, and tools that read the page find it whole.
+  duet bench boot --help | grep -q '^ \{30,\}[a-z]'
+  "$source_dir/docs/commands.sh" "$DUET" |
+    grep -P '^o\tbench boot\t--cache\tMODE\tbefore each sample: .*\(drop all caches of the host\)$'
+}
+
 @test "a near miss is answered with the nearest verb" {
   run duet rnu
   is "$status" 125
