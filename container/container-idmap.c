@@ -63,16 +63,17 @@ char *duet_idmap_text(guint32 id_base, const GArray *high_ids, GError **error)
     return g_string_free(text, FALSE);
 }
 
-/* Ids that an image was imported with may have been taken from the user since. */
-static gboolean check_ids(const GArray *own, const GArray *high_ids, GError **error)
+gboolean duet_idmap_check(
+    const GArray *users, const GArray *groups, const GArray *high_ids, GError **error)
 {
     for (guint i = 0; high_ids != NULL && i < high_ids->len; i++) {
         guint32 id = g_array_index(high_ids, guint32, i);
-        if (duet_ids_contain(own, id))
+        if (duet_ids_contain(users, id) && duet_ids_contain(groups, id))
             continue;
         g_autofree char *advice = duet_ids_advice(id);
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "the image has files of the owner %u, which is more ids than you have; %s", id, advice);
+            "the image has files of the owner or group %u, which is more %s than you have; %s", id,
+            duet_ids_contain(users, id) ? "groups" : "users", advice);
         return FALSE;
     }
     return TRUE;
@@ -105,7 +106,7 @@ static gboolean make_nested(DuetIdmap *out_map, const GArray *high_ids, GError *
         return FALSE;
     g_autoptr(GArray) users = duet_ids_own(DUET_ID_USER);
     g_autoptr(GArray) groups = duet_ids_own(DUET_ID_GROUP);
-    if (!check_ids(users, high_ids, error))
+    if (!duet_idmap_check(users, groups, high_ids, error))
         return FALSE;
     *out_map = (DuetIdmap){ .users = identity_text(users), .groups = identity_text(groups) };
     return TRUE;

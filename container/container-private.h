@@ -176,6 +176,14 @@ long duet_caps_drop(void);
 char *duet_idmap_text(guint32 id_base, const GArray *high_ids, GError **error);
 /** duet_userns_require: %FALSE for an ordinary user who may have no user namespace. */
 gboolean duet_userns_require(GError **error);
+/**
+ * duet_idmap_check: whether an ordinary user still has the ids that an image was imported with. An
+ * image does not tell users from groups, so each must be both.
+ * @users, @groups: (element-type DuetIdRange): what the user has
+ * Returns: %FALSE with %DUET_ERROR_UNSUPPORTED and the command that gives the user more.
+ */
+gboolean duet_idmap_check(
+    const GArray *users, const GArray *groups, const GArray *high_ids, GError **error);
 /** DuetIdmap: the texts of uid_map and gid_map. */
 typedef struct {
     char *users;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/cgroup.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 static void test_identity(void)
@@ -108,6 +109,30 @@ static void test_devices(void)
         "done\n");
     box_expect(box, "(echo hi >/dev/shm/x) && busybox cat /dev/shm/x", "hi\n");
     box_free(box);
+}
+
+/* subuid(5) and subgid(5) need not agree. */
+static void test_own_ids(void)
+{
+    const DuetIdRange many = { 0, 100000, 80000 }, few = { 0, 100000, 65536 };
+    const guint32 high = 70000;
+    g_autoptr(GArray) enough = g_array_new(FALSE, FALSE, sizeof many);
+    g_autoptr(GArray) short_of = g_array_new(FALSE, FALSE, sizeof few);
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof high);
+
+    g_array_append_val(enough, many);
+    g_array_append_val(short_of, few);
+    g_assert_true(duet_idmap_check(short_of, short_of, NULL, NULL));
+    g_assert_true(duet_idmap_check(short_of, short_of, ids, NULL));
+    g_array_append_val(ids, high);
+    g_assert_true(duet_idmap_check(enough, enough, ids, NULL));
+    for (guint i = 0; i < 2; i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(duet_idmap_check(i ? enough : short_of, i ? short_of : enough, ids, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED);
+        g_assert_nonnull(strstr(error->message, "70000, which is more"));
+        g_assert_nonnull(strstr(error->message, i ? "more groups" : "more users"));
+    }
 }
 
 static void test_high_ids(void)
@@ -590,6 +615,7 @@ int main(int argc, char **argv)
     g_test_add_func("/container/descriptors", test_descriptors);
     g_test_add_func("/container/namespace-root", test_namespace_root);
     g_test_add_func("/container/no-leak", test_no_leak);
+    g_test_add_func("/container/own-ids", test_own_ids);
     g_test_add_func("/container/high-ids", test_high_ids);
     g_test_add_func("/container/writable-layer", test_writable_layer);
     g_test_add_func("/container/layers/20", test_layers_20);
