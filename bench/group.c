@@ -101,7 +101,7 @@ static gboolean host_has_room(DuetGroup *group, GError **error)
 
     if (!group->read_host(&host, error))
         return FALSE;
-    group->no_room = !duet_host_memory_check(&host, error);
+    group->no_room = !duet_host_memory_check(&host, group->option, error);
     return !group->no_room;
 }
 
@@ -114,6 +114,7 @@ gboolean duet_group_start(DuetGroup *group, GError **error)
         return FALSE;
     /* Its end is ours to see; an instance that removes itself could not be asked why it ended. */
     spec->remove_at_exit = FALSE;
+    spec->idle |= group->idle;
     spec->timeout_ms = 0;
     g_autofree char *id = g_strdup(spec->id);
     DuetInstance *instance = duet_instance_create(group->context, spec, error);

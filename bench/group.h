@@ -14,6 +14,8 @@ G_BEGIN_DECLS
  * DuetGroup: instances of one arm that run at the same time, so that their memory can be read.
  * While there is one, signals that end a process are blocked: nobody else would end the instances.
  * @members: (element-type DuetGroupMember)
+ * @idle: they do nothing, whatever @spec says
+ * @option: (nullable): what the user may make smaller where the host has too little memory
  * @interrupted: the user wanted an end
  * @no_room: the host's memory was about to be used up
  * @read_host: duet_host_memory_read(), but for tests
@@ -22,6 +24,8 @@ typedef struct DuetGroup {
     DuetContext *context;
     const DuetSpec *spec;
     GPtrArray *members;
+    gboolean idle;
+    const char *option;
     gboolean interrupted;
     gboolean no_room;
     gboolean (*read_host)(DuetHostMemory *out_memory, GError **error);

@@ -100,7 +100,7 @@ guint64 duet_host_memory_floor(const DuetHostMemory *memory)
     return MAX(FLOOR_BYTES, memory->total_bytes / FLOOR_SHARE);
 }
 
-gboolean duet_host_memory_check(const DuetHostMemory *memory, GError **error)
+gboolean duet_host_memory_check(const DuetHostMemory *memory, const char *option, GError **error)
 {
     guint64 floor = duet_host_memory_floor(memory);
 
@@ -109,8 +109,7 @@ gboolean duet_host_memory_check(const DuetHostMemory *memory, GError **error)
     g_autofree char *left = duet_format_bytes(memory->available_bytes);
     g_autofree char *least = duet_format_bytes(floor);
     g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
-        "the host has %s of memory available and must keep %s: end what else runs, or take "
-        "smaller --counts",
-        left, least);
+        "the host has %s of memory available and must keep %s: end what else runs%s%s", left, least,
+        option ? ", or take a smaller " : "", option ? option : "");
     return FALSE;
 }

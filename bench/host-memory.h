@@ -41,8 +41,9 @@ guint64 duet_host_memory_floor(const DuetHostMemory *memory);
 
 /**
  * duet_host_memory_check: whether the host has memory left for one more instance.
+ * @option: (nullable): the option that asks for fewer of them, if the benchmark has one
  * Returns: %FALSE with %DUET_ERROR_STATE.
  */
-gboolean duet_host_memory_check(const DuetHostMemory *memory, GError **error);
+gboolean duet_host_memory_check(const DuetHostMemory *memory, const char *option, GError **error);
 
 G_END_DECLS

@@ -2,7 +2,6 @@
 #include "idle.h"
 
 #include "group.h"
-#include "instance-sampler.h"
 
 void duet_idle_clear(DuetIdle *idle)
 {
@@ -13,19 +12,15 @@ void duet_idle_measure(
     DuetContext *context, const DuetBenchArm *arm, guint age_ms, DuetRun *run, DuetIdle *out_idle)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(DuetSpec) spec = duet_bench_spec_copy(arm->spec, &error);
     DuetIdle idle = { 0 };
     DuetGroup group;
 
-    if (spec) {
-        spec->idle = TRUE;
-        duet_group_init(&group, context, spec);
-        idle.measured = duet_group_start(&group, &error) &&
-            duet_group_wait(&group, age_ms, &error) &&
-            duet_group_read(&group, 0, &idle.memory, &idle.age_ns, &error);
-        duet_group_clear(&group, run->warnings);
-        idle.interrupted = group.interrupted;
-    }
+    duet_group_init(&group, context, arm->spec);
+    group.idle = TRUE;
+    idle.measured = duet_group_start(&group, &error) && duet_group_wait(&group, age_ms, &error) &&
+        duet_group_read(&group, 0, &idle.memory, &idle.age_ns, &error);
+    duet_group_clear(&group, run->warnings);
+    idle.interrupted = group.interrupted;
     if (!idle.measured)
         idle.error = g_strdup(error->message);
     run->interrupted |= idle.interrupted;

@@ -110,7 +110,7 @@ static char *host_memory_rule(
 {
     (void)watch;
     (void)used_bytes;
-    if (duet_host_memory_check(&now->memory, NULL))
+    if (duet_host_memory_check(&now->memory, NULL, NULL))
         return NULL;
     g_autofree char *left = duet_text_bytes(now->memory.available_bytes);
     g_autofree char *floor = duet_text_bytes(duet_host_memory_floor(&now->memory));

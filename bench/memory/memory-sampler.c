@@ -10,6 +10,8 @@
 #include "bench/reread.h"
 #include "guest-memory.h"
 
+/* What says how many run at a time. */
+#define OPTION "--counts"
 /* Readings of the idle host, over the time that instances are left to settle. */
 #define NOISE_READINGS 11
 /* What the instances of the sample before had comes back to the host with a delay. */
@@ -106,6 +108,7 @@ static gboolean measure(DuetMemorySampler *sampler, DuetSample *sample, GError *
 
     duet_group_init(&group, sampler->request->context, spec);
     group.read_host = sampler->read_host;
+    group.option = OPTION;
     gboolean done = duet_group_wait(&group, SETTLE_MS, error) &&
         sampler->read_host(&point->before, error) &&
         duet_ksm_begin(sampler->ksm, &point->ksm, error) &&
@@ -179,7 +182,7 @@ gboolean duet_memory_sampler_begin(DuetMemorySampler *sampler, GError **error)
     DuetHostMemory host;
     DuetGroup nobody;
 
-    if (!sampler->read_host(&host, error) || !duet_host_memory_check(&host, error))
+    if (!sampler->read_host(&host, error) || !duet_host_memory_check(&host, OPTION, error))
         return FALSE;
     /* A run that was resumed has it. */
     if (run->idle_noise)

@@ -726,12 +726,16 @@ static void test_host_is_protected(void)
 
     /* 10 % of 64 GiB are more than 6; of 8 GiB, 2 GiB are the floor. */
     poor_host(&host, NULL);
-    g_assert_false(duet_host_memory_check(&host, &error));
+    g_assert_false(duet_host_memory_check(&host, NULL, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_STATE);
+    g_assert_true(g_str_has_suffix(error->message, "end what else runs"));
+    g_clear_error(&error);
+    g_assert_false(duet_host_memory_check(&host, "--max", &error));
+    g_assert_true(g_str_has_suffix(error->message, "or take a smaller --max"));
     host.total_bytes = 8 * 1024 * MIB;
-    g_assert_true(duet_host_memory_check(&host, NULL));
+    g_assert_true(duet_host_memory_check(&host, NULL, NULL));
     host.available_bytes = 2047 * MIB;
-    g_assert_false(duet_host_memory_check(&host, NULL));
+    g_assert_false(duet_host_memory_check(&host, NULL, NULL));
 
     /* Refused at the start; in a sample, told and not tried again with as many or more. */
     g_autofree char *folder = g_dir_make_tmp("duet-test-XXXXXX", NULL);
@@ -749,6 +753,7 @@ static void test_host_is_protected(void)
     sampler.read_host = poor_host;
     g_assert_false(duet_memory_sampler_begin(&sampler, &refused));
     g_assert_error(refused, DUET_ERROR, DUET_ERROR_STATE);
+    g_assert_nonnull(strstr(refused->message, "--counts"));
     for (guint count = 1; count <= 2; count++) {
         g_autoptr(DuetSample) sample = duet_sample_new(0, 0, 0);
         sample->memory = duet_memory_point_new(count);
