@@ -53,7 +53,8 @@ gboolean duet_load_sampler_check(const DuetLoadSampler *sampler, GError **error)
     DuetHostMemory host;
     guint most = 0;
 
-    if (!duet_host_memory_read(&host, error) || !duet_host_memory_check(&host, error))
+    if (!duet_host_memory_read(&host, error) ||
+        !duet_host_memory_check(&host, plan->load_starts == 0 ? "--parallel" : "--rate", error))
         return FALSE;
     for (guint i = 0; i < plan->n_variants && plan->load_starts == 0; i++)
         most = MAX(most, plan->counts[i]);

@@ -13,14 +13,10 @@
 #include "bench/benchmark.h"
 #include "bench/claims/claim.h"
 #include "bench/claims/judge.h"
-#include "bench/claims/published.h"
 #include "bench/claims/tree.h"
-#include "bench/memory/memory-view.h"
-#include "bench/result.h"
+#include "claims-fixture.h"
 #include "core/util.h"
 #include "run-fixture.h"
-
-#define MIB ((guint64)1 << 20)
 
 static const DuetClaim *claim(const char *id)
 {
@@ -30,22 +26,6 @@ static const DuetClaim *claim(const char *id)
         row++;
     g_assert_nonnull(row->id);
     return row;
-}
-
-/* A run of VMs (2 s, KVM) and containers of @container_ms, whose ends and CPU time are like that.
- */
-static DuetRun *boot_run(gint64 container_ms, guint n)
-{
-    DuetRun *run = run_fixture_new(7, container_ms, n);
-
-    for (guint i = 0; i < run->samples->len; i++) {
-        DuetSample *sample = duet_run_sample(run, i);
-        gint64 took = sample->marks.ns[DUET_MARK_OUTPUT] - sample->marks.ns[DUET_MARK_REQUEST];
-        sample->marks.ns[DUET_MARK_RELEASED] = sample->marks.ns[DUET_MARK_OUTPUT] + took / 10;
-        sample->managing_cpu_ns = took / 5;
-        sample->payload_cpu_ns = took / 3;
-    }
-    return run;
 }
 
 /* @run: (transfer full). */
@@ -75,13 +55,13 @@ static const char *const of_boot[] = { "start", "stop", "cpu" };
 static void test_boot_decided(void)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(of_boot); i++) {
-        DuetFinding faster = try_boot(of_boot[i], boot_run(1000, 10));
+        DuetFinding faster = try_boot(of_boot[i], claims_boot_run(1000, 10));
         g_assert_cmpfloat(faster.low, <, 2.03);
         g_assert_cmpfloat(faster.high, >, 1.97);
         expect(faster, DUET_FINDING_HOLDS, TRUE, "p 0.00");
-        expect(try_boot(of_boot[i], boot_run(4000, 10)), DUET_FINDING_FAILS, TRUE, "p 0.00");
+        expect(try_boot(of_boot[i], claims_boot_run(4000, 10)), DUET_FINDING_FAILS, TRUE, "p 0.00");
         /* What emulation makes slower, and is faster all the same, is. */
-        DuetRun *run = boot_run(4000, 10);
+        DuetRun *run = claims_boot_run(4000, 10);
         run_fixture_other_accel(run);
         expect(try_boot(of_boot[i], run), DUET_FINDING_FAILS, TRUE, "p 0.00");
     }
@@ -91,7 +71,7 @@ static void test_boot_undecided(void)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(of_boot); i++) {
         const char *id = of_boot[i];
-        DuetRun *tcg = boot_run(1000, 10), *nested = boot_run(1000, 10);
+        DuetRun *tcg = claims_boot_run(1000, 10), *nested = claims_boot_run(1000, 10);
         run_fixture_other_accel(tcg);
         DuetFinding slower = try_boot(id, tcg);
         g_assert_cmpfloat(slower.value, >, 1.97);
@@ -100,21 +80,23 @@ static void test_boot_undecided(void)
         json_object_set_string_member(
             json_object_get_object_member(nested->host, "cpu"), "hypervisor", "tcg");
         expect(try_boot(id, nested), DUET_FINDING_UNDECIDED, FALSE, "nested");
-        expect(try_boot(id, boot_run(2000, 10)), DUET_FINDING_UNDECIDED, TRUE, "no difference");
-        expect(try_boot(id, boot_run(1000, 9)), DUET_FINDING_UNDECIDED, TRUE, "too few samples: 9");
-        DuetRun *floor = boot_run(1900, 30);
+        expect(
+            try_boot(id, claims_boot_run(2000, 10)), DUET_FINDING_UNDECIDED, TRUE, "no difference");
+        expect(try_boot(id, claims_boot_run(1000, 9)), DUET_FINDING_UNDECIDED, TRUE,
+            "too few samples: 9");
+        DuetRun *floor = claims_boot_run(1900, 30);
         floor->plan->floor = 0.5;
         expect(try_boot(id, floor), DUET_FINDING_UNDECIDED, TRUE, "floor of 50 %");
-        DuetRun *failed = boot_run(1000, 10);
+        DuetRun *failed = claims_boot_run(1000, 10);
         duet_run_sample(failed, 3)->status = DUET_SAMPLE_FAILED;
         expect(try_boot(id, failed), DUET_FINDING_UNDECIDED, FALSE, "samples of container failed");
-        DuetRun *interrupted = boot_run(1000, 10);
+        DuetRun *interrupted = claims_boot_run(1000, 10);
         interrupted->interrupted = TRUE;
         expect(try_boot(id, interrupted), DUET_FINDING_UNDECIDED, FALSE, "interrupted");
-        DuetRun *image = boot_run(1000, 10);
+        DuetRun *image = claims_boot_run(1000, 10);
         run_fixture_other_image(image);
         expect(try_boot(id, image), DUET_FINDING_UNDECIDED, FALSE, "different images");
-        DuetRun *kind = boot_run(1000, 10);
+        DuetRun *kind = claims_boot_run(1000, 10);
         run_fixture_other_kind(kind);
         expect(try_boot(id, kind), DUET_FINDING_NOT_RUN, FALSE, "no arm of kind container");
         expect(try_boot(id, NULL), DUET_FINDING_NOT_RUN, FALSE, "no image");
@@ -144,51 +126,10 @@ static void test_holm(void)
         expect(findings[i], DUET_FINDING_UNDECIDED, FALSE, "no difference shown (p 0.090)");
 }
 
-typedef struct {
-    guint64 vm, container; /* of each instance */
-    gint64 host_vm; /* the host's view of a VM, where it is another */
-    const char *accel;
-    guint rounds;
-} Use;
-
-static void add_point(DuetRun *run, guint arm, guint block, guint count, const Use *use)
-{
-    DuetSample *sample = duet_sample_new(arm, block, run->samples->len);
-    guint64 each = arm == 0 ? use->vm : use->container;
-    guint64 host = arm == 0 && use->host_vm ? (guint64)use->host_vm : each;
-    DuetInstanceMemory one = { .memory = { .payload_pss_bytes = each + block * 1024 } };
-
-    sample->status = DUET_SAMPLE_OK;
-    sample->exit_code = 0;
-    sample->memory = duet_memory_point_new(count);
-    for (guint i = 0; i < count; i++)
-        g_array_append_val(sample->memory->instances, one);
-    sample->memory->before = (DuetHostMemory){ .at_ns = 1, .available_bytes = 8192 * MIB };
-    sample->memory->host =
-        (DuetHostMemory){ .at_ns = 2, .available_bytes = 8192 * MIB - count * host };
-    sample->memory->started = count;
-    g_ptr_array_add(run->samples, sample);
-}
-
-static DuetRun *memory_run(const Use *use)
-{
-    static const guint counts[] = { 1, 2, 4 };
-    DuetRun *run = duet_run_new(&duet_benchmark_memory,
-        duet_plan_new_memory(2, counts, G_N_ELEMENTS(counts), use->rounds, 5, 10000, 0.02));
-
-    run_fixture_add_arm(run, "vm", "vm", use->accel);
-    run_fixture_add_arm(run, "container", "container", NULL);
-    for (guint block = 0; block < use->rounds; block++)
-        for (guint i = 0; i < G_N_ELEMENTS(counts); i++)
-            for (guint arm = 0; arm < 2; arm++)
-                add_point(run, arm, block, counts[i], use);
-    return run;
-}
-
-static DuetFinding try_memory(Use use)
+static DuetFinding try_memory(ClaimsUse use)
 {
     DuetClaimsRequest request = { 0 };
-    g_auto(DuetClaimTrial) trial = { .request = &request, .memory = memory_run(&use) };
+    g_auto(DuetClaimTrial) trial = { .request = &request, .memory = claims_memory_run(&use) };
     DuetFinding finding;
 
     duet_finding_init(&finding);
@@ -199,60 +140,30 @@ static DuetFinding try_memory(Use use)
 
 static void test_memory(void)
 {
-    DuetFinding more = try_memory((Use){ 100 * MIB, 2 * MIB, 0, "kvm", 3 });
+    DuetFinding more = try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, "kvm", 3 });
 
     g_assert_cmpfloat(fabs(more.value - 50), <, 0.5);
     expect(more, DUET_FINDING_HOLDS, TRUE, "one more VM takes 100 MiB");
-    expect(try_memory((Use){ 2 * MIB, 100 * MIB, 0, "kvm", 3 }), DUET_FINDING_FAILS, TRUE,
+    expect(try_memory((ClaimsUse){ 2 * MIB, 100 * MIB, 0, "kvm", 3 }), DUET_FINDING_FAILS, TRUE,
         "one more VM takes 2.0 MiB");
-    expect(try_memory((Use){ 100 * MIB, 2 * MIB, 0, "tcg", 3 }), DUET_FINDING_UNDECIDED, TRUE,
+    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, "tcg", 3 }), DUET_FINDING_UNDECIDED, TRUE,
         "no KVM");
-    expect(try_memory((Use){ 2 * MIB, 2 * MIB, 0, "kvm", 3 }), DUET_FINDING_UNDECIDED, TRUE,
+    expect(try_memory((ClaimsUse){ 2 * MIB, 2 * MIB, 0, "kvm", 3 }), DUET_FINDING_UNDECIDED, TRUE,
         "includes 1");
     /* What the processes say and the host does not is not shown. */
-    expect(try_memory((Use){ 100 * MIB, 2 * MIB, 1 * MIB, "kvm", 3 }), DUET_FINDING_UNDECIDED, TRUE,
-        "includes 1");
-    expect(try_memory((Use){ 100 * MIB, 2 * MIB, 0, "kvm", 1 }), DUET_FINDING_UNDECIDED, TRUE,
+    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 1 * MIB, "kvm", 3 }), DUET_FINDING_UNDECIDED,
+        TRUE, "includes 1");
+    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, "kvm", 1 }), DUET_FINDING_UNDECIDED, TRUE,
         "too few");
 }
 
-static void free_outcome(gpointer outcome)
-{
-    duet_density_outcome_free(outcome);
-}
-
-typedef struct {
-    guint reached, answered;
-    DuetDensityBound bound;
-} Reached;
-
-static DuetRun *density_run(const char *accel, Reached vm, Reached container)
-{
-    DuetDensityLimits limits = { .budget_bytes = 1024 * MIB };
-    DuetRun *run =
-        duet_run_new(&duet_benchmark_density, duet_plan_new_density(2, &limits, 42, 2000));
-    const Reached arms[] = { vm, container };
-
-    run_fixture_add_arm(run, "vm", "vm", accel);
-    run_fixture_add_arm(run, "container", "container", NULL);
-    run->density = g_ptr_array_new_with_free_func(free_outcome);
-    for (guint i = 0; i < G_N_ELEMENTS(arms); i++) {
-        DuetDensityOutcome *outcome = duet_density_outcome_new();
-        outcome->reached = arms[i].reached;
-        outcome->answered = arms[i].answered;
-        outcome->bound = arms[i].bound;
-        g_ptr_array_add(run->density, outcome);
-    }
-    return run;
-}
-
-static DuetFinding try_density(const char *accel, Reached vm, Reached container)
+static DuetFinding try_density(const char *accel, ClaimsReached vm, ClaimsReached container)
 {
     DuetClaimsRequest request = { 0 };
     g_auto(DuetClaimTrial) trial = { .request = &request };
     DuetFinding finding;
 
-    trial.density = density_run(accel, vm, container);
+    trial.density = claims_density_run(accel, vm, container);
     duet_finding_init(&finding);
     duet_claim_apply(claim("density"), &trial, &finding);
     return finding;
@@ -260,13 +171,13 @@ static DuetFinding try_density(const char *accel, Reached vm, Reached container)
 
 static void test_density(void)
 {
-    const Reached few = { 4, 4, DUET_DENSITY_BOUND_BUDGET },
-                  many = { 80, 80, DUET_DENSITY_BOUND_BUDGET };
-    const Reached asked = { 80, 80, DUET_DENSITY_BOUND_MAX },
-                  few_asked = { 4, 4, DUET_DENSITY_BOUND_MAX };
-    const Reached one_more = { 5, 5, DUET_DENSITY_BOUND_BUDGET };
-    const Reached silent = { 80, 79, DUET_DENSITY_BOUND_BUDGET },
-                  none = { 0, 0, DUET_DENSITY_BOUND_FAILURES };
+    const ClaimsReached few = { 4, 4, DUET_DENSITY_BOUND_BUDGET },
+                        many = { 80, 80, DUET_DENSITY_BOUND_BUDGET };
+    const ClaimsReached asked = { 80, 80, DUET_DENSITY_BOUND_MAX },
+                        few_asked = { 4, 4, DUET_DENSITY_BOUND_MAX };
+    const ClaimsReached one_more = { 5, 5, DUET_DENSITY_BOUND_BUDGET };
+    const ClaimsReached silent = { 80, 79, DUET_DENSITY_BOUND_BUDGET },
+                        none = { 0, 0, DUET_DENSITY_BOUND_FAILURES };
     DuetFinding denser = try_density("kvm", few, many);
 
     g_assert_cmpfloat(denser.value, ==, 20);
@@ -422,47 +333,6 @@ static void test_needs(void)
         DUET_FINDING_NOT_RUN, FALSE, "interrupted");
 }
 
-typedef struct {
-    char *folder;
-    char *fast, *slow, *memory;
-} Files;
-
-/* @taken: (transfer full). */
-static char *save_boot(const char *folder, const char *name, DuetRun *taken)
-{
-    g_autoptr(DuetRun) run = taken;
-    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
-    g_autofree char *json = duet_result_to_json(run, analysis);
-    char *path = g_build_filename(folder, name, NULL);
-
-    g_assert_true(duet_result_save(path, json, NULL));
-    return path;
-}
-
-static void files_up(Files *files)
-{
-    const Use use = { 100 * MIB, 2 * MIB, 0, "kvm", 3 };
-    g_autoptr(DuetRun) run = memory_run(&use);
-    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
-    g_autofree char *json = duet_memory_result(run, analysis);
-
-    files->folder = g_dir_make_tmp("duet-test-XXXXXX", NULL);
-    files->fast = save_boot(files->folder, "fast.json", boot_run(1000, 10));
-    files->slow = save_boot(files->folder, "slow run.json", boot_run(4000, 10));
-    files->memory = g_build_filename(files->folder, "memory.json", NULL);
-    g_assert_true(duet_result_save(files->memory, json, NULL));
-}
-
-static void files_down(Files *files)
-{
-    g_assert_true(duet_remove_tree(AT_FDCWD, files->folder, NULL));
-    g_free(files->folder);
-    g_free(files->fast);
-    g_free(files->slow);
-    g_free(files->memory);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Files, files_down)
-
 static int claims(const char *const *results, const char *only, const char *format, char **out_text,
     GError **error)
 {
@@ -479,10 +349,10 @@ static int claims(const char *const *results, const char *only, const char *form
 
 static void test_page(void)
 {
-    g_auto(Files) files = { 0 };
+    g_auto(ClaimsFiles) files = { 0 };
     g_autofree char *text = NULL;
 
-    files_up(&files);
+    claims_files_up(&files);
     const char *const good[] = { files.fast, files.memory, NULL },
                       *const bad[] = { files.slow, NULL };
     g_assert_cmpint(claims(good, NULL, NULL, &text, NULL), ==, 0);
@@ -505,11 +375,11 @@ static void test_page(void)
 
 static void test_refused(void)
 {
-    g_auto(Files) files = { 0 };
+    g_auto(ClaimsFiles) files = { 0 };
     g_autofree char *text = NULL;
     g_autofree char *missing = NULL;
 
-    files_up(&files);
+    claims_files_up(&files);
     missing = g_build_filename(files.folder, "missing.json", NULL);
     const char *const twice[] = { files.fast, files.slow, NULL };
     const char *const nothing[] = { missing, NULL }, *const good[] = { files.fast, NULL };
@@ -529,174 +399,6 @@ static void test_refused(void)
             claims(rows[i].results, rows[i].only, rows[i].format, &text, &error), ==, -1);
         g_assert_nonnull(strstr(error->message, rows[i].says));
     }
-}
-
-static const DuetPublished *published(const char *id)
-{
-    const DuetPublished *row = duet_published_rows();
-
-    while (row->id && !g_str_equal(row->id, id))
-        row++;
-    g_assert_nonnull(row->id);
-    return row;
-}
-
-static void rename_arm(DuetRun *run, guint arm, const char *name)
-{
-    g_free(duet_run_arm(run, arm)->name);
-    duet_run_arm(run, arm)->name = g_strdup(name);
-}
-
-/* @run: (transfer full) (nullable). */
-static void reproduce(
-    const char *id, DuetRun *run, DuetReproductionVerdict verdict, double ratio, const char *why)
-{
-    g_autoptr(GPtrArray) runs = g_ptr_array_new();
-    g_auto(DuetReproduction) seen = { 0 };
-
-    if (run)
-        g_ptr_array_add(runs, run);
-    duet_reproduce(published(id), runs, &seen);
-    if (seen.verdict != verdict || (why && !(seen.why && strstr(seen.why, why))))
-        g_error("%s: %s, %s", id, duet_reproduction_verdict_to_string(seen.verdict), seen.why);
-    g_assert_true(isnan(ratio) ? isnan(seen.ratio) : fabs(seen.ratio / ratio - 1) < 0.03);
-    g_autofree char *table = duet_reproduction_show(published(id), &seen, 0);
-    run_fixture_assert_fits(table);
-    g_assert_nonnull(strstr(table, duet_reproduction_verdict_to_string(verdict)));
-    g_autofree char *json = duet_reproduction_show(published(id), &seen, 1);
-    g_autoptr(JsonObject) object = run_fixture_object(json);
-    g_assert_cmpstr(json_object_get_string_member(object, "verdict"), ==,
-        duet_reproduction_verdict_to_string(verdict));
-    if (run)
-        duet_run_free(run);
-}
-
-/* Our arms, and beside them kata, runc and crun as whole commands: crun takes @ms to its output,
- * runc that as well, kata 6 times as long; to their ends crun takes twice as long, the others 6
- * times. */
-static DuetRun *peers_run(gint64 ms)
-{
-    static const struct {
-        const char *name;
-        gint64 output, end;
-    } peers[] = { { "kata", 6, 6 }, { "runc", 1, 6 }, { "crun", 1, 2 } };
-    DuetRun *run = boot_run(300, 10);
-
-    for (guint i = 0; i < G_N_ELEMENTS(peers); i++) {
-        run_fixture_add_arm(run, peers[i].name, DUET_RUN_ARM_PEER, NULL);
-        for (guint block = 0; block < 10; block++) {
-            DuetSample *sample = duet_sample_new(2 + i, block, run->samples->len);
-            sample->status = DUET_SAMPLE_OK;
-            sample->exit_code = 0;
-            sample->command_output_ns = ms * MS * peers[i].output + block * 1000;
-            sample->command_exit_ns = ms * MS * peers[i].end + block * 1000;
-            g_ptr_array_add(run->samples, sample);
-        }
-    }
-    return run;
-}
-
-/* The first arm takes 2 s, the second this: 6.69 times as long was published. */
-static void test_reproduced(void)
-{
-    reproduce("idlab-start", boot_run(300, 10), DUET_REPRODUCTION_WITHIN, 6.67, NULL);
-    reproduce("idlab-start", boot_run(20, 10), DUET_REPRODUCTION_DIRECTION, 100, NULL);
-    reproduce("idlab-start", boot_run(4000, 10), DUET_REPRODUCTION_CONTRARY, 0.5, NULL);
-    reproduce("idlab-start", boot_run(2000, 10), DUET_REPRODUCTION_NOT_SHOWN, 1, NULL);
-    const Use alike = { 50 * MIB, 2 * MIB, 0, "kvm", 3 }, far = { 500 * MIB, 2 * MIB, 0, "kvm", 3 };
-    reproduce("idlab-memory", memory_run(&alike), DUET_REPRODUCTION_WITHIN, 25, NULL);
-    reproduce("idlab-memory", memory_run(&far), DUET_REPRODUCTION_DIRECTION, 250, NULL);
-    reproduce("idlab-start", peers_run(300), DUET_REPRODUCTION_WITHIN, 6, NULL);
-    reproduce("crun", peers_run(300), DUET_REPRODUCTION_WITHIN, 3, NULL);
-    /* Of the sizes that the source's guests had. */
-    DuetRun *nsdi = boot_run(1000, 10);
-    rename_arm(nsdi, 0, "qemu");
-    rename_arm(nsdi, 1, "cloud-hypervisor");
-    reproduce("nsdi-cloud-hypervisor", nsdi, DUET_REPRODUCTION_WITHIN, 2, NULL);
-}
-
-static void test_not_comparable(void)
-{
-    const DuetReproductionVerdict no = DUET_REPRODUCTION_NOT_COMPARABLE;
-    DuetRun *tcg = boot_run(300, 10), *nested = boot_run(300, 10), *failed = boot_run(300, 10);
-    DuetRun *large = boot_run(1000, 10), *smp = boot_run(1000, 10), *kind = boot_run(300, 10);
-    const Use few = { 50 * MIB, 2 * MIB, 0, "kvm", 1 };
-
-    run_fixture_other_accel(tcg);
-    /* What is told beside it is no less true. */
-    reproduce("idlab-start", tcg, no, 6.67, "no KVM");
-    json_object_set_string_member(
-        json_object_get_object_member(nested->host, "cpu"), "hypervisor", "tcg");
-    reproduce("idlab-start", nested, no, NAN, "nested");
-    duet_run_sample(failed, 2)->status = DUET_SAMPLE_TIMEOUT;
-    reproduce("idlab-start", failed, no, 6.67, "samples of vm failed");
-    reproduce("idlab-start", boot_run(300, 9), no, 6.67, "too few samples: 9");
-    run_fixture_other_kind(kind);
-    reproduce("idlab-start", kind, no, NAN, "neither kata and runc nor vm and container");
-    reproduce("idlab-start", NULL, no, NAN, "no result of `duet bench boot`");
-    reproduce("idlab-memory", boot_run(300, 10), no, NAN, "no result of `duet bench memory`");
-    reproduce("idlab-memory", memory_run(&few), no, 25, "too few samples");
-    reproduce("crun", boot_run(300, 10), no, NAN, "has not both runc and crun");
-    for (guint i = 0; i < 2; i++) {
-        DuetRun *run = i == 0 ? large : smp;
-        rename_arm(run, 0, "qemu");
-        rename_arm(run, 1, "cloud-hypervisor");
-    }
-    duet_run_arm(large, 0)->memory_bytes = 512 * MIB;
-    reproduce("nsdi-cloud-hypervisor", large, no, 2, "another guest size: 512 MiB");
-    duet_run_arm(smp, 0)->cpus = 2;
-    reproduce("nsdi-cloud-hypervisor", smp, no, 2, "256 MiB and 2 CPUs, not 256 MiB and 1");
-    DuetRun *unknown = peers_run(300);
-    rename_arm(unknown, 2, "qemu");
-    rename_arm(unknown, 3, "cloud-hypervisor");
-    reproduce("nsdi-cloud-hypervisor", unknown, no, 1, "size of the guests of qemu");
-    /* Each row can be asked for, and tells why there is nothing where nothing is given. */
-    for (const DuetPublished *row = duet_published_rows(); row->id; row++)
-        reproduce(row->id, NULL, no, NAN, row->no_ratio ? row->no_ratio : "no result of");
-}
-
-static void test_reproduced_density(void)
-{
-    const DuetReproductionVerdict no = DUET_REPRODUCTION_NOT_COMPARABLE;
-    const Reached few = { 4, 4, DUET_DENSITY_BOUND_BUDGET };
-    const Reached five = { 5, 5, DUET_DENSITY_BOUND_BUDGET };
-    const Reached many = { 56, 56, DUET_DENSITY_BOUND_FAILURES };
-    const Reached most = { 900, 900, DUET_DENSITY_BOUND_BUDGET };
-    const Reached asked = { 56, 56, DUET_DENSITY_BOUND_MAX };
-    const Reached lost = { 56, 50, DUET_DENSITY_BOUND_BUDGET };
-    const char *id = "canonical-density";
-
-    reproduce(id, density_run("kvm", few, many), DUET_REPRODUCTION_WITHIN, 14, NULL);
-    reproduce(id, density_run("kvm", few, most), DUET_REPRODUCTION_DIRECTION, 225, NULL);
-    reproduce(id, density_run("kvm", many, few), DUET_REPRODUCTION_CONTRARY, 4 / 56.0, NULL);
-    reproduce(id, density_run("kvm", few, five), DUET_REPRODUCTION_NOT_SHOWN, 1.25, NULL);
-    reproduce(id, density_run("kvm", few, asked), no, 14, "container was ended by max");
-    reproduce(id, density_run("kvm", few, lost), no, NAN, "50 of 56 instances of container");
-    reproduce(id, density_run("tcg", few, many), no, 14, "no KVM");
-}
-
-static void test_reproduce_page(void)
-{
-    g_auto(Files) files = { 0 };
-    g_autofree char *list = NULL, *text = NULL;
-    g_autoptr(GError) none = NULL, unknown = NULL, twice = NULL;
-
-    files_up(&files);
-    char *good[] = { files.memory, files.fast, NULL }, *bad[] = { files.slow, files.fast, NULL };
-    g_assert_true(duet_claims.reproduce(NULL, NULL, NULL, &list, NULL));
-    run_fixture_assert_fits(list);
-    for (const DuetPublished *row = duet_published_rows(); row->id; row++)
-        g_assert_nonnull(strstr(list, row->id));
-    g_assert_true(duet_claims.reproduce("idlab-start", good, "md", &text, NULL));
-    g_assert_nonnull(strstr(text, "| verdict | direction holds |"));
-    g_clear_pointer(&text, g_free);
-    g_assert_false(duet_claims.reproduce("idlab-start", NULL, NULL, &text, &none));
-    g_assert_nonnull(strstr(none->message, "--results"));
-    g_assert_false(duet_claims.reproduce("idlab", good, NULL, &text, &unknown));
-    g_assert_nonnull(strstr(unknown->message, "'idlab' is no published figure"));
-    g_assert_false(duet_claims.reproduce("idlab-start", bad, NULL, &text, &twice));
-    g_assert_nonnull(strstr(twice->message, "give one of each"));
-    g_assert_null(text);
 }
 
 /* Everything that an instance could do to a file of the image shows in its digest. */
@@ -775,10 +477,6 @@ int main(int argc, char **argv)
     g_test_add_func("/claims/needs", test_needs);
     g_test_add_func("/claims/page", test_page);
     g_test_add_func("/claims/refused", test_refused);
-    g_test_add_func("/claims/reproduced", test_reproduced);
-    g_test_add_func("/claims/reproduced-density", test_reproduced_density);
-    g_test_add_func("/claims/not-comparable", test_not_comparable);
-    g_test_add_func("/claims/reproduce-page", test_reproduce_page);
     g_test_add_func("/claims/tree", test_tree);
     return g_test_run();
 }
