@@ -38,16 +38,54 @@ teardown_file() { root_down; }
 @test "C52 failures are counted, not averaged" {
   mkdir -p "$scratch/count"
   echo 0 >"$scratch/count/n"
-  run duet bench boot --arms container -n 6 -v "$scratch/count:/c" -o "$scratch/fail.json" busybox -- \
+  run duet bench boot --arms container -n 9 -v "$scratch/count:/c" -o "$scratch/fail.json" busybox -- \
     sh -c 'n=$(cat /c/n); echo $((n + 1)) > /c/n; echo x; [ $((n % 3)) != 2 ]'
   is "$status" 0
-  jq -e '[.samples[] | select(.status != "ok")] | length == 2' "$scratch/fail.json"
+  # After the one that is discarded: six good ones, and each third fails.
+  jq -e '[.samples[] | select(.status == "failed") | .exit_code] == [1, 1, 1]' "$scratch/fail.json"
+  jq -e '.summary[0] | .ok == 6 and .failed == 3 and .metrics.request_to_output.n == 6' "$scratch/fail.json"
+  [[ $(tr -s ' ' <<<"$output") == *"container 6 3 "*"3 of 9 samples are not in its figures: exit 1 (3)"* ]]
   run duet bench boot --arms container -n 3 busybox -- sh -c 'exit 1'
   is "$status" 1
   run duet bench boot --arms container -n 2 --timeout 1 -o "$scratch/hang.json" busybox -- sleep 60
   is "$status" 1
   jq -e '[.samples[].status] | index("timeout")' "$scratch/hang.json"
   expect 125 duet bench boot nosuchimage
+}
+
+# clocks FILE: each sample took less than a minute, and more than nothing.
+clocks() {
+  jq -e '(.samples | length) == 8 and all(.samples[]; .status == "ok" and
+    (.marks_ns | .output > 0 and .released > .output and .released < 60e9))' "$1" >/dev/null ||
+    { jq -c '.samples[]' "$1"; return 1; }
+}
+
+@test "C49 figures rest neither on the wall clock nor on the host's uptime" {
+  # The wall clock goes an hour forward, and back, at each look.
+  cc -shared -fPIC -x c -o "$scratch/step.so" - <<'SOURCE'
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t id, struct timespec *time)
+{
+    static int looks;
+    int result = syscall(SYS_clock_gettime, id, time);
+    if (id == CLOCK_REALTIME)
+        time->tv_sec += __sync_fetch_and_add(&looks, 1) % 2 * 3600;
+    return result;
+}
+SOURCE
+  LD_PRELOAD=$scratch/step.so python3 -c 'import time
+first, second = time.time(), time.time()
+assert second - first > 3000'
+  LD_PRELOAD=$scratch/step.so duet bench boot --arms container,native -n 3 -o "$scratch/step.json" busybox >/dev/null 2>&1
+  clocks "$scratch/step.json"
+  needs_root "to set the host's uptime"
+  [ -e /proc/self/ns/time ] || skip "this kernel has no namespaces of time"
+  unshare --time --fork --monotonic 31536000 --boottime 31536000 \
+    "$DUET" bench boot --arms container,native -n 3 -o "$scratch/uptime.json" busybox >/dev/null 2>&1
+  clocks "$scratch/uptime.json"
 }
 
 @test "arms are interleaved by the seed" {
