@@ -64,6 +64,13 @@ int duet_cli_usage(const char *verb, const char *format, ...) G_GNUC_PRINTF(2, 3
  */
 gboolean duet_cli_options(
     const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error);
+/**
+ * duet_cli_words: parses options that may stand before, between and after words that are none.
+ * @out_words: gets the first @room words, out of @argv
+ * Returns: how many of these there are (with @room of them there may be more), or -1 with @error.
+ */
+int duet_cli_words(const char *verb, const GOptionEntry *entries, int argc, char **argv,
+    const char **out_words, int room, GError **error);
 
 /** duet_cli_images: Returns: (transfer none): the heavy half of the store. */
 const DuetImagesOps *duet_cli_images(GError **error);

@@ -53,29 +53,22 @@ static char **without_choice(int argc, char **argv)
     return g_strv_builder_end(words);
 }
 
-/* Options may stand before and after the one argument. Returns: FALSE with @error for two. */
+/* Returns: %FALSE with @error for two arguments. */
 static gboolean parse(const char *verb, const GOptionEntry *entries, int argc, char **argv,
     char **out_argument, GError **error)
 {
-    g_autofree char *argument = NULL;
+    const char *words[2] = { NULL };
+    int found = duet_cli_words(verb, entries, argc, argv, words, G_N_ELEMENTS(words), error);
 
-    while (duet_cli_options(verb, entries, &argc, &argv, error)) {
-        if (argc == 1) {
-            *out_argument = g_steal_pointer(&argument);
-            return TRUE;
-        }
-        if (argument) {
-            g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-                "%s: '%s' is one argument too many; result files follow --results; try `duet %s "
-                "--help`",
-                verb, argv[1], verb);
-            return FALSE;
-        }
-        argument = g_strdup(argv[1]);
-        argc--;
-        argv++;
-    }
-    return FALSE;
+    if (found > 1)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "%s: '%s' is one argument too many; result files follow --results; try `duet %s "
+            "--help`",
+            verb, words[1], verb);
+    if (found < 0 || found > 1)
+        return FALSE;
+    *out_argument = g_strdup(words[0]);
+    return TRUE;
 }
 
 static const DuetClaimsOps *claims_ops(GError **error)

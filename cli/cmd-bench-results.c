@@ -1,33 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/bench-cli.h"
 
+#include <string.h>
+
 #include <duet/error.h>
 #include <duet/results.h>
 
 #include "core/module.h"
 
-/* Options may stand before, between and after the files. Returns: %FALSE unless there are exactly
- * @n files. */
+/* Returns: %FALSE unless there are exactly @n files. */
 static gboolean parse(const char *verb, const GOptionEntry *entries, int argc, char **argv,
     const char **out_files, int n, GError **error)
 {
-    int found = 0;
+    const char *words[3];
+    int found = duet_cli_words(verb, entries, argc, argv, words, n + 1, error);
 
-    while (duet_cli_options(verb, entries, &argc, &argv, error)) {
-        if (argc > 1 && found < n) {
-            out_files[found++] = argv[1];
-            argc--;
-            argv++;
-            continue;
-        }
-        if (argc == 1 && found == n)
-            return TRUE;
+    if (found == n)
+        memcpy(out_files, words, n * sizeof *words);
+    else if (found >= 0)
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "%s: %s result file%s, as `duet bench boot -o FILE` writes; try `duet %s --help`", verb,
             n == 1 ? "give one" : "give two", n == 1 ? "" : "s", verb);
-        return FALSE;
-    }
-    return FALSE;
+    return found == n;
 }
 
 static const DuetResultsOps *results(GError **error)

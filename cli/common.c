@@ -88,6 +88,21 @@ gboolean duet_cli_options(
     return TRUE;
 }
 
+int duet_cli_words(const char *verb, const GOptionEntry *entries, int argc, char **argv,
+    const char **out_words, int room, GError **error)
+{
+    int found = 0;
+
+    while (duet_cli_options(verb, entries, &argc, &argv, error)) {
+        if (argc == 1 || found == room)
+            return found;
+        out_words[found++] = argv[1];
+        argc--;
+        argv++;
+    }
+    return -1;
+}
+
 const DuetImagesOps *duet_cli_images(GError **error)
 {
     return duet_module_symbol("duet-images", "duet_images", error);
