@@ -93,6 +93,7 @@ static gboolean pair(const DuetMatch *match, guint a, guint b, guint *inout_metr
 const DuetMeasure duet_measure_boot = {
     .n_metrics = DUET_METRIC_COUNT,
     .n_default = 1,
+    .beside = DUET_METRIC_MANAGING_CPU,
     .unit = "ns",
     .estimate = "median",
     .id = id,

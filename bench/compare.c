@@ -188,8 +188,9 @@ char *duet_compare_text(const DuetCompareView *view)
     append_waterfalls(out, view);
     append_memory(out, view);
     g_string_append_c(out, '\n');
-    for (guint i = 0; i < analysis->comparisons->len; i++)
-        append_ratio(out, view, &g_array_index(analysis->comparisons, DuetComparison, i));
+    g_autoptr(GArray) times = duet_analysis_comparisons(analysis, DUET_METRIC_HEADLINE);
+    for (guint i = 0; i < times->len; i++)
+        append_ratio(out, view, &g_array_index(times, DuetComparison, i));
     duet_text_append_wrapped(out, "", "",
         "One sample of each after one discarded: `duet bench boot` gives medians and intervals.");
     if (view->run->interrupted)

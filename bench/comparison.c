@@ -134,6 +134,15 @@ char *duet_match_pair(const DuetMatch *match, const DuetComparison *comparison)
     return g_strdup_printf("%s / %s%s%s", a, b, several ? ", " : "", several ? metric : "");
 }
 
+static void add_beside(const DuetMatch *match, guint a, guint b, GArray *comparisons)
+{
+    guint metric = match->measure->beside;
+
+    if (metric != 0 && !isnan(match->measure->value(match, match->a, a, metric)) &&
+        !isnan(match->measure->value(match, match->b, b, metric)))
+        duet_match_add(match, a, b, metric, comparisons);
+}
+
 GArray *duet_match_pairs(const DuetMatch *match)
 {
     GArray *comparisons = g_array_new(FALSE, FALSE, sizeof(DuetComparison));
@@ -146,6 +155,10 @@ GArray *duet_match_pairs(const DuetMatch *match)
                     duet_match_add(match, a, b, metric, comparisons);
             }
         }
+    }
+    for (guint a = 0; a < match->a->arms->len; a++) {
+        for (guint b = a + 1; b < match->a->arms->len; b++)
+            add_beside(match, a, b, comparisons);
     }
     duet_match_judge(match, comparisons);
     return comparisons;

@@ -31,6 +31,8 @@ typedef struct DuetMatch DuetMatch;
 /**
  * DuetMeasure: what of a benchmark's arms is compared. Metrics are numbered from 0.
  * @n_default: so many of the first are compared where none is asked for
+ * @beside: one more that is compared between arms of one run wherever both have a value, after the
+ * others; 0: none
  * @unit, @estimate: of a value, as in names of a file's members: "ns", "median"
  * @id: Returns: (transfer full) (nullable): a metric's name in files; NULL: not to be compared
  * @value: what stands for an arm; NAN: not known
@@ -44,6 +46,7 @@ typedef struct DuetMatch DuetMatch;
  */
 typedef struct {
     guint n_metrics, n_default;
+    guint beside;
     const char *unit, *estimate;
     char *(*id)(const DuetMatch *match, guint metric);
     double (*value)(const DuetMatch *match, const DuetRun *run, guint arm, guint metric);

@@ -227,7 +227,10 @@ static void test_comparisons(void)
 
     /* That peers have no marks does not make the run a silent one. */
     g_assert_cmpint(analysis->headline_to, ==, DUET_MARK_OUTPUT);
-    g_assert_cmpuint(analysis->comparisons->len, ==, 5);
+    /* Of ours CPU time is compared as well; of a peer it is not known. */
+    g_assert_cmpuint(analysis->comparisons->len, ==, 6);
+    g_assert_cmpint(g_array_index(analysis->comparisons, DuetComparison, 5).metric, ==,
+        DUET_METRIC_MANAGING_CPU);
     g_assert_cmpint(find(analysis, 0, 1)->metric, ==, DUET_METRIC_HEADLINE);
     const DuetComparison *podman = find(analysis, 1, 2);
     g_assert_cmpint(podman->metric, ==, DUET_METRIC_COMMAND_OUTPUT);

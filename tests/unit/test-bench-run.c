@@ -310,17 +310,17 @@ static void test_failures(void)
     FakeArm arms[] = { container(), native() };
     Lab lab = { .arms = arms };
     arms[0].fail_every = 3;
-    g_autoptr(DuetRun) run = lab_run(&lab, 2, 9, NULL);
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 12, NULL);
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
     g_autofree char *table = duet_bench_table(run, analysis);
     g_autofree char *json = duet_result_to_json(run, analysis);
 
-    g_assert_cmpuint(analysis->arms[0].ok, ==, 6);
-    g_assert_cmpuint(analysis->arms[0].failed, ==, 3);
-    g_assert_cmpuint(analysis->arms[0].summary[DUET_METRIC_HEADLINE].n, ==, 6);
+    g_assert_cmpuint(analysis->arms[0].ok, ==, 8);
+    g_assert_cmpuint(analysis->arms[0].failed, ==, 4);
+    g_assert_cmpuint(analysis->arms[0].summary[DUET_METRIC_HEADLINE].n, ==, 8);
     g_assert_cmpint(comparison(analysis, 0)->verdict, ==, DUET_VERDICT_FAILURES);
     g_assert_nonnull(strstr(table, "withheld"));
-    g_assert_nonnull(strstr(table, "3 of 9 samples are not in its figures: exit 3 (3)"));
+    g_assert_nonnull(strstr(table, "4 of 12 samples are not in its figures: exit 3 (4)"));
     g_assert_null(strstr(table, "Cliff"));
     g_assert_null(strstr(json, "\"ratio\""));
     g_assert_nonnull(strstr(json, "\"exit_code\" : 3"));
@@ -329,6 +329,18 @@ static void test_failures(void)
 
     g_autoptr(DuetAnalysis) asked = duet_analysis_new(run, TRUE);
     g_assert_cmpint(comparison(asked, 0)->verdict, ==, DUET_VERDICT_DIFFERS);
+    /* So is what the managing processes cost: an eighth of the time, in this made-up world. */
+    g_assert_cmpuint(asked->comparisons->len, ==, 2);
+    g_assert_cmpint(comparison(asked, 1)->metric, ==, DUET_METRIC_MANAGING_CPU);
+    g_assert_cmpint(comparison(asked, 1)->verdict, ==, DUET_VERDICT_DIFFERS);
+    g_assert_cmpfloat_with_epsilon(comparison(asked, 1)->contrast.ratio, 14.0 / 3, 0.5);
+    /* Holm's method is over both. */
+    const DuetContrast *time = &comparison(asked, 0)->contrast;
+    const DuetContrast *cpu = &comparison(asked, 1)->contrast;
+    g_assert_cmpfloat(time->p_holm + cpu->p_holm, >, time->p + cpu->p);
+    g_autofree char *shown = duet_bench_table(run, asked);
+    g_assert_nonnull(strstr(shown, "CPU time, managing       ratio"));
+    assert_fits(shown);
 }
 
 static void test_all_failed(void)
