@@ -27,8 +27,8 @@ typedef struct {
  * @tcg: an arm ran under QEMU's TCG, without hardware virtualization
  * @nested: the host's own CPUs were emulated
  * @match, @comparisons: (element-type DuetComparison): each pair of arms, in the order of the arms,
- *     by the headline, and after them by the CPU time of the managing processes; of ours with peers by the times of whole commands, of peers among
- *     themselves none
+ *     by the headline, and after them by the CPU time of the managing processes; of ours with peers
+ *     by the times of whole commands, of peers among themselves none
  * @notes: (element-type DuetNote): what a reader must know of these figures
  */
 typedef struct {

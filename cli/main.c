@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/cli.h"
-#include "core/heap.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -29,7 +28,6 @@ static void ensure_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     DuetCli cli = { 0 };
-    duet_heap_prepare();
     ensure_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     /* At `ulimit -f` an error that cleans up, not a death in the middle. */

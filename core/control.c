@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Living instances: starting them, and asking their monitors. */
 #include "core/fields.h"
-#include "core/heap.h"
 #include "core/log.h"
 #include "core/monitor.h"
 #include "core/recover.h"
@@ -93,10 +92,8 @@ static int fork_monitor(DuetInstance *instance, gboolean attach, GError **error)
         return -1;
     }
     DuetMonitorArgs args = { instance, fds[1], attach, duet_now_ns() };
-    duet_heap_before_fork();
     pid_t pid = fork();
     if (pid == 0) {
-        duet_heap_after_fork();
         close(fds[0]);
         duet_monitor_main(&args);
     }
