@@ -140,6 +140,5 @@ DuetDensityCrowd *duet_density_own_new(
     }
     own->crowd.no_pool = why ? g_strdup(why->message) : NULL;
     duet_group_init(&own->crowd.group, request->context, copy);
-    own->crowd.group.option = "--max";
     return &own->crowd;
 }

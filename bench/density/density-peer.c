@@ -239,6 +239,5 @@ DuetDensityCrowd *duet_density_peer_new(const DuetBenchRequest *request, DuetPee
     foreign->crowd.no_pool = why ? g_strdup(why->message) : NULL;
     foreign->crowd.reserved_bytes = reserved_of(arm->peer, spec);
     duet_group_init(&foreign->crowd.group, request->context, spec);
-    foreign->crowd.group.option = "--max";
     return &foreign->crowd;
 }

@@ -46,10 +46,14 @@ static DuetDensityCrowd *crowd_new(
     DuetDensitySampler *sampler, guint arm, guint64 budget_bytes, GError **error)
 {
     const DuetBenchRequest *request = sampler->request;
+    DuetDensityCrowd *crowd = arm < request->n_arms
+        ? duet_density_own_new(request, arm, budget_bytes, error)
+        : duet_density_peer_new(
+              request, sampler->peers, arm - (guint)request->n_arms, budget_bytes, error);
 
-    return arm < request->n_arms ? duet_density_own_new(request, arm, budget_bytes, error)
-                                 : duet_density_peer_new(request, sampler->peers,
-                                       arm - (guint)request->n_arms, budget_bytes, error);
+    if (crowd)
+        crowd->group.option = "--max";
+    return crowd;
 }
 
 gboolean duet_density_crowd_free(DuetDensityCrowd *crowd, GPtrArray *warnings)

@@ -205,7 +205,7 @@ no_density() { [ -z "$(peers_left)$(pgrep -f 'sleep 98765')$(pools)" ]; }
   [[ $stderr == *"'bubblewrap' is left out"*"'start'"* ]]
   [ "$(wc -L <<<"$output")" -le 80 ]
   holds '([.arms[].name] | sort) == ["container", "crun", "lxc", "podman", "runc"] and
-    all(.arms[]; .argv == ["sleep", "1000000"]) and
+    all(.arms[]; .command == ["sleep", "1000000"]) and
     all(.density[]; .bound == "max" and .reached == 2 and .answered == 2 and .used_bytes > 0 and
       (.memory.instances | length) == 2 and all(.memory.instances[]; .payload_pss_bytes > 100000)) and
     ([.warnings[] | select(contains("left behind"))] == [])'
