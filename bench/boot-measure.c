@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <math.h>
-
 #include "comparison.h"
 #include "stats.h"
 #include "text.h"
@@ -58,11 +56,7 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
     g_auto(Side) side = { 0 };
 
     side_init(&side, match, run, arm, metric);
-    if (side.values->len == 0)
-        return NAN;
-    g_autofree double *sorted =
-        duet_stats_sorted((const double *)(void *)side.values->data, side.values->len);
-    return duet_stats_percentile(sorted, side.values->len, 0.5);
+    return duet_stats_median((const double *)(void *)side.values->data, side.values->len);
 }
 
 char *duet_text_time_difference(const DuetContrast *c)

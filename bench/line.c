@@ -69,8 +69,7 @@ static double counted_intercept(
     for (gsize i = 0; i < points->n; i++)
         for (guint c = 0; c < counts[i]; c++)
             residuals[n++] = points->y[i] - slope * points->x[i];
-    g_autofree double *sorted = duet_stats_sorted(residuals, n);
-    return duet_stats_percentile(sorted, n, 0.5);
+    return duet_stats_median(residuals, n);
 }
 
 static void interval(const double *values, gsize n, double *out_low, double *out_high)

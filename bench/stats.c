@@ -51,10 +51,11 @@ double duet_stats_counted_median(const double *sorted, const guint *counts, gsiz
     return lower + (sorted[i] - lower) / 2;
 }
 
-static double median_of(const double *values, gsize n)
+double duet_stats_median(const double *values, gsize n)
 {
+    if (n == 0)
+        return NAN;
     g_autofree double *sorted = duet_stats_sorted(values, n);
-
     return duet_stats_percentile(sorted, n, 0.5);
 }
 
@@ -64,7 +65,7 @@ static double mad_of(const double *values, gsize n, double median)
 
     for (gsize i = 0; i < n; i++)
         deviations[i] = fabs(values[i] - median);
-    return median_of(deviations, n);
+    return duet_stats_median(deviations, n);
 }
 
 /* Two passes: the naive sum of squares loses all digits of nanoseconds that hardly vary. */
@@ -102,7 +103,8 @@ static double drift_of(const double *values, gsize n)
     if (n < DUET_STATS_DRIFT_MIN)
         return NAN;
     gsize fifth = n / 5;
-    double first = median_of(values, fifth), last = median_of(values + n - fifth, fifth);
+    double first = duet_stats_median(values, fifth),
+           last = duet_stats_median(values + n - fifth, fifth);
     return first > 0 ? last / first - 1 : NAN;
 }
 

@@ -58,6 +58,9 @@ gboolean duet_stats_summary(
  */
 double duet_stats_percentile(const double *sorted, gsize n, double share);
 
+/** duet_stats_median: of @values in any order. Returns: NaN if @n is 0. */
+double duet_stats_median(const double *values, gsize n);
+
 /**
  * DuetLine: a straight line through points, y = @intercept + @slope * x, by Theil and Sen.
  * @slope: median of the slopes between all pairs of points whose x differ

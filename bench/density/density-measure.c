@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What arms of two runs are compared by: their starts. The number reached is one observation. */
-#include <math.h>
 
 #include "bench/notes.h"
 #include "bench/text.h"
@@ -68,11 +67,7 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
     if (twin >= 0)
         reach = MIN(reach, outcome_of(other, twin)->reached);
     g_autoptr(GArray) values = starts_of(run, arm, reach);
-    if (values->len == 0)
-        return NAN;
-    g_autofree double *sorted =
-        duet_stats_sorted((const double *)(void *)values->data, values->len);
-    return duet_stats_percentile(sorted, values->len, 0.5);
+    return duet_stats_median((const double *)(void *)values->data, values->len);
 }
 
 static void describe(GString *out, const char *which, const DuetDensityOutcome *outcome)

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <math.h>
-
 #include <duet/bench.h>
 
 #include "bench/text.h"
@@ -24,9 +22,7 @@ static void batch_medians(const DuetMatch *match, const DuetRun *run, guint arm,
         }
         if (latencies->len == 0)
             continue;
-        g_autofree double *sorted =
-            duet_stats_sorted((const double *)(void *)latencies->data, latencies->len);
-        double median = duet_stats_percentile(sorted, latencies->len, 0.5);
+        double median = duet_stats_median((const double *)(void *)latencies->data, latencies->len);
         g_array_append_val(out_values, median);
         g_array_append_val(out_blocks, sample->block);
     }
@@ -57,11 +53,6 @@ static char *id(const DuetMatch *match, guint variant)
     return duet_load_level_text(plan->counts[variant], plan->load_starts > 0);
 }
 
-static char *difference(const DuetContrast *c)
-{
-    return duet_measure_boot.difference(c);
-}
-
 /* Between arms of one run only: which level a number means depends on the plan. */
 const DuetMeasure duet_measure_load = {
     .n_metrics = DUET_BENCH_COUNTS_MAX,
@@ -70,6 +61,6 @@ const DuetMeasure duet_measure_load = {
     .estimate = "median",
     .id = id,
     .text = duet_text_time,
-    .difference = difference,
+    .difference = duet_text_time_difference,
     .contrast = contrast,
 };

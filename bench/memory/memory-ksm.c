@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What reports say of KSM. */
-#include <math.h>
 #include <string.h>
 
 #include "bench/notes.h"
@@ -11,11 +10,7 @@
 
 static double median_of(GArray *values)
 {
-    if (values->len == 0)
-        return NAN;
-    g_autofree double *sorted =
-        duet_stats_sorted((const double *)(void *)values->data, values->len);
-    return duet_stats_percentile(sorted, values->len, 0.5);
+    return duet_stats_median((const double *)(void *)values->data, values->len);
 }
 
 static void describe_row(const DuetRun *run, guint arm, DuetMemoryRow *row)

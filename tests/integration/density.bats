@@ -18,17 +18,6 @@ no_pool() { [ -z "$(pools)" ]; }
 
 # density ARGUMENT...: of containers, quick, into $scratch/density.json.
 density() { duet bench density --arms container --age 0.1 -o "$scratch/density.json" "$@"; }
-# valid FILE: against the schema that is installed; by Debian's python, which has Debian's modules.
-valid() {
-  /usr/bin/python3 -c '
-import json, sys
-from jsonschema import Draft202012Validator
-schema, result = (json.load(open(name)) for name in sys.argv[1:])
-errors = list(Draft202012Validator(schema).iter_errors(result))
-for error in errors[:5]:
-    print(list(error.absolute_path), error.message[:200])
-sys.exit(bool(errors))' "$source_dir/docs/result-1.schema.json" "$1"
-}
 # begin ARGUMENT...: the same in the background, in a session of its own; running N: it has so many.
 begin() {
   setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench density --arms container -o "$scratch/density.json" "$@" \
@@ -62,9 +51,9 @@ holds() { jq -e "$1" "$scratch/density.json" >/dev/null || { jq "del(.samples)" 
     .summary[0].memory_per_instance.pss_bytes / $each | . > 0.999999 and . < 1.000001'
   is "$(duet bench show "$scratch/density.json")" "$output"
   diff <(duet bench show --format json "$scratch/density.json") "$scratch/density.json"
-  valid "$scratch/density.json"
+  valid_result "$scratch/density.json"
   jq 'del(.density[0].bound)' "$scratch/density.json" >"$scratch/cut.json"
-  expect 1 valid "$scratch/cut.json"
+  expect 1 valid_result "$scratch/cut.json"
   is "$(duet ps -aq)" ""
   wait_for 5 no_pool
 }

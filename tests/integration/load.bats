@@ -19,17 +19,6 @@ load_of() {
   [ "$(wc -L <<<"$output")" -le 80 ]
 }
 holds() { jq -e "$1" "$scratch/load.json" >/dev/null || { jq "del(.samples)" "$scratch/load.json"; return 1; }; }
-# valid FILE: against the schema; by Debian's python, which has Debian's modules.
-valid() {
-  /usr/bin/python3 -c '
-import json, sys
-from jsonschema import Draft202012Validator
-schema, result = (json.load(open(name)) for name in sys.argv[1:])
-errors = list(Draft202012Validator(schema).iter_errors(result))
-for error in errors[:5]:
-    print(list(error.absolute_path), error.message[:200])
-sys.exit(bool(errors))' "$source_dir/docs/result-1.schema.json" "$1"
-}
 # begin ARGUMENT...: in the background, in a session of its own.
 begin() {
   setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --arms container -o "$scratch/load.json" "$@" \
@@ -65,9 +54,9 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
   diff <(duet bench show --format json "$scratch/load.json") "$scratch/load.json"
   [ "$(duet bench show --format csv "$scratch/load.json" | grep -c 'x3\.[0-2]\.output,')" = 18 ]
   [[ $(duet bench show --format md "$scratch/load.json") == *"| container | x3 | 18 | 0 |"* ]]
-  valid "$scratch/load.json"
+  valid_result "$scratch/load.json"
   jq 'del(.samples[1].load.starts[0].intended_ns)' "$scratch/load.json" >"$scratch/cut.json"
-  expect 1 valid "$scratch/cut.json"
+  expect 1 valid_result "$scratch/cut.json"
   expect 125 duet bench compare "$scratch/load.json" "$scratch/load.json"
   [[ $output == *"cannot compare"* ]]
   nothing_runs
@@ -78,7 +67,7 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
   is "$status" 0
   holds '.arms[0].driver.accel and .summary[0].levels[0].ok == 2 and
     ([.samples[-1].load.starts[].marks_ns | .running > 0 and .init > .running] | all)'
-  valid "$scratch/load.json"
+  valid_result "$scratch/load.json"
   nothing_runs
 }
 
@@ -95,7 +84,7 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
       (.[3] + .[4]) / 2) as $median |
     .summary[0].levels[0] | .rate_per_s == 10 and (.latency.median_ns / $median | . > 0.999999 and . < 1.000001) and
       .most_waiting >= 2'
-  valid "$scratch/load.json"
+  valid_result "$scratch/load.json"
   # The arrivals are of the seed alone.
   jq '[.samples[-1].load.starts[].intended_ns]' "$scratch/load.json" >"$scratch/first"
   rm "$scratch/load.json"
@@ -110,7 +99,7 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
   [[ $output == *"2 of 2 starts are not in its figures"* ]]
   holds '.summary[0] | .ok == 0 and .failed == 2 and .levels[0].latency == null'
   holds '[.samples[-1].load.starts[].exit_code] == [3, 3]'
-  valid "$scratch/load.json"
+  valid_result "$scratch/load.json"
   expect 1 duet bench check "$scratch/load.json"
   [[ $output == *failures* ]]
   expect 127 duet bench boot --arms container --parallel 2 -n 1 busybox -- /no/such
@@ -160,7 +149,7 @@ END
   is "$(left_behind)" ""
   holds '.interrupted and ([.samples[] | select(.status == "ok" and (.discarded | not))] | length) >= 1'
   grep -q interrupted "$scratch/out"
-  valid "$scratch/load.json"
+  valid_result "$scratch/load.json"
 }
 
 @test "bench boot --parallel killed with SIGKILL: nothing is left, and it is resumed to the end" {
@@ -181,5 +170,5 @@ END
   load_of --parallel 1,3 -n 2 --resume busybox -- sh -c 'echo x; sleep 0.7'
   holds '.interrupted == false and .plan.seed == 5 and
     ([.samples[] | select(.discarded | not) | .load.level] == ([.plan.order_levels[]] | flatten))'
-  valid "$scratch/load.json"
+  valid_result "$scratch/load.json"
 }

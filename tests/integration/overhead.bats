@@ -13,18 +13,6 @@ teardown_file() { root_down; }
 # overhead ARGUMENT...: quick, with few samples.
 overhead() { duet bench overhead --duration 1 -n 1 --timeout $((60 * slow)) "$@"; }
 
-# valid FILE: against the schema that is installed.
-valid() {
-  /usr/bin/python3 - "$source_dir/docs/result-1.schema.json" "$1" <<'PYTHON'
-import json, sys
-from jsonschema import Draft202012Validator
-schema, result = (json.load(open(name)) for name in sys.argv[1:])
-errors = list(Draft202012Validator(schema).iter_errors(result))
-for error in errors[:5]:
-    print(list(error.absolute_path), error.message[:200])
-sys.exit(bool(errors))
-PYTHON
-}
 
 @test "bench overhead: work in all three kinds, and a result that can be shown again" {
   local result=$scratch/overhead.json
@@ -40,7 +28,7 @@ PYTHON
     ([.samples[].overhead.tool] | unique | length) == 2 and
     ([.comparisons[] | .a] == ["cpu:container", "cpu:vm", "process:container", "process:vm"]) and
     all(.comparisons[]; .verdict == "too few samples")' "$result"
-  valid "$result"
+  valid_result "$result"
   # What the table says is what the samples say.
   local rate
   rate=$(jq -r '[.samples[] | select(.arm == "cpu:container" and (.discarded | not))][0].overhead.values.events_per_s' "$result")
@@ -65,7 +53,7 @@ PYTHON
     .["memory-read:container"].bytes_per_s.median > 1e6' "$result"
   grep -q "over each instance's own loopback" "$scratch/table"
   [ "$(wc -L <"$scratch/table")" -le 80 ]
-  valid "$result"
+  valid_result "$result"
 }
 
 @test "bench overhead refuses what makes no sense, and says how to get its image" {
@@ -87,6 +75,6 @@ PYTHON
   expect 1 overhead --arms container --tests cpu -o "$scratch/bad.json" busybox
   jq -e 'all(.samples[]; .status == "failed" and .exit_code == 127 and (.warnings[0] | test("sysbench.*not found"))) and
     .summary[0].failed == 1 and .summary[0].values.events_per_s == null' "$scratch/bad.json"
-  valid "$scratch/bad.json"
+  valid_result "$scratch/bad.json"
   grep -q '1 of 1 samples are not in its figures' <<<"$output"
 }
