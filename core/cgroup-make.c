@@ -172,6 +172,25 @@ static int make_parts(DuetCgroupMember *member, int dir_fd)
     return 0;
 }
 
+/* Returns 0 or an errno value. */
+static int fill_own(DuetCgroupMember *member, guint enable)
+{
+    DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return errno;
+    int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : 0;
+    return err != 0 ? err : make_parts(member, dir_fd);
+}
+
+static void unmake_own(DuetCgroupMember *member)
+{
+    for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names); part++) {
+        duet_fd_clear(&member->part_fds[part]);
+        duet_fd_clear(&member->join_fds[part]);
+    }
+    duet_cgroup_member_remove(member, NULL);
+}
+
 /* Returns 0 or an errno value; ENOENT and ENODEV: the parent went away meanwhile. */
 static int make_own(DuetCgroupMember *member)
 {
@@ -187,11 +206,12 @@ static int make_own(DuetCgroupMember *member)
     }
     if (mkdirat(member->base_fd, member->dir, 0755) != 0)
         return errno;
-    DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0)
-        return errno;
-    int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : 0;
-    return err != 0 ? err : make_parts(member, dir_fd);
+    int err = fill_own(member, enable);
+    /* Another one may have taken the parent away and made it anew, without controllers as yet: the
+     * next try must not find what this one made. */
+    if (err == ENOENT || err == ENODEV)
+        unmake_own(member);
+    return err;
 }
 
 /*
