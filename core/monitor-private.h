@@ -45,6 +45,7 @@ struct _Monitor {
     DuetCgroup *cgroup;
     DuetRuntime *runtime;
     int pidfd;
+    int wait_status;
     /* The payload's cgroup where another manager keeps it, or NULL. */
     DuetCgroup *elsewhere;
     DuetInfo *info;

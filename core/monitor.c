@@ -28,6 +28,8 @@
 
 /* What has no cgroup is killed child by child. */
 #define STRAY_TIMEOUT_MS 5000
+/* No status that wait() gives. */
+#define NOT_REAPED (-1)
 
 /* Whoever it was started for was killed, and nobody else knows of it. */
 static gboolean is_orphan(const Monitor *monitor)
@@ -75,12 +77,16 @@ static void on_helper_gone(Monitor *monitor)
 static void reap(Monitor *monitor)
 {
     struct rusage usage;
+    int status;
     pid_t pid;
-    while ((pid = wait4(-1, NULL, WNOHANG, &usage)) > 0) {
-        if (pid != monitor->info->pid)
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        if (pid != monitor->info->pid) {
             monitor->info->managing_cpu_ns += rusage_ns(&usage);
-        else /* where no cgroup has a better figure */
-            monitor->info->payload_cpu_ns = rusage_ns(&usage);
+        } else {
+            monitor->wait_status = status;
+            monitor->info->payload_cpu_ns =
+                rusage_ns(&usage); /* where no cgroup has a better figure */
+        }
         if (monitor->runtime && pid == monitor->runtime->helper_pid)
             on_helper_gone(monitor);
     }
@@ -250,12 +256,26 @@ static void tell_panic(Monitor *monitor)
             g_strdup_printf("the guest's kernel panicked: '%.*s'", (int)strcspn(line, "\n"), line);
 }
 
+/* How QEMU, or the container's agent, ended: of a guest that died without a word nothing else
+ * tells. */
+static char *process_end(const Monitor *monitor)
+{
+    int status = monitor->wait_status;
+    if (status == NOT_REAPED)
+        return g_strdup("");
+    return WIFSIGNALED(status)
+        ? g_strdup_printf(" (its process was killed by signal %d)", WTERMSIG(status))
+        : g_strdup_printf(" (its process ended by itself, with exit code %d)", WEXITSTATUS(status));
+}
+
 static void judge_exit(Monitor *monitor)
 {
     DuetInfo *info = monitor->info;
-    if (!monitor->failure && !monitor->started && !monitor->asked_to_stop)
+    if (!monitor->failure && !monitor->started && !monitor->asked_to_stop) {
+        g_autofree char *end = process_end(monitor);
         g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT,
-            "the instance ended before its payload could be started");
+            "the instance ended before its payload could be started%s", end);
+    }
     if (g_error_matches(monitor->failure, DUET_ERROR, DUET_ERROR_BOOT) && monitor->runtime) {
         g_autofree char *tail = duet_runtime_console_tail(monitor->runtime);
         if (tail) {
@@ -406,6 +426,7 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
     monitor->ids_fd = monitor->listen_fd = monitor->log_fd = monitor->pidfd = -1;
     for (guint i = 0; i < G_N_ELEMENTS(monitor->private_fds); i++)
         monitor->private_fds[i] = -1;
+    monitor->wait_status = NOT_REAPED;
     monitor->private_fds[4] = args->client_fd;
     monitor->loop = g_main_loop_new(NULL, FALSE);
     monitor->clients = g_ptr_array_new_with_free_func(g_free);

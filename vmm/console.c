@@ -100,10 +100,10 @@ static char *tail_clean(const char *bytes, gsize length)
     return lines_choose(lines);
 }
 
-char *duet_vm_console_tail(DuetRuntime *runtime)
+/* The last lines of a file, or NULL. */
+static char *file_tail(const char *path)
 {
-    const DuetVm *vm = (const DuetVm *)runtime;
-    DUET_AUTO_FD fd = open(vm->console_log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    DUET_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return NULL;
     off_t end = lseek(fd, 0, SEEK_END);
@@ -111,4 +111,32 @@ char *duet_vm_console_tail(DuetRuntime *runtime)
     ssize_t n = pread(fd, bytes, sizeof bytes, MAX(end - TAIL_BYTES, 0));
     g_autofree char *text = n > 0 ? tail_clean(bytes, (gsize)n) : NULL;
     return text && *text ? g_steal_pointer(&text) : NULL;
+}
+
+/*
+ * What QEMU said itself. Its log, which the embedded libvirt keeps in the run directory, begins
+ * with the command line, an option on each line, and remarks about what our domain asks for.
+ */
+static char *emulator_tail(const DuetVm *vm)
+{
+    g_autofree char *path = g_strdup_printf("%s/log/qemu/%s.log", vm->place->run_dir, vm->spec->id);
+    g_autofree char *log = file_tail(path);
+    g_auto(GStrv) lines = g_strsplit(log ? log : "", "\n", -1);
+    g_autoptr(GString) words = g_string_new(NULL);
+    for (char **line = lines; *line; line++)
+        if (**line && !g_str_has_suffix(*line, "\\") && !strstr(*line, " is tainted: ") &&
+            !g_str_has_prefix(*line, "-msg "))
+            g_string_append_printf(words, "%s%s", words->len ? "\n" : "", *line);
+    return words->len ? g_string_free(g_steal_pointer(&words), FALSE) : NULL;
+}
+
+char *duet_vm_console_tail(DuetRuntime *runtime)
+{
+    const DuetVm *vm = (const DuetVm *)runtime;
+    g_autofree char *console = file_tail(vm->console_log);
+    g_autofree char *emulator = emulator_tail(vm);
+    if (!console)
+        return emulator ? g_strconcat("(none)\nQEMU's log:\n", emulator, NULL) : NULL;
+    return emulator ? g_strconcat(console, "\nQEMU's log:\n", emulator, NULL)
+                    : g_steal_pointer(&console);
 }

@@ -102,7 +102,9 @@ typedef struct {
      * objects go. The writable layer in instance_dir stays.
      */
     gboolean (*release)(DuetRuntime *runtime, GError **error);
-    /** console_tail: (optional): Returns: (transfer full): last lines of the boot console, or NULL.
+    /**
+     * console_tail: (optional): Returns: (transfer full) (nullable): last lines of the boot
+     * console, and what the emulator said.
      */
     char *(*console_tail)(DuetRuntime *runtime);
     gboolean (*pause)(DuetRuntime *runtime, GError **error); /* optional */

@@ -394,6 +394,24 @@ static void test_console(Fixture *fixture, gconstpointer data)
     g_assert_null(strstr(tail, "frame 50"));
 }
 
+/* Of a guest that died before its first word, QEMU may know why; how it was started is no news. */
+static void test_emulator_log(Fixture *fixture, gconstpointer data)
+{
+    (void)data;
+    static const char log[] = "-device virtio-rng-pci \\\n-msg timestamp=on\n"
+                              "2026-11-26 03:45:39.259+0000: Domain id=1 is tainted: custom-argv\n"
+                              "qemu-system-x86_64: cannot set up guest memory\n";
+    g_autofree char *dir = g_build_filename(fixture->run_dir, "log", "qemu", NULL);
+    g_autofree char *path = g_strdup_printf("%s/%s.log", dir, fixture->spec->id);
+    g_assert_true(duet_mkdir_p(dir, 0700, NULL));
+    g_assert_true(g_file_set_contents(path, log, -1, NULL));
+    g_autofree char *tail = duet_runtime_console_tail(fixture->runtime);
+    g_assert_cmpstr(
+        tail, ==, "(none)\nQEMU's log:\nqemu-system-x86_64: cannot set up guest memory");
+    g_autofree char *parent = g_build_filename(fixture->run_dir, "log", NULL);
+    g_assert_true(duet_remove_tree(AT_FDCWD, parent, NULL));
+}
+
 /* A guest that writes to its console for ever must not fill the host's disk. */
 static void test_console_trim(Fixture *fixture, gconstpointer data)
 {
@@ -442,6 +460,7 @@ int main(int argc, char **argv)
         { "/vmm-run/refusals", test_refusals },
         { "/vmm-run/kvm-demanded", test_kvm_demanded },
         { "/vmm-run/console", test_console },
+        { "/vmm-run/emulator-log", test_emulator_log },
         { "/vmm-run/console-trim", test_console_trim },
     };
     prctl(PR_SET_CHILD_SUBREAPER, 1);
