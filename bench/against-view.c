@@ -88,8 +88,8 @@ static void table_row(GString *out, const DuetMeasure *measure, const Row *row)
 {
     const DuetContrast *c = &row->comparison->contrast;
     g_autofree char *name = duet_text_line(row->arm);
-    g_autofree char *first = measure->text(row->first);
-    g_autofree char *second = measure->text(row->second);
+    g_autofree char *first = measure->text(row->comparison->metric, row->first);
+    g_autofree char *second = measure->text(row->comparison->metric, row->second);
 
     duet_text_append_padded(out, name, NAME_COLUMNS);
     if (row->withheld) {
@@ -98,7 +98,7 @@ static void table_row(GString *out, const DuetMeasure *measure, const Row *row)
     }
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
-    g_autofree char *details = duet_bench_table_details(measure, c);
+    g_autofree char *details = duet_bench_table_details(measure, row->comparison);
     duet_text_append_figure(out, first, 10);
     duet_text_append_figure(out, second, 10);
     duet_text_append_figure(out, ratio, 7);
@@ -143,8 +143,8 @@ static void markdown_row(GString *out, const DuetMeasure *measure, const Row *ro
 {
     const DuetContrast *c = &row->comparison->contrast;
     g_autofree char *name = duet_text_markdown(row->arm);
-    g_autofree char *first = measure->text(row->first);
-    g_autofree char *second = measure->text(row->second);
+    g_autofree char *first = measure->text(row->comparison->metric, row->first);
+    g_autofree char *second = measure->text(row->comparison->metric, row->second);
 
     if (row->withheld) {
         duet_export_markdown_row(out, name, "", "", "", "", row->verdict, "", NULL);
@@ -152,7 +152,7 @@ static void markdown_row(GString *out, const DuetMeasure *measure, const Row *ro
     }
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
-    g_autofree char *plain = duet_bench_table_details(measure, c);
+    g_autofree char *plain = duet_bench_table_details(measure, row->comparison);
     g_autofree char *details = duet_text_markdown(plain);
     duet_export_markdown_row(
         out, name, first, second, ratio, interval, row->verdict, details, NULL);

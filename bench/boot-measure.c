@@ -59,8 +59,15 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
     return duet_stats_median((const double *)(void *)side.values->data, side.values->len);
 }
 
-char *duet_text_time_difference(const DuetContrast *c)
+char *duet_measure_time_text(guint metric, double ns)
 {
+    (void)metric;
+    return duet_text_time(ns);
+}
+
+char *duet_measure_time_difference(guint metric, const DuetContrast *c)
+{
+    (void)metric;
     DuetUnit unit = duet_unit_for(c->difference);
     g_autofree char *number = duet_unit_format(unit, c->difference);
     g_autofree char *interval = duet_text_interval(unit, c->difference_low, c->difference_high);
@@ -92,8 +99,8 @@ const DuetMeasure duet_measure_boot = {
     .estimate = "median",
     .id = id,
     .value = median,
-    .text = duet_text_time,
-    .difference = duet_text_time_difference,
+    .text = duet_measure_time_text,
+    .difference = duet_measure_time_difference,
     .pair = pair,
     .contrast = contrast,
 };

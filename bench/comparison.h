@@ -50,8 +50,8 @@ typedef struct {
     const char *unit, *estimate;
     char *(*id)(const DuetMatch *match, guint metric);
     double (*value)(const DuetMatch *match, const DuetRun *run, guint arm, guint metric);
-    char *(*text)(double value);
-    char *(*difference)(const DuetContrast *contrast);
+    char *(*text)(guint metric, double value);
+    char *(*difference)(guint metric, const DuetContrast *contrast);
     gboolean (*pair)(const DuetMatch *match, guint a, guint b, guint *inout_metric);
     gboolean (*contrast)(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
         DuetContrast *out_contrast, gsize *out_n);
@@ -59,8 +59,10 @@ typedef struct {
     void (*tell)(const DuetMatch *match, guint a, guint b, GPtrArray *notes);
 } DuetMeasure;
 
-/** duet_text_time_difference: a #DuetMeasure.difference of times. */
-char *duet_text_time_difference(const DuetContrast *contrast);
+/** duet_measure_time_text, duet_measure_time_difference: #DuetMeasure.text and difference of times.
+ */
+char *duet_measure_time_text(guint metric, double ns);
+char *duet_measure_time_difference(guint metric, const DuetContrast *contrast);
 
 /** duet_measure_boot: medians of times; metrics are those of #DuetMetric. */
 extern const DuetMeasure duet_measure_boot;

@@ -177,9 +177,10 @@ static void arms(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
     }
 }
 
-char *duet_bench_table_details(const DuetMeasure *measure, const DuetContrast *contrast)
+char *duet_bench_table_details(const DuetMeasure *measure, const DuetComparison *comparison)
 {
-    g_autofree char *difference = measure->difference(contrast);
+    const DuetContrast *contrast = &comparison->contrast;
+    g_autofree char *difference = measure->difference(comparison->metric, contrast);
     g_autofree char *p = duet_text_p(contrast->p_holm);
     g_autofree char *detectable = duet_text_percent(contrast->detectable);
     g_autofree char *delta = isnan(contrast->cliffs_delta)
@@ -204,7 +205,7 @@ static void comparison_row(
     }
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
-    g_autofree char *details = duet_bench_table_details(match->measure, c);
+    g_autofree char *details = duet_bench_table_details(match->measure, comparison);
     duet_text_append_figure(out, ratio, 6);
     duet_text_append_figure(out, interval, 17);
     g_string_append_printf(out, "   %s\n", duet_verdict_to_string(comparison->verdict));

@@ -26,9 +26,9 @@ void duet_bench_table_arm(GString *out, const DuetRun *run, guint arm, gsize wid
 void duet_bench_table_comparisons(
     GString *out, const char *title, const DuetMatch *match, GArray *comparisons);
 
-/** duet_bench_table_details: Returns: (transfer full): a contrast's difference, p, effect size and
- * what could have been found. */
-char *duet_bench_table_details(const DuetMeasure *measure, const DuetContrast *contrast);
+/** duet_bench_table_details: Returns: (transfer full): a comparison's difference, p, effect size
+ * and what could have been found. */
+char *duet_bench_table_details(const DuetMeasure *measure, const DuetComparison *comparison);
 
 /** duet_bench_table_label: Returns: (transfer full): a metric but the headline, for people. */
 char *duet_bench_table_label(DuetMetric metric);

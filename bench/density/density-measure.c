@@ -103,8 +103,8 @@ const DuetMeasure duet_measure_density = {
     .estimate = "median",
     .id = id,
     .value = median,
-    .text = duet_text_time,
-    .difference = duet_text_time_difference,
+    .text = duet_measure_time_text,
+    .difference = duet_measure_time_difference,
     .contrast = contrast,
     .tell = tell,
 };

@@ -118,7 +118,7 @@ static void comparison(GString *out, const DuetMatch *match, const DuetCompariso
     g_autofree char *ratio = duet_text_ratio(c->contrast.ratio);
     g_autofree char *interval =
         duet_text_ratio_interval(c->contrast.ratio_low, c->contrast.ratio_high);
-    g_autofree char *details = duet_bench_table_details(match->measure, &c->contrast);
+    g_autofree char *details = duet_bench_table_details(match->measure, c);
     g_autofree char *escaped = duet_text_markdown(details);
     duet_export_markdown_row(out, pair, ratio, interval, verdict, escaped, NULL);
 }

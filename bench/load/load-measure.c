@@ -60,7 +60,7 @@ const DuetMeasure duet_measure_load = {
     .unit = "ns",
     .estimate = "median",
     .id = id,
-    .text = duet_text_time,
-    .difference = duet_text_time_difference,
+    .text = duet_measure_time_text,
+    .difference = duet_measure_time_difference,
     .contrast = contrast,
 };

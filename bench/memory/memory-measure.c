@@ -41,8 +41,15 @@ static double slope(const DuetMatch *match, const DuetRun *run, guint arm, guint
     return line.slope;
 }
 
-static char *difference(const DuetContrast *c)
+static char *text(guint metric, double bytes)
 {
+    (void)metric;
+    return duet_text_bytes(bytes);
+}
+
+static char *difference(guint metric, const DuetContrast *c)
+{
+    (void)metric;
     g_autofree char *bytes = duet_text_bytes(c->difference);
     g_autofree char *range = duet_text_bytes_range(c->difference_low, c->difference_high);
 
@@ -56,7 +63,7 @@ const DuetMeasure duet_measure_memory = {
     .estimate = "slope",
     .id = id,
     .value = slope,
-    .text = duet_text_bytes,
+    .text = text,
     .difference = difference,
     .contrast = contrast,
 };

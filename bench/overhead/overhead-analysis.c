@@ -89,7 +89,8 @@ static void compare_arms(
         const DuetOverheadTest *test = duet_overhead_arm_test(duet_run_arm(run, arm));
         guint baseline = duet_overhead_baseline(run, arm);
         for (guint value = 0; arm != baseline && test->values[value].id; value++)
-            duet_match_add(&match, arm, baseline, value, analysis->comparisons);
+            duet_match_add(
+                &match, arm, baseline, duet_overhead_metric(test, value), analysis->comparisons);
     }
     duet_match_judge(&match, analysis->comparisons);
 }
@@ -135,7 +136,7 @@ const DuetComparison *duet_overhead_comparison(
 {
     for (guint i = 0; i < analysis->comparisons->len; i++) {
         const DuetComparison *c = &g_array_index(analysis->comparisons, DuetComparison, i);
-        if (c->a == arm && c->metric == value)
+        if (c->a == arm && duet_overhead_metric_value(c->metric) == value)
             return c;
     }
     return NULL;

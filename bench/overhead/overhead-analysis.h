@@ -28,7 +28,7 @@ typedef struct {
  * @tcg, @nested: as in #DuetAnalysis
  * @arms: as many as the run has
  * @comparisons: (element-type DuetComparison): of each test and value, each other arm against the
- *     baseline; their metric is the value's index
+ *     baseline
  * @notes: (element-type DuetNote): what a reader must know of these figures
  */
 typedef struct {
@@ -64,7 +64,14 @@ guint duet_overhead_baseline(const DuetRun *run, guint arm);
 void duet_overhead_values(
     const DuetRun *run, guint arm, guint value, GArray *out_values, GArray *out_blocks);
 
-/** duet_measure_overhead: medians; metrics are numbers of an arm's test's values. */
+/* Of at most 16 tests. */
+#define DUET_OVERHEAD_METRICS (16 * DUET_OVERHEAD_VALUES_MAX)
+/** duet_overhead_metric: Returns: the number by which comparisons know a value of @test. */
+guint duet_overhead_metric(const DuetOverheadTest *test, guint value);
+/** duet_overhead_metric_value: Returns: the value's number again. */
+guint duet_overhead_metric_value(guint metric);
+
+/** duet_measure_overhead: medians; metrics are those of duet_overhead_metric(). */
 extern const DuetMeasure duet_measure_overhead;
 
 /** duet_overhead_run_has: Returns: whether an arm of @run is @test. */

@@ -126,4 +126,5 @@ const DuetBenchmark duet_benchmark_overhead = {
     .formats = formats,
     .show = show,
     .check = check,
+    .measure = &duet_measure_overhead,
 };

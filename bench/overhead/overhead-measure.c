@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+#include "bench/stats.h"
+#include "bench/text.h"
+
 void duet_overhead_values(
     const DuetRun *run, guint arm, guint value, GArray *out_values, GArray *out_blocks)
 {
@@ -17,6 +20,84 @@ void duet_overhead_values(
     }
 }
 
+guint duet_overhead_metric(const DuetOverheadTest *test, guint value)
+{
+    return (guint)(test - duet_overhead_tests()) * DUET_OVERHEAD_VALUES_MAX + value;
+}
+
+guint duet_overhead_metric_value(guint metric)
+{
+    return metric % DUET_OVERHEAD_VALUES_MAX;
+}
+
+/* Returns: (nullable): there may be no such test, or it may have fewer values. */
+static const DuetOverheadValue *find(guint metric, const DuetOverheadTest **out_test)
+{
+    guint number = metric / DUET_OVERHEAD_VALUES_MAX;
+
+    for (const DuetOverheadTest *test = duet_overhead_tests(); test->name; test++) {
+        if (duet_overhead_metric(test, 0) != number * DUET_OVERHEAD_VALUES_MAX)
+            continue;
+        *out_test = test;
+        for (guint value = 0; test->values[value].id; value++) {
+            if (value == duet_overhead_metric_value(metric))
+                return &test->values[value];
+        }
+    }
+    return NULL;
+}
+
+static char *id(const DuetMatch *match, guint metric)
+{
+    const DuetOverheadTest *test = NULL;
+    const DuetOverheadValue *of = find(metric, &test);
+
+    (void)match;
+    return of ? g_strdup_printf("%s.%s", test->name, of->id) : NULL;
+}
+
+static double median(const DuetMatch *match, const DuetRun *run, guint arm, guint metric)
+{
+    g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+
+    (void)match;
+    duet_overhead_values(run, arm, duet_overhead_metric_value(metric), values, NULL);
+    return duet_stats_median((const double *)(void *)values->data, values->len);
+}
+
+static char *text(guint metric, double value)
+{
+    const DuetOverheadTest *test = NULL;
+    const DuetOverheadValue *of = find(metric, &test);
+
+    if (g_str_equal(of->base_unit, "ns"))
+        return duet_text_time(value);
+    if (g_str_equal(of->base_unit, "bytes/s")) {
+        g_autofree char *bytes = duet_text_bytes(value);
+        return g_strconcat(bytes, "/s", NULL);
+    }
+    return g_strdup_printf("%.4g/s", value);
+}
+
+static char *difference(guint metric, const DuetContrast *c)
+{
+    g_autofree char *estimate = text(metric, c->difference);
+    g_autofree char *low = text(metric, c->difference_low);
+    g_autofree char *high = text(metric, c->difference_high);
+
+    return g_strdup_printf("%s (%s to %s)", estimate, low, high);
+}
+
+/* Two arms of the same test, and by what that test measures. */
+static gboolean pair(const DuetMatch *match, guint a, guint b, guint *inout_metric)
+{
+    const DuetOverheadTest *test = NULL;
+
+    return find(*inout_metric, &test) &&
+        duet_overhead_arm_test(duet_run_arm(match->a, a)) == test &&
+        duet_overhead_arm_test(duet_run_arm(match->b, b)) == test;
+}
+
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
     DuetContrast *out_contrast, gsize *out_n)
 {
@@ -25,8 +106,8 @@ static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric,
     g_autoptr(GArray) blocks_a = g_array_new(FALSE, FALSE, sizeof(guint));
     g_autoptr(GArray) blocks_b = g_array_new(FALSE, FALSE, sizeof(guint));
 
-    duet_overhead_values(match->a, a, metric, values_a, blocks_a);
-    duet_overhead_values(match->b, b, metric, values_b, blocks_b);
+    duet_overhead_values(match->a, a, duet_overhead_metric_value(metric), values_a, blocks_a);
+    duet_overhead_values(match->b, b, duet_overhead_metric_value(metric), values_b, blocks_b);
     DuetSeries series_a = { (const double *)(void *)values_a->data,
         (const guint *)(void *)blocks_a->data, values_a->len };
     DuetSeries series_b = { (const double *)(void *)values_b->data,
@@ -37,13 +118,19 @@ static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric,
 
 static gboolean higher_is_better(const DuetRunArm *arm, guint metric)
 {
-    return duet_overhead_arm_test(arm)->values[metric].higher_is_better;
+    return duet_overhead_arm_test(arm)->values[duet_overhead_metric_value(metric)].higher_is_better;
 }
 
-/* Between arms of one run only: which metric a number means depends on the arm. */
 const DuetMeasure duet_measure_overhead = {
+    .n_metrics = DUET_OVERHEAD_METRICS,
+    .n_default = DUET_OVERHEAD_METRICS,
     .unit = "value",
     .estimate = "median",
+    .id = id,
+    .value = median,
+    .text = text,
+    .difference = difference,
+    .pair = pair,
     .contrast = contrast,
     .higher_is_better = higher_is_better,
 };

@@ -36,8 +36,8 @@ static JsonObject *comparison_object(const DuetRun *run, const DuetComparison *c
 
     duet_json_set_string(object, "a", a->name);
     duet_json_set_string(object, "b", duet_run_arm(run, comparison->b)->name);
-    duet_json_set_string(
-        object, "metric", duet_overhead_arm_test(a)->values[comparison->metric].id);
+    duet_json_set_string(object, "metric",
+        duet_overhead_arm_test(a)->values[duet_overhead_metric_value(comparison->metric)].id);
     duet_json_set_string(object, "verdict", duet_verdict_to_string(comparison->verdict));
     if (!duet_verdict_withholds(comparison->verdict))
         duet_result_set_contrast(object, &duet_measure_overhead, &comparison->contrast);

@@ -5,6 +5,7 @@
 
 #include <duet/error.h>
 
+#include "bench/against.h"
 #include "bench/benchmark.h"
 #include "bench/overhead/overhead-parse.h"
 #include "bench/overhead/overhead-sampler.h"
@@ -317,6 +318,38 @@ static void test_round_trip(void)
     g_assert_cmpuint(weak->len, >, 0);
 }
 
+/* A run whose VM became slower: each test's values against the same of the other run. */
+static void test_against(void)
+{
+    g_autoptr(DuetRun) first = made_run("kvm", 1), second = made_run("kvm", 1.25);
+    DuetAgainstOptions options = { .floor = -1 };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetAgainst) against = duet_against_new(first, "a", second, "b", &options, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(against->comparisons->len, ==, 6);
+    for (guint i = 0; i < 6; i++) {
+        const DuetComparison *c = &g_array_index(against->comparisons, DuetComparison, i);
+        gboolean vm = c->a % 3 == 2;
+        g_assert_cmpuint(c->a, ==, c->b);
+        g_assert_cmpint(c->verdict, ==, vm ? DUET_VERDICT_DIFFERS : DUET_VERDICT_SAME);
+        g_assert_cmpfloat_with_epsilon(c->contrast.ratio, !vm ? 1 : c->a < 3 ? 0.8 : 1.25, 0.02);
+    }
+    g_autofree char *table = duet_against_table(against);
+    g_autofree char *json = duet_against_json(against);
+    run_fixture_assert_fits(table);
+    g_assert_nonnull(strstr(table, "\ncpu.events_per_s, second / first\n"));
+    g_assert_nonnull(strstr(table, "\nsyscall.call_ns, second / first\n"));
+    g_assert_nonnull(strstr(json, "\"metric\" : \"syscall.call_ns\""));
+    options.metrics = "syscall.call_ns";
+    g_autoptr(DuetAgainst) part = duet_against_new(first, "a", second, "b", &options, NULL);
+    g_assert_cmpuint(part->comparisons->len, ==, 3);
+    options.metrics = "call_ns";
+    g_assert_null(duet_against_new(first, "a", second, "b", &options, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+    g_assert_nonnull(strstr(error->message, "cpu.events_per_s, syscall.call_ns"));
+}
+
 static void assert_refused(const char *json, const char *from, const char *to)
 {
     g_auto(GStrv) parts = g_strsplit(json, from, 2);
@@ -395,6 +428,7 @@ int main(int argc, char **argv)
     g_test_add_func("/overhead/baseline", test_baseline);
     g_test_add_func("/overhead/notes", test_notes);
     g_test_add_func("/overhead/round-trip", test_round_trip);
+    g_test_add_func("/overhead/against", test_against);
     g_test_add_func("/overhead/foreign", test_foreign);
     g_test_add_func("/overhead/sample", test_sample);
     return g_test_run();
