@@ -133,8 +133,13 @@ int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat 
 int duet_bench_boot(DuetCli *cli, int argc, char **argv);
 int duet_bench_memory(DuetCli *cli, int argc, char **argv);
 int duet_bench_density(DuetCli *cli, int argc, char **argv);
-/** Commands of `duet bench` that measure and have a file of their own. */
 int duet_bench_overhead(DuetCli *cli, int argc, char **argv);
+
+/* The stock image that holds the tools of `bench overhead`. */
+#define DUET_BENCH_CLI_OVERHEAD_IMAGE "bench"
+/** duet_bench_cli_overhead_image: Returns: whether the store has @image; else @error says how to
+ * make the stock image. */
+gboolean duet_bench_cli_overhead_image(DuetCli *cli, const char *image, GError **error);
 
 /** All benchmarks in turn: cmd-bench-all.c. */
 int duet_bench_all(DuetCli *cli, int argc, char **argv);

@@ -35,6 +35,7 @@ typedef struct {
  * Part: a benchmark of the suite.
  * @kinds: those of the suite's that it takes
  * @all, @quick: its share of the budget; 0: left out. The rest is for the trial and the claims.
+ * @image: (nullable): its own; without it in the store the part is left out
  * @fit: sets what of the options depends on @share_s. Returns: how long it will take, about
  */
 typedef struct {
@@ -42,6 +43,7 @@ typedef struct {
     DuetBenchWhat what;
     const char *kinds;
     double all, quick;
+    const char *image;
     double (*fit)(const Suite *suite, double share_s, DuetBenchCli *options);
 } Part;
 
@@ -90,10 +92,37 @@ static double fit_density(const Suite *suite, double share_s, DuetBenchCli *opti
     return 2 * options->time_limit_s / 0.7;
 }
 
+static double fit_overhead(const Suite *suite, double share_s, DuetBenchCli *options)
+{
+    /* Each begins with those before it: first what a lecture shows. */
+    static const char *const tests[] = {
+        "cpu,process,disk,syscall,memory,network,switch",
+        "cpu,process,disk,syscall,memory",
+        "cpu,process,disk-read,syscall,memory-read",
+        "cpu,process,disk-read",
+        "cpu,process",
+        "cpu",
+    };
+    static const int counts[] = { 10, 7, 5, 3, 2, 1 };
+    double takes_s = 0;
+
+    options->n = DUET_BENCH_N_MIN;
+    options->duration_s = 1;
+    for (gsize i = 0; i < G_N_ELEMENTS(tests); i++) {
+        options->tests = (char *)tests[i];
+        /* Three arms; one sample more: the warm-up. */
+        takes_s = counts[i] * (options->n + 1) * (suite->block_s + 3 * options->duration_s);
+        if (takes_s <= share_s)
+            break;
+    }
+    return takes_s;
+}
+
 static const Part parts[] = {
-    { "boot", DUET_BENCH_BOOT, ARMS, 0.4, 0.35, fit_boot },
-    { "memory", DUET_BENCH_MEMORY, "vm,container", 0.25, 0.3, fit_memory },
-    { "density", DUET_BENCH_DENSITY, "vm,container", 0.2, 0, fit_density },
+    { "boot", DUET_BENCH_BOOT, ARMS, 0.35, 0.35, NULL, fit_boot },
+    { "memory", DUET_BENCH_MEMORY, "vm,container", 0.2, 0.3, NULL, fit_memory },
+    { "density", DUET_BENCH_DENSITY, "vm,container", 0.15, 0, NULL, fit_density },
+    { "overhead", DUET_BENCH_OVERHEAD, ARMS, 0.2, 0, DUET_BENCH_CLI_OVERHEAD_IMAGE, fit_overhead },
 };
 
 static double share(const Part *part, gboolean quick)
@@ -224,6 +253,21 @@ static gboolean trial(DuetCli *cli, Suite *suite, int *out_code, GError **error)
     return TRUE;
 }
 
+/* Its tools are in an image of their own, and the user's command is none of them. */
+static gboolean use_image(DuetCli *cli, const Part *part, DuetBenchCli *options)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!duet_bench_cli_overhead_image(cli, part->image, &error)) {
+        fprintf(stderr, "duet: %s: left out: %s\n", part->name, error->message);
+        return FALSE;
+    }
+    options->image = (char *)part->image;
+    options->command = NULL;
+    options->run.entrypoint = NULL;
+    return TRUE;
+}
+
 /* Returns: the exit code of the benchmark, or -1 with @error. */
 static int carry_out(
     DuetCli *cli, const Suite *suite, const Part *part, double share_s, GError **error)
@@ -243,6 +287,8 @@ static int carry_out(
     }
     options.kinds = kinds;
     options.output = path;
+    if (part->image && !use_image(cli, part, &options))
+        return 0;
     double takes_s = part->fit(suite, share_s, &options);
     options.resume = suite->resume && exists(suite, part->name, ".json.part");
     fprintf(stderr, "duet: %s: about %.0f s%s\n", part->name, takes_s,

@@ -5,18 +5,18 @@
 
 #include <duet/error.h>
 
-#define STOCK_IMAGE "bench"
+#define STOCK_IMAGE DUET_BENCH_CLI_OVERHEAD_IMAGE
 
-/* The stock image is made, not pulled: who has none yet is told how. */
-static gboolean check_image(DuetCli *cli, const DuetBenchCli *options, GError **error)
+/* It is made, not pulled. */
+gboolean duet_bench_cli_overhead_image(DuetCli *cli, const char *name, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    g_autoptr(DuetImage) image = duet_cli_image(cli, options->image, &failure);
+    g_autoptr(DuetImage) image = duet_cli_image(cli, name, &failure);
 
     if (image)
         return TRUE;
     if (g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND) &&
-        g_str_equal(options->image, STOCK_IMAGE))
+        g_str_equal(name, STOCK_IMAGE))
         g_set_error_literal(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
             "there is no image '" STOCK_IMAGE "', which holds the tools; in duet's sources: "
             "images/recipes/bench /tmp/bench.tar && duet image import --name " STOCK_IMAGE
@@ -67,7 +67,8 @@ int duet_bench_overhead(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
-        !check_options(&options, &error) || !check_image(cli, &options, &error))
+        !check_options(&options, &error) ||
+        !duet_bench_cli_overhead_image(cli, options.image, &error))
         return duet_cli_fail(error);
     return duet_bench_cli_run(cli, &options, DUET_BENCH_OVERHEAD);
 }

@@ -78,3 +78,17 @@ overhead() { duet bench overhead --duration 1 -n 1 --timeout $((60 * slow)) "$@"
   valid_result "$scratch/bad.json"
   grep -q '1 of 1 samples are not in its figures' <<<"$output"
 }
+
+@test "bench overhead that was killed goes on with --resume, with the same plan" {
+  local result=$scratch/resumed.json pid
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench overhead --arms container --tests cpu,process --duration 1 -n 3 \
+    --seed 7 -o "$result" >/dev/null 2>&1 &
+  pid=$!
+  wait_for 60 sh -c "[ \$(wc -l <'$result.part') -ge 5 ]"
+  kill -9 $pid
+  expect 0 duet bench overhead --arms container --tests cpu,process --duration 1 -n 3 --seed 7 -o "$result" --resume
+  jq -e '.interrupted == false and ([.samples[] | select(.discarded | not)] | length) == 6 and
+    ([.samples[] | .seq] == [range(8)]) and any(.warnings[]; test("resumed after"))' "$result"
+  valid_result "$result"
+  is "$(duet ps -aq)" ""
+}

@@ -51,3 +51,18 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   [[ $output == *"the payload failed"* ]]
   [ ! -e "$scratch/none" ] && [ ! -e "$scratch/fails" ]
 }
+
+@test "bench all measures work, too, where the store has the image with the tools" {
+  expect 0 duet bench all --arms container,native --budget 1s -o "$scratch/all" busybox
+  [[ $output == *"overhead: left out: there is no image 'bench'"*"images/recipes/bench"* ]]
+  [ ! -e "$scratch/all/overhead.json" ]
+  stock_image bench
+  expect 0 duet bench all --resume -o "$scratch/all" busybox
+  [[ $output == *"=== overhead: $scratch/all/overhead.json"* && $output != *"=== boot"* ]]
+  jq -e '.benchmark == "overhead" and .plan.n == 10 and .plan.duration_s == 1 and
+    [.arms[].name] == ["cpu:container", "cpu:native"] and
+    all(.samples[]; .status == "ok") and .comparisons[0].verdict != "too few samples"' "$scratch/all/overhead.json"
+  valid_result "$scratch/all/overhead.json"
+  expect 0 duet bench compare "$scratch/all/overhead.json" "$scratch/all/overhead.json"
+  [[ $output == *"cpu.events_per_s, second / first"*"both files hold the same run"* ]]
+}
