@@ -10,6 +10,7 @@ setup_file() {
 }
 teardown_file() { root_down; }
 
+# bats test_tags=host
 @test "compare shows both kinds, marks, memory, ratio and accelerator" {
   run --separate-stderr duet compare busybox -- uname -r
   is "$status" 0
@@ -21,6 +22,7 @@ teardown_file() { root_down; }
   is "$(duet ps -aq)" ""
 }
 
+# bats test_tags=host
 @test "bench boot writes a result that holds all samples" {
   duet bench boot --arms container,native,vm -n 3 --seed 7 -o "$scratch/run.json" busybox >"$scratch/table" 2>/dev/null
   jq -e '.schema_version == 1 and (.samples | length) >= 9 and .plan.seed == 7' "$scratch/run.json"
@@ -111,6 +113,7 @@ in_cache() {
   "${as[@]}" fincore -b -n -o RES "$1" | tr -d ' '
 }
 
+# bats test_tags=host
 @test "bench boot --cache: the image is out of the page cache, or stays" {
   ballast_image
   boot() {
@@ -148,6 +151,7 @@ in_cache() {
   fi
 }
 
+# bats test_tags=host
 @test "bench boot --cache cold-host drops what anybody read" {
   needs_root "to drop the host's caches"
   [ -w /proc/sys/vm/drop_caches ] || skip "the host's caches are not ours to drop"
@@ -166,6 +170,7 @@ memory() { duet bench memory --arms container --age 1 -o "$scratch/memory.json" 
 # of libraries is below 1 %, and a process that is left out is above.
 holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
 
+# bats test_tags=host
 @test "bench memory: PSS is what /proc says, its figures follow from the samples" {
   python3 "$source_dir/tests/integration/pss-watch.py" >"$scratch/watched" &
   local watcher=$!
@@ -303,6 +308,7 @@ all_of() {
     { jq -c '.samples[]' "$scratch/ready.json"; return 1; }
 }
 
+# bats test_tags=host
 @test "bench boot --ready: by a line, by output, by exec; then it is stopped" {
   local slow_start='sleep 0.3; echo starting; sleep 0.3; echo ready now; exec sleep 100'
   ready 'log:^ready' "$slow_start" >"$scratch/table" 2>/dev/null

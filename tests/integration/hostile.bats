@@ -92,7 +92,7 @@ PYTHON
   wait_for 10 wrote deaf ready
   local start=$SECONDS
   duet stop -t 1 deaf
-  [ $((SECONDS - start)) -le 5 ]
+  [ $((SECONDS - start)) -le $((5 * slow)) ]
   is "$(duet wait deaf)" 137
 }
 

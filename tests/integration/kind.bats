@@ -94,7 +94,7 @@ teardown_file() { root_down; }
   local start=$SECONDS
   duet run --rm --as "$KIND" busybox yes 2>/dev/null | head -1 >"$scratch/out"
   is "$(cat "$scratch/out")" y
-  [ $((SECONDS - start)) -le 10 ]
+  [ $((SECONDS - start)) -le $((10 * slow)) ]
   is "$(duet ps -aq)" ""
 }
 
@@ -218,7 +218,7 @@ teardown_file() { root_down; }
 }
 
 @test "$KIND a time-out kills and is said" {
-  run --separate-stderr duet run --rm --as "$KIND" --timeout 5 busybox sleep 300
+  run --separate-stderr duet run --rm --as "$KIND" --timeout $((2 + 3 * slow)) busybox sleep 300
   is "$status" 137
   [[ $stderr == *"timed out"* ]]
 }
@@ -228,7 +228,7 @@ teardown_file() { root_down; }
   is "$output" 0
   local start=$SECONDS
   expect 4 run_as busybox sh -c '(sleep 300 &); exit 4'
-  [ $((SECONDS - start)) -lt 20 ]
+  [ $((SECONDS - start)) -lt $((20 * slow)) ]
 }
 
 @test "$KIND C59 signals to the client reach the payload" {
