@@ -12,6 +12,7 @@ setup_file() {
 teardown() { duet rm -f --all >/dev/null; }
 teardown_file() { root_down; }
 
+# bats test_tags=host
 @test "$KIND run prints and exits with the payload's code" {
   expect 0 run_as busybox echo hello
   is "$output" hello
@@ -53,6 +54,7 @@ teardown_file() { root_down; }
   duet rm codes
 }
 
+# bats test_tags=host
 @test "$KIND standard streams are apart and binary" {
   head -c 300000 /dev/urandom >"$scratch/in"
   run_as -i busybox cat <"$scratch/in" >"$scratch/out"
@@ -90,6 +92,7 @@ teardown_file() { root_down; }
   is "$(run_as busybox sh -c 'head -c 3000000 /dev/zero | tr "\0" x' | wc -c)" 3000000
 }
 
+# bats test_tags=host
 @test "$KIND C31 a reader that goes away ends the payload" {
   local start=$SECONDS
   duet run --rm --as "$KIND" busybox yes 2>/dev/null | head -1 >"$scratch/out"
@@ -118,6 +121,7 @@ teardown_file() { root_down; }
   expect 125 run_as -w relative busybox true
 }
 
+# bats test_tags=host
 @test "$KIND volumes: folders and files, read-only and not" {
   mkdir -p "$scratch/vol"
   if [ "$KIND" = vm ] && [ "$(id -u)" != 0 ]; then
@@ -134,6 +138,7 @@ teardown_file() { root_down; }
   expect 125 run_as -v "$scratch/nosuch:/x" busybox true
 }
 
+# bats test_tags=host
 @test "$KIND limits are seen inside" {
   if [ "$KIND" = container ] && ! limited; then
     expect 125 run_as -m 128m busybox true
@@ -150,6 +155,7 @@ teardown_file() { root_down; }
   is "$output" all
 }
 
+# bats test_tags=host
 @test "$KIND create, start, stop, start again, rm: the writable layer stays" {
   duet create --as "$KIND" --name twice busybox sh -c 'cat /count 2>/dev/null; echo x >> /count; sync; echo ready; sleep 300'
   is "$(state_of twice)" created
@@ -174,6 +180,7 @@ teardown_file() { root_down; }
   duet rm taken
 }
 
+# bats test_tags=host
 @test "$KIND stop signal, kill, wait" {
   duet run -d --as "$KIND" --name sig busybox sh -c 'trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done'
   wait_for 20 wrote sig ready
@@ -185,6 +192,7 @@ teardown_file() { root_down; }
   duet rm sig
 }
 
+# bats test_tags=host
 @test "$KIND pause and unpause" {
   duet run -d --as "$KIND" --name pause busybox sleep 300
   if [ "$KIND" = container ] && ! limited; then
@@ -207,6 +215,7 @@ teardown_file() { root_down; }
   duet rm -f talk
 }
 
+# bats test_tags=host
 @test "$KIND C37 exec works as soon as run -d returns" {
   local times=20
   [ "$KIND" = container ] || [ -n "$DUET_TEST_FULL" ] || times=3
@@ -217,6 +226,7 @@ teardown_file() { root_down; }
   done
 }
 
+# bats test_tags=host
 @test "$KIND a time-out kills and is said" {
   run --separate-stderr duet run --rm --as "$KIND" --timeout $((2 + 3 * slow)) busybox sleep 300
   is "$status" 137
@@ -258,6 +268,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' "$DUET" run --rm --as "$KIND" --name signa
   done
 }
 
+# bats test_tags=host
 @test "$KIND C59 a killed client leaves a listed instance" {
   bash -c 'exec "$DUET" run --as "$KIND" --name orphan busybox sleep 300' 3>&- &
   local client=$!
@@ -270,6 +281,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' "$DUET" run --rm --as "$KIND" --name signa
   duet rm orphan
 }
 
+# bats test_tags=host
 @test "$KIND C55 a state file is never believed about a pid" {
   duet run -d --as "$KIND" --name stale busybox sleep 300
   local dir monitor pid
@@ -299,6 +311,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' "$DUET" run --rm --as "$KIND" --name signa
   kill "$bystander"
 }
 
+# bats test_tags=host
 @test "$KIND marks are in order and inspect tells them" {
   duet run --as "$KIND" --name marks busybox echo x
   duet inspect marks | jq -e '.[0].marks | .request > 0 and .spawned > .request and .init > .spawned

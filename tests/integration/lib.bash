@@ -25,9 +25,7 @@ root_up() {
 
 stock_image() {
   local archive=$scratch/$1.tar
-  # A host without a network has the archives that were made elsewhere.
-  cp "${DUET_TEST_IMAGES:-/nonexistent}/$1.tar" "$archive" 2>/dev/null ||
-    "$source_dir/images/recipes/$1" "$archive" >/dev/null
+  "$source_dir/images/recipes/$1" "$archive" >/dev/null
   duet image import --name "$1" "$archive" >/dev/null
 }
 
