@@ -313,7 +313,8 @@ static int judge(DuetCli *cli, const Suite *suite)
         g_strv_builder_add(words, suite->options.image);
     for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autofree char *path = result_path(suite, parts[i].name, ".json");
-        if (access(path, F_OK) == 0)
+        /* No claim rests on what has an image of its own. */
+        if (!parts[i].image && access(path, F_OK) == 0)
             g_strv_builder_add_many(words, "--results", path, NULL);
     }
     g_auto(GStrv) argv = g_strv_builder_end(words);
