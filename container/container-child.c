@@ -7,7 +7,8 @@
  * capabilities in its own user namespace and none outside of it. It closes one door after another
  * and then executes the agent:
  *
- *   cgroup     first of all, so that what it allocates is charged to the payload
+ *   socket     its copy of the monitor's end is closed, so that a killed monitor is noticed
+ *   cgroup     so that what it allocates is charged to the payload
  *   net, cgroup namespace    need no ids: made while the monitor writes the maps; the cgroup
  *              namespace comes after joining, so that the container's cgroup is its root
  *   ids        uid and gid 0 of the namespace. Changing ids forgets PDEATHSIG, so that is set
@@ -52,6 +53,14 @@ static void check(const DuetChild *child, DuetStep step, long result)
 {
     if (result < 0)
         duet_child_fail(child, step, result, 0);
+}
+
+void duet_child_begin(const DuetChild *child)
+{
+    /* With its own copy open it would wait for itself once the monitor was killed. */
+    raw(SYS_close, child->monitor_fd);
+    check(
+        child, DUET_STEP_CGROUP, -(long)duet_cgroup_join_born(child->cgroup, DUET_CGROUP_PAYLOAD));
 }
 
 void duet_child_receive(DuetChild *child, char wanted)
@@ -154,8 +163,7 @@ void duet_child_execute(const DuetChild *child)
 void duet_child_run(void *data)
 {
     DuetChild *child = data;
-    check(
-        child, DUET_STEP_CGROUP, -(long)duet_cgroup_join_born(child->cgroup, DUET_CGROUP_PAYLOAD));
+    duet_child_begin(child);
     check(child, DUET_STEP_NETWORK, raw(SYS_unshare, CLONE_NEWNET | CLONE_NEWCGROUP));
     check(child, DUET_STEP_LOOPBACK, loopback_up());
     check(child, DUET_STEP_HOSTNAME, raw(SYS_sethostname, child->hostname, child->hostname_length));

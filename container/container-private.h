@@ -114,6 +114,7 @@ enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
  * shared everywhere (raw.h), and not touched by it afterwards. Read-only for the child but for
  * @dev_fd, @fds and the volumes' targets.
  * @sync_fd: the child's end of the socket to the monitor; 10 or above, like @exec_fd
+ * @monitor_fd: the monitor's end, of which the child has a copy
  * @agent_fd: becomes descriptor 3 of the agent
  * @exec_fd: the agent's program
  * @argv: of the agent
@@ -123,6 +124,7 @@ enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
  */
 typedef struct {
     int sync_fd;
+    int monitor_fd;
     int agent_fd;
     int exec_fd;
     struct _DuetCgroup *cgroup;
@@ -146,6 +148,9 @@ typedef struct {
 
 /** duet_child_run: a #DuetCloneFunc with a #DuetChild. */
 void duet_child_run(void *data);
+/** duet_child_begin: the first that any child does: sees from now on when the monitor is gone, and
+ * is charged to the payload. */
+void duet_child_begin(const DuetChild *child);
 /** duet_child_fail: reports and ends the child. */
 G_NORETURN void duet_child_fail(const DuetChild *child, DuetStep step, long result, int volume);
 /** duet_child_execute: descriptors, resource limits that do not depend on who called duet, signal

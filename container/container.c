@@ -148,6 +148,7 @@ static gboolean start_prepare(Start *start, const Container *container, GError *
     start->hosts =
         g_strdup_printf("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t%s\n", spec->hostname);
     child->sync_fd = start->sync[1];
+    child->monitor_fd = start->sync[0];
     child->agent_fd = start->agent[1];
     child->cgroup = container->place->cgroup;
     child->argv = agent_argv;

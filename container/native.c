@@ -54,10 +54,8 @@ static char *const native_argv[] = { (char *)"duet-agent", (char *)"native", NUL
 static void native_run(void *data)
 {
     DuetChild *child = data;
-    long result = -(long)duet_cgroup_join_born(child->cgroup, DUET_CGROUP_PAYLOAD);
-    if (result < 0)
-        duet_child_fail(child, DUET_STEP_CGROUP, result, 0);
-    result = raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    duet_child_begin(child);
+    long result = raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     duet_child_receive(child, DUET_GO_MOUNTS);
     raw(SYS_setsid);
     raw(SYS_umask, 022);
@@ -199,6 +197,7 @@ static gboolean native_start(
             error, errno, "cannot make the sockets of '%s'", native->spec->name);
     duet_fd_clear(&sync[1]);
     if (ok) {
+        child->monitor_fd = sync[0];
         child->exec_fd = exec_fd;
         child->agent_fd = duet_fd_steal(&agent[1]);
         child->cgroup = native->place->cgroup;

@@ -17,12 +17,18 @@ many() { if [ -n "${DUET_TEST_FULL:-}" ]; then echo "$2"; else echo "$1"; fi; }
 
 ids() { ls "$DUET_ROOT/instances"; }
 
-# After the next duet command nothing of these ids is left, and ps tells the truth.
+# After the next duet command nothing of these ids is left, and ps tells the truth. What was made within the last 5
+# seconds, and has no spec yet, may be somebody's who lives: it is the command after that which takes it away.
 settled() {
-  duet ps -a >/dev/null
   local left
-  left=$(left_behind "$@")
-  [ -z "$left" ] || { echo "left behind: $left"; return 1; }
+  for pause in 0 6; do
+    sleep $pause
+    duet ps -a >/dev/null
+    left=$(left_behind "$@")
+    [ -n "$left" ] || return 0
+  done
+  echo "left behind: $left"
+  return 1
 }
 
 cycles() {

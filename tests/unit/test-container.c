@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -512,8 +513,47 @@ static void test_no_leak(void)
     box_free(box);
 }
 
+/* Returns: the pid of a payload that runs. */
+static pid_t begin_payload(Box *box)
+{
+    box_started(box);
+    box_expect(box, "busybox sleep 1000 & echo", "\n");
+    return box->started.pid;
+}
+
+/* Returns: the pid of a child that waits for its monitor's first word. */
+static pid_t begin_child(Box *box)
+{
+    static char *const argv[] = { (char *)"duet-agent", NULL };
+    DuetLimits limits = { 0 };
+    GError *error = NULL;
+    DuetClone clone;
+    int sync[2], agent[2];
+
+    box->cgroup = duet_cgroup_new(box->spec->id, &limits, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync), ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, agent), ==, 0);
+    DuetChild child = { .sync_fd = sync[1],
+        .monitor_fd = sync[0],
+        .agent_fd = agent[1],
+        .exec_fd = -1,
+        .cgroup = box->cgroup,
+        .argv = argv,
+        .hostname = "box",
+        .hostname_length = 3 };
+    DuetChild *kept = g_memdup2(&child, sizeof child);
+    g_assert_true(duet_clone(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS,
+        duet_cgroup_clone_fd(box->cgroup, DUET_CGROUP_PAYLOAD), duet_child_run, kept, &clone));
+    close(sync[1]);
+    close(agent[1]);
+    /* It waits now, or sees at its first look that nobody is there. */
+    g_usleep(100000);
+    return clone.pid;
+}
+
 /* A monitor that is killed takes its container along and leaves no mount; the cgroup is found. */
-static void run_monitor_killed(const DuetDriverOps *driver)
+static void run_monitor_killed(const DuetDriverOps *driver, pid_t (*begin)(Box *box))
 {
     Box *box = box_new(driver);
     int ready[2];
@@ -524,9 +564,7 @@ static void run_monitor_killed(const DuetDriverOps *driver)
     } told = { 0 };
     pid_t monitor = fork();
     if (monitor == 0) {
-        box_started(box);
-        box_expect(box, "busybox sleep 1000 & echo", "\n");
-        told.pid = box->started.pid;
+        told.pid = begin(box);
         g_strlcpy(told.cgroup, duet_cgroup_path(box->cgroup), sizeof told.cgroup);
         duet_write_all(ready[1], &told, sizeof told);
         for (;;)
@@ -560,7 +598,12 @@ static void run_monitor_killed(const DuetDriverOps *driver)
 
 static void test_monitor_killed(void)
 {
-    run_monitor_killed(&duet_container_driver);
+    run_monitor_killed(&duet_container_driver, begin_payload);
+}
+
+static void test_monitor_killed_early(void)
+{
+    run_monitor_killed(&duet_container_driver, begin_child);
 }
 
 static void test_native(void)
@@ -587,7 +630,7 @@ static void test_native(void)
 
 static void test_native_monitor_killed(void)
 {
-    run_monitor_killed(&duet_native_driver);
+    run_monitor_killed(&duet_native_driver, begin_payload);
 }
 
 static void test_check(void)
@@ -630,6 +673,7 @@ int main(int argc, char **argv)
     g_test_add_func("/container/limits/cpus", test_cpu_limit);
     g_test_add_func("/container/pause", test_pause);
     g_test_add_func("/container/monitor-killed", test_monitor_killed);
+    g_test_add_func("/container/monitor-killed/early", test_monitor_killed_early);
     g_test_add_func("/container/check", test_check);
     g_test_add_func("/native/run", test_native);
     g_test_add_func("/native/monitor-killed", test_native_monitor_killed);
