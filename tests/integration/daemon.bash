@@ -42,8 +42,9 @@ private_dirs() {
 
 daemon_start() {
   if [ -z "${libvirt_ns:-}" ]; then
-    systemctl start libvirtd.socket libvirtd.service
-    return
+    systemctl start libvirtd.socket libvirtd.service && return
+    journalctl -b --no-pager -n 40 -u libvirtd.service -u libvirtd.socket
+    return 1
   fi
   in_ns test -e /run/libvirt/virtlogd.pid || in_ns virtlogd --daemon -p /run/libvirt/virtlogd.pid 3>&-
   in_ns libvirtd --daemon -p /run/libvirt/libvirtd.pid 3>&-

@@ -10,6 +10,9 @@ source_dir=$(realpath "$tests_dir/..")
 export DUET=${DUET:-$source_dir/build/cli/duet}
 duet() { "$DUET" "$@"; }
 
+# How many times slower than a usual machine this one is: the laboratory's guest is emulated.
+slow=${DUET_TEST_SLOW:-1}
+
 # The kind under test, of suites that try both.
 export KIND=${KIND:-container}
 
@@ -54,7 +57,7 @@ ours() {
 
 # What this test's instances left: named by their ids, which are directories of this root.
 left_behind() {
-  local left deadline=$((SECONDS + 3))
+  local left deadline=$((SECONDS + 3 * slow))
   while [ $SECONDS -lt $deadline ]; do
     left=$(left_now "$@")
     [ -n "$left" ] || return 0
@@ -111,9 +114,6 @@ expect() {
 
 # emulated FILE: the host's own CPUs are emulated (the laboratory), so all figures are withheld.
 emulated() { jq -e '.host.cpu.hypervisor == "tcg"' "$1" >/dev/null; }
-
-# How many times slower than a usual machine this one is: the laboratory's guest is emulated.
-slow=${DUET_TEST_SLOW:-1}
 
 # Under emulated KVM a guest is lost now and then before its first word: it hangs, or resets itself. That
 # tells nothing of duet, so the test, of which bats asks this, is tried once more, and the loss is told.
