@@ -60,7 +60,7 @@ static double censored_median(const GArray *values, guint timeouts)
 
     if (n == 0 || all / 2 >= n)
         return NAN;
-    g_autofree double *sorted = duet_stats_sorted((const double *)(void *)values->data, n);
+    g_autofree double *sorted = duet_stats_sorted(duet_stats_doubles(values), n);
     return (sorted[(all - 1) / 2] + sorted[all / 2]) / 2;
 }
 
@@ -73,8 +73,8 @@ static void analyse_arm(const DuetRun *run, guint arm, DuetMark headline_to, Due
         guint64 seed = duet_random_derive(run->plan->seed, 1000 * (arm + 1) + metric);
         duet_run_values(run, arm, metric, headline_to, values, NULL);
         if (values->len == 0 ||
-            !duet_stats_summary((const double *)(void *)values->data, values->len, seed,
-                &out->summary[metric], NULL))
+            !duet_stats_summary(
+                duet_stats_doubles(values), values->len, seed, &out->summary[metric], NULL))
             continue;
         if (metric == duet_metric_main(run, arm))
             out->censored_median_ns = censored_median(values, out->timeouts);

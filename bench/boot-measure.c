@@ -29,7 +29,7 @@ static void side_init(
 
 static DuetSeries series_of(const Side *side, gboolean blocked)
 {
-    return (DuetSeries){ (const double *)(void *)side->values->data,
+    return (DuetSeries){ duet_stats_doubles(side->values),
         blocked ? (const guint *)(void *)side->blocks->data : NULL, side->values->len };
 }
 
@@ -56,7 +56,7 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
     g_auto(Side) side = { 0 };
 
     side_init(&side, match, run, arm, metric);
-    return duet_stats_median((const double *)(void *)side.values->data, side.values->len);
+    return duet_stats_median(duet_stats_doubles(side.values), side.values->len);
 }
 
 char *duet_measure_time_text(guint metric, double ns)

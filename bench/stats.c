@@ -51,6 +51,11 @@ double duet_stats_counted_median(const double *sorted, const guint *counts, gsiz
     return lower + (sorted[i] - lower) / 2;
 }
 
+const double *duet_stats_doubles(const GArray *array)
+{
+    return (const double *)(void *)array->data;
+}
+
 double duet_stats_median(const double *values, gsize n)
 {
     if (n == 0)

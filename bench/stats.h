@@ -58,6 +58,9 @@ gboolean duet_stats_summary(
  */
 double duet_stats_percentile(const double *sorted, gsize n, double share);
 
+/** duet_stats_doubles: Returns: (transfer none): the numbers of an array of doubles. */
+const double *duet_stats_doubles(const GArray *array);
+
 /** duet_stats_median: of @values in any order. Returns: NaN if @n is 0. */
 double duet_stats_median(const double *values, gsize n);
 

@@ -5,8 +5,6 @@
 
 #include <duet/error.h>
 
-#define STOCK_IMAGE DUET_BENCH_CLI_OVERHEAD_IMAGE
-
 /* It is made, not pulled. */
 gboolean duet_bench_cli_overhead_image(DuetCli *cli, const char *name, GError **error)
 {
@@ -16,11 +14,12 @@ gboolean duet_bench_cli_overhead_image(DuetCli *cli, const char *name, GError **
     if (image)
         return TRUE;
     if (g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND) &&
-        g_str_equal(name, STOCK_IMAGE))
+        g_str_equal(name, DUET_BENCH_CLI_OVERHEAD_IMAGE))
         g_set_error_literal(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
-            "there is no image '" STOCK_IMAGE "', which holds the tools; in duet's sources: "
-            "images/recipes/bench /tmp/bench.tar && duet image import --name " STOCK_IMAGE
-            " /tmp/bench.tar");
+            "there is no image '" DUET_BENCH_CLI_OVERHEAD_IMAGE
+            "', which holds the tools; in duet's sources: "
+            "images/recipes/bench /tmp/bench.tar && duet image import "
+            "--name " DUET_BENCH_CLI_OVERHEAD_IMAGE " /tmp/bench.tar");
     else
         g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;
@@ -50,7 +49,7 @@ int duet_bench_overhead(DuetCli *cli, int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     duet_bench_cli_init(&options, "native,container,vm", nothing);
-    options.default_image = STOCK_IMAGE;
+    options.default_image = DUET_BENCH_CLI_OVERHEAD_IMAGE;
     options.n = DUET_BENCH_N_MIN;
     options.duration_s = DUET_BENCH_DURATION_DEFAULT_S;
     const GOptionEntry entries[] = {

@@ -108,7 +108,7 @@ static DuetSeries side_fill(Side *side, const DuetRun *run, guint arm, DuetFigur
         g_array_append_val(side->values, y);
         g_array_append_val(side->blocks, sample->block);
     }
-    return (DuetSeries){ (const double *)(void *)side->values->data,
+    return (DuetSeries){ duet_stats_doubles(side->values),
         (const guint *)(void *)side->blocks->data, side->values->len };
 }
 

@@ -60,7 +60,7 @@ static void add_rows(DuetDensityArm *arm, const GArray *running, const GArray *n
     arm->n_rows = MIN(n, DUET_DENSITY_ROWS);
     for (guint row = 0; row < arm->n_rows; row++) {
         guint from = row * n / arm->n_rows, to = (row + 1) * n / arm->n_rows;
-        const double *values = (const double *)(void *)ns->data + from;
+        const double *values = duet_stats_doubles(ns) + from;
         g_autofree double *sorted = duet_stats_sorted(values, to - from);
         arm->rows[row] = (DuetDensityRow){
             .from = g_array_index(running, double, from),
@@ -100,7 +100,7 @@ static void describe_starts(const DuetRun *run, guint index, DuetDensityArm *arm
 
     arm->trend = no_line;
     collect(run, index, running, ns);
-    const double *values = (const double *)(void *)ns->data;
+    const double *values = duet_stats_doubles(ns);
     for (guint i = 0; i < ns->len; i++)
         sum += values[i];
     arm->starts_per_s = sum > 0 ? ns->len / (sum / 1e9) : NAN;

@@ -33,7 +33,7 @@ static GArray *starts_of(const DuetRun *run, guint arm, guint reach)
 
 static DuetSeries series_of(const GArray *values)
 {
-    return (DuetSeries){ (const double *)(void *)values->data, NULL, values->len };
+    return (DuetSeries){ duet_stats_doubles(values), NULL, values->len };
 }
 
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
@@ -67,7 +67,7 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
     if (twin >= 0)
         reach = MIN(reach, outcome_of(other, twin)->reached);
     g_autoptr(GArray) values = starts_of(run, arm, reach);
-    return duet_stats_median((const double *)(void *)values->data, values->len);
+    return duet_stats_median(duet_stats_doubles(values), values->len);
 }
 
 static void describe(GString *out, const char *which, const DuetDensityOutcome *outcome)

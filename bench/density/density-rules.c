@@ -182,7 +182,7 @@ static char *latency_rule(DuetDensityWatch *watch, const DuetDensityHost *now, g
     (void)used_bytes;
     if (watch->limits.max_latency_ns == 0 || all->len < DUET_DENSITY_LATENCY_WINDOW)
         return NULL;
-    const double *last = (const double *)(void *)all->data + all->len - DUET_DENSITY_LATENCY_WINDOW;
+    const double *last = duet_stats_doubles(all) + all->len - DUET_DENSITY_LATENCY_WINDOW;
     g_autofree double *sorted = duet_stats_sorted(last, DUET_DENSITY_LATENCY_WINDOW);
     double p95 = duet_stats_percentile(sorted, DUET_DENSITY_LATENCY_WINDOW, 0.95);
     if (p95 <= watch->limits.max_latency_ns)

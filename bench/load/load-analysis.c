@@ -182,11 +182,6 @@ static double take_batch(const DuetLoadPoint *point, DuetMark headline_to, guint
     return ok > 0 && last_ns > first_ns ? ok / ((last_ns - first_ns) / 1e9) : NAN;
 }
 
-static const double *doubles(const GArray *array)
-{
-    return (const double *)(void *)array->data;
-}
-
 static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint arm, guint variant,
     DuetLoadRow *row)
 {
@@ -206,12 +201,13 @@ static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint 
         row->cut += sample->load->starts->len == 0 || sample->load->bound != NULL;
     }
     guint64 seed = duet_random_derive(run->plan->seed, LATENCY_STREAM + cell);
-    if (!duet_stats_summary(doubles(latencies), latencies->len, seed, &row->latency, NULL))
+    if (!duet_stats_summary(
+            duet_stats_doubles(latencies), latencies->len, seed, &row->latency, NULL))
         return;
     row->latency.low = row->latency.high = NAN;
-    duet_load_interval(doubles(latencies), (const guint *)(void *)batches->data, latencies->len,
-        rates->len, seed, &row->latency.low, &row->latency.high);
-    duet_stats_summary(doubles(rates), rates->len,
+    duet_load_interval(duet_stats_doubles(latencies), (const guint *)(void *)batches->data,
+        latencies->len, rates->len, seed, &row->latency.low, &row->latency.high);
+    duet_stats_summary(duet_stats_doubles(rates), rates->len,
         duet_random_derive(run->plan->seed, RATE_STREAM + cell), &row->per_second, NULL);
 }
 

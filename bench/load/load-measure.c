@@ -22,7 +22,7 @@ static void batch_medians(const DuetMatch *match, const DuetRun *run, guint arm,
         }
         if (latencies->len == 0)
             continue;
-        double median = duet_stats_median((const double *)(void *)latencies->data, latencies->len);
+        double median = duet_stats_median(duet_stats_doubles(latencies), latencies->len);
         g_array_append_val(out_values, median);
         g_array_append_val(out_blocks, sample->block);
     }
@@ -38,10 +38,10 @@ static gboolean contrast(const DuetMatch *match, guint a, guint b, guint variant
 
     batch_medians(match, match->a, a, variant, values_a, blocks_a);
     batch_medians(match, match->b, b, variant, values_b, blocks_b);
-    DuetSeries series_a = { (const double *)(void *)values_a->data,
-        (const guint *)(void *)blocks_a->data, values_a->len };
-    DuetSeries series_b = { (const double *)(void *)values_b->data,
-        (const guint *)(void *)blocks_b->data, values_b->len };
+    DuetSeries series_a = { duet_stats_doubles(values_a), (const guint *)(void *)blocks_a->data,
+        values_a->len };
+    DuetSeries series_b = { duet_stats_doubles(values_b), (const guint *)(void *)blocks_b->data,
+        values_b->len };
     *out_n = MIN(series_a.n, series_b.n);
     return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
 }

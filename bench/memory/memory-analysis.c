@@ -35,7 +35,7 @@ static DuetLine line_of(const DuetRun *run, guint arm, DuetMemoryMetric metric)
 
     duet_memory_points(run, arm, metric, G_MAXUINT, &x, &y);
     line.n = x->len;
-    duet_stats_line((const double *)(void *)x->data, (const double *)(void *)y->data, x->len, seed,
+    duet_stats_line(duet_stats_doubles(x), duet_stats_doubles(y), x->len, seed,
         metric < DUET_MEMORY_ESTIMATORS ? DUET_STATS_RESAMPLES : 0, &line, NULL);
     return line;
 }
@@ -47,7 +47,7 @@ static double median_at(const DuetRun *run, guint arm, DuetMemoryMetric metric, 
     duet_memory_points(run, arm, metric, count, &x, &y);
     if (y->len == 0)
         return NAN;
-    g_autofree double *sorted = duet_stats_sorted((const double *)(void *)y->data, y->len);
+    g_autofree double *sorted = duet_stats_sorted(duet_stats_doubles(y), y->len);
     return duet_stats_percentile(sorted, y->len, 0.5);
 }
 

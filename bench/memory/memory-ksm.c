@@ -10,7 +10,7 @@
 
 static double median_of(GArray *values)
 {
-    return duet_stats_median((const double *)(void *)values->data, values->len);
+    return duet_stats_median(duet_stats_doubles(values), values->len);
 }
 
 static void describe_row(const DuetRun *run, guint arm, DuetMemoryRow *row)

@@ -7,7 +7,7 @@
 
 static DuetPoints points_of(const GArray *x, const GArray *y)
 {
-    return (DuetPoints){ (const double *)(void *)x->data, (const double *)(void *)y->data, x->len };
+    return (DuetPoints){ duet_stats_doubles(x), duet_stats_doubles(y), x->len };
 }
 
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,

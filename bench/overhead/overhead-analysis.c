@@ -66,8 +66,8 @@ static void analyse_arm(const DuetRun *run, guint index, DuetOverheadArm *arm)
         guint64 seed = duet_random_derive(run->plan->seed, 1000 * (index + 1) + value);
         duet_overhead_values(run, index, value, values, NULL);
         if (values->len > 0)
-            duet_stats_summary((const double *)(void *)values->data, values->len, seed,
-                &arm->summary[value], NULL);
+            duet_stats_summary(
+                duet_stats_doubles(values), values->len, seed, &arm->summary[value], NULL);
     }
     find_mode(run, index, arm);
 }

@@ -62,7 +62,7 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
 
     (void)match;
     duet_overhead_values(run, arm, duet_overhead_metric_value(metric), values, NULL);
-    return duet_stats_median((const double *)(void *)values->data, values->len);
+    return duet_stats_median(duet_stats_doubles(values), values->len);
 }
 
 static char *text(guint metric, double value)
@@ -108,10 +108,10 @@ static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric,
 
     duet_overhead_values(match->a, a, duet_overhead_metric_value(metric), values_a, blocks_a);
     duet_overhead_values(match->b, b, duet_overhead_metric_value(metric), values_b, blocks_b);
-    DuetSeries series_a = { (const double *)(void *)values_a->data,
-        (const guint *)(void *)blocks_a->data, values_a->len };
-    DuetSeries series_b = { (const double *)(void *)values_b->data,
-        (const guint *)(void *)blocks_b->data, values_b->len };
+    DuetSeries series_a = { duet_stats_doubles(values_a), (const guint *)(void *)blocks_a->data,
+        values_a->len };
+    DuetSeries series_b = { duet_stats_doubles(values_b), (const guint *)(void *)blocks_b->data,
+        values_b->len };
     *out_n = MIN(series_a.n, series_b.n);
     return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
 }
