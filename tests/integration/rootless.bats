@@ -58,7 +58,7 @@ field() { duet inspect "$1" | jq -r ".[0].$2"; }
 # What is left of instances: files, sockets, mounts, and the user's processes (of a user that is real,
 # those of duet alone).
 left() {
-  local pid status folder deadline=$((SECONDS + 3)) found
+  local pid status folder deadline=$((SECONDS + 3 * slow)) found
   while :; do
     found=
     for folder in live names instances trash; do
@@ -269,7 +269,8 @@ forbidden() {
   [[ $output != *"left behind"* ]]
   # Without a cgroup two estimators are left, and the third is n/a, not 0.
   expect 0 duet bench memory --counts 1,2 --rounds 1 --age 1 -o "$home/memory.json" busybox
-  jq -e 'all(.samples[]; .status == "ok" and .warnings == []) and
+  is "$(jq -r '.samples[] | select(.status != "ok"), .warnings[]' "$home/memory.json")" ""
+  emulated "$home/memory.json" || jq -e '
     all(.summary[].estimators; .pss.slope_bytes > 0 and .host.slope_bytes != null)' "$home/memory.json"
   jq -e 'all(.samples[].memory.instances[]; .cgroup_bytes > 0) or
     all(.summary[].estimators; .cgroup.slope_bytes == null)' "$home/memory.json"

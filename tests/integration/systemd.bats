@@ -122,8 +122,9 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
   for ((n = 0; n < 12; n++)); do
     "$DUET" run --rm busybox sleep 2 >/dev/null 2>&1 3>&- &
     client=$!
-    wait_for 10 pgrep -P "$client"
-    pid=$(pgrep -P "$client")
+    # A user's client has other children before.
+    wait_for 10 pgrep -P "$client" -x duet-monitor
+    pid=$(pgrep -P "$client" -x duet-monitor)
     # It may have its spec already or be just about to write it; the sweep takes either for whole.
     wait_for 10 test -n "$(find "$DUET_ROOT/instances" -mindepth 1 -name spec)"
     id=$(find "$DUET_ROOT/instances" -mindepth 1 -maxdepth 1 -printf '%f')
