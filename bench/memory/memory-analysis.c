@@ -45,10 +45,7 @@ static double median_at(const DuetRun *run, guint arm, DuetMemoryMetric metric, 
     g_autoptr(GArray) x = NULL, y = NULL;
 
     duet_memory_points(run, arm, metric, count, &x, &y);
-    if (y->len == 0)
-        return NAN;
-    g_autofree double *sorted = duet_stats_sorted(duet_stats_doubles(y), y->len);
-    return duet_stats_percentile(sorted, y->len, 0.5);
+    return duet_stats_median(duet_stats_doubles(y), y->len);
 }
 
 static void describe_count(const DuetRun *run, guint arm, DuetMemoryRow *row)

@@ -43,10 +43,8 @@ private_dirs() {
 daemon_start() {
   if [ -z "${libvirt_ns:-}" ]; then
     systemctl start libvirtd.socket libvirtd.service && return
-    # Once, right after a kill -9 on a busy host, systemd could not: what it says then is told.
     journalctl -b --no-pager -n 40 -u libvirtd.service -u libvirtd.socket
-    systemctl start libvirtd.socket libvirtd.service
-    return
+    return 1
   fi
   in_ns test -e /run/libvirt/virtlogd.pid || in_ns virtlogd --daemon -p /run/libvirt/virtlogd.pid 3>&-
   in_ns libvirtd --daemon -p /run/libvirt/libvirtd.pid 3>&-

@@ -17,18 +17,21 @@ many() { if [ -n "${DUET_TEST_FULL:-}" ]; then echo "$2"; else echo "$1"; fi; }
 
 ids() { ls "$DUET_ROOT/instances"; }
 
-# After the next duet command nothing of these ids is left, and ps tells the truth. What was made within the last 5
-# seconds, and has no spec yet, may be somebody's who lives: it is the command after that which takes it away.
+# Whether duet has to take it for one that somebody is just making: marked within the last 5 seconds, without a spec.
+is_young() {
+  [ ! -e "$DUET_ROOT/instances/$1/spec" ] &&
+    [ -n "$(find "$DUET_ROOT/live/$1" -newermt '-6 seconds' 2>/dev/null)" ]
+}
+
+# After the next duet command nothing of these ids is left, and ps tells the truth.
 settled() {
-  local left
-  for pause in 0 6; do
-    sleep $pause
-    duet ps -a >/dev/null
-    left=$(left_behind "$@")
-    [ -n "$left" ] || return 0
+  local id left
+  for id in "$@"; do
+    while is_young "$id"; do sleep 0.2; done
   done
-  echo "left behind: $left"
-  return 1
+  duet ps -a >/dev/null
+  left=$(left_behind "$@")
+  [ -z "$left" ] || { echo "left behind: $left"; return 1; }
 }
 
 cycles() {

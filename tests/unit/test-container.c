@@ -524,29 +524,23 @@ static pid_t begin_payload(Box *box)
 /* Returns: the pid of a child that waits for its monitor's first word. */
 static pid_t begin_child(Box *box)
 {
-    static char *const argv[] = { (char *)"duet-agent", NULL };
     DuetLimits limits = { 0 };
     GError *error = NULL;
     DuetClone clone;
-    int sync[2], agent[2];
+    int sync[2];
 
     box->cgroup = duet_cgroup_new(box->spec->id, &limits, &error);
     g_assert_no_error(error);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync), ==, 0);
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, agent), ==, 0);
-    DuetChild child = { .sync_fd = sync[1],
-        .monitor_fd = sync[0],
-        .agent_fd = agent[1],
-        .exec_fd = -1,
-        .cgroup = box->cgroup,
-        .argv = argv,
-        .hostname = "box",
-        .hostname_length = 3 };
-    DuetChild *kept = g_memdup2(&child, sizeof child);
+    DuetChild *child = g_new0(DuetChild, 1);
+    child->sync_fd = sync[1];
+    child->monitor_fd = sync[0];
+    child->cgroup = box->cgroup;
+    child->hostname = "box";
+    child->hostname_length = 3;
     g_assert_true(duet_clone(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS,
-        duet_cgroup_clone_fd(box->cgroup, DUET_CGROUP_PAYLOAD), duet_child_run, kept, &clone));
+        duet_cgroup_clone_fd(box->cgroup, DUET_CGROUP_PAYLOAD), duet_child_run, child, &clone));
     close(sync[1]);
-    close(agent[1]);
     /* It waits now, or sees at its first look that nobody is there. */
     g_usleep(100000);
     return clone.pid;
