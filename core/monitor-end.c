@@ -48,8 +48,9 @@ void monitor_shut_down(Monitor *monitor, guint patience_ms)
     if (monitor->agent)
         duet_link_send(monitor->agent, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
     g_clear_handle_id(&monitor->stop_timer, g_source_remove);
-    /* An agent that never spoke won't listen. */
-    if (patience_ms == 0 || !monitor->hello)
+    /* An agent that never spoke won't listen. Where its channel is closed, its process is at its
+     * end, which is to be told as it is, not as our kill. */
+    if (patience_ms == 0 || (monitor->agent && !monitor->hello))
         on_patience_over(monitor);
     else
         monitor->stop_timer = g_timeout_add(patience_ms, on_patience_over, monitor);

@@ -94,6 +94,16 @@ teardown_file() { root_down; }
   [[ $output == *nosuch* ]]
 }
 
+@test "a QEMU that ends before the first word is told as it ended" {
+  local client
+  "$DUET" run --rm --vm --name short busybox true >"$scratch/short" 2>&1 3>&- &
+  client=$!
+  wait_for 20 sh -c "[ \"\$($DUET inspect short | jq '.[0].pid // 0')\" -gt 0 ]"
+  kill -TERM "$(duet inspect short | jq '.[0].pid')" # which QEMU takes for a wish to end
+  wait "$client" || true
+  grep -F 'could be started (its process ended by itself, with exit code 0)' "$scratch/short"
+}
+
 @test "C37 the state before the payload runs is not running" {
   duet run -d --vm --name early busybox sleep 300 >/dev/null 2>&1 3>&- &
   local starter=$! seen
