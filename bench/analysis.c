@@ -54,13 +54,13 @@ GPtrArray *duet_analysis_exits(
 }
 
 /* A time-out tells that the value is larger than all that were measured, and no more. */
-static double censored_median(const GArray *values, guint timeouts)
+static double censored_median(const DuetSeries *series, guint timeouts)
 {
-    gsize n = values->len, all = n + timeouts;
+    gsize n = series->n, all = n + timeouts;
 
     if (n == 0 || all / 2 >= n)
         return NAN;
-    g_autofree double *sorted = duet_stats_sorted(duet_stats_doubles(values), n);
+    g_autofree double *sorted = duet_stats_sorted(series->values, n);
     return (sorted[(all - 1) / 2] + sorted[all / 2]) / 2;
 }
 
@@ -69,15 +69,15 @@ static void analyse_arm(const DuetRun *run, guint arm, DuetMark headline_to, Due
     out->exits = duet_analysis_exits(run, arm, &out->ok, &out->failed, &out->timeouts);
     out->censored_median_ns = NAN;
     for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
-        g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+        g_auto(DuetColumn) column = { 0 };
         guint64 seed = duet_random_derive(run->plan->seed, 1000 * (arm + 1) + metric);
-        duet_run_values(run, arm, metric, headline_to, values, NULL);
-        if (values->len == 0 ||
-            !duet_stats_summary(
-                duet_stats_doubles(values), values->len, seed, &out->summary[metric], NULL))
+        duet_run_values(run, arm, metric, headline_to, &column);
+        DuetSeries series = duet_column_series(&column);
+        if (series.n == 0 ||
+            !duet_stats_summary(series.values, series.n, seed, &out->summary[metric], NULL))
             continue;
         if (metric == duet_metric_main(run, arm))
-            out->censored_median_ns = censored_median(values, out->timeouts);
+            out->censored_median_ns = censored_median(&series, out->timeouts);
     }
 }
 

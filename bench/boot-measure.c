@@ -1,49 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "comparison.h"
-#include "stats.h"
 #include "text.h"
 
-/* One side of a comparison. Blocks pair samples of one run only. */
-typedef struct {
-    const DuetRun *run;
-    guint arm;
-    GArray *values, *blocks;
-} Side;
-
-static void side_clear(Side *side)
-{
-    g_array_unref(side->values);
-    g_array_unref(side->blocks);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Side, side_clear)
-
-static void side_init(
-    Side *side, const DuetMatch *match, const DuetRun *run, guint arm, guint metric)
-{
-    side->run = run;
-    side->arm = arm;
-    side->values = g_array_new(FALSE, FALSE, sizeof(double));
-    side->blocks = g_array_new(FALSE, FALSE, sizeof(guint));
-    duet_run_values(run, arm, metric, match->headline_to, side->values, side->blocks);
-}
-
-static DuetSeries series_of(const Side *side, gboolean blocked)
-{
-    return (DuetSeries){ duet_stats_doubles(side->values),
-        blocked ? (const guint *)(void *)side->blocks->data : NULL, side->values->len };
-}
-
+/* Blocks pair samples of one run only. */
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
     DuetContrast *out_contrast, gsize *out_n)
 {
-    gboolean blocked = match->a == match->b;
-    g_auto(Side) side_a = { 0 }, side_b = { 0 };
+    g_auto(DuetColumn) of_a = { 0 }, of_b = { 0 };
 
-    side_init(&side_a, match, match->a, a, metric);
-    side_init(&side_b, match, match->b, b, metric);
-    DuetSeries series_a = series_of(&side_a, blocked), series_b = series_of(&side_b, blocked);
-    *out_n = MIN(series_a.n, series_b.n);
-    return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
+    duet_run_values(match->a, a, metric, match->headline_to, &of_a);
+    duet_run_values(match->b, b, metric, match->headline_to, &of_b);
+    return duet_column_contrast(&of_a, &of_b, match->a == match->b, seed, out_contrast, out_n);
 }
 
 static char *id(const DuetMatch *match, guint metric)
@@ -53,10 +20,10 @@ static char *id(const DuetMatch *match, guint metric)
 
 static double median(const DuetMatch *match, const DuetRun *run, guint arm, guint metric)
 {
-    g_auto(Side) side = { 0 };
+    g_auto(DuetColumn) column = { 0 };
 
-    side_init(&side, match, run, arm, metric);
-    return duet_stats_median(duet_stats_doubles(side.values), side.values->len);
+    duet_run_values(run, arm, metric, match->headline_to, &column);
+    return duet_column_median(&column);
 }
 
 char *duet_measure_time_text(guint metric, double ns)

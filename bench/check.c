@@ -50,19 +50,20 @@ static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const Due
  */
 static void check_quantum(GPtrArray *notes, const DuetRun *run, guint arm, DuetMark headline_to)
 {
-    g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+    g_auto(DuetColumn) column = { 0 };
     guint64 quantum = 0;
 
-    duet_run_values(run, arm, duet_metric_main(run, arm), headline_to, values, NULL);
-    for (guint i = 0; i < values->len; i++) {
-        guint64 rest = fabs(g_array_index(values, double, i));
+    duet_run_values(run, arm, duet_metric_main(run, arm), headline_to, &column);
+    DuetSeries series = duet_column_series(&column);
+    for (gsize i = 0; i < series.n; i++) {
+        guint64 rest = fabs(series.values[i]);
         while (rest != 0) {
             guint64 next = quantum % rest;
             quantum = rest;
             rest = next;
         }
     }
-    if (values->len > 2 && quantum >= QUANTUM_LIMIT_NS)
+    if (series.n > 2 && quantum >= QUANTUM_LIMIT_NS)
         duet_notes_add(notes, "quantised", TRUE,
             "%s: all times are multiples of %.3g ms: a poll loop or a coarse clock is in them",
             duet_run_arm(run, arm)->name, quantum / 1e6);

@@ -31,8 +31,8 @@ gboolean duet_verdict_withholds(DuetVerdict verdict)
         verdict == DUET_VERDICT_NO_DATA;
 }
 
-void duet_run_values(const DuetRun *run, guint arm, DuetMetric metric, DuetMark headline_to,
-    GArray *out_values, GArray *out_blocks)
+void duet_run_values(
+    const DuetRun *run, guint arm, DuetMetric metric, DuetMark headline_to, DuetColumn *out_column)
 {
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
@@ -40,9 +40,7 @@ void duet_run_values(const DuetRun *run, guint arm, DuetMetric metric, DuetMark 
         if (sample->arm != arm || sample->discarded || sample->status != DUET_SAMPLE_OK ||
             !duet_metric_value(sample, metric, headline_to, &value))
             continue;
-        g_array_append_val(out_values, value);
-        if (out_blocks)
-            g_array_append_val(out_blocks, sample->block);
+        duet_column_add(out_column, value, sample->block);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "inference.h"
+#include "column.h"
 #include "metric.h"
 
 G_BEGIN_DECLS
@@ -116,10 +116,8 @@ char *duet_match_pair(const DuetMatch *match, const DuetComparison *comparison);
  * of one run, judged. */
 GArray *duet_match_pairs(const DuetMatch *match);
 
-/** duet_run_values: the values of one metric of an arm's good samples, in the order of measuring.
- * @out_values: (element-type double), @out_blocks: (nullable) (element-type guint): empty arrays
- */
-void duet_run_values(const DuetRun *run, guint arm, DuetMetric metric, DuetMark headline_to,
-    GArray *out_values, GArray *out_blocks);
+/** duet_run_values: adds one metric of an arm's good samples. */
+void duet_run_values(
+    const DuetRun *run, guint arm, DuetMetric metric, DuetMark headline_to, DuetColumn *out_column);
 
 G_END_DECLS

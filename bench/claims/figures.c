@@ -79,51 +79,27 @@ static gboolean all_good(const Pair *pair, DuetFinding *finding)
     return TRUE;
 }
 
-typedef struct {
-    GArray *values, *blocks;
-} Side;
-
-static void side_clear(Side *side)
-{
-    g_array_unref(side->values);
-    g_array_unref(side->blocks);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Side, side_clear)
-
-static void side_init(Side *side)
-{
-    side->values = g_array_new(FALSE, FALSE, sizeof(double));
-    side->blocks = g_array_new(FALSE, FALSE, sizeof(guint));
-}
-
-static DuetSeries side_fill(Side *side, const DuetRun *run, guint arm, DuetFigureFunc value)
+static void figures_of(const DuetRun *run, guint arm, DuetFigureFunc value, DuetColumn *out_column)
 {
     DuetMark headline_to = duet_metric_headline(run);
 
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         double y;
-        if (sample->arm != arm || sample->discarded || !value(sample, headline_to, &y))
-            continue;
-        g_array_append_val(side->values, y);
-        g_array_append_val(side->blocks, sample->block);
+        if (sample->arm == arm && !sample->discarded && value(sample, headline_to, &y))
+            duet_column_add(out_column, y, sample->block);
     }
-    return (DuetSeries){ duet_stats_doubles(side->values),
-        (const guint *)(void *)side->blocks->data, side->values->len };
 }
 
 gboolean duet_figure_contrast(const DuetRun *run, guint a, guint b, DuetFigureFunc value,
     guint stream, DuetContrast *out_contrast, gsize *out_n)
 {
     guint64 seed = duet_random_derive(run->plan->seed, stream);
-    g_auto(Side) side_a = { 0 }, side_b = { 0 };
+    g_auto(DuetColumn) of_a = { 0 }, of_b = { 0 };
 
-    side_init(&side_a);
-    side_init(&side_b);
-    DuetSeries series_a = side_fill(&side_a, run, a, value);
-    DuetSeries series_b = side_fill(&side_b, run, b, value);
-    *out_n = MIN(series_a.n, series_b.n);
-    return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
+    figures_of(run, a, value, &of_a);
+    figures_of(run, b, value, &of_b);
+    return duet_column_contrast(&of_a, &of_b, TRUE, seed, out_contrast, out_n);
 }
 
 static gboolean of_boot(

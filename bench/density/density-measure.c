@@ -16,37 +16,28 @@ static guint common_reach(const DuetMatch *match, guint a, guint b)
     return MIN(outcome_of(match->a, a)->reached, outcome_of(match->b, b)->reached);
 }
 
-static GArray *starts_of(const DuetRun *run, guint arm, guint reach)
+static void starts_of(const DuetRun *run, guint arm, guint reach, DuetColumn *out_column)
 {
-    GArray *values = g_array_new(FALSE, FALSE, sizeof(double));
-
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         double ns;
         if (sample->arm == arm && !sample->discarded && sample->status == DUET_SAMPLE_OK &&
             sample->density && sample->density->running <= reach &&
             duet_density_start_ns(sample, &ns))
-            g_array_append_val(values, ns);
+            duet_column_add(out_column, ns, sample->block);
     }
-    return values;
-}
-
-static DuetSeries series_of(const GArray *values)
-{
-    return (DuetSeries){ duet_stats_doubles(values), NULL, values->len };
 }
 
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
     DuetContrast *out_contrast, gsize *out_n)
 {
     guint reach = common_reach(match, a, b);
-    g_autoptr(GArray) of_a = starts_of(match->a, a, reach);
-    g_autoptr(GArray) of_b = starts_of(match->b, b, reach);
-    DuetSeries series_a = series_of(of_a), series_b = series_of(of_b);
+    g_auto(DuetColumn) of_a = { 0 }, of_b = { 0 };
 
     (void)metric;
-    *out_n = MIN(series_a.n, series_b.n);
-    return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
+    starts_of(match->a, a, reach, &of_a);
+    starts_of(match->b, b, reach, &of_b);
+    return duet_column_contrast(&of_a, &of_b, FALSE, seed, out_contrast, out_n);
 }
 
 static char *id(const DuetMatch *match, guint metric)
@@ -66,8 +57,9 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
     (void)metric;
     if (twin >= 0)
         reach = MIN(reach, outcome_of(other, twin)->reached);
-    g_autoptr(GArray) values = starts_of(run, arm, reach);
-    return duet_stats_median(duet_stats_doubles(values), values->len);
+    g_auto(DuetColumn) column = { 0 };
+    starts_of(run, arm, reach, &column);
+    return duet_column_median(&column);
 }
 
 static void describe(GString *out, const char *which, const DuetDensityOutcome *outcome)

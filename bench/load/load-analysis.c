@@ -160,7 +160,7 @@ static gint64 first_request(const DuetLoadPoint *point)
 
 /* Appends a batch's latencies. Returns: its starts per second; NAN if none succeeded. */
 static double take_batch(const DuetLoadPoint *point, DuetMark headline_to, guint batch,
-    DuetLoadRow *row, GArray *latencies, GArray *batches)
+    DuetLoadRow *row, DuetColumn *latencies)
 {
     gint64 at_once_ns = first_request(point), first_ns = G_MAXINT64, last_ns = 0;
     guint ok = 0;
@@ -172,8 +172,7 @@ static double take_batch(const DuetLoadPoint *point, DuetMark headline_to, guint
             continue;
         double latency = duet_load_latency(start, point->rate, headline_to);
         gint64 from = point->rate ? start->intended_ns : start->marks.ns[DUET_MARK_REQUEST];
-        g_array_append_val(latencies, latency);
-        g_array_append_val(batches, batch);
+        duet_column_add(latencies, latency, batch);
         first_ns = MIN(first_ns, from);
         last_ns = MAX(last_ns, start->marks.ns[headline_to]);
         ok++;
@@ -185,8 +184,7 @@ static double take_batch(const DuetLoadPoint *point, DuetMark headline_to, guint
 static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint arm, guint variant,
     DuetLoadRow *row)
 {
-    g_autoptr(GArray) latencies = g_array_new(FALSE, FALSE, sizeof(double));
-    g_autoptr(GArray) batches = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_auto(DuetColumn) latencies = { 0 };
     g_autoptr(GArray) rates = g_array_new(FALSE, FALSE, sizeof(double));
     guint64 cell = (guint64)arm * analysis->n_levels + variant;
 
@@ -194,19 +192,18 @@ static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint 
         const DuetSample *sample = duet_run_sample(run, i);
         if (!duet_load_is_of(run, sample, arm, variant))
             continue;
-        double rate =
-            take_batch(sample->load, analysis->headline_to, rates->len, row, latencies, batches);
+        double rate = take_batch(sample->load, analysis->headline_to, rates->len, row, &latencies);
         if (!isnan(rate))
             g_array_append_val(rates, rate);
         row->cut += sample->load->starts->len == 0 || sample->load->bound != NULL;
     }
     guint64 seed = duet_random_derive(run->plan->seed, LATENCY_STREAM + cell);
-    if (!duet_stats_summary(
-            duet_stats_doubles(latencies), latencies->len, seed, &row->latency, NULL))
+    DuetSeries series = duet_column_series(&latencies);
+    if (!duet_stats_summary(series.values, series.n, seed, &row->latency, NULL))
         return;
     row->latency.low = row->latency.high = NAN;
-    duet_load_interval(duet_stats_doubles(latencies), (const guint *)(void *)batches->data,
-        latencies->len, rates->len, seed, &row->latency.low, &row->latency.high);
+    duet_load_interval(series.values, series.blocks, series.n, rates->len, seed, &row->latency.low,
+        &row->latency.high);
     duet_stats_summary(duet_stats_doubles(rates), rates->len,
         duet_random_derive(run->plan->seed, RATE_STREAM + cell), &row->per_second, NULL);
 }

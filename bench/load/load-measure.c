@@ -1,49 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <duet/bench.h>
 
+#include <math.h>
+
 #include "bench/text.h"
 #include "load-analysis.h"
 
 /* The median latency of each batch of an arm at a level: what starts of one batch did to each other
  * is in one value then, not in many that look independent. */
-static void batch_medians(const DuetMatch *match, const DuetRun *run, guint arm, guint variant,
-    GArray *out_values, GArray *out_blocks)
+static void batch_medians(
+    const DuetMatch *match, const DuetRun *run, guint arm, guint variant, DuetColumn *out_column)
 {
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         if (!duet_load_is_of(run, sample, arm, variant))
             continue;
-        g_autoptr(GArray) latencies = g_array_new(FALSE, FALSE, sizeof(double));
+        g_auto(DuetColumn) latencies = { 0 };
         for (guint k = 0; k < sample->load->starts->len; k++) {
             const DuetLoadStart *start = duet_load_point_start(sample->load, k);
             double latency = duet_load_latency(start, sample->load->rate, match->headline_to);
             if (start->status == DUET_SAMPLE_OK)
-                g_array_append_val(latencies, latency);
+                duet_column_add(&latencies, latency, sample->block);
         }
-        if (latencies->len == 0)
-            continue;
-        double median = duet_stats_median(duet_stats_doubles(latencies), latencies->len);
-        g_array_append_val(out_values, median);
-        g_array_append_val(out_blocks, sample->block);
+        double median = duet_column_median(&latencies);
+        if (!isnan(median))
+            duet_column_add(out_column, median, sample->block);
     }
 }
 
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint variant, guint64 seed,
     DuetContrast *out_contrast, gsize *out_n)
 {
-    g_autoptr(GArray) values_a = g_array_new(FALSE, FALSE, sizeof(double));
-    g_autoptr(GArray) values_b = g_array_new(FALSE, FALSE, sizeof(double));
-    g_autoptr(GArray) blocks_a = g_array_new(FALSE, FALSE, sizeof(guint));
-    g_autoptr(GArray) blocks_b = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_auto(DuetColumn) of_a = { 0 }, of_b = { 0 };
 
-    batch_medians(match, match->a, a, variant, values_a, blocks_a);
-    batch_medians(match, match->b, b, variant, values_b, blocks_b);
-    DuetSeries series_a = { duet_stats_doubles(values_a), (const guint *)(void *)blocks_a->data,
-        values_a->len };
-    DuetSeries series_b = { duet_stats_doubles(values_b), (const guint *)(void *)blocks_b->data,
-        values_b->len };
-    *out_n = MIN(series_a.n, series_b.n);
-    return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
+    batch_medians(match, match->a, a, variant, &of_a);
+    batch_medians(match, match->b, b, variant, &of_b);
+    return duet_column_contrast(&of_a, &of_b, match->a == match->b, seed, out_contrast, out_n);
 }
 
 static char *id(const DuetMatch *match, guint variant)

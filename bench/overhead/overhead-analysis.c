@@ -62,12 +62,12 @@ static void analyse_arm(const DuetRun *run, guint index, DuetOverheadArm *arm)
 
     arm->exits = duet_analysis_exits(run, index, &arm->ok, &arm->failed, &arm->timeouts);
     for (guint value = 0; test->values[value].id; value++) {
-        g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+        g_auto(DuetColumn) column = { 0 };
         guint64 seed = duet_random_derive(run->plan->seed, 1000 * (index + 1) + value);
-        duet_overhead_values(run, index, value, values, NULL);
-        if (values->len > 0)
-            duet_stats_summary(
-                duet_stats_doubles(values), values->len, seed, &arm->summary[value], NULL);
+        duet_overhead_values(run, index, value, &column);
+        DuetSeries series = duet_column_series(&column);
+        if (series.n > 0)
+            duet_stats_summary(series.values, series.n, seed, &arm->summary[value], NULL);
     }
     find_mode(run, index, arm);
 }

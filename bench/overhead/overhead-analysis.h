@@ -58,11 +58,8 @@ gboolean duet_overhead_analysis_bad_arm(const DuetOverheadAnalysis *analysis);
  */
 guint duet_overhead_baseline(const DuetRun *run, guint arm);
 
-/** duet_overhead_values: of an arm's good samples, in the order of measuring.
- * @out_values: (element-type double), @out_blocks: (nullable) (element-type guint): empty arrays
- */
-void duet_overhead_values(
-    const DuetRun *run, guint arm, guint value, GArray *out_values, GArray *out_blocks);
+/** duet_overhead_values: adds one value of an arm's good samples. */
+void duet_overhead_values(const DuetRun *run, guint arm, guint value, DuetColumn *out_column);
 
 /* Of at most 16 tests. */
 #define DUET_OVERHEAD_METRICS (16 * DUET_OVERHEAD_VALUES_MAX)

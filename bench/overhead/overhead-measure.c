@@ -3,20 +3,16 @@
 
 #include <math.h>
 
-#include "bench/stats.h"
 #include "bench/text.h"
 
-void duet_overhead_values(
-    const DuetRun *run, guint arm, guint value, GArray *out_values, GArray *out_blocks)
+void duet_overhead_values(const DuetRun *run, guint arm, guint value, DuetColumn *out_column)
 {
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         if (sample->arm != arm || sample->discarded || sample->status != DUET_SAMPLE_OK ||
             !sample->overhead || isnan(sample->overhead->values[value]))
             continue;
-        g_array_append_val(out_values, sample->overhead->values[value]);
-        if (out_blocks)
-            g_array_append_val(out_blocks, sample->block);
+        duet_column_add(out_column, sample->overhead->values[value], sample->block);
     }
 }
 
@@ -58,11 +54,11 @@ static char *id(const DuetMatch *match, guint metric)
 
 static double median(const DuetMatch *match, const DuetRun *run, guint arm, guint metric)
 {
-    g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+    g_auto(DuetColumn) column = { 0 };
 
     (void)match;
-    duet_overhead_values(run, arm, duet_overhead_metric_value(metric), values, NULL);
-    return duet_stats_median(duet_stats_doubles(values), values->len);
+    duet_overhead_values(run, arm, duet_overhead_metric_value(metric), &column);
+    return duet_column_median(&column);
 }
 
 static char *text(guint metric, double value)
@@ -101,19 +97,12 @@ static gboolean pair(const DuetMatch *match, guint a, guint b, guint *inout_metr
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
     DuetContrast *out_contrast, gsize *out_n)
 {
-    g_autoptr(GArray) values_a = g_array_new(FALSE, FALSE, sizeof(double));
-    g_autoptr(GArray) values_b = g_array_new(FALSE, FALSE, sizeof(double));
-    g_autoptr(GArray) blocks_a = g_array_new(FALSE, FALSE, sizeof(guint));
-    g_autoptr(GArray) blocks_b = g_array_new(FALSE, FALSE, sizeof(guint));
+    guint value = duet_overhead_metric_value(metric);
+    g_auto(DuetColumn) of_a = { 0 }, of_b = { 0 };
 
-    duet_overhead_values(match->a, a, duet_overhead_metric_value(metric), values_a, blocks_a);
-    duet_overhead_values(match->b, b, duet_overhead_metric_value(metric), values_b, blocks_b);
-    DuetSeries series_a = { duet_stats_doubles(values_a), (const guint *)(void *)blocks_a->data,
-        values_a->len };
-    DuetSeries series_b = { duet_stats_doubles(values_b), (const guint *)(void *)blocks_b->data,
-        values_b->len };
-    *out_n = MIN(series_a.n, series_b.n);
-    return duet_contrast(&series_a, &series_b, seed, DUET_STATS_RESAMPLES, out_contrast, NULL);
+    duet_overhead_values(match->a, a, value, &of_a);
+    duet_overhead_values(match->b, b, value, &of_b);
+    return duet_column_contrast(&of_a, &of_b, match->a == match->b, seed, out_contrast, out_n);
 }
 
 static gboolean higher_is_better(const DuetRunArm *arm, guint metric)
