@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "job.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "cost/cost.h"
+#include "environment.h"
+#include "result.h"
+
+DuetPlan *duet_job_boot_plan(const DuetBenchRequest *request, guint n_peers)
+{
+    DuetPlan *plan = duet_plan_new((guint)request->n_arms + n_peers, request->n, request->seed,
+        request->arms[0].spec->timeout_ms, request->floor);
+
+    duet_plan_set_mode(plan, request->cache_mode);
+    plan->ready = g_strdup(request->ready);
+    return plan;
+}
+
+DuetRun *duet_job_run(
+    const DuetBenchRequest *request, const DuetBenchmark *benchmark, DuetPlan *plan)
+{
+    DuetRun *run = duet_run_new(benchmark, plan);
+
+    json_object_unref(run->tool);
+    run->tool = duet_environment_tool();
+    json_object_unref(run->host);
+    run->host = duet_environment_host(duet_context_store_dir(request->context));
+    g_ptr_array_unref(run->warnings);
+    run->warnings = duet_environment_warnings(run->host, run->tool);
+    for (gsize i = 0; i < request->n_arms; i++) {
+        const DuetSpec *spec = request->arms[i].spec;
+        DuetRunArm *arm = duet_run_arm_new(request->arms[i].name, duet_kind_to_string(spec->kind));
+        arm->image_ref = g_strdup(spec->image_ref);
+        arm->image_digest = g_strdup(spec->image_digest);
+        arm->argv = spec->idle ? g_new0(char *, 1) : g_strdupv(spec->argv);
+        arm->memory_bytes = spec->memory_bytes;
+        arm->cpus = spec->cpus;
+        arm->pids_limit = spec->pids_limit;
+        g_ptr_array_add(run->arms, arm);
+    }
+    return run;
+}
+
+gboolean duet_job_check(const DuetBenchRequest *request, GError **error)
+{
+    if (request->n_arms < 1 || request->n < 1 || request->seed > DUET_BENCH_SEED_MAX) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot measure: there must be at least one arm and one sample, and the seed must be "
+            "below 2^53");
+        return FALSE;
+    }
+    if (!request->output_path)
+        return TRUE;
+    /* Better now than after half an hour. */
+    g_autofree char *folder = g_path_get_dirname(request->output_path);
+    errno = 0;
+    if (access(folder, W_OK | X_OK) == 0 && !g_file_test(request->output_path, G_FILE_TEST_IS_DIR))
+        return TRUE;
+    return duet_error_set_errno(
+        error, errno ? errno : EISDIR, "cannot write a result to '%s'", request->output_path);
+}
+
+DuetRunner duet_job_runner(const DuetBenchRequest *request, DuetSampleFunc take,
+    gboolean (*interrupted)(const DuetSample *sample, gpointer data), gpointer data,
+    DuetJournal *journal)
+{
+    return (DuetRunner){
+        .take = take,
+        .interrupted = interrupted,
+        .data = data,
+        .progress = request->progress,
+        .progress_data = request->progress_data,
+        .record = duet_journal_add,
+        .record_data = journal,
+    };
+}
+
+static const DuetSpec *native_spec(const DuetBenchRequest *request)
+{
+    for (gsize i = 0; i < request->n_arms; i++) {
+        if (request->arms[i].spec->kind == DUET_KIND_NATIVE)
+            return request->arms[i].spec;
+    }
+    return NULL;
+}
+
+gboolean duet_job_is_plain(const DuetBenchRequest *request)
+{
+    return !request->ready && (!request->cache_mode || g_str_equal(request->cache_mode, "warm"));
+}
+
+gboolean duet_job_carry_out(const DuetBenchRequest *request, DuetSampleFunc take,
+    DuetInstanceSampler *sampler, DuetPeers *peers, DuetJournal *journal, GError **error)
+{
+    DuetRun *run = sampler->run;
+    if (peers)
+        duet_peers_measure(peers, sampler);
+    DuetRunner runner = duet_job_runner(request, peers ? duet_peers_take : take,
+        peers ? duet_peers_interrupted : duet_instance_sampler_interrupted,
+        peers ? (gpointer)peers : (gpointer)sampler, journal);
+
+    g_autofree char *root = g_path_get_dirname(duet_context_store_dir(request->context));
+    g_auto(DuetCostSampler) cost = { .bare.fd = -1 };
+    if (!sampler->capture && duet_job_is_plain(request))
+        duet_cost_sampler_init(&cost, &runner, run, native_spec(request), root);
+    DuetEnvironmentCount before;
+    duet_environment_count(&before);
+    if (!duet_runner_run(&runner, run, error))
+        return FALSE;
+    duet_environment_finish(run->host, &before);
+    g_ptr_array_extend_and_steal(run->warnings, duet_environment_warnings_after(run->host));
+    return TRUE;
+}
+
+gboolean duet_job_answer(
+    const DuetBenchRequest *request, char *json, char *text, char **out_text, GError **error)
+{
+    if (request->output_path && !duet_result_save(request->output_path, json, error)) {
+        g_free(json);
+        g_free(text);
+        return FALSE;
+    }
+    *out_text = request->json ? json : text;
+    g_free(request->json ? text : json);
+    return TRUE;
+}
