@@ -29,18 +29,15 @@ guint duet_overhead_metric_value(guint metric)
 /* Returns: (nullable): there may be no such test, or it may have fewer values. */
 static const DuetOverheadValue *find(guint metric, const DuetOverheadTest **out_test)
 {
-    guint number = metric / DUET_OVERHEAD_VALUES_MAX;
+    const DuetOverheadTest *test = duet_overhead_tests();
 
-    for (const DuetOverheadTest *test = duet_overhead_tests(); test->name; test++) {
-        if (duet_overhead_metric(test, 0) != number * DUET_OVERHEAD_VALUES_MAX)
-            continue;
-        *out_test = test;
-        for (guint value = 0; test->values[value].id; value++) {
-            if (value == duet_overhead_metric_value(metric))
-                return &test->values[value];
-        }
-    }
-    return NULL;
+    for (guint before = metric / DUET_OVERHEAD_VALUES_MAX; before > 0 && test->name; before--)
+        test++;
+    const DuetOverheadValue *value = &test->values[duet_overhead_metric_value(metric)];
+    if (!value->id)
+        return NULL;
+    *out_test = test;
+    return value;
 }
 
 static char *id(const DuetMatch *match, guint metric)
