@@ -87,6 +87,12 @@ typedef struct {
     gint32 volume;
 } DuetReport;
 
+/**
+ * duet_report_receive: waits until the child executed the agent, or reported, or ended.
+ * Returns: whether there is a report.
+ */
+gboolean duet_report_receive(int sync_fd, DuetReport *out_report);
+
 /** duet_report_to_error: always sets @error. Returns: %FALSE. */
 gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GError **error);
 

@@ -2,6 +2,7 @@
 #include "container-private.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 #include <duet/error.h>
 
@@ -35,6 +36,18 @@ static const struct {
     [DUET_STEP_DESCRIPTORS] = { "set up its descriptors", 0, NULL },
     [DUET_STEP_EXEC] = { "execute the agent", ENOEXEC, "duet was built for another machine" },
 };
+
+gboolean duet_report_receive(int sync_fd, DuetReport *out_report)
+{
+    gssize bytes;
+
+    /* A child that ended before it read all that it was told resets the socket: such an error
+     * comes once, and before what the child had written. */
+    do
+        bytes = recv(sync_fd, out_report, sizeof *out_report, 0);
+    while (bytes < 0 && (errno == EINTR || errno == ECONNRESET));
+    return bytes == sizeof *out_report;
+}
 
 gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GError **error)
 {

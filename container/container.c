@@ -238,10 +238,7 @@ static gboolean wait_child(const Container *container, Start *start, GError **er
 {
     const DuetSpec *spec = container->spec;
     DuetReport report;
-    gssize bytes;
-    while ((bytes = recv(start->sync[0], &report, sizeof report, 0)) < 0 && errno == EINTR)
-        continue;
-    if (bytes == sizeof report)
+    if (duet_report_receive(start->sync[0], &report))
         return duet_report_to_error(&report, spec, error);
     siginfo_t info = { 0 };
     if (waitid(P_PIDFD, (id_t)start->clone.pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&

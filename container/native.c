@@ -171,10 +171,8 @@ static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClo
     char byte = DUET_GO_MOUNTS;
     (void)!send(sync_fd, &byte, 1, MSG_NOSIGNAL);
     DuetReport report;
-    gssize bytes;
-    while ((bytes = recv(sync_fd, &report, sizeof report, 0)) < 0 && errno == EINTR)
-        continue;
-    return bytes != sizeof report || duet_report_to_error(&report, native->spec, error);
+    return !duet_report_receive(sync_fd, &report) ||
+        duet_report_to_error(&report, native->spec, error);
 }
 
 static gboolean native_start(
