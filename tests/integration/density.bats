@@ -4,30 +4,26 @@
 
 # shellcheck disable=SC2016,SC2046,SC2154 # jq's variables; several words; those of lib.bash and bats
 load lib
+load bench
 
 setup_file() {
   root_up
   stock_image busybox
 }
 teardown_file() { root_down; }
-setup() { touch "$scratch/stamp"; }
+setup() {
+  touch "$scratch/stamp"
+  benchmark=(density --arms container) result=$scratch/density.json
+}
 
 # Cgroups of pools that are there since this test began.
 pools() { find /sys/fs/cgroup -type d -name 'duet-pool-*' -newer "$scratch/stamp" 2>/dev/null; }
 no_pool() { [ -z "$(pools)" ]; }
 
 # density ARGUMENT...: of containers, quick, into $scratch/density.json.
-density() { duet bench density --arms container --age 0.1 -o "$scratch/density.json" "$@"; }
-# begin ARGUMENT...: the same in the background, in a session of its own; running N: it has so many.
-begin() {
-  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench density --arms container -o "$scratch/density.json" "$@" \
-    >"$scratch/out" 2>&1 &
-  bench=$!
-}
-running() { [ "$(duet ps -q | wc -l)" = "$1" ]; }
+density() { duet bench "${benchmark[@]}" --age 0.1 -o "$result" "$@"; }
 # figure FILTER: holds where figures are told.
 figure() { emulated "$scratch/density.json" || holds "$1"; }
-holds() { jq -e "$1" "$scratch/density.json" >/dev/null || { jq "del(.samples)" "$scratch/density.json"; return 1; }; }
 
 @test "bench density: a memory budget ends it, all answer, figures follow from the samples" {
   run --separate-stderr density --memory-budget 16m busybox

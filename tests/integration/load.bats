@@ -4,28 +4,22 @@
 
 # shellcheck disable=SC2016,SC2154 # jq's variables; those of lib.bash and bats
 load lib
+load bench
 
 setup_file() {
   root_up
   stock_image busybox
 }
 teardown_file() { root_down; }
+setup() { benchmark=(boot --arms container) result=$scratch/load.json; }
 teardown() { rm -f "$scratch"/load.json*; }
 
 # load_of ARGUMENT...: of containers, into $scratch/load.json, with a table within the terminal.
 load_of() {
-  run --separate-stderr duet bench boot --arms container -o "$scratch/load.json" "$@"
+  run --separate-stderr duet bench "${benchmark[@]}" -o "$result" "$@"
   is "$status" 0
   [ "$(wc -L <<<"$output")" -le 80 ]
 }
-holds() { jq -e "$1" "$scratch/load.json" >/dev/null || { jq "del(.samples)" "$scratch/load.json"; return 1; }; }
-# begin ARGUMENT...: in the background, in a session of its own.
-begin() {
-  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --arms container -o "$scratch/load.json" "$@" \
-    >"$scratch/out" 2>&1 3>&- &
-  bench=$!
-}
-running() { [ "$(duet ps -q | wc -l)" = "$1" ]; }
 nothing_runs() { [ -z "$(duet ps -aq)" ]; }
 part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
 

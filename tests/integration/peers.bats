@@ -4,6 +4,7 @@
 
 # shellcheck disable=SC2154 # scratch and tests_dir are lib's
 load lib
+load bench
 
 setup_file() {
   root_up
@@ -11,6 +12,7 @@ setup_file() {
   cgroups_for_crun
 }
 teardown_file() { root_down; }
+setup() { benchmark=(density --arms container) result=$scratch/density.json; }
 
 # peer NAME LINE...: a key file of that name, for --peer; prints its path.
 peer() {
@@ -184,8 +186,7 @@ PYTHON
 
 # ---- instances that stay: bench density ----
 
-density() { duet bench density --arms container --age 0.1 -o "$scratch/density.json" "$@"; }
-holds() { jq -e "$1" "$scratch/density.json" >/dev/null || { jq 'del(.samples)' "$scratch/density.json"; return 1; }; }
+density() { duet bench "${benchmark[@]}" --age 0.1 -o "$result" "$@"; }
 # sleeper NAME LINE...: one that needs no root: a process that sleeps, found by the file of its number.
 sleeper() {
   local name=$1
@@ -240,28 +241,23 @@ no_density() { [ -z "$(peers_left)$(pgrep -f 'sleep 98765')$(pools)" ]; }
 
 @test "density: ^C and kill -9 leave no instance of a peer" {
   needs_root "for podman"
-  # This seed has the peer first.
-  begin() {
-    setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench density --arms container --seed 2 --age 60 -o "$scratch/density.json" \
-      "$@" busybox >"$scratch/out" 2>&1 3>&- &
-    pid=$!
-  }
   two_run() { [ "$(find "$DUET_ROOT"/peers-* -maxdepth 2 -name '*.pid' | wc -l)" = 2 ]; }
-  begin --peer "$(sleeper mine)" --max 2
+  # This seed has the peer first.
+  begin --seed 2 --age 60 --peer "$(sleeper mine)" --max 2 busybox
   wait_for 60 two_run
-  kill -INT $pid
+  kill -INT $bench
   status=0
-  wait $pid || status=$?
+  wait $bench || status=$?
   is "$status" 130
   holds '.interrupted and .density[0].bound == "none" and
     (.density[1] | .arm == "mine" and .bound == "interrupted" and .answered == 0)'
   grep -q 'not asked' "$scratch/out"
   ! grep -q '0 of' "$scratch/out"
   no_density
-  begin --peers podman --max 2 --memory-budget 64m
+  begin --seed 2 --age 60 --peers podman --max 2 --memory-budget 64m busybox
   wait_for 60 two_run
-  kill -KILL $pid
-  wait $pid || true
+  kill -KILL $bench
+  wait $bench || true
   # Nothing ends them but what duet left for that, which then goes as well.
   wait_for 60 no_density
   is "$(podman ps -aq 2>/dev/null)" ""
