@@ -103,7 +103,8 @@ static void judge(const DuetMatch *match, DuetComparison *comparison, double p_h
     if (comparison->verdict != DUET_VERDICT_SAME)
         return;
     double ratio = comparison->contrast.ratio;
-    double effect = fmax(ratio, 1 / ratio) - 1;
+    /* Where there is no ratio, as to a slope that is not above 0, the floor says nothing. */
+    double effect = isnan(ratio) ? INFINITY : fmax(ratio, 1 / ratio) - 1;
     if (!(p_holm < SIGNIFICANT) || !(effect > match->floor))
         return;
     comparison->verdict =

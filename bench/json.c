@@ -5,10 +5,8 @@
 
 #include <duet/error.h>
 
+#include "core/json-guard.h"
 #include "text.h"
-
-/* Ours are six deep. json-glib calls itself for each level and knows no end: the stack has one. */
-#define DEPTH_MAX 64
 
 void duet_json_complain(DuetJsonReader *reader, const char *format, ...)
 {
@@ -157,33 +155,6 @@ void duet_json_set_strings(JsonObject *object, const char *name, char *const *st
     json_object_set_array_member(object, name, array);
 }
 
-/* Comments and 'strings' are json-glib's own: no JSON, and a place to hide brackets from us. */
-static gboolean check_depth(const char *json, gsize length, GError **error)
-{
-    gboolean in_string = FALSE;
-    guint depth = 0;
-
-    for (gsize i = 0; i < length && depth <= DEPTH_MAX; i++) {
-        if (in_string) {
-            in_string = json[i] != '"';
-            i += json[i] == '\\';
-            continue;
-        }
-        in_string = json[i] == '"';
-        depth += json[i] == '[' || json[i] == '{';
-        depth -= depth > 0 && (json[i] == ']' || json[i] == '}');
-        if (json[i] == '/' || json[i] == '\'') {
-            g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: '%c' outside of a string",
-                json[i]);
-            return FALSE;
-        }
-    }
-    if (depth > DEPTH_MAX)
-        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
-            "not a result file: nested more than %d deep", DEPTH_MAX);
-    return depth <= DEPTH_MAX;
-}
-
 /* "1e999" is JSON, and infinity to json-glib, which would write it back as "inf". */
 static gboolean is_finite(JsonNode *node)
 {
@@ -209,9 +180,12 @@ JsonNode *duet_json_parse(const char *json, gsize length, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new();
     g_autoptr(GError) local = NULL;
+    const char *hazard = duet_json_hazard(json, length);
 
-    if (!check_depth(json, length, error))
+    if (hazard) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not a result file: %s", hazard);
         return NULL;
+    }
     if (!json_parser_load_from_data(parser, json, length, &local)) {
         g_autofree char *message = duet_text_line(local->message);
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "not JSON: %s", message);

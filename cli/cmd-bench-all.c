@@ -22,6 +22,7 @@
  * @folder: where the results go
  * @budget_s: for all together
  * @block_s: what one sample of each arm takes, from start to gone
+ * @cut: (nullable): the benchmark that the user interrupted: its result is there, and not complete
  */
 typedef struct {
     DuetBenchCli options;
@@ -29,6 +30,7 @@ typedef struct {
     gboolean resume;
     double budget_s;
     double block_s;
+    char *cut;
 } Suite;
 
 /**
@@ -190,6 +192,8 @@ static gboolean save(const Suite *suite, GError **error)
     g_key_file_set_string(file, SUITE_GROUP, "seed", suite->options.seed);
     g_key_file_set_string(file, SUITE_GROUP, "arms", suite->options.kinds);
     g_key_file_set_string(file, SUITE_GROUP, "image", suite->options.image);
+    if (suite->cut)
+        g_key_file_set_string(file, SUITE_GROUP, "interrupted", suite->cut);
     return g_key_file_save_to_file(file, path, error);
 }
 
@@ -206,6 +210,7 @@ static gboolean load(Suite *suite, GError **error)
         suite->options.seed = g_key_file_get_string(file, SUITE_GROUP, "seed", &failure);
         g_free(suite->options.kinds);
         suite->options.kinds = g_key_file_get_string(file, SUITE_GROUP, "arms", NULL);
+        suite->cut = g_key_file_get_string(file, SUITE_GROUP, "interrupted", NULL);
     }
     g_autofree char *image = g_key_file_get_string(file, SUITE_GROUP, "image", NULL);
     if (image && !g_str_equal(image, suite->options.image)) {
@@ -269,8 +274,7 @@ static gboolean use_image(DuetCli *cli, const Part *part, DuetBenchCli *options)
 }
 
 /* Returns: the exit code of the benchmark, or -1 with @error. */
-static int carry_out(
-    DuetCli *cli, const Suite *suite, const Part *part, double share_s, GError **error)
+static int carry_out(DuetCli *cli, Suite *suite, const Part *part, double share_s, GError **error)
 {
     DuetBenchCli options = suite->options;
     g_autofree char *path = result_path(suite, part->name, ".json");
@@ -281,7 +285,8 @@ static int carry_out(
     if (!*kinds)
         return 0;
 
-    if (exists(suite, part->name, ".json")) {
+    gboolean cut = g_strcmp0(suite->cut, part->name) == 0;
+    if (!cut && exists(suite, part->name, ".json")) {
         fprintf(stderr, "duet: %s: '%s' is there already\n", part->name, path);
         return 0;
     }
@@ -290,7 +295,8 @@ static int carry_out(
     if (part->image && !use_image(cli, part, &options))
         return 0;
     double takes_s = part->fit(suite, share_s, &options);
-    options.resume = suite->resume && exists(suite, part->name, ".json.part");
+    /* Those that can't go on begin anew. */
+    options.resume = cut || (suite->resume && exists(suite, part->name, ".json.part"));
     fprintf(stderr, "duet: %s: about %.0f s%s\n", part->name, takes_s,
         takes_s > share_s ? ", more than its part of the budget: fewer samples would tell nothing"
                           : "");
@@ -298,6 +304,12 @@ static int carry_out(
         return -1;
     printf("\n=== %s: %s\n\n%s", part->name, path, text);
     fflush(stdout);
+    if (cut != (code == EXIT_INTERRUPTED)) {
+        g_free(suite->cut);
+        suite->cut = cut ? NULL : g_strdup(part->name);
+        if (!save(suite, error))
+            return -1;
+    }
     return code;
 }
 
@@ -368,6 +380,7 @@ static void clear_suite(Suite *suite)
 {
     duet_bench_cli_clear(&suite->options);
     g_free(suite->folder);
+    g_free(suite->cut);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Suite, clear_suite)
 

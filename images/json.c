@@ -5,31 +5,7 @@
 
 #include <duet/error.h>
 
-/* json-glib recurses once per level. */
-#define MAX_DEPTH 64
-
-static gboolean depth_ok(const char *bytes, gsize length)
-{
-    gboolean in_string = FALSE;
-    int depth = 0;
-    for (gsize i = 0; i < length; i++) {
-        char c = bytes[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = FALSE;
-        } else if (c == '"') {
-            in_string = TRUE;
-        } else if (c == '[' || c == '{') {
-            if (++depth > MAX_DEPTH)
-                return FALSE;
-        } else if (c == ']' || c == '}') {
-            depth--;
-        }
-    }
-    return TRUE;
-}
+#include "core/json-guard.h"
 
 JsonNode *duet_json_parse(
     const char *bytes, gsize length, JsonNodeType type, const char *what, GError **error)
@@ -39,8 +15,8 @@ JsonNode *duet_json_parse(
         why = "it is too long";
     else if (!g_utf8_validate_len(bytes, length, NULL))
         why = "it is not UTF-8";
-    else if (!depth_ok(bytes, length))
-        why = "it is nested too deep";
+    else
+        why = duet_json_hazard(bytes, length);
     g_autoptr(JsonParser) parser = json_parser_new();
     g_autoptr(GError) local = NULL;
     if (!why && !json_parser_load_from_data(parser, bytes, (gssize)length, &local))

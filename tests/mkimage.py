@@ -299,9 +299,14 @@ def raw(data):
     return lambda path: write(path, data)
 
 
-def deep_index(path):
-    index = b'{"schemaVersion": 2, "manifests": ' + b'[' * 100000
+def deep_index(path, before=b''):
+    index = before + b'{"schemaVersion": 2, "manifests": ' + b'[' * 100000
     write(path, tar([F('oci-layout', '{}'), F('index.json', index)]))
+
+
+# json-glib passes over comments. Who does not takes this one's quote for the start of a string.
+def hidden_index(path):
+    deep_index(path, b'/* " */')
 
 
 def rootfs(how='none'):
@@ -398,6 +403,7 @@ IMAGES = {
     'bad-cut-rootfs': raw(tar(BASE)[:512 * 5]),
     'bad-cut-rootfs-middle': raw(tar(BASE)[:1800]),
     'bad-json-depth': deep_index,
+    'bad-json-hidden': hidden_index,
     'bad-empty': raw(b''),
     'bad-noise': raw(NOISE[:100000]),
 }

@@ -197,22 +197,51 @@ DuetSlopes duet_figure_slopes(
     return slopes;
 }
 
+/* What one estimator says of the ratio. Where a slope may be 0, as of a container that is small
+ * beside the host's noise, no ratio has an interval: the difference tells the direction then, or
+ * that it is not known. */
+static gboolean ratio_of(const DuetMemoryAnalysis *analysis, const Pair *pair,
+    DuetMemoryMetric metric, DuetSlopes *out_slopes)
+{
+    const DuetMatch *match = &analysis->match;
+    guint64 seed = duet_random_derive(match->seed, 100 + metric);
+    DuetContrast contrast;
+    gsize n;
+
+    /* It saw neither: there may be no such cgroups. */
+    if (!(analysis->arms[pair->vm].lines[metric].slope > 0) &&
+        !(analysis->arms[pair->container].lines[metric].slope > 0))
+        return FALSE;
+    if (!match->measure->contrast(match, pair->vm, pair->container, metric, seed, &contrast, &n))
+        return FALSE;
+    *out_slopes = (DuetSlopes){ contrast.ratio, NAN, NAN };
+    if (n < DUET_STATS_INTERVAL_MIN)
+        return TRUE;
+    gboolean has_ratio = isfinite(contrast.ratio_low) && isfinite(contrast.ratio_high);
+    out_slopes->low = has_ratio ? contrast.ratio_low : contrast.difference_low > 0 ? INFINITY : 0;
+    out_slopes->high = has_ratio       ? contrast.ratio_high
+        : contrast.difference_high < 0 ? 0
+                                       : INFINITY;
+    return TRUE;
+}
+
 /* All estimators that tell something must tell the same; the first of them is the figure. */
 static void judge_memory(const DuetMemoryAnalysis *analysis, const Pair *pair, DuetFinding *finding)
 {
     const DuetMemoryArm *vm = &analysis->arms[pair->vm];
     const DuetMemoryArm *container = &analysis->arms[pair->container];
-    double low = NAN, high = NAN;
+    double low = INFINITY, high = 0;
     guint known = 0;
 
     for (guint metric = 0; metric < DUET_MEMORY_ESTIMATORS; metric++) {
-        DuetSlopes slopes = duet_figure_slopes(analysis, pair->vm, pair->container, metric);
-        if (isnan(slopes.ratio))
+        DuetSlopes slopes;
+        if (!ratio_of(analysis, pair, metric, &slopes))
             continue;
         if (known++ == 0)
             duet_finding_figure(finding, RATIO, slopes.ratio, slopes.low, slopes.high);
-        low = fmin(low, slopes.low);
-        high = fmax(high, slopes.high);
+        /* Not by fmin(), which passes over what is not known. */
+        low = isnan(slopes.low) || slopes.low < low ? slopes.low : low;
+        high = isnan(slopes.high) || slopes.high > high ? slopes.high : high;
     }
     if (known == 0) {
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "the result has no line for each kind");

@@ -187,12 +187,15 @@ static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint 
     g_auto(DuetColumn) latencies = { 0 };
     g_autoptr(GArray) rates = g_array_new(FALSE, FALSE, sizeof(double));
     guint64 cell = (guint64)arm * analysis->n_levels + variant;
+    guint n_batches = 0; /* with a start that succeeded */
 
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         if (!duet_load_is_of(run, sample, arm, variant))
             continue;
-        double rate = take_batch(sample->load, analysis->headline_to, rates->len, row, &latencies);
+        gsize before = duet_column_series(&latencies).n;
+        double rate = take_batch(sample->load, analysis->headline_to, n_batches, row, &latencies);
+        n_batches += duet_column_series(&latencies).n > before;
         if (!isnan(rate))
             g_array_append_val(rates, rate);
         row->cut += sample->load->starts->len == 0 || sample->load->bound != NULL;
@@ -202,7 +205,7 @@ static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint 
     if (!duet_stats_summary(series.values, series.n, seed, &row->latency, NULL))
         return;
     row->latency.low = row->latency.high = NAN;
-    duet_load_interval(series.values, series.blocks, series.n, rates->len, seed, &row->latency.low,
+    duet_load_interval(series.values, series.blocks, series.n, n_batches, seed, &row->latency.low,
         &row->latency.high);
     duet_stats_summary(duet_stats_doubles(rates), rates->len,
         duet_random_derive(run->plan->seed, RATE_STREAM + cell), &row->per_second, NULL);

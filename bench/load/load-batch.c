@@ -92,9 +92,10 @@ G_NORETURN static void work(Work *w, guint i)
     duet_fd_clear(&w->gate[1]);
     if (write(w->at_gate[1], &byte, 1) != 1)
         _exit(1);
+    /* Not open any longer: of one that dies before it writes, the pipe's end tells. */
+    duet_fd_clear(&w->at_gate[1]);
     while (read(w->gate[0], &byte, 1) < 0 && errno == EINTR)
         ;
-    duet_fd_clear(&w->at_gate[1]);
     slot->start.intended_ns = w->shared->began_ns + w->batch->offsets_ns[i];
     sleep_until(slot->start.intended_ns);
     if (!atomic_compare_exchange_strong(&slot->phase, &waiting, BEGUN))
@@ -114,17 +115,23 @@ static gboolean fork_one(Work *w, guint i, GError **error)
         return duet_error_set_errno(error, errno,
             "cannot make process %u of %u, each of which makes one start; take a lower level",
             i + 1, w->batch->n);
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0) {
+        duet_error_set_errno(
+            error, errno, "cannot watch process %u of %u; take a lower level", i + 1, w->batch->n);
+        kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        return FALSE;
+    }
     w->pids[i] = pid;
-    w->polls[i] = (struct pollfd){ .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+    w->polls[i] = (struct pollfd){ .fd = fd, .events = POLLIN };
     w->forked++;
     w->alive++;
-    if (w->polls[i].fd < 0)
-        return duet_error_set_errno(
-            error, errno, "cannot watch process %u of %u; take a lower level", i + 1, w->batch->n);
     return TRUE;
 }
 
-/* Until each is at the gate. One that died before that closes the pipe in the end. */
+/* Until each is at the gate, or has died before. */
 static gboolean wait_at_gate(Work *w)
 {
     char bytes[256];

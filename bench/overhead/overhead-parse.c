@@ -7,6 +7,7 @@
 #include <duet/error.h>
 
 #include "bench/record.h"
+#include "core/json-guard.h"
 
 #define MEBI (1024.0 * 1024)
 #define VERSION_CHARACTERS "0123456789.+~-abcdefghijklmnopqrstuvwxyz"
@@ -125,7 +126,8 @@ static JsonObject *json_of(const char *output, const char *tool, GError **error)
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     JsonNode *root = NULL;
 
-    if (json_parser_load_from_data(parser, output, -1, NULL))
+    if (!duet_json_hazard(output, strlen(output)) &&
+        json_parser_load_from_data(parser, output, -1, NULL))
         root = json_parser_get_root(parser);
     if (root && JSON_NODE_HOLDS_OBJECT(root))
         return json_object_ref(json_node_get_object(root));

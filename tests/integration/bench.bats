@@ -98,6 +98,7 @@ assert second - first > 3000'
 
 # An image with 20 MB that nobody reads, so that nothing but us brings them into the page cache.
 ballast_image() {
+  ! duet image inspect ballast >/dev/null 2>&1 || return 0 # this test is tried again
   mkdir -p "$scratch/ballast/bin"
   cp /bin/busybox "$scratch/ballast/bin/"
   ln -sf busybox "$scratch/ballast/bin/sh"
@@ -176,9 +177,9 @@ holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
   local watcher=$!
   # Instances sit there before they are read: there is something to watch. On an emulated host it takes seconds until
   # they hold what they are to hold.
-  local age=4
-  [ "$slow" = 1 ] || age=9
-  run --separate-stderr duet bench memory --arms vm,container --counts 0,1,2 --rounds 1 --age $age \
+  local age=4 counts=0,1,2
+  [ "$slow" = 1 ] || age=9 counts=0,1
+  run --separate-stderr duet bench memory --arms vm,container --counts $counts --rounds 1 --age $age \
     --seed 5 -o "$scratch/memory.json" busybox -- sh -c "$holder"
   kill $watcher
   is "$status" 0
@@ -191,7 +192,7 @@ holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
   done
   [[ ${output,,} == *tcg* || ${output,,} == *kvm* ]]
   is "$(duet ps -aq)" ""
-  jq -e '.schema_version == 1 and .benchmark == "memory" and (.samples | length) == 8 and
+  jq -e '.schema_version == 1 and .benchmark == "memory" and (.samples | length) == 2 + 2 * (.plan.counts | length) and
     all(.samples[]; .status == "ok" and .warnings == [] and
       (.memory | .count == .started and .count == (.instances | length)))' "$scratch/memory.json" ||
     { jq -c '.samples[] | [.arm, .status, .warnings]' "$scratch/memory.json"; return 1; }

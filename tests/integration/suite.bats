@@ -38,6 +38,24 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   [[ $output != *"=== boot"* && $output != *"=== memory"* ]]
 }
 
+@test "a benchmark that was interrupted goes on with --resume as well" {
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench quick --arms container,native --budget 1s --seed 7 \
+    -o "$scratch/cut" busybox >/dev/null 2>&1 3>&- &
+  local pid=$!
+  wait_for 60 test -s "$scratch/cut/memory.json.part"
+  kill -INT $pid
+  status=0
+  wait $pid || status=$?
+  is "$status" 130
+  jq -e '.interrupted' "$scratch/cut/memory.json"
+  expect 0 duet bench quick --arms container,native --budget 1s -o "$scratch/cut" --resume busybox
+  [[ $output != *"=== boot"* && $output == *"=== memory"* ]]
+  jq -e '.plan.seed == 7 and (.interrupted | not) and any(.warnings[]; startswith("it was cut short")) and
+    ([.samples[] | select(.discarded | not)] | length) == .plan.n * (.plan.counts | length)' "$scratch/cut/memory.json"
+  expect 0 duet bench quick --arms container,native --budget 1s -o "$scratch/cut" --resume busybox
+  [[ $output != *"=== memory"* ]]
+}
+
 @test "what makes no sense is refused before anything is measured" {
   for budget in 0 -1m 1d ten 1e99h; do
     expect 125 duet bench all --budget "$budget" -o "$scratch/none" busybox

@@ -27,7 +27,8 @@ static void add_point(DuetRun *run, guint arm, guint block, guint count, const C
 {
     DuetSample *sample = duet_sample_new(arm, block, run->samples->len);
     guint64 each = arm == 0 ? use->vm : use->container;
-    guint64 host = arm == 0 && use->host_vm ? (guint64)use->host_vm : each;
+    gint64 other = arm == 0 ? use->host_vm : use->host_container;
+    gint64 host = other ? other : (gint64)each;
     DuetInstanceMemory one = { .memory = { .payload_pss_bytes = each + block * 1024 } };
 
     sample->status = DUET_SAMPLE_OK;
@@ -37,7 +38,7 @@ static void add_point(DuetRun *run, guint arm, guint block, guint count, const C
         g_array_append_val(sample->memory->instances, one);
     sample->memory->before = (DuetHostMemory){ .at_ns = 1, .available_bytes = 8192 * MIB };
     sample->memory->host =
-        (DuetHostMemory){ .at_ns = 2, .available_bytes = 8192 * MIB - count * host };
+        (DuetHostMemory){ .at_ns = 2, .available_bytes = 8192 * MIB - (gint64)count * host };
     sample->memory->started = count;
     g_ptr_array_add(run->samples, sample);
 }
@@ -96,7 +97,7 @@ static char *save_boot(const char *folder, const char *name, DuetRun *taken)
 
 void claims_files_up(ClaimsFiles *files)
 {
-    const ClaimsUse use = { 100 * MIB, 2 * MIB, 0, "kvm", 3 };
+    const ClaimsUse use = { 100 * MIB, 2 * MIB, 0, 0, "kvm", 3 };
     g_autoptr(DuetRun) run = claims_memory_run(&use);
     g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
     g_autofree char *json = duet_memory_result(run, analysis);

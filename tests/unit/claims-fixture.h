@@ -14,7 +14,7 @@ DuetRun *claims_boot_run(gint64 container_ms, guint n);
 
 typedef struct {
     guint64 vm, container; /* of each instance */
-    gint64 host_vm; /* the host's view of a VM, where it is another */
+    gint64 host_vm, host_container; /* the host's view of one, where it is another */
     const char *accel;
     guint rounds;
 } ClaimsUse;

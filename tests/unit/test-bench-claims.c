@@ -140,21 +140,26 @@ static DuetFinding try_memory(ClaimsUse use)
 
 static void test_memory(void)
 {
-    DuetFinding more = try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, "kvm", 3 });
+    DuetFinding more = try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, 0, "kvm", 3 });
 
     g_assert_cmpfloat(fabs(more.value - 50), <, 0.5);
     expect(more, DUET_FINDING_HOLDS, TRUE, "one more VM takes 100 MiB");
-    expect(try_memory((ClaimsUse){ 2 * MIB, 100 * MIB, 0, "kvm", 3 }), DUET_FINDING_FAILS, TRUE,
+    expect(try_memory((ClaimsUse){ 2 * MIB, 100 * MIB, 0, 0, "kvm", 3 }), DUET_FINDING_FAILS, TRUE,
         "one more VM takes 2.0 MiB");
-    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, "tcg", 3 }), DUET_FINDING_UNDECIDED, TRUE,
-        "no KVM");
-    expect(try_memory((ClaimsUse){ 2 * MIB, 2 * MIB, 0, "kvm", 3 }), DUET_FINDING_UNDECIDED, TRUE,
-        "includes 1");
-    /* What the processes say and the host does not is not shown. */
-    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 1 * MIB, "kvm", 3 }), DUET_FINDING_UNDECIDED,
+    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, 0, "tcg", 3 }), DUET_FINDING_UNDECIDED,
+        TRUE, "no KVM");
+    expect(try_memory((ClaimsUse){ 2 * MIB, 2 * MIB, 0, 0, "kvm", 3 }), DUET_FINDING_UNDECIDED,
         TRUE, "includes 1");
-    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, "kvm", 1 }), DUET_FINDING_UNDECIDED, TRUE,
-        "too few");
+    /* What the processes say and the host does not is not shown. */
+    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 1 * MIB, 0, "kvm", 3 }),
+        DUET_FINDING_UNDECIDED, TRUE, "includes 1");
+    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, -1 * (gint64)MIB, 0, "kvm", 3 }),
+        DUET_FINDING_UNDECIDED, TRUE, "includes 1");
+    /* A container that is lost in the host's noise has no ratio there, but a VM is more. */
+    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, -1 * (gint64)MIB, "kvm", 3 }),
+        DUET_FINDING_HOLDS, TRUE, "2 estimators say so");
+    expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, 0, "kvm", 1 }), DUET_FINDING_UNDECIDED,
+        TRUE, "too few");
 }
 
 static DuetFinding try_density(const char *accel, ClaimsReached vm, ClaimsReached container)

@@ -180,6 +180,17 @@ static void test_ratio(void)
     g_assert_nonnull(strstr(table, "vm / container, pss"));
     g_assert_nonnull(strstr(table, "83.3"));
 
+    /* What the host's noise made negative has no ratio; the difference stands. */
+    kinds[1].host_extra = -2 * MIB;
+    g_autoptr(DuetRun) noisy = memory_fixture_run(&lab, 2, 3);
+    g_autoptr(DuetMemoryAnalysis) sloped = duet_memory_analysis_new(noisy, FALSE);
+    const DuetComparison *host =
+        &g_array_index(sloped->comparisons, DuetComparison, DUET_MEMORY_HOST);
+    g_assert_cmpuint(host->metric, ==, DUET_MEMORY_HOST);
+    g_assert_true(isnan(host->contrast.ratio) && host->contrast.difference_low > 100 * MIB);
+    g_assert_cmpint(host->verdict, ==, DUET_VERDICT_DIFFERS);
+    kinds[1].host_extra = 0;
+
     /* That a VM takes more where TCG emulates it proves nothing. */
     kinds[0].accel = "tcg";
     g_autoptr(DuetRun) emulated = memory_fixture_run(&lab, 2, 3);

@@ -81,8 +81,8 @@ static void test_reproduced(void)
     reproduce("idlab-start", claims_boot_run(20, 10), DUET_REPRODUCTION_DIRECTION, 100, NULL);
     reproduce("idlab-start", claims_boot_run(4000, 10), DUET_REPRODUCTION_CONTRARY, 0.5, NULL);
     reproduce("idlab-start", claims_boot_run(2000, 10), DUET_REPRODUCTION_NOT_SHOWN, 1, NULL);
-    const ClaimsUse alike = { 50 * MIB, 2 * MIB, 0, "kvm", 3 },
-                    far = { 500 * MIB, 2 * MIB, 0, "kvm", 3 };
+    const ClaimsUse alike = { 50 * MIB, 2 * MIB, 0, 0, "kvm", 3 },
+                    far = { 500 * MIB, 2 * MIB, 0, 0, "kvm", 3 };
     reproduce("idlab-memory", claims_memory_run(&alike), DUET_REPRODUCTION_WITHIN, 25, NULL);
     reproduce("idlab-memory", claims_memory_run(&far), DUET_REPRODUCTION_DIRECTION, 250, NULL);
     reproduce("idlab-start", peers_run(300), DUET_REPRODUCTION_WITHIN, 6, NULL);
@@ -101,7 +101,7 @@ static void test_not_comparable(void)
             *failed = claims_boot_run(300, 10);
     DuetRun *large = claims_boot_run(1000, 10), *smp = claims_boot_run(1000, 10),
             *kind = claims_boot_run(300, 10);
-    const ClaimsUse few = { 50 * MIB, 2 * MIB, 0, "kvm", 1 };
+    const ClaimsUse few = { 50 * MIB, 2 * MIB, 0, 0, "kvm", 1 };
 
     run_fixture_other_accel(tcg);
     /* What is told beside it is no less true. */

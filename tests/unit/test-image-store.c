@@ -78,6 +78,7 @@ static void test_refused(ImageFixture *fixture)
         { "bad-cut-rootfs", DUET_ERROR_BROKEN, "cut short" },
         { "bad-cut-rootfs-middle", DUET_ERROR_BROKEN, "cut short" },
         { "bad-json-depth", DUET_ERROR_BROKEN, "too deep" },
+        { "bad-json-hidden", DUET_ERROR_BROKEN, "comment" },
         { "bad-empty", DUET_ERROR_BROKEN, "holds nothing" },
         { "bad-noise", DUET_ERROR_BROKEN, "damaged" },
         { "docker-no-manifest", DUET_ERROR_BROKEN, "manifest.json" },
