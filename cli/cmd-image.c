@@ -164,8 +164,9 @@ static int image_inspect(DuetCli *cli, int argc, char **argv)
 }
 
 /* The layers that any instance, running or not, stands on. */
-static char **layers_in_use(DuetCli *cli, GError **error)
+static char **layers_in_use(gpointer data, GError **error)
 {
+    DuetCli *cli = data;
     g_autoptr(GPtrArray) instances = duet_instance_list(cli->context, error);
     if (!instances)
         return NULL;
@@ -186,13 +187,12 @@ static int image_rm(DuetCli *cli, int argc, char **argv)
         return duet_cli_usage("image rm", "no image given");
     const char *store = store_dir(cli, &error);
     const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
-    g_auto(GStrv) in_use = images ? layers_in_use(cli, &error) : NULL;
-    if (!in_use)
+    if (!images)
         return duet_cli_fail(error);
     int code = 0;
     for (int i = 1; i < argc; i++) {
         g_autoptr(GError) failure = NULL;
-        if (images->remove(store, argv[i], (const char *const *)in_use, &failure))
+        if (images->remove(store, argv[i], layers_in_use, cli, &failure))
             printf("%s\n", argv[i]);
         else
             code = duet_cli_fail(failure);

@@ -45,7 +45,7 @@ gboolean duet_images_export(
 GPtrArray *duet_images_list(const char *store_dir, GError **error);
 char *duet_images_inspect(const char *store_dir, const char *ref, GError **error);
 gboolean duet_images_remove(
-    const char *store_dir, const char *ref, const char *const *in_use, GError **error);
+    const char *store_dir, const char *ref, DuetLayersInUse in_use, gpointer data, GError **error);
 gboolean duet_images_refresh(const char *store_dir, GError **error);
 /*
  * With the suffix AppArmor's rules for libvirt take it for a disk: its helper, which looks into

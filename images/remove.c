@@ -196,7 +196,7 @@ static gboolean run_removal(
 }
 
 gboolean duet_images_remove(
-    const char *store_dir, const char *ref, const char *const *in_use, GError **error)
+    const char *store_dir, const char *ref, DuetLayersInUse in_use, gpointer data, GError **error)
 {
     DUET_RAW_NAMES;
     g_autoptr(DuetStore) probe = duet_store_open_read(store_dir, NULL);
@@ -211,7 +211,9 @@ gboolean duet_images_remove(
     if (!index)
         return FALSE;
     Removal removal = { .store = store, .index = index, .rows = rows, .dropped = new_set() };
-    gboolean good = run_removal(&removal, ref, in_use, error);
+    g_auto(GStrv) dirs = in_use ? in_use(data, error) : NULL;
+    gboolean good =
+        (dirs || !in_use) && run_removal(&removal, ref, (const char *const *)dirs, error);
     g_hash_table_unref(removal.dropped);
     g_free(removal.name);
     g_free(removal.hex);

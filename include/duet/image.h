@@ -60,6 +60,9 @@ typedef enum {
     DUET_ARCHIVE_DOCKER,
 } DuetArchive;
 
+/** DuetLayersInUse: Returns: (transfer full): directories of layers; NULL with @error. */
+typedef char **(*DuetLayersInUse)(gpointer data, GError **error);
+
 /**
  * DuetImagesOps: the heavy half of the store (libarchive, json-glib), in the module
  * "duet-images" under the symbol "duet_images". All members are mandatory.
@@ -89,11 +92,12 @@ typedef struct {
     /**
      * remove: drops the name @ref (or the image, if @ref is a digest), then every blob and derived
      * file that no image needs any more.
-     * @in_use: (nullable): layer directories that instances use; an image whose layer is
-     *     among them is refused with %DUET_ERROR_STATE
+     * @in_use: (nullable): tells the layer directories that instances use (transfer full); an image
+     *     whose layer is among them is refused with %DUET_ERROR_STATE. Asked when the store is
+     *     locked: waiting for that may take as long as an import does
      */
-    gboolean (*remove)(
-        const char *store_dir, const char *ref, const char *const *in_use, GError **error);
+    gboolean (*remove)(const char *store_dir, const char *ref, DuetLayersInUse in_use,
+        gpointer data, GError **error);
     /** refresh: brings the derived records in line with index.json, unpacking what is missing. */
     gboolean (*refresh)(const char *store_dir, GError **error);
     /**

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -291,6 +292,31 @@ static void test_export_damaged(ImageFixture *fixture)
     g_assert_cmpint(access(path, F_OK), ==, -1);
 }
 
+typedef struct {
+    const char *store, *layer;
+} InUse;
+
+/* Nobody may come to use another one once it was told: the store is locked. */
+static char **layer_in_use(gpointer data, GError **error)
+{
+    const InUse *in_use = data;
+    const char *const dirs[] = { in_use->layer, NULL };
+    g_autofree char *lock = g_build_filename(in_use->store, "lock", NULL);
+    DUET_AUTO_FD fd = open(lock, O_RDONLY | O_CLOEXEC);
+
+    (void)error;
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(flock(fd, LOCK_EX | LOCK_NB), ==, -1);
+    return g_strdupv((char **)dirs);
+}
+
+static char **unknown_use(gpointer data, GError **error)
+{
+    (void)data;
+    g_set_error_literal(error, DUET_ERROR, DUET_ERROR_BROKEN, "not known");
+    return NULL;
+}
+
 static void test_remove(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) kept = image_import(fixture, "docker-untagged");
@@ -308,16 +334,22 @@ static void test_remove(ImageFixture *fixture)
     g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, "third:1", NULL);
     g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
     g_assert_no_error(error);
-    const char *const in_use[] = { image->layer_dirs[2], NULL };
+    const InUse in_use = { fixture->store, image->layer_dirs[2] };
     /* Only a name goes: the image stays. */
-    g_assert_true(duet_images.remove(fixture->store, "second", in_use, &error));
+    g_assert_true(
+        duet_images.remove(fixture->store, "second", layer_in_use, (gpointer)&in_use, &error));
     assert_finds(fixture, image->digest, "third:1");
     g_assert_cmpint(access(disk, F_OK), ==, 0);
-    g_assert_false(duet_images.remove(fixture->store, "third:1", in_use, &error));
+    g_assert_false(
+        duet_images.remove(fixture->store, "third:1", layer_in_use, (gpointer)&in_use, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_STATE);
     g_clear_error(&error);
     assert_finds(fixture, "third:1", "third:1");
-    g_assert_true(duet_images.remove(fixture->store, image->digest, NULL, &error));
+    g_assert_false(duet_images.remove(fixture->store, "third:1", unknown_use, NULL, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+    g_clear_error(&error);
+    assert_finds(fixture, "third:1", "third:1");
+    g_assert_true(duet_images.remove(fixture->store, image->digest, NULL, NULL, &error));
     g_assert_no_error(error);
     assert_finds_not(fixture, "third:1", DUET_ERROR_NOT_FOUND);
     g_assert_cmpint(access(disk, F_OK), ==, -1);
@@ -329,7 +361,7 @@ static void test_remove(ImageFixture *fixture)
     g_auto(GStrv) old_lines = g_strsplit(before, "\n", -1);
     g_auto(GStrv) new_lines = g_strsplit(after, "\n", -1);
     g_assert_cmpuint(g_strv_length(old_lines), ==, g_strv_length(new_lines));
-    g_assert_false(duet_images.remove(fixture->store, "none", NULL, &error));
+    g_assert_false(duet_images.remove(fixture->store, "none", NULL, NULL, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND);
 }
 
@@ -398,7 +430,7 @@ static void test_foreign_damage(ImageFixture *fixture)
     assert_finds(fixture, "config", "config:latest");
     g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
     g_assert_cmpuint(list->len, ==, 2);
-    g_assert_true(duet_images.remove(fixture->store, "plain", NULL, &error));
+    g_assert_true(duet_images.remove(fixture->store, "plain", NULL, NULL, &error));
     g_assert_no_error(error);
     /* A damaged record is not trusted either. */
     g_autofree char *record = g_build_filename(records, other->digest + strlen("sha256:"), NULL);
@@ -428,7 +460,7 @@ static void test_foreign_row(ImageFixture *fixture)
     g_assert_true(duet_images.refresh(fixture->store, &error));
     g_assert_no_error(error);
     assert_finds(fixture, "gzip", "gzip:latest");
-    g_assert_true(duet_images.remove(fixture->store, "gzip", NULL, &error));
+    g_assert_true(duet_images.remove(fixture->store, "gzip", NULL, NULL, &error));
     g_assert_no_error(error);
     assert_finds(fixture, "config", "config:latest");
     g_clear_pointer(&text, g_free);
