@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -115,12 +116,16 @@ static gboolean make_upper(
     struct stat info;
     if (mkdirat(instance_fd, "work", 0700) != 0 && errno != EEXIST)
         return duet_error_set_errno(error, errno, "cannot make '%s/work'", dir);
-    if (mkdirat(instance_fd, "upper", 0700) != 0)
-        return errno == EEXIST || duet_error_set_errno(error, errno, "cannot make '%s/upper'", dir);
+    if (faccessat(instance_fd, "upper", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return TRUE;
+    /* By that name only when it is complete: who starts it again takes it as it is. */
+    if (mkdirat(instance_fd, "upper.new", 0700) != 0 && errno != EEXIST)
+        return duet_error_set_errno(error, errno, "cannot make '%s/upper'", dir);
     if (fstat(top->fd, &info) != 0 ||
         ((info.st_uid != 0 || info.st_gid != 0) &&
-            fchownat(instance_fd, "upper", info.st_uid, info.st_gid, 0) != 0) ||
-        fchmodat(instance_fd, "upper", info.st_mode & 07777, 0) != 0)
+            fchownat(instance_fd, "upper.new", info.st_uid, info.st_gid, 0) != 0) ||
+        fchmodat(instance_fd, "upper.new", info.st_mode & 07777, 0) != 0 ||
+        renameat(instance_fd, "upper.new", instance_fd, "upper") != 0)
         return duet_error_set_errno(error, errno, "cannot set up '%s/upper'", dir);
     return TRUE;
 }

@@ -208,18 +208,21 @@ static gboolean is_half_made(DuetContext *context, int dir_fd, DuetSpec **out_sp
         memcmp(target, (*out_spec)->id, (size_t)n) != 0;
 }
 
-static void end_processes(DuetContext *context, const char *id)
+gboolean duet_live_clean_up(DuetContext *context, const char *id)
 {
     g_autofree char *marker = g_strconcat("live/", id, NULL);
     g_autofree char *path = duet_file_read(context->root_fd, marker, 4096, NULL, NULL);
     g_autoptr(DuetCgroup) cgroup = path && *path ? duet_cgroup_open(path, id, NULL) : NULL;
     g_autofree char *run_path = duet_run_path(context, id);
     duet_stray_kill_holder(run_path);
-    if (!cgroup)
-        return;
-    duet_cgroup_kill(cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);
-    duet_cgroup_kill(cgroup, DUET_CGROUP_MONITOR, 5000, NULL);
-    duet_cgroup_remove(cgroup, NULL);
+    gboolean gone = TRUE;
+    if (cgroup) {
+        duet_cgroup_kill(cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);
+        duet_cgroup_kill(cgroup, DUET_CGROUP_MONITOR, 5000, NULL);
+        gone = duet_cgroup_remove(cgroup, NULL);
+    }
+    duet_remove_tree(AT_FDCWD, run_path, NULL);
+    return gone;
 }
 
 static void record_death(int dir_fd, DuetInfo *info, const char *why)
@@ -278,12 +281,8 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     if (dir_fd < 0) {
         /* Gone but for its marker: a monitor that was killed right at its end, or a creator that
          * was killed right at its start. */
-        if (!is_young(live_fd, id)) {
-            end_processes(context, id);
-            g_autofree char *run_path = duet_run_path(context, id);
-            duet_remove_tree(AT_FDCWD, run_path, NULL);
+        if (!is_young(live_fd, id) && duet_live_clean_up(context, id))
             duet_live_unmark(context, id);
-        }
         return;
     }
     /* Without a spec its creator may not have the lock yet, and must not find it taken. */
@@ -294,12 +293,10 @@ static void recover(DuetContext *context, int live_fd, const char *id)
         return;
     g_autoptr(DuetSpec) spec = NULL;
     gboolean half_made = is_half_made(context, dir_fd, &spec);
-    end_processes(context, id);
-    g_autofree char *run_path = duet_run_path(context, id);
-    duet_remove_tree(AT_FDCWD, run_path, NULL);
+    gboolean gone = duet_live_clean_up(context, id);
     unlinkat(dir_fd, "sock", 0);
     /* Else its marker stays: the next command tries again. */
-    if (spec && !settle(context, dir_fd, spec))
+    if ((spec && !settle(context, dir_fd, spec)) || !gone)
         return;
     if (half_made || spec->remove_at_exit || has_lost_owner(spec)) {
         if (spec)

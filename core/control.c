@@ -73,11 +73,30 @@ static gboolean lock_failed(DuetInstance *instance, int err, const char *busy, G
     return FALSE;
 }
 
+/*
+ * Takes the lock. Who looks whether there is a monitor, or cleans up after one, holds it for an
+ * instant: only with a monitor, or for longer, it is taken. Returns: -1 with errno.
+ */
+static int take_lock(DuetInstance *instance)
+{
+    for (int tries = 0;; tries++) {
+        int fd = duet_lock_take(instance->dir_fd);
+        if (fd >= 0 || errno != EWOULDBLOCK)
+            return fd;
+        DUET_AUTO_FD monitor_fd = connect_monitor(instance);
+        if (monitor_fd >= 0 || tries == 40) {
+            errno = EWOULDBLOCK;
+            return -1;
+        }
+        g_usleep(5000);
+    }
+}
+
 static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
 {
     if (instance->lock_fd >= 0)
         return TRUE;
-    instance->lock_fd = duet_lock_take(instance->dir_fd);
+    instance->lock_fd = take_lock(instance);
     return instance->lock_fd >= 0 || lock_failed(instance, errno, "is already running", error);
 }
 
@@ -332,8 +351,8 @@ int duet_instance_wait(DuetInstance *instance, GError **error)
 gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **error)
 {
     DuetContext *context = instance->context;
-    DUET_AUTO_FD lock_fd = instance->lock_fd >= 0 ? duet_fd_steal(&instance->lock_fd)
-                                                  : duet_lock_take(instance->dir_fd);
+    DUET_AUTO_FD lock_fd =
+        instance->lock_fd >= 0 ? duet_fd_steal(&instance->lock_fd) : take_lock(instance);
     int err = lock_fd < 0 ? errno : 0;
     if (lock_fd < 0 && !force)
         return lock_failed(instance, err, "is running; stop it first or use `duet rm -f`", error);
@@ -345,16 +364,22 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
             g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;
         }
-        lock_fd = duet_lock_take(instance->dir_fd);
+        lock_fd = take_lock(instance);
         err = lock_fd < 0 ? errno : 0;
     }
     /* ENOENT: another removal was faster. */
     if (lock_fd < 0 && err != ENOENT)
         return lock_failed(instance, err, "does not end", error);
-    /* What could not be cleaned up must not be forgotten. */
-    if (duet_live_is_marked(context, instance->spec->id) &&
-        !duet_driver_recover(context->drivers, instance->spec, 0, error))
-        return FALSE;
+    /* Its monitor died since this command began, or left something: that must not be forgotten. */
+    if (duet_live_is_marked(context, instance->spec->id)) {
+        if (!duet_live_clean_up(context, instance->spec->id)) {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+                "processes of the instance '%s' do not end; try again", instance->spec->name);
+            return FALSE;
+        }
+        if (!duet_driver_recover(context->drivers, instance->spec, 0, error))
+            return FALSE;
+    }
     if (!duet_instance_discard(context, instance->spec, error))
         return FALSE;
     duet_live_unmark(context, instance->spec->id);

@@ -23,6 +23,8 @@ Client *monitor_session_client(Monitor *monitor, guint16 session)
 void monitor_session_end(Monitor *monitor, guint16 session)
 {
     Client *client = monitor_session_client(monitor, session);
+    if (session < DUET_SESSIONS_MAX)
+        monitor->taken[session] = FALSE;
     if (!client || session == 0)
         return;
     client->session = NO_SESSION;
@@ -55,7 +57,7 @@ static int free_session(Monitor *monitor)
     /* Round robin: a number is not used again at once, late frames of its last owner die out. */
     for (guint i = 0; i < DUET_SESSIONS_MAX - 1; i++) {
         monitor->sessions_used = (guint16)(monitor->sessions_used % (DUET_SESSIONS_MAX - 1) + 1);
-        if (!monitor->sessions[monitor->sessions_used])
+        if (!monitor->taken[monitor->sessions_used])
             return monitor->sessions_used;
     }
     return NO_SESSION;
@@ -76,6 +78,7 @@ static void on_exec(Client *client, const struct duet_frame *frame)
     else {
         client->session = session;
         monitor->sessions[session] = client;
+        monitor->taken[session] = TRUE;
         duet_link_send(
             monitor->agent, DUET_FRAME_SPAWN, 0, (guint16)session, frame->payload, frame->length);
     }

@@ -54,6 +54,7 @@ struct _Monitor {
     DuetLink *agent;
     GPtrArray *clients;
     Client *sessions[DUET_SESSIONS_MAX];
+    gboolean taken[DUET_SESSIONS_MAX]; /* the agent has it, also when its client is gone */
     guint16 sessions_used;
 
     /* @asked_to_stop: by a client or a signal, so an end before the start is no failure */

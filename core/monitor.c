@@ -337,8 +337,11 @@ static void release_all(Monitor *monitor)
         if (!duet_cgroup_remove(monitor->cgroup, NULL)) {
             duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);
             reap(monitor);
-            if (!duet_cgroup_remove(monitor->cgroup, &error) && !monitor->info->error)
-                monitor->info->error = g_strdup(error->message);
+            if (!duet_cgroup_remove(monitor->cgroup, &error)) {
+                monitor->left_behind = TRUE;
+                if (!monitor->info->error)
+                    monitor->info->error = g_strdup(error->message);
+            }
         }
     }
     g_clear_handle_id(&monitor->listen_source, g_source_remove);

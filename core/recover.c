@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@
 #define MESSAGE_MAX_BYTES 4096
 
 static G_NORETURN void child_main(
-    int fd, const DuetDriverEntry *entry, const DuetSpec *spec, pid_t pid)
+    int fd, const DuetDriverEntry *entry, const DuetSpec *spec, pid_t pid, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -33,8 +34,13 @@ static G_NORETURN void child_main(
         dup2(null_fd, std);
     g_autoptr(GError) failure = NULL;
     /* libvirt asks who it is, as in a worker. */
-    const DuetDriverOps *ops =
-        duet_rootless_leave(&failure) ? duet_driver_load(entry, &failure) : NULL;
+    gboolean left = duet_rootless_leave(&failure);
+    /* A daemon that hangs would keep this process, and the lock that it inherited, for ever. Not
+     * sooner: the kernel forgets it with a change of ids. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    const DuetDriverOps *ops = left ? duet_driver_load(entry, &failure) : NULL;
     if (ops && (!ops->recover || ops->recover(spec, pid, &failure)))
         _exit(0);
     duet_write_all(fd, failure->message, MIN(strlen(failure->message), MESSAGE_MAX_BYTES - 1));
@@ -77,10 +83,10 @@ gboolean duet_driver_recover(
         return TRUE;
     if (pipe2(fds, O_CLOEXEC) < 0)
         return duet_error_set_errno(error, errno, "cannot make a pipe");
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child == 0) {
         close(fds[0]);
-        child_main(fds[1], entry, spec, pid);
+        child_main(fds[1], entry, spec, pid, parent);
     }
     close(fds[1]);
     g_autofree char *message = child > 0 ? read_message(fds[0]) : NULL;

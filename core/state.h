@@ -53,6 +53,12 @@ int duet_lock_take(int dir_fd);
 gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup, GError **error);
 void duet_live_unmark(DuetContext *context, const char *id);
 gboolean duet_live_is_marked(DuetContext *context, const char *id);
+/**
+ * duet_live_clean_up: ends what is left of an instance whose monitor died, and removes its runtime
+ * directory. The caller holds its lock.
+ * Returns: whether its processes and cgroup are gone; else its marker must stay.
+ */
+gboolean duet_live_clean_up(DuetContext *context, const char *id);
 
 /** duet_instance_discard: renames the directory to the trash and frees the name. */
 gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GError **error);

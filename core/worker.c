@@ -205,9 +205,17 @@ static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
         g_set_error(error, DUET_ERROR, polled == 0 ? DUET_ERROR_TIMEOUT : DUET_ERROR_FAILED,
             "the %s driver's worker %s", worker->base.driver_name,
             polled == 0 ? "does not answer" : "died");
+        /* A late answer must not be taken for one to the next request. */
+        duet_fd_clear(&worker->fd);
         return NULL;
     }
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (message.msg_flags & MSG_CTRUNC) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
+            "the %s driver's worker gave more files than may be open; see ulimit -n",
+            worker->base.driver_name);
+        return NULL;
+    }
     if (header && header->cmsg_type == SCM_RIGHTS && fds)
         memcpy(fds, CMSG_DATA(header), 2 * sizeof(int));
     g_autoptr(GBytes) bytes = g_bytes_new_take(g_steal_pointer(&buffer), (gsize)n);

@@ -56,6 +56,7 @@ static DuetKvm *kvm_new(const char *device, DuetKvmStage stage, int err)
     DuetKvm *kvm = g_new0(DuetKvm, 1);
     kvm->stage = stage;
     kvm->reason = reason_of(device, stage, err);
+    kvm->err = err;
     return kvm;
 }
 
@@ -143,6 +144,13 @@ static DuetKvm *verdict_read(const char *path, const char *key)
     return kvm;
 }
 
+/* What the host lacks just now, and may have in a moment: no verdict for the whole boot. */
+static gboolean is_passing(int err)
+{
+    return err == EAGAIN || err == ENOMEM || err == EMFILE || err == ENFILE || err == EBUSY ||
+        err == EIO;
+}
+
 DuetKvm *duet_kvm_probe_cached(const char *device, const char *cache_dir)
 {
     g_autofree char *path = g_build_filename(cache_dir, "kvm-verdict", NULL);
@@ -151,6 +159,13 @@ DuetKvm *duet_kvm_probe_cached(const char *device, const char *cache_dir)
     if (kvm)
         return kvm;
     kvm = duet_kvm_probe(device);
+    /* On a busy host a guest may be late once. */
+    if (kvm->err == ETIMEDOUT) {
+        duet_kvm_free(kvm);
+        kvm = duet_kvm_probe(device);
+    }
+    if (is_passing(kvm->err))
+        return kvm;
     g_autofree char *text = g_strdup_printf("%s\n%d\n%s\n", key, kvm->stage, kvm->reason);
     if (duet_mkdir_p(cache_dir, 0711, NULL))
         duet_file_replace(AT_FDCWD, path, text, strlen(text), NULL);

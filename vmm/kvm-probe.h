@@ -28,10 +28,12 @@ typedef enum {
 /**
  * DuetKvm: what is known of KVM.
  * @reason: for people: why it is not usable, or "usable"
+ * @err: errno of what failed; 0: nothing did, or it was not a system call
  */
 typedef struct {
     DuetKvmStage stage;
     char *reason;
+    int err;
 } DuetKvm;
 
 void duet_kvm_free(DuetKvm *kvm);

@@ -113,3 +113,16 @@ print(subprocess.run(run, close_fds=False, capture_output=True, text=True, check
 PYTHON
   is "$(xargs <<<"$output")" "1024 0 1 2 3"
 }
+
+@test "an exec that outlives its client keeps its number" {
+  duet run -d --name box busybox sleep 1000
+  "$DUET" exec box sh -c 'trap "" HUP; echo on; exec sleep 1000' >"$scratch/on" 2>/dev/null 3>&- &
+  local client=$!
+  wait_for 10 grep -q on "$scratch/on"
+  kill -9 $client
+  wait $client || true
+  # More than there are numbers: the one of the process that stayed must not be given away.
+  for _ in $(seq 270); do duet exec box true; done
+  is "$(state_of box)" running
+  duet rm -f box
+}
