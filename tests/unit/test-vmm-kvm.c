@@ -2,8 +2,10 @@
 #include "vmm/kvm-probe.h"
 #include "core/util.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -114,6 +116,28 @@ static void test_permission_change(void)
     g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
 }
 
+/* What is lacking for a moment is no verdict for the whole boot. */
+static void test_passing(void)
+{
+    g_autofree char *dir = temp_dir();
+    g_autofree char *path = g_build_filename(dir, "kvm-verdict", NULL);
+    struct rlimit before, tight;
+    int next_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(next_fd);
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    tight = before;
+    tight.rlim_cur = next_fd + 1; /* enough for a file, not for a pipe */
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &tight), ==, 0);
+    g_autoptr(DuetKvm) poor = duet_kvm_probe_cached("/dev/null", dir);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    g_assert_cmpint(poor->err, ==, EMFILE);
+    g_assert_cmpint(access(path, F_OK), ==, -1);
+    g_autoptr(DuetKvm) rich = duet_kvm_probe_cached("/dev/null", dir);
+    g_assert_cmpint(rich->stage, ==, DUET_KVM_NO_DEVICE);
+    g_assert_cmpint(access(path, F_OK), ==, 0);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -123,5 +147,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-kvm/stale-cache", test_stale_cache);
     g_test_add_func("/vmm-kvm/node-touched", test_node_touched);
     g_test_add_func("/vmm-kvm/permission-change", test_permission_change);
+    g_test_add_func("/vmm-kvm/passing", test_passing);
     return g_test_run();
 }
