@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "benchmark.h"
 #include "record.h"
 #include "text.h"
 
@@ -106,11 +107,25 @@ static void arms(
         records_differ(changes, prefix, a->driver, b->driver, facts[i]);
 }
 
+/* What a figure depends on. How many samples there are, and of what, is no reason. */
+static void plans(const DuetRun *first, const DuetRun *second, GPtrArray *mismatches)
+{
+    static const char *const facts[] = { "age_ms", "equal_memory_bytes", "duration_s",
+        "density.max_latency_ns", "density.time_limit_ns", "density.budget_bytes" };
+    g_autoptr(JsonObject) a = json_object_new(), b = json_object_new();
+
+    first->benchmark->write_plan(first->plan, a);
+    second->benchmark->write_plan(second->plan, b);
+    for (gsize i = 0; i < G_N_ELEMENTS(facts); i++)
+        records_differ(mismatches, "plan ", a, b, facts[i]);
+}
+
 void duet_likeness(
     const DuetRun *first, const DuetRun *second, GPtrArray *out_mismatches, GPtrArray *out_changes)
 {
     hosts(first, second, out_mismatches);
     differ(out_mismatches, "cache mode", first->plan->mode, second->plan->mode);
+    plans(first, second, out_mismatches);
     differ(out_mismatches, "end of a sample", first->plan->ready ? first->plan->ready : "its own",
         second->plan->ready ? second->plan->ready : "its own");
     differ(out_changes, "KSM", first->plan->ksm ? first->plan->ksm : "as it was",

@@ -84,6 +84,10 @@ static void test_against(void)
     g_assert_nonnull(strstr(json, "\"second_slope_bytes\" : 157286400"));
     g_assert_nonnull(strstr(json, "\"difference_bytes\" : 26214400"));
     run_fixture_assert_fits(table);
+    second->plan->age_ms = 60000; /* a guest grows with its age */
+    g_assert_null(duet_against_new(first, "a", second, "b", &options, &error));
+    g_assert_nonnull(strstr(error->message, "plan age_ms: '10000' and '60000'"));
+    second->plan->age_ms = first->plan->age_ms;
     g_autoptr(DuetAgainst) part = duet_against_new(first, "a", second, "b", &parts, NULL);
     g_assert_cmpuint(part->comparisons->len, ==, 2);
     g_assert_null(duet_against_new(first, "a", second, "b", &wrong, &unknown));

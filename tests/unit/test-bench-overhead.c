@@ -341,6 +341,12 @@ static void test_against(void)
     g_assert_nonnull(strstr(table, "\ncpu.events_per_s, second / first\n"));
     g_assert_nonnull(strstr(table, "\nsyscall.call_ns, second / first\n"));
     g_assert_nonnull(strstr(json, "\"metric\" : \"syscall.call_ns\""));
+    /* Work that went on for longer is other work. */
+    second->plan->duration_s++;
+    g_assert_null(duet_against_new(first, "a", second, "b", &options, &error));
+    g_assert_nonnull(strstr(error->message, "plan duration_s: '3' and '4'"));
+    g_clear_error(&error);
+    second->plan->duration_s--;
     /* Blocks pair samples of one run only: those of two runs have nothing in common. */
     for (guint i = 0; i < second->samples->len; i++) {
         DuetSample *sample = g_ptr_array_index(second->samples, i);
