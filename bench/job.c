@@ -103,10 +103,9 @@ gboolean duet_job_carry_out(const DuetBenchRequest *request, DuetSampleFunc take
         peers ? duet_peers_interrupted : duet_instance_sampler_interrupted,
         peers ? (gpointer)peers : (gpointer)sampler, journal);
 
-    g_autofree char *root = g_path_get_dirname(duet_context_store_dir(request->context));
     g_auto(DuetCostSampler) cost = { .bare.fd = -1 };
     if (!sampler->capture && duet_job_is_plain(request))
-        duet_cost_sampler_init(&cost, &runner, run, native_spec(request), root);
+        duet_cost_sampler_init(&cost, &runner, run, native_spec(request));
     DuetEnvironmentCount before;
     duet_environment_count(&before);
     if (!duet_runner_run(&runner, run, error))

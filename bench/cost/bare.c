@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -22,53 +23,56 @@
 
 /* What the process says when it is ready, in place of a time. */
 #define READY 1
+/* Every host has it, and no layer is below it: what is mounted there in a mount namespace of our
+ * own leaves nothing. */
+#define PLACE "/proc"
+
+/* The payload that runs; 0: none. */
+static pid_t spawned;
 
 /* Returns: (transfer full): the options of the overlay; lowest layer last. */
-static char *overlay_options(const DuetSpec *spec, const char *dir)
+static char *overlay_options(const DuetSpec *spec)
 {
     g_autoptr(GString) options = g_string_new("lowerdir=");
 
     for (guint i = g_strv_length(spec->layers); i > 0; i--)
         g_string_append_printf(options, "%s%s", spec->layers[i - 1], i > 1 ? ":" : "");
-    g_string_append_printf(options, ",upperdir=%s/upper,workdir=%s/work", dir, dir);
+    g_string_append(options, ",upperdir=" PLACE "/upper,workdir=" PLACE "/work");
     return g_string_free(g_steal_pointer(&options), FALSE);
 }
 
-static gboolean make_folders(const char *dir)
+/* In the process. */
+static gboolean enter(const DuetSpec *spec)
 {
-    static const char *const names[] = { "upper", "work", "root" };
-
-    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autofree char *path = g_build_filename(dir, names[i], NULL);
-        if (mkdir(path, 0755) < 0)
-            return FALSE;
-    }
-    return TRUE;
-}
-
-/* In the process. Returns: FALSE with errno. */
-static gboolean enter(const DuetSpec *spec, const char *dir)
-{
-    g_autofree char *root = g_build_filename(dir, "root", NULL);
-    g_autofree char *options = overlay_options(spec, dir);
+    g_autofree char *options = overlay_options(spec);
 
     return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-        mount("duet", dir, "tmpfs", 0, "mode=0755") == 0 && make_folders(dir) &&
-        mount("duet", root, "overlay", 0, options) == 0 && chroot(root) == 0 &&
+        mount("duet", PLACE, "tmpfs", 0, "mode=0755") == 0 && mkdir(PLACE "/upper", 0755) == 0 &&
+        mkdir(PLACE "/work", 0755) == 0 && mkdir(PLACE "/root", 0755) == 0 &&
+        mount("duet", PLACE "/root", "overlay", 0, options) == 0 && chroot(PLACE "/root") == 0 &&
         chdir(spec->cwd) == 0;
+}
+
+/* Whoever asked for it died, or waits no longer: the payload goes as well. */
+static void end_all(int signal_number)
+{
+    (void)signal_number;
+    if (spawned > 0)
+        kill(spawned, SIGKILL);
+    _exit(1);
 }
 
 static gint64 spawn_once(const DuetSpec *spec, const posix_spawnattr_t *attributes)
 {
     siginfo_t info = { 0 };
-    pid_t pid;
     gint64 start_ns = duet_now_ns();
 
-    if (posix_spawnp(&pid, spec->argv[0], NULL, attributes, spec->argv, spec->env) != 0)
+    if (posix_spawnp(&spawned, spec->argv[0], NULL, attributes, spec->argv, spec->env) != 0)
         return 0;
-    while (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 && errno == EINTR)
+    while (waitid(P_PID, (id_t)spawned, &info, WEXITED) < 0 && errno == EINTR)
         ;
     gint64 took_ns = duet_now_ns() - start_ns;
+    spawned = 0;
     return info.si_code == CLD_EXITED && info.si_status == 0 ? took_ns : 0;
 }
 
@@ -76,15 +80,17 @@ static void serve(const DuetSpec *spec, int fd)
 {
     const char *path = g_environ_getenv(spec->env, "PATH");
     posix_spawnattr_t attributes;
-    sigset_t none;
+    sigset_t none, all;
     char asked;
 
     if (path)
         setenv("PATH", path, TRUE);
     sigemptyset(&none);
+    sigfillset(&all);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     gint64 answer = READY;
     while (duet_write_all(fd, &answer, sizeof answer) && read(fd, &asked, 1) == 1)
         answer = spawn_once(spec, &attributes);
@@ -113,11 +119,16 @@ static gboolean check(const DuetSpec *spec, GError **error)
 }
 
 /* In the child: nothing of the caller's but the socket stays open. */
-static void be_bare(const DuetSpec *spec, const char *dir, int fd)
+static void be_bare(const DuetSpec *spec, int fd)
 {
     int null_fd = open("/dev/null", O_RDWR);
+    sigset_t ending;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGTERM, end_all);
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &ending, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     signal(SIGINT, SIG_IGN);
     dup2(null_fd, STDIN_FILENO);
     dup2(null_fd, STDOUT_FILENO);
@@ -125,30 +136,28 @@ static void be_bare(const DuetSpec *spec, const char *dir, int fd)
     dup2(fd, STDERR_FILENO + 1);
     fcntl(STDERR_FILENO + 1, F_SETFD, FD_CLOEXEC);
     close_range(STDERR_FILENO + 2, ~0u, 0);
-    if (enter(spec, dir))
+    if (enter(spec))
         serve(spec, STDERR_FILENO + 1);
     _exit(1);
 }
 
-gboolean duet_bare_start(DuetBare *bare, const DuetSpec *spec, const char *parent, GError **error)
+gboolean duet_bare_start(DuetBare *bare, const DuetSpec *spec, GError **error)
 {
-    g_autofree char *dir = g_build_filename(parent, "bare-XXXXXX", NULL);
     int ends[2];
     gint64 answer = 0;
 
-    *bare = (DuetBare){ .fd = -1 };
+    *bare = (DuetBare){ .fd = -1, .timeout_ms = spec->timeout_ms };
     if (!check(spec, error))
         return FALSE;
-    if (!g_mkdtemp(dir) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return duet_error_set_errno(error, errno, "cannot prepare to spawn '%s'", spec->argv[0]);
-    bare->dir = g_steal_pointer(&dir);
     bare->fd = ends[0];
     DUET_AUTO_FD theirs = ends[1];
     bare->pid = fork();
     if (bare->pid < 0)
         return duet_error_set_errno(error, errno, "cannot fork");
     if (bare->pid == 0)
-        be_bare(spec, bare->dir, theirs);
+        be_bare(spec, theirs);
     duet_fd_clear(&theirs);
     if (receive(bare->fd, &answer) && answer == READY)
         return TRUE;
@@ -159,20 +168,29 @@ gboolean duet_bare_start(DuetBare *bare, const DuetSpec *spec, const char *paren
 
 gint64 duet_bare_take(DuetBare *bare)
 {
+    struct pollfd answered = { .fd = bare->fd, .events = POLLIN };
+    int timeout_ms = bare->timeout_ms > 0 ? (int)MIN(bare->timeout_ms, G_MAXINT) : -1;
     gint64 answer = 0;
+    int ready;
 
-    return send(bare->fd, "", 1, MSG_NOSIGNAL) == 1 && receive(bare->fd, &answer) ? answer : 0;
+    if (bare->fd < 0 || send(bare->fd, "", 1, MSG_NOSIGNAL) != 1)
+        return 0;
+    while ((ready = poll(&answered, 1, timeout_ms)) < 0 && errno == EINTR)
+        ;
+    if (ready > 0 && receive(bare->fd, &answer))
+        return answer;
+    duet_bare_clear(bare);
+    return 0;
 }
 
 void duet_bare_clear(DuetBare *bare)
 {
-    if (bare->dir) {
-        duet_fd_clear(&bare->fd);
+    duet_fd_clear(&bare->fd);
+    if (bare->pid > 0) {
+        kill(bare->pid, SIGTERM);
         /* Its mounts go with it. */
-        while (bare->pid > 0 && waitpid(bare->pid, NULL, 0) < 0 && errno == EINTR)
+        while (waitpid(bare->pid, NULL, 0) < 0 && errno == EINTR)
             ;
-        rmdir(bare->dir);
     }
-    g_free(bare->dir);
     *bare = (DuetBare){ .fd = -1 };
 }

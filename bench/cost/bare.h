@@ -14,19 +14,18 @@ G_BEGIN_DECLS
 typedef struct {
     pid_t pid;
     int fd;
-    char *dir;
+    gint64 timeout_ms;
 } DuetBare;
 
 /**
  * duet_bare_start:
- * @parent: where an empty directory for it is made
  * Returns: %FALSE with @error where it can't be: for ordinary users, and for payloads that `native`
  *     gives more than their image (other users, folders).
  */
-gboolean duet_bare_start(DuetBare *bare, const DuetSpec *spec, const char *parent, GError **error);
+gboolean duet_bare_start(DuetBare *bare, const DuetSpec *spec, GError **error);
 
 /** duet_bare_take: one more. Returns: nanoseconds from just before the spawn until it was reaped;
- * 0: it failed. */
+ * 0: it failed, or took longer than the payload may, which ends it for good. */
 gint64 duet_bare_take(DuetBare *bare);
 
 void duet_bare_clear(DuetBare *bare);

@@ -30,8 +30,8 @@ static gboolean interrupted(const DuetSample *sample, gpointer data)
     return sampler->interrupted(sample, sampler->data);
 }
 
-void duet_cost_sampler_init(DuetCostSampler *sampler, DuetRunner *runner, const DuetRun *run,
-    const DuetSpec *native, const char *parent)
+void duet_cost_sampler_init(
+    DuetCostSampler *sampler, DuetRunner *runner, const DuetRun *run, const DuetSpec *native)
 {
     *sampler = (DuetCostSampler){
         .take = runner->take,
@@ -41,7 +41,7 @@ void duet_cost_sampler_init(DuetCostSampler *sampler, DuetRunner *runner, const 
         .bare.fd = -1,
     };
     /* Without it the run only does not tell what duet costs. */
-    sampler->started = native && duet_bare_start(&sampler->bare, native, parent, NULL);
+    sampler->started = native && duet_bare_start(&sampler->bare, native, NULL);
     if (!sampler->started)
         return;
     runner->take = take;

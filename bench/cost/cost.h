@@ -26,10 +26,9 @@ typedef struct {
 /**
  * duet_cost_sampler_init: wraps what @runner has, if a bare spawn is possible.
  * @native: (nullable): what the arm `native` runs, if there is one
- * @parent: where it may make a directory
  */
-void duet_cost_sampler_init(DuetCostSampler *sampler, DuetRunner *runner, const DuetRun *run,
-    const DuetSpec *native, const char *parent);
+void duet_cost_sampler_init(
+    DuetCostSampler *sampler, DuetRunner *runner, const DuetRun *run, const DuetSpec *native);
 void duet_cost_sampler_clear(DuetCostSampler *sampler);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetCostSampler, duet_cost_sampler_clear)
 

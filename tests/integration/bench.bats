@@ -371,3 +371,25 @@ all_of() {
   is "$(duet ps -aq)" ""
   is "$(left_behind)" ""
 }
+
+@test "bench boot: a bare spawn ends with the benchmark, and leaves nothing" {
+  needs_root "to spawn bare"
+  duet bench boot --arms native -n 2 -o "$scratch/bare.json" busybox -- true >/dev/null 2>&1
+  jq -e 'all(.samples[]; .bare_spawn_ns > 0)' "$scratch/bare.json"
+  # Ends under duet, and waits where nobody made it a /dev.
+  local command=(busybox -- sh -c '[ -c /dev/null ] || exec sleep 98764')
+  bare_runs() { pgrep -f '^sleep 98764' >/dev/null; }
+  for signal in INT KILL; do
+    "$DUET" bench boot --arms native -n 2 "${command[@]}" >/dev/null 2>&1 3>&- &
+    local pid=$!
+    wait_for 10 bare_runs
+    kill -$signal $pid
+    wait $pid || true
+    wait_for 5 eval '! bare_runs'
+  done
+  duet bench boot --arms native -n 2 --timeout 1 -o "$scratch/bare.json" "${command[@]}" >/dev/null 2>&1
+  jq -e 'all(.samples[]; .status == "ok" and (has("bare_spawn_ns") | not))' "$scratch/bare.json"
+  run bare_runs
+  is "$status" 1
+  is "$(find "$DUET_ROOT" -maxdepth 1 -name 'bare-*')" ""
+}
