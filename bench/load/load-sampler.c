@@ -27,6 +27,16 @@ typedef struct {
     DuetDensityWatch host;
 } Batch;
 
+/* Of a run that was resumed: what was too much then is so now. */
+static void recall_bounds(DuetLoadSampler *sampler)
+{
+    for (guint i = 0; i < sampler->run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(sampler->run, i);
+        if (sample->load && sample->load->bound)
+            sampler->too_much[sample->arm] = sample->load->level;
+    }
+}
+
 void duet_load_sampler_init(DuetLoadSampler *sampler, const DuetBenchRequest *request, DuetRun *run)
 {
     *sampler = (DuetLoadSampler){
@@ -34,6 +44,7 @@ void duet_load_sampler_init(DuetLoadSampler *sampler, const DuetBenchRequest *re
         .run = run,
         .too_much = g_new0(guint, request->n_arms + 1),
     };
+    recall_bounds(sampler);
     duet_instance_sampler_init(&sampler->one, request, run, FALSE);
     duet_hold_signals(&sampler->old_signals);
 }

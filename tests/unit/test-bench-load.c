@@ -15,6 +15,7 @@
 #include "bench/group.h"
 #include "bench/load/load-analysis.h"
 #include "bench/load/load-batch.h"
+#include "bench/load/load-sampler.h"
 #include "bench/notes.h"
 #include "bench/random.h"
 #include "bench/result.h"
@@ -452,6 +453,29 @@ static void test_round_trip(void)
     duet_run_free(rate);
 }
 
+/* A run that is resumed knows what endangered the host before it was cut. */
+static void test_recall(void)
+{
+    DuetRun *run = parallel_run(2, 20 * MS);
+    DuetBenchRequest request = { .n_arms = 2 };
+    DuetSample *cut = NULL;
+
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        if (sample->arm == 1 && sample->load->level == 4)
+            cut = sample;
+    }
+    cut->load->bound = g_strdup("host-memory: little left");
+    g_auto(DuetLoadSampler) sampler = { 0 };
+    duet_load_sampler_init(&sampler, &request, run);
+    g_autoptr(DuetSample) next = duet_sample_new(1, 2, 99);
+    next->load = duet_load_point_new(4, FALSE);
+    g_assert_true(duet_load_sampler_take(next, &sampler, NULL));
+    g_assert_cmpstr(next->error, ==, "not tried: x4 was too much for the host");
+    g_assert_cmpuint(sampler.too_much[0], ==, 0);
+    duet_run_free(run);
+}
+
 static void assert_broken(DuetRun *run, const char *from, const char *to, const char *says)
 {
     GError *error = NULL;
@@ -493,6 +517,7 @@ int main(int argc, char **argv)
     g_test_add_func("/load/backlog", test_backlog);
     g_test_add_func("/load/failures", test_failures);
     g_test_add_func("/load/round-trip", test_round_trip);
+    g_test_add_func("/load/recall", test_recall);
     g_test_add_func("/load/foreign-files", test_foreign_files);
     return g_test_run();
 }
