@@ -172,6 +172,8 @@ static gboolean run_once(
         duet_instance_remove(instance, TRUE, NULL);
     else
         take_info(info, sampler->run->plan->timeout_ms, sample);
+    /* By the signal, not by how the payload ended: that may have codes of its own for it. */
+    sampler->interrupted |= info && info->asked_to_end;
     duet_leftover_check(request->context, id, info, sample);
     if (!info)
         return failed(sample, failure, error);
@@ -271,9 +273,6 @@ gboolean duet_instance_sampler_interrupted(const DuetSample *sample, gpointer da
 {
     const DuetInstanceSampler *sampler = data;
 
-    if (sampler->interrupted)
-        return TRUE;
-    return !sampler->probe && sample->status == DUET_SAMPLE_FAILED &&
-        (sample->exit_signal == SIGINT || sample->exit_signal == SIGTERM ||
-            sample->exit_code == 128 + SIGINT || sample->exit_code == 128 + SIGTERM);
+    (void)sample;
+    return sampler->interrupted;
 }

@@ -150,6 +150,7 @@ DuetInfo *duet_instance_run(
         info->exit_code = 128 + end.early_signal;
         info->exit_signal = end.early_signal;
     }
+    info->asked_to_end = end.asked_to_end;
     return info;
 }
 

@@ -90,6 +90,7 @@ static void on_signal(Session *session)
     int number = (int)info.ssi_signo;
     gboolean ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
     session->impatient |= ends;
+    session->end->asked_to_end |= ends;
     session->gave_up |= ends && session->done;
     if (ends && !session->started && session->until == DUET_SESSION_UNTIL_RELEASED) {
         session->end->early_signal = number;

@@ -10,11 +10,13 @@ G_BEGIN_DECLS
  * @exit_code: of an exec'ed process; -1 if none was told
  * @state: (nullable): text of the final state (RELEASED)
  * @early_signal: a signal that ended the instance before its payload had started; 0: none
+ * @asked_to_end: SIGINT, SIGTERM or SIGHUP was passed on
  */
 typedef struct {
     int exit_code;
     char *state;
     int early_signal;
+    gboolean asked_to_end;
 } DuetSessionEnd;
 
 /** What the caller waits for. */

@@ -31,6 +31,7 @@ const char *duet_state_to_string(DuetState state);
  * @spec: as it was created
  * @exit_code: of the last run; -1 while there is none
  * @error: (nullable): why the last run failed for duet (boot failure, killed monitor)
+ * @asked_to_end: by duet_instance_run() alone: it passed on a SIGINT, SIGTERM or SIGHUP
  * @marks: of the current or last run
  * @guest_agent_ns: how long the agent had run, by its own clock, when it said HELLO
  * @guest_kernel_ns: how long the guest's kernel had run then, by the guest's clock; VM only
@@ -49,6 +50,7 @@ typedef struct {
     int exit_code;
     int exit_signal;
     gboolean oom;
+    gboolean asked_to_end;
     char *error;
     DuetMarks marks;
     gint64 created_us;

@@ -372,6 +372,22 @@ all_of() {
   is "$(left_behind)" ""
 }
 
+@test "bench boot: who interrupts is told by the signal, not by the payload's exit code" {
+  expect 1 duet bench boot --arms container -n 3 -o "$scratch/codes.json" busybox -- sh -c 'exit 143'
+  jq -e '(.interrupted | not) and ([.samples[] | select(.discarded | not) | .exit_code] == [143, 143, 143])' "$scratch/codes.json"
+  # This one takes the signal, and ends well.
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --arms container -n 3 -o "$scratch/codes.json" busybox -- \
+    sh -c 'trap "exit 0" INT; while :; do sleep 0.1; done' >/dev/null 2>&1 3>&- &
+  local pid=$!
+  wait_for 10 eval '[ -n "$(duet ps -q)" ]'
+  sleep 0.5
+  kill -INT $pid
+  status=0
+  wait $pid || status=$?
+  is "$status" 130
+  jq -e '.interrupted and (.samples | length) == 1 and .samples[0].discarded' "$scratch/codes.json"
+}
+
 @test "bench boot: a bare spawn ends with the benchmark, and leaves nothing" {
   needs_root "to spawn bare"
   duet bench boot --arms native -n 2 -o "$scratch/bare.json" busybox -- true >/dev/null 2>&1
