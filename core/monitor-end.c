@@ -29,11 +29,20 @@ static gboolean on_last_resort(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+static void kill_now(Monitor *monitor)
+{
+    monitor->stop_timer = g_timeout_add(2000, on_last_resort, monitor);
+    duet_runtime_kill(monitor->runtime, NULL);
+}
+
 static gboolean on_patience_over(gpointer data)
 {
     Monitor *monitor = data;
-    monitor->stop_timer = g_timeout_add(2000, on_last_resort, monitor);
-    duet_runtime_kill(monitor->runtime, NULL);
+    /* Its payload ended well, but what that wrote may still have been on its way to the disk. */
+    if (monitor->exit_known && monitor->spec->kind == DUET_KIND_VM && !monitor->info->error)
+        monitor->info->error = g_strdup("its guest did not power off in time and was killed: what "
+                                        "was written last may be lost");
+    kill_now(monitor);
     return G_SOURCE_REMOVE;
 }
 
@@ -51,7 +60,7 @@ void monitor_shut_down(Monitor *monitor, guint patience_ms)
     /* An agent that never spoke won't listen. Where its channel is closed, its process is at its
      * end, which is to be told as it is, not as our kill. */
     if (patience_ms == 0 || (monitor->agent && !monitor->hello))
-        on_patience_over(monitor);
+        kill_now(monitor);
     else
         monitor->stop_timer = g_timeout_add(patience_ms, on_patience_over, monitor);
 }
