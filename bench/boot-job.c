@@ -45,11 +45,9 @@ gboolean duet_job_boot(
     if (!measured)
         return FALSE;
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, request->ratio_with_failures);
-    int code = run->interrupted ? DUET_EXIT_INTERRUPTED : duet_analysis_bad_arm(analysis) ? 1 : 0;
-    if (!duet_job_answer(request, duet_result_to_json(run, analysis),
+    if (!duet_job_answer(request, journal, duet_result_to_json(run, analysis),
             duet_bench_table(run, analysis), out_text, error))
         return FALSE;
-    duet_journal_finish(journal);
-    *out_exit_code = code;
+    *out_exit_code = duet_job_exit_code(run, duet_analysis_bad_arm(analysis));
     return TRUE;
 }

@@ -52,12 +52,11 @@ gboolean duet_job_compare(
         .color = once.color,
         .ratio_with_failures = once.ratio_with_failures,
     };
-    int code = run->interrupted ? DUET_EXIT_INTERRUPTED : all_ran(run) ? 0 : 1;
-    gboolean answered =
-        duet_job_answer(&once, duet_compare_json(&view), duet_compare_text(&view), out_text, error);
+    gboolean answered = duet_job_answer(
+        &once, NULL, duet_compare_json(&view), duet_compare_text(&view), out_text, error);
     for (gsize i = 0; i < once.n_arms; i++)
         duet_idle_clear(&idle[i]);
     if (answered)
-        *out_exit_code = code;
+        *out_exit_code = duet_job_exit_code(run, !all_ran(run));
     return answered;
 }

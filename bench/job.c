@@ -79,6 +79,18 @@ DuetRunner duet_job_runner(const DuetBenchRequest *request, DuetSampleFunc take,
     };
 }
 
+gboolean duet_job_take(const DuetRunner *runner, DuetRun *run, GError **error)
+{
+    DuetEnvironmentCount before;
+
+    duet_environment_count(&before);
+    if (!duet_runner_run(runner, run, error))
+        return FALSE;
+    duet_environment_finish(run->host, &before);
+    g_ptr_array_extend_and_steal(run->warnings, duet_environment_warnings_after(run->host));
+    return TRUE;
+}
+
 static const DuetSpec *native_spec(const DuetBenchRequest *request)
 {
     for (gsize i = 0; i < request->n_arms; i++) {
@@ -106,17 +118,16 @@ gboolean duet_job_carry_out(const DuetBenchRequest *request, DuetSampleFunc take
     g_auto(DuetCostSampler) cost = { .bare.fd = -1 };
     if (!sampler->capture && duet_job_is_plain(request))
         duet_cost_sampler_init(&cost, &runner, run, native_spec(request));
-    DuetEnvironmentCount before;
-    duet_environment_count(&before);
-    if (!duet_runner_run(&runner, run, error))
-        return FALSE;
-    duet_environment_finish(run->host, &before);
-    g_ptr_array_extend_and_steal(run->warnings, duet_environment_warnings_after(run->host));
-    return TRUE;
+    return duet_job_take(&runner, run, error);
 }
 
-gboolean duet_job_answer(
-    const DuetBenchRequest *request, char *json, char *text, char **out_text, GError **error)
+int duet_job_exit_code(const DuetRun *run, gboolean bad)
+{
+    return run->interrupted ? DUET_BENCH_EXIT_INTERRUPTED : bad ? 1 : 0;
+}
+
+gboolean duet_job_answer(const DuetBenchRequest *request, DuetJournal *journal, char *json,
+    char *text, char **out_text, GError **error)
 {
     if (request->output_path && !duet_result_save(request->output_path, json, error)) {
         g_free(json);
@@ -125,5 +136,6 @@ gboolean duet_job_answer(
     }
     *out_text = request->json ? json : text;
     g_free(request->json ? text : json);
+    duet_journal_finish(journal);
     return TRUE;
 }

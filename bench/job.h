@@ -13,8 +13,6 @@ G_BEGIN_DECLS
 
 /* What the jobs of #DuetBenchOps, a function each, have in common. */
 
-#define DUET_EXIT_INTERRUPTED 130
-
 gboolean duet_job_boot(
     const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
 gboolean duet_job_load(
@@ -52,8 +50,7 @@ DuetRunner duet_job_runner(const DuetBenchRequest *request, DuetSampleFunc take,
 gboolean duet_job_is_plain(const DuetBenchRequest *request);
 
 /**
- * duet_job_carry_out: takes all samples of a run whose samples are one instance each, run to its
- * end; what the host did meanwhile goes into the run.
+ * duet_job_carry_out: duet_job_take() of samples that are one instance each, run to its end.
  * @take: gets @sampler
  * @peers: (nullable): measured beside ours, by whole commands
  * @journal: (nullable)
@@ -61,12 +58,19 @@ gboolean duet_job_is_plain(const DuetBenchRequest *request);
 gboolean duet_job_carry_out(const DuetBenchRequest *request, DuetSampleFunc take,
     DuetInstanceSampler *sampler, DuetPeers *peers, DuetJournal *journal, GError **error);
 
+/** duet_job_take: takes all samples of a run; what the host did meanwhile goes into it. */
+gboolean duet_job_take(const DuetRunner *runner, DuetRun *run, GError **error);
+
+/** duet_job_exit_code: see #DuetBenchOps. @bad: no sample of an arm is good */
+int duet_job_exit_code(const DuetRun *run, gboolean bad);
+
 /**
- * duet_job_answer: saves the result where a file was asked for.
+ * duet_job_answer: saves the result where a file was asked for; its journal goes then.
+ * @journal: (nullable)
  * @json, @text: (transfer full)
  * @out_text: (out) (transfer full): the one of the two that was asked for
  */
-gboolean duet_job_answer(
-    const DuetBenchRequest *request, char *json, char *text, char **out_text, GError **error);
+gboolean duet_job_answer(const DuetBenchRequest *request, DuetJournal *journal, char *json,
+    char *text, char **out_text, GError **error);
 
 G_END_DECLS

@@ -14,7 +14,6 @@
 
 #define ARMS "vm,container,native"
 #define SUITE_FILE "suite.conf"
-#define EXIT_INTERRUPTED 130
 #define SUITE_GROUP "suite"
 
 /**
@@ -304,7 +303,7 @@ static int carry_out(DuetCli *cli, Suite *suite, const Part *part, double share_
         return -1;
     printf("\n=== %s: %s\n\n%s", part->name, path, text);
     fflush(stdout);
-    if (cut != (code == EXIT_INTERRUPTED)) {
+    if (cut != (code == DUET_BENCH_EXIT_INTERRUPTED)) {
         g_free(suite->cut);
         suite->cut = cut ? NULL : g_strdup(part->name);
         if (!save(suite, error))
@@ -348,7 +347,7 @@ static gboolean begin(DuetCli *cli, Suite *suite, int *out_code, GError **error)
     rmdir(suite->folder); /* unless there is something of the user's in it */
     if (!tried)
         return FALSE;
-    if (*out_code != EXIT_INTERRUPTED)
+    if (*out_code != DUET_BENCH_EXIT_INTERRUPTED)
         g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
             "nothing was measured: the payload failed in a trial; `duet bench boot -n 1` tells "
             "how");
@@ -361,13 +360,13 @@ static int run_parts(DuetCli *cli, Suite *suite, gboolean quick, GError **error)
     int worst = 0;
 
     if (!begin(cli, suite, &worst, error))
-        return worst == EXIT_INTERRUPTED ? worst : -1;
+        return worst == DUET_BENCH_EXIT_INTERRUPTED ? worst : -1;
     for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
         double part_share = share(&parts[i], quick);
         int code = part_share > 0
             ? carry_out(cli, suite, &parts[i], part_share * suite->budget_s, error)
             : 0;
-        if (code < 0 || code == EXIT_INTERRUPTED)
+        if (code < 0 || code == DUET_BENCH_EXIT_INTERRUPTED)
             return code;
         worst = MAX(worst, code);
     }

@@ -35,8 +35,7 @@ typedef struct {
     } out[3];
     int signal_fd;
     int last_signal;
-    /* The user wants it to end: a reader of the output that stalls is not waited for then. */
-    gboolean impatient, gave_up;
+    gboolean gave_up;
     gboolean started, done, closed, quiet;
     DuetSessionUntil until;
     DuetSessionEnd *end;
@@ -89,7 +88,6 @@ static void on_signal(Session *session)
         return;
     int number = (int)info.ssi_signo;
     gboolean ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
-    session->impatient |= ends;
     session->end->asked_to_end |= ends;
     session->gave_up |= ends && session->done;
     if (ends && !session->started && session->until == DUET_SESSION_UNTIL_RELEASED) {
@@ -277,7 +275,8 @@ static void step(Session *session)
     for (int c = 1; c <= 2; c++)
         fds[2 + c] =
             (struct pollfd){ session->out[c].waiting->len ? session->out[c].fd : -1, POLLOUT, 0 };
-    gboolean hurry = session->done && session->impatient;
+    /* The user wants it to end: a reader of the output that stalls is not waited for then. */
+    gboolean hurry = session->done && session->end->asked_to_end;
     int ready = poll(fds, G_N_ELEMENTS(fds), hurry ? LAST_READER_MS : -1);
     session->gave_up |= ready == 0;
     if (ready <= 0)

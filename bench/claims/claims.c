@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <duet/bench.h>
 #include <duet/error.h>
 
 #include "bench/environment.h"
@@ -10,8 +11,6 @@
 #include "bench/group.h"
 #include "gather.h"
 #include "published.h"
-
-#define EXIT_INTERRUPTED 130
 
 static const char *const formats[] = { "table", "json", "md", NULL };
 static char *(*const renders[])(
@@ -83,7 +82,7 @@ static gboolean is_nested(const DuetRun *run)
 static int exit_code(const DuetClaimTrial *trial, const DuetFinding *findings, guint n)
 {
     if (trial->interrupted)
-        return EXIT_INTERRUPTED;
+        return DUET_BENCH_EXIT_INTERRUPTED;
     for (guint i = 0; i < n; i++)
         if (findings[i].verdict == DUET_FINDING_FAILS)
             return 1;

@@ -175,54 +175,50 @@ gboolean duet_claim_cpu(DuetClaimTrial *trial, DuetFinding *finding, GError **er
     return of_boot(trial, cpu_of, 3, finding);
 }
 
+/* Without intervals where there are too few points. Returns: FALSE: there is no line. */
+static gboolean contrast_slopes(const DuetMemoryAnalysis *analysis, guint a, guint b,
+    DuetMemoryMetric metric, DuetContrast *out_contrast)
+{
+    const DuetMatch *match = &analysis->match;
+    guint64 seed = duet_random_derive(match->seed, 100 + metric);
+    gsize n;
+
+    if (!match->measure->contrast(match, a, b, metric, seed, out_contrast, &n))
+        return FALSE;
+    if (n < DUET_STATS_INTERVAL_MIN)
+        out_contrast->ratio_low = out_contrast->ratio_high = out_contrast->difference_low =
+            out_contrast->difference_high = NAN;
+    return TRUE;
+}
+
+static gboolean has_slope(const DuetMemoryAnalysis *analysis, guint arm, DuetMemoryMetric metric)
+{
+    return analysis->arms[arm].lines[metric].slope > 0;
+}
+
 DuetSlopes duet_figure_slopes(
     const DuetMemoryAnalysis *analysis, guint a, guint b, DuetMemoryMetric metric)
 {
-    const DuetMatch *match = &analysis->match;
-    guint64 seed = duet_random_derive(match->seed, 100 + metric);
-    DuetSlopes slopes = { NAN, NAN, NAN };
     DuetContrast contrast;
-    gsize n;
 
     /* A slope that is not above 0 is noise: there is no ratio to it. */
-    if (!(analysis->arms[a].lines[metric].slope > 0) ||
-        !(analysis->arms[b].lines[metric].slope > 0) ||
-        !match->measure->contrast(match, a, b, metric, seed, &contrast, &n))
-        return slopes;
-    slopes.ratio = contrast.ratio;
-    if (n >= DUET_STATS_INTERVAL_MIN) {
-        slopes.low = contrast.ratio_low;
-        slopes.high = contrast.ratio_high;
-    }
-    return slopes;
+    if (!has_slope(analysis, a, metric) || !has_slope(analysis, b, metric) ||
+        !contrast_slopes(analysis, a, b, metric, &contrast))
+        return (DuetSlopes){ NAN, NAN, NAN };
+    return (DuetSlopes){ contrast.ratio, contrast.ratio_low, contrast.ratio_high };
 }
 
-/* What one estimator says of the ratio. Where a slope may be 0, as of a container that is small
- * beside the host's noise, no ratio has an interval: the difference tells the direction then, or
- * that it is not known. */
-static gboolean ratio_of(const DuetMemoryAnalysis *analysis, const Pair *pair,
-    DuetMemoryMetric metric, DuetSlopes *out_slopes)
+/* In what range the ratio is. Where a slope may be 0, as of a container that is small beside the
+ * host's noise, no ratio has an interval: the difference tells the direction then, or that it is
+ * not known. */
+static void range_of(const DuetContrast *c, double *out_low, double *out_high)
 {
-    const DuetMatch *match = &analysis->match;
-    guint64 seed = duet_random_derive(match->seed, 100 + metric);
-    DuetContrast contrast;
-    gsize n;
-
-    /* It saw neither: there may be no such cgroups. */
-    if (!(analysis->arms[pair->vm].lines[metric].slope > 0) &&
-        !(analysis->arms[pair->container].lines[metric].slope > 0))
-        return FALSE;
-    if (!match->measure->contrast(match, pair->vm, pair->container, metric, seed, &contrast, &n))
-        return FALSE;
-    *out_slopes = (DuetSlopes){ contrast.ratio, NAN, NAN };
-    if (n < DUET_STATS_INTERVAL_MIN)
-        return TRUE;
-    gboolean has_ratio = isfinite(contrast.ratio_low) && isfinite(contrast.ratio_high);
-    out_slopes->low = has_ratio ? contrast.ratio_low : contrast.difference_low > 0 ? INFINITY : 0;
-    out_slopes->high = has_ratio       ? contrast.ratio_high
-        : contrast.difference_high < 0 ? 0
-                                       : INFINITY;
-    return TRUE;
+    *out_low = c->ratio_low;
+    *out_high = c->ratio_high;
+    if (isnan(c->difference_low) || (isfinite(c->ratio_low) && isfinite(c->ratio_high)))
+        return;
+    *out_low = c->difference_low > 0 ? INFINITY : 0;
+    *out_high = c->difference_high < 0 ? 0 : INFINITY;
 }
 
 /* All estimators that tell something must tell the same; the first of them is the figure. */
@@ -234,14 +230,20 @@ static void judge_memory(const DuetMemoryAnalysis *analysis, const Pair *pair, D
     guint known = 0;
 
     for (guint metric = 0; metric < DUET_MEMORY_ESTIMATORS; metric++) {
-        DuetSlopes slopes;
-        if (!ratio_of(analysis, pair, metric, &slopes))
+        DuetContrast contrast;
+        double from, to;
+        /* It may have seen neither: there may be no such cgroups. */
+        if ((!has_slope(analysis, pair->vm, metric) &&
+                !has_slope(analysis, pair->container, metric)) ||
+            !contrast_slopes(analysis, pair->vm, pair->container, metric, &contrast))
             continue;
         if (known++ == 0)
-            duet_finding_figure(finding, RATIO, slopes.ratio, slopes.low, slopes.high);
+            duet_finding_figure(
+                finding, RATIO, contrast.ratio, contrast.ratio_low, contrast.ratio_high);
+        range_of(&contrast, &from, &to);
         /* Not by fmin(), which passes over what is not known. */
-        low = isnan(slopes.low) || slopes.low < low ? slopes.low : low;
-        high = isnan(slopes.high) || slopes.high > high ? slopes.high : high;
+        low = isnan(from) || from < low ? from : low;
+        high = isnan(to) || to > high ? to : high;
     }
     if (known == 0) {
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "the result has no line for each kind");

@@ -12,7 +12,6 @@
 #define BOOT_N DUET_BENCH_N_MIN
 #define MEMORY_ROUNDS 2
 #define MEMORY_AGE_MS 2000
-#define EXIT_INTERRUPTED 130
 
 static const guint memory_counts[] = { 0, 1, 2, 4 };
 
@@ -106,7 +105,7 @@ static DuetRun *measure(
     whole.progress_data = request->progress_data;
     if (!benchmark(&whole, &text, &code, error))
         return NULL;
-    trial->interrupted = code == EXIT_INTERRUPTED;
+    trial->interrupted = code == DUET_BENCH_EXIT_INTERRUPTED;
     return duet_result_parse(text, -1, error);
 }
 

@@ -36,12 +36,9 @@ gboolean duet_job_density(
     if (!carry_out_density(&sampler, run, error))
         return FALSE;
     g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
-    int code = run->interrupted                   ? DUET_EXIT_INTERRUPTED
-        : duet_density_analysis_bad_arm(analysis) ? 1
-                                                  : 0;
-    if (!duet_job_answer(request, duet_density_result(run, analysis),
+    if (!duet_job_answer(request, NULL, duet_density_result(run, analysis),
             duet_density_table(run, analysis), out_text, error))
         return FALSE;
-    *out_exit_code = code;
+    *out_exit_code = duet_job_exit_code(run, duet_density_analysis_bad_arm(analysis));
     return TRUE;
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "bench/environment.h"
 #include "bench/job.h"
 #include "load-analysis.h"
 #include "load-sampler.h"
@@ -19,15 +18,8 @@ static gboolean carry_out_load(
 {
     DuetRunner runner = duet_job_runner(
         request, duet_load_sampler_take, duet_load_sampler_interrupted, sampler, journal);
-    DuetEnvironmentCount before;
 
-    duet_environment_count(&before);
-    if (!duet_load_sampler_check(sampler, error) || !duet_runner_run(&runner, sampler->run, error))
-        return FALSE;
-    duet_environment_finish(sampler->run->host, &before);
-    g_ptr_array_extend_and_steal(
-        sampler->run->warnings, duet_environment_warnings_after(sampler->run->host));
-    return TRUE;
+    return duet_load_sampler_check(sampler, error) && duet_job_take(&runner, sampler->run, error);
 }
 
 gboolean duet_job_load(
@@ -45,13 +37,9 @@ gboolean duet_job_load(
         return FALSE;
     g_autoptr(DuetLoadAnalysis) analysis =
         duet_load_analysis_new(run, request->ratio_with_failures);
-    int code = run->interrupted                ? DUET_EXIT_INTERRUPTED
-        : duet_load_analysis_bad_arm(analysis) ? 1
-                                               : 0;
-    if (!duet_job_answer(request, duet_load_result(run, analysis), duet_load_table(run, analysis),
-            out_text, error))
+    if (!duet_job_answer(request, journal, duet_load_result(run, analysis),
+            duet_load_table(run, analysis), out_text, error))
         return FALSE;
-    duet_journal_finish(journal);
-    *out_exit_code = code;
+    *out_exit_code = duet_job_exit_code(run, duet_load_analysis_bad_arm(analysis));
     return TRUE;
 }

@@ -60,13 +60,9 @@ gboolean duet_job_memory(
         return FALSE;
     g_autoptr(DuetMemoryAnalysis) analysis =
         duet_memory_analysis_new(run, request->ratio_with_failures);
-    int code = run->interrupted                  ? DUET_EXIT_INTERRUPTED
-        : duet_memory_analysis_bad_arm(analysis) ? 1
-                                                 : 0;
-    if (!duet_job_answer(request, duet_memory_result(run, analysis),
+    if (!duet_job_answer(request, journal, duet_memory_result(run, analysis),
             duet_memory_table(run, analysis), out_text, error))
         return FALSE;
-    duet_journal_finish(journal);
-    *out_exit_code = code;
+    *out_exit_code = duet_job_exit_code(run, duet_memory_analysis_bad_arm(analysis));
     return TRUE;
 }

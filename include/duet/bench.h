@@ -134,6 +134,9 @@ typedef struct {
     gpointer progress_data;
 } DuetBenchRequest;
 
+/* The exit code of what the user interrupted. */
+#define DUET_BENCH_EXIT_INTERRUPTED 130
+
 /**
  * DuetBenchOps: the measuring half of duet (json-glib), in the module "duet-tools" under the
  * symbol "duet_bench". It sees instances as any client does and never a driver: it can't favour a

@@ -2,7 +2,6 @@
 #include "memory-fixture.h"
 
 #include "bench/benchmark.h"
-#include "bench/notes.h"
 #include "bench/runner.h"
 
 static DuetInstanceMemory instance_of(const MemoryKind *kind, guint count)
@@ -143,13 +142,4 @@ MemoryKind memory_fixture_vm(void)
 MemoryKind memory_fixture_container(void)
 {
     return (MemoryKind){ "container", NULL, 0, 1 * MIB, MIB / 16, MIB / 2, 0, 0, 0, 0 };
-}
-
-gboolean memory_fixture_has_note(GPtrArray *notes, const char *code)
-{
-    for (guint i = 0; i < notes->len; i++) {
-        if (g_str_equal(((const DuetNote *)g_ptr_array_index(notes, i))->code, code))
-            return TRUE;
-    }
-    return FALSE;
 }

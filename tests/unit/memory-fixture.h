@@ -31,4 +31,3 @@ typedef struct {
 MemoryKind memory_fixture_vm(void);
 MemoryKind memory_fixture_container(void);
 DuetRun *memory_fixture_run(MemoryLab *lab, guint n_arms, guint rounds);
-gboolean memory_fixture_has_note(GPtrArray *notes, const char *code);

@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+#include <duet/error.h>
+
+#include "bench/notes.h"
+#include "bench/result.h"
+
 static const char host_json[] =
     "{\"machine_hash\": \"0123\", \"os\": \"Debian\", \"load_1min\": 0.1,"
     " \"cpu\": {\"model\": \"A CPU\", \"online\": 8, \"governor\": \"performance\","
@@ -81,6 +86,29 @@ void run_fixture_assert_fits(const char *table)
             g_error("wider than 80 columns: %s", *line);
     }
     g_assert_null(strstr(table, "nan"));
+}
+
+gboolean run_fixture_has_note(GPtrArray *notes, const char *code)
+{
+    for (guint i = 0; i < notes->len; i++) {
+        if (g_str_equal(((const DuetNote *)g_ptr_array_index(notes, i))->code, code))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+void run_fixture_assert_refused(const char *json, const char *const damage[][2], gsize n)
+{
+    for (gsize i = 0; i < n; i++) {
+        const char *at = strstr(json, damage[i][0]);
+        g_assert_nonnull(at);
+        g_autofree char *before = g_strndup(json, at - json);
+        g_autofree char *text = g_strconcat(before, damage[i][1], at + strlen(damage[i][0]), NULL);
+        g_autoptr(GError) error = NULL;
+        g_test_message("%s", damage[i][1]);
+        g_assert_null(duet_result_parse(text, -1, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+    }
 }
 
 void run_fixture_other_host(DuetRun *run)

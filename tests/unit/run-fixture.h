@@ -17,6 +17,9 @@ void run_fixture_add_sample(DuetRun *run, DuetRandom *random, guint arm, guint b
 
 JsonObject *run_fixture_object(const char *json);
 void run_fixture_assert_fits(const char *table);
+gboolean run_fixture_has_note(GPtrArray *notes, const char *code);
+/* A result file is refused in which the first @damage[i][0] became @damage[i][1]. */
+void run_fixture_assert_refused(const char *json, const char *const damage[][2], gsize n);
 
 /* Each makes one thing of a run another. */
 void run_fixture_other_host(DuetRun *run);

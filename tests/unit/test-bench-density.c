@@ -17,9 +17,9 @@
 #include "bench/notes.h"
 #include "bench/result.h"
 #include "core/util.h"
+#include "run-fixture.h"
 
 #define MIB ((guint64)1 << 20)
-#define MS G_GINT64_CONSTANT(1000000)
 #define S G_GINT64_CONSTANT(1000000000)
 
 /* A host with much of everything, at a time of its clock. */
@@ -271,23 +271,6 @@ static DuetRun *lab_run(const char *accel, guint n, DuetDensityBound bound)
     return run;
 }
 
-static void assert_fits(const char *text)
-{
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-
-    for (char **line = lines; *line; line++)
-        if (g_utf8_strlen(*line, -1) > 80)
-            g_error("over 80 columns: %s", *line);
-}
-
-static gboolean has_note(GPtrArray *notes, const char *code)
-{
-    for (guint i = 0; i < notes->len; i++)
-        if (g_str_equal(((DuetNote *)notes->pdata[i])->code, code))
-            return TRUE;
-    return FALSE;
-}
-
 static void test_figures(void)
 {
     g_autoptr(DuetRun) run = lab_run("kvm", 20, DUET_DENSITY_BOUND_FAILURES);
@@ -320,7 +303,7 @@ static void test_figures(void)
     g_assert_nonnull(strstr(table, "failures: of a test"));
     g_assert_nonnull(strstr(table, "extrapolated"));
     g_assert_false(duet_density_analysis_bad_arm(analysis));
-    assert_fits(table);
+    run_fixture_assert_fits(table);
 }
 
 /* Thousands of starts: the line is the same, and takes no time. */
@@ -348,8 +331,8 @@ static void test_no_extrapolation(void)
     g_autofree char *table = duet_density_table(few, other);
     g_assert_true(isnan(other->arms[0].room_host));
     g_assert_null(strstr(table, "extrapolated"));
-    g_assert_true(has_note(other->notes, "not-full"));
-    assert_fits(table);
+    g_assert_true(run_fixture_has_note(other->notes, "not-full"));
+    run_fixture_assert_fits(table);
 }
 
 /* Of an arm that the user ended before it was asked, nothing is said of answers. */
@@ -391,10 +374,10 @@ static void test_peer(void)
     g_assert_no_error(error);
     g_autoptr(DuetDensityAnalysis) again = duet_density_analysis_new(back);
     g_assert_cmpfloat(again->arms[0].latency.median, ==, 355.0 * MS);
-    g_assert_true(has_note(again->notes, "peer-starts"));
-    g_assert_true(has_note(again->notes, "peer-skipped"));
+    g_assert_true(run_fixture_has_note(again->notes, "peer-starts"));
+    g_assert_true(run_fixture_has_note(again->notes, "peer-skipped"));
     g_autofree char *table = duet_density_table(back, again);
-    assert_fits(table);
+    run_fixture_assert_fits(table);
 }
 
 /* Starts are compared where both runs have some; the numbers reached are told and not tested. */
@@ -413,10 +396,10 @@ static void test_against(void)
     const DuetComparison *c = &g_array_index(against->comparisons, DuetComparison, 0);
     g_assert_cmpint(c->verdict, ==, DUET_VERDICT_DIFFERS);
     g_assert_cmpfloat_with_epsilon(c->contrast.ratio, 2, 1e-9);
-    g_assert_true(has_note(against->notes, "reached"));
+    g_assert_true(run_fixture_has_note(against->notes, "reached"));
     g_autofree char *table = duet_against_table(against);
     g_autofree char *json = duet_against_json(against);
-    assert_fits(table);
+    run_fixture_assert_fits(table);
     g_assert_nonnull(strstr(table, "start, second / first"));
     g_assert_nonnull(
         strstr(json, "first 20 (bound by memory-budget, 20 answered), second 40 (bound"));
@@ -446,9 +429,10 @@ static void test_lost(void)
     g_assert_nonnull(strstr(table, "PSI is off"));
     g_assert_nonnull(strstr(json, "\"verdict\" : \"not all answered\""));
     g_assert_true(duet_density_analysis_bad_arm(analysis));
-    g_assert_true(has_note(weak, "lost") && has_note(weak, "no-pool") && has_note(weak, "tcg"));
-    g_assert_false(has_note(weak, "no-psi"));
-    assert_fits(table);
+    g_assert_true(run_fixture_has_note(weak, "lost") && run_fixture_has_note(weak, "no-pool") &&
+        run_fixture_has_note(weak, "tcg"));
+    g_assert_false(run_fixture_has_note(weak, "no-psi"));
+    run_fixture_assert_fits(table);
 }
 
 static void test_nested(void)
@@ -502,16 +486,7 @@ static void test_foreign_files(void)
         { "\"budget_bytes\" : ", "\"budget_bytes\" : -" },
     };
 
-    for (gsize i = 0; i < G_N_ELEMENTS(damage); i++) {
-        char *at = strstr(json, damage[i][0]);
-        g_assert_nonnull(at);
-        g_autofree char *before = g_strndup(json, at - json);
-        g_autofree char *text = g_strconcat(before, damage[i][1], at + strlen(damage[i][0]), NULL);
-        g_autoptr(GError) error = NULL;
-        g_test_message("%s", damage[i][1]);
-        g_assert_null(duet_result_parse(text, -1, &error));
-        g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
-    }
+    run_fixture_assert_refused(json, damage, G_N_ELEMENTS(damage));
 }
 
 /* ---- the sampler ---- */

@@ -118,15 +118,7 @@ static void test_foreign_files(void)
         { "\"age_ms\" : ", "\"ksm\" : \"maybe\", \"age_ms\" : " },
     };
 
-    for (gsize i = 0; i < G_N_ELEMENTS(damage); i++) {
-        char *at = strstr(json, damage[i][0]);
-        g_assert_nonnull(at);
-        g_autofree char *before = g_strndup(json, at - json);
-        g_autofree char *text = g_strconcat(before, damage[i][1], at + strlen(damage[i][0]), NULL);
-        g_autoptr(GError) error = NULL;
-        g_assert_null(duet_result_parse(text, -1, &error));
-        g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
-    }
+    run_fixture_assert_refused(json, damage, G_N_ELEMENTS(damage));
     /* A sample that claims more instances than it has numbers for is in no figure. */
     DuetSample *liar = duet_run_sample(run, 2);
     double value;

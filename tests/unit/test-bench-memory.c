@@ -215,7 +215,7 @@ static void test_check(void)
     json_object_set_string_member(run->tool, "commit", "abc");
     /* The container takes less than the host's noise, and nothing else is weak. */
     g_autoptr(GPtrArray) notes = run->benchmark->check(run);
-    g_assert_true(memory_fixture_has_note(notes, "noise"));
+    g_assert_true(run_fixture_has_note(notes, "noise"));
     g_assert_cmpuint(notes->len, ==, 1);
 
     kinds[1].fail_count = 4;
@@ -224,10 +224,10 @@ static void test_check(void)
     g_autoptr(DuetRun) weak = memory_fixture_run(&lab, 2, 2);
     g_autoptr(GPtrArray) all = weak->benchmark->check(weak);
     g_assert_true(
-        memory_fixture_has_note(all, "failures") && memory_fixture_has_note(all, "few-samples"));
-    g_assert_true(memory_fixture_has_note(all, "tcg") && memory_fixture_has_note(all, "build"));
+        run_fixture_has_note(all, "failures") && run_fixture_has_note(all, "few-samples"));
+    g_assert_true(run_fixture_has_note(all, "tcg") && run_fixture_has_note(all, "build"));
     /* That estimators disagree is a result. */
-    g_assert_false(memory_fixture_has_note(all, "estimators"));
+    g_assert_false(run_fixture_has_note(all, "estimators"));
 }
 
 static void test_density(void)
@@ -281,12 +281,12 @@ static void test_guest(void)
     g_assert_nonnull(strstr(plan, ", 200 MiB for each payload"));
     g_assert_nonnull(strstr(json, "\"guest\" : {"));
     g_assert_nonnull(strstr(json, "\"equal_memory_bytes\" : 209715200"));
-    g_assert_false(memory_fixture_has_note(weak, "equal-memory"));
+    g_assert_false(run_fixture_has_note(weak, "equal-memory"));
     run_fixture_assert_fits(table);
     /* One that did not tell has no figure; a guest with less than the others is a weakness. */
     run->plan->equal_memory_bytes = 220 * MIB;
     g_autoptr(GPtrArray) unequal = run->benchmark->check(run);
-    g_assert_true(memory_fixture_has_note(unequal, "equal-memory"));
+    g_assert_true(run_fixture_has_note(unequal, "equal-memory"));
     DuetSample *sample = NULL;
     for (guint i = 0; i < run->samples->len && !sample; i++)
         if (duet_run_sample(run, i)->memory->instances->len == 8)
@@ -331,7 +331,7 @@ static void test_ksm(void)
     json_object_set_string_member(duet_run_arm(run, 0)->driver, "domain_xml",
         "<domain><memoryBacking><nosharepages/></memoryBacking></domain>");
     g_autoptr(GPtrArray) weak = run->benchmark->check(run);
-    g_assert_true(memory_fixture_has_note(weak, "ksm"));
+    g_assert_true(run_fixture_has_note(weak, "ksm"));
 
     g_autofree char *json = duet_memory_result(run, analysis);
     g_autoptr(DuetRun) loaded = duet_result_parse(json, -1, NULL);
