@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
+#include "core/text.h"
 
 G_BEGIN_DECLS
 
@@ -50,10 +50,6 @@ void duet_text_append_figure(GString *out, const char *text, gsize width);
  * further line, broken at blanks within DUET_TEXT_COLUMNS; a longer word gets a line of its own.
  */
 void duet_text_append_wrapped(GString *out, const char *first, const char *rest, const char *text);
-/** duet_text_printable: Returns: (transfer full): valid UTF-8, control characters as ^X. */
-char *duet_text_printable(const char *text, gssize length);
-/** duet_text_line: Returns: (transfer full): the same on one line: "^J" for a line's end. */
-char *duet_text_line(const char *text);
 /** duet_text_markdown: Returns: (transfer full): on one line, and nothing in it is Markdown or
  * HTML. */
 char *duet_text_markdown(const char *text);

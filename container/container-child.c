@@ -181,8 +181,8 @@ void duet_child_run(void *data)
 
     /* a keyring of its own, not the caller's; a kernel without keys has none to leak */
     long key = raw(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
-    if (key != -ENOSYS && key != -EDQUOT)
-        check(child, DUET_STEP_LIMITS, key);
+    if (key != -ENOSYS)
+        check(child, DUET_STEP_KEYRING, key);
     check(child, DUET_STEP_CAPABILITIES, duet_caps_drop());
     check(child, DUET_STEP_CAPABILITIES, raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     duet_child_execute(child);

@@ -32,6 +32,7 @@ static const struct {
     [DUET_STEP_VOLUME] = { "mount volume", EPERM, "a volume can't be mounted inside /proc" },
     [DUET_STEP_MASK] = { "hide parts of /proc and /sys", 0, NULL },
     [DUET_STEP_LIMITS] = { "set its resource limits", 0, NULL },
+    [DUET_STEP_KEYRING] = { "make a keyring of its own", EDQUOT, "raise kernel.keys.maxkeys" },
     [DUET_STEP_CAPABILITIES] = { "drop its capabilities", 0, NULL },
     [DUET_STEP_DESCRIPTORS] = { "set up its descriptors", 0, NULL },
     [DUET_STEP_EXEC] = { "execute the agent", ENOEXEC, "duet was built for another machine" },

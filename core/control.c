@@ -161,13 +161,17 @@ static gboolean start(DuetInstance *instance, const DuetIo *io, GError **error)
     if (fd < 0)
         return FALSE;
     gboolean ok = duet_session_pump(fd, io, DUET_SESSION_UNTIL_STARTED, FALSE, &end, error);
+    if (ok && end.state)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+            "the instance '%s' was stopped before its payload started", instance->spec->name);
+    gboolean started = ok && !end.state;
     g_free(end.state);
     if (!ok) {
         /* Return after everything was released, as a success does not have to. */
         duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, FALSE, &end, NULL);
         g_free(end.state);
     }
-    return ok;
+    return started;
 }
 
 gboolean duet_instance_start(DuetInstance *instance, GError **error)

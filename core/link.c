@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Credit bounds what both sides owe each other; who goes on without reading breaks the protocol. */
+#define QUEUE_MAX_BYTES (64u << 20)
+
 struct _DuetLink {
     int fd;
     DuetLinkFrame on_frame;
@@ -84,13 +87,13 @@ static gboolean on_readable(int fd, GIOCondition condition, gpointer user_data)
 DuetLink *duet_link_new(int fd, DuetLinkFrame on_frame, DuetLinkClosed on_closed, gpointer data)
 {
     DuetLink *link = g_new0(DuetLink, 1);
-    link->fd = fd;
+    link->fd = -1;
     link->on_frame = on_frame;
     link->on_closed = on_closed;
     link->data = data;
     link->queue = g_byte_array_new();
-    g_unix_set_fd_nonblocking(fd, TRUE, NULL);
-    link->read_source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, link);
+    if (fd >= 0)
+        duet_link_connect(link, fd);
     return link;
 }
 
@@ -120,6 +123,15 @@ static gboolean on_broken(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+/* Told later, from the main loop: a sender may be in the middle of using the link. */
+static void break_later(DuetLink *link)
+{
+    g_byte_array_set_size(link->queue, 0);
+    link->queue_start = 0;
+    if (!link->close_source)
+        link->close_source = g_idle_add(on_broken, link);
+}
+
 static void write_queue(DuetLink *link);
 
 static gboolean on_writable(int fd, GIOCondition condition, gpointer user_data)
@@ -134,6 +146,8 @@ static gboolean on_writable(int fd, GIOCondition condition, gpointer user_data)
 
 static void write_queue(DuetLink *link)
 {
+    if (link->fd < 0)
+        return;
     while (link->queue_start < link->queue->len) {
         ssize_t n = write(
             link->fd, link->queue->data + link->queue_start, link->queue->len - link->queue_start);
@@ -146,11 +160,7 @@ static void write_queue(DuetLink *link)
             return;
         }
         if (n < 0) {
-            /* Told later, from the main loop: a sender may be in the middle of using the link. */
-            g_byte_array_set_size(link->queue, 0);
-            link->queue_start = 0;
-            if (!link->close_source)
-                link->close_source = g_idle_add(on_broken, link);
+            break_later(link);
             return;
         }
         link->queue_start += (guint)n;
@@ -159,11 +169,23 @@ static void write_queue(DuetLink *link)
     link->queue_start = 0;
 }
 
+void duet_link_connect(DuetLink *link, int fd)
+{
+    link->fd = fd;
+    g_unix_set_fd_nonblocking(fd, TRUE, NULL);
+    link->read_source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, link);
+    write_queue(link);
+}
+
 void duet_link_send(DuetLink *link, guint8 type, guint8 channel, guint16 session,
     const void *payload, guint32 length)
 {
-    if (link->freed)
+    if (link->freed || link->close_source)
         return;
+    if (link->queue->len - link->queue_start > QUEUE_MAX_BYTES) {
+        break_later(link);
+        return;
+    }
     guint8 header[DUET_FRAME_HEADER_BYTES];
     duet_frame_header(header, type, channel, session, length);
     if (link->queue_start > DUET_FRAME_MAX_BYTES) {

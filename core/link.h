@@ -18,8 +18,10 @@ typedef void (*DuetLinkFrame)(DuetLink *link, const struct duet_frame *frame, gp
  */
 typedef void (*DuetLinkClosed)(DuetLink *link, gpointer data);
 
-/** duet_link_new: @fd: taken over, made non-blocking. */
+/** duet_link_new: @fd: taken over, made non-blocking; -1: what is sent waits for a connection. */
 DuetLink *duet_link_new(int fd, DuetLinkFrame on_frame, DuetLinkClosed on_closed, gpointer data);
+/** duet_link_connect: for a link without a connection: takes over @fd, sends what waits. */
+void duet_link_connect(DuetLink *link, int fd);
 void duet_link_free(DuetLink *link);
 
 /** duet_link_send: queues a frame and writes what can be written at once. */

@@ -39,19 +39,6 @@ static GByteArray *config_fields(const DuetSpec *spec)
     return fields;
 }
 
-void monitor_agent_begin(Monitor *monitor)
-{
-    g_autoptr(GByteArray) config = config_fields(monitor->spec);
-    static const char *const no_words[] = { NULL };
-    const DuetSpec *spec = monitor->spec;
-    const char *const *argv = spec->idle ? no_words : (const char *const *)spec->argv;
-    g_autoptr(GByteArray) spawn =
-        duet_spawn_fields(argv, (const char *const *)spec->env, spec->cwd, spec->user,
-            (spec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (spec->idle ? DUET_SPAWN_IDLE : 0u));
-    duet_link_send(monitor->agent, DUET_FRAME_CONFIG, 0, 0, config->data, config->len);
-    duet_link_send(monitor->agent, DUET_FRAME_SPAWN, 0, 0, spawn->data, spawn->len);
-}
-
 static void on_hello(Monitor *monitor, const struct duet_frame *frame)
 {
     if (frame->length < 20 || duet_get_u32(frame->payload) != DUET_PROTOCOL_VERSION) {
@@ -97,7 +84,7 @@ static int failed_code(guint32 exit_code)
 static void on_failed(
     Monitor *monitor, Client *client, guint16 session, const struct duet_frame *frame)
 {
-    if (frame->length < 4)
+    if (frame->length < 4 || (session == 0 && monitor->payload_gone))
         return;
     guint32 exit_code = duet_get_u32(frame->payload);
     g_autofree char *raw = g_strndup((const char *)frame->payload + 4, frame->length - 4);
@@ -160,14 +147,13 @@ static void on_ended(Monitor *monitor, Client *client, guint16 session)
 static void on_exit_frame(
     Monitor *monitor, Client *client, guint16 session, const struct duet_frame *frame)
 {
-    if (frame->length < 8)
+    /* Once: a guest that says it for ever would live for ever. */
+    if (frame->length < 8 || (session == 0 && monitor->payload_gone))
         return;
     guint32 code = MIN(duet_get_u32(frame->payload), 255u);
     if (session == 0) {
-        if (!monitor->exit_known) {
-            monitor->info->exit_code = (int)code;
-            monitor->info->exit_signal = (int)MIN(duet_get_u32(frame->payload + 4), 64u);
-        }
+        monitor->info->exit_code = (int)code;
+        monitor->info->exit_signal = (int)MIN(duet_get_u32(frame->payload + 4), 64u);
         monitor->exit_known = monitor->payload_gone = TRUE;
         g_clear_handle_id(&monitor->run_timer, g_source_remove);
         monitor->info->state = DUET_STATE_STOPPING;
@@ -202,7 +188,8 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_EOF:
     case DUET_FRAME_CLOSE:
     case DUET_FRAME_CREDIT:
-        if (client && frame->channel <= DUET_CHANNEL_STDERR)
+        if (client && frame->channel <= DUET_CHANNEL_STDERR &&
+            frame->length == (frame->type == DUET_FRAME_CREDIT ? 4 : 0))
             duet_link_send(
                 client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
         break;
@@ -229,7 +216,16 @@ static void on_closed(DuetLink *link, gpointer data)
         monitor_shut_down(monitor, 3000);
 }
 
-void monitor_agent_attach(Monitor *monitor, int fd)
+void monitor_agent_begin(Monitor *monitor)
 {
-    monitor->agent = duet_link_new(fd, on_frame, on_closed, monitor);
+    g_autoptr(GByteArray) config = config_fields(monitor->spec);
+    static const char *const no_words[] = { NULL };
+    const DuetSpec *spec = monitor->spec;
+    const char *const *argv = spec->idle ? no_words : (const char *const *)spec->argv;
+    g_autoptr(GByteArray) spawn =
+        duet_spawn_fields(argv, (const char *const *)spec->env, spec->cwd, spec->user,
+            (spec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (spec->idle ? DUET_SPAWN_IDLE : 0u));
+    monitor->agent = duet_link_new(-1, on_frame, on_closed, monitor);
+    duet_link_send(monitor->agent, DUET_FRAME_CONFIG, 0, 0, config->data, config->len);
+    duet_link_send(monitor->agent, DUET_FRAME_SPAWN, 0, 0, spawn->data, spawn->len);
 }

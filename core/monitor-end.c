@@ -10,6 +10,9 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 
+/* How long a driver that is at work on the start may go on with it after a stop was asked for. */
+#define START_PATIENCE_MS 5000
+
 /* By whatever leads to it: the cgroup, the process that stands for it (a daemon's QEMU is in no
  * cgroup of ours), the lock that it holds. */
 void monitor_kill_payload(Monitor *monitor)
@@ -48,7 +51,7 @@ static gboolean on_patience_over(gpointer data)
 
 void monitor_shut_down(Monitor *monitor, guint patience_ms)
 {
-    if (monitor->over || !monitor->runtime)
+    if (monitor->over || !monitor->runtime || monitor->starting)
         return;
     monitor->stopping = TRUE;
     monitor_elsewhere_sample(monitor);
@@ -73,12 +76,39 @@ static gboolean on_grace_over(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* It may be fetching a kernel. Its death answers for it, and what it began is cleaned up. */
+static gboolean on_start_too_long(gpointer data)
+{
+    Monitor *monitor = data;
+    monitor->stop_timer = 0;
+    if (monitor->starting)
+        kill(monitor->runtime->helper_pid, SIGKILL);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_deferred_stop(gpointer data)
+{
+    Monitor *monitor = data;
+    monitor_stop(monitor, monitor->deferred_grace_ms);
+    return G_SOURCE_REMOVE;
+}
+
 void monitor_stop(Monitor *monitor, guint grace_ms)
 {
     duet_marks_set(&monitor->info->marks, DUET_MARK_STOP);
     monitor->asked_to_stop = TRUE;
-    if (monitor->payload_gone || monitor->over)
+    if (monitor->over || (monitor->payload_gone && grace_ms != 0))
         return;
+    if (monitor->waiting) {
+        monitor->deferred_grace_ms = grace_ms;
+        g_idle_add(on_deferred_stop, monitor);
+        return;
+    }
+    if (monitor->starting) {
+        if (!monitor->stop_timer)
+            monitor->stop_timer = g_timeout_add(START_PATIENCE_MS, on_start_too_long, monitor);
+        return;
+    }
     if (!monitor->started || grace_ms == 0) {
         monitor_shut_down(monitor, 3000);
         return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What monitor.c (life of the instance), monitor-end.c, monitor-agent.c and monitor-client.c (the
- * two protocols) share; nobody else includes this. */
+/* What monitor.c (life of the instance), monitor-start.c, monitor-end.c, monitor-agent.c and
+ * monitor-client.c (the two protocols) share; nobody else includes this. */
 
 #include "core/link.h"
 #include "core/monitor.h"
@@ -57,15 +57,31 @@ struct _Monitor {
     gboolean taken[DUET_SESSIONS_MAX]; /* the agent has it, also when its client is gone */
     guint16 sessions_used;
 
+    /* @starting: the driver is at work on the start; clients are answered meanwhile */
+    /* @waiting: it is at work on something else, and must not be asked for more */
+    /* @helper_gone: the driver's worker died */
     /* @asked_to_stop: by a client or a signal, so an end before the start is no failure */
     /* @left_behind: something of it could not be taken away: the next command must try again */
-    gboolean hello, started, exit_known, payload_gone, over, stopping, asked_to_stop, left_behind;
+    gboolean starting, waiting, helper_gone, hello, started, exit_known, payload_gone, over,
+        stopping, asked_to_stop, left_behind;
     guint boot_timeout_s;
     guint boot_timer, run_timer, stop_timer, listen_source;
+    guint deferred_grace_ms;
 };
 
 /* monitor.c */
 void monitor_save_state(Monitor *monitor);
+/* Reaps, and hears who wants the instance to end. */
+void monitor_read_signals(Monitor *monitor);
+/* Nobody can manage the instance any more: it ends. */
+void monitor_helper_gone(Monitor *monitor);
+/* Whoever it was started for may take it along. */
+void monitor_end_with_owner(const Monitor *monitor);
+
+/* monitor-start.c */
+/* Cgroup, directories, socket, and a driver that has done nothing yet. */
+gboolean monitor_prepare(Monitor *monitor, GError **error);
+gboolean monitor_bring_up(Monitor *monitor, GError **error);
 
 /* monitor-end.c */
 /* Watches for the end of what the driver started, and for its times to be up. */
@@ -84,7 +100,7 @@ void monitor_elsewhere_sample(Monitor *monitor);
 void monitor_release_runtime(Monitor *monitor);
 
 /* monitor-agent.c */
-void monitor_agent_attach(Monitor *monitor, int fd);
+/* What the agent is to do, and what clients say to it, waits until it has a connection. */
 void monitor_agent_begin(Monitor *monitor);
 
 /* monitor-client.c */

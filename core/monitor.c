@@ -7,10 +7,10 @@
  * finds its lock free and its marker in live/, and cleans up (context.c).
  */
 #include "core/monitor-private.h"
+#include "core/scope.h"
 #include "core/stray.h"
 
 #include <duet/error.h>
-#include <duet/vm-limits.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,13 +20,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What has no cgroup is killed child by child. */
+/* What is in no cgroup of the payload's (a worker's helper, an ordinary user's QEMU) is killed
+ * child by child. */
 #define STRAY_TIMEOUT_MS 5000
 /* No status that wait() gives. */
 #define NOT_REAPED (-1)
@@ -63,10 +62,11 @@ static gint64 rusage_ns(const struct rusage *usage)
     return us * 1000;
 }
 
-/* Nobody can manage the instance any more: it ends. */
-static void on_helper_gone(Monitor *monitor)
+void monitor_helper_gone(Monitor *monitor)
 {
-    if (monitor->over || monitor->payload_gone)
+    monitor->helper_gone = TRUE;
+    /* Who waits for its answer to the start is told by that. */
+    if (monitor->over || monitor->payload_gone || !monitor->info->pid)
         return;
     if (!monitor->failure)
         g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_FAILED, "the %s driver's worker died",
@@ -88,13 +88,12 @@ static void reap(Monitor *monitor)
                 rusage_ns(&usage); /* where no cgroup has a better figure */
         }
         if (monitor->runtime && pid == monitor->runtime->helper_pid)
-            on_helper_gone(monitor);
+            monitor_helper_gone(monitor);
     }
 }
 
-static void read_signals(gpointer data)
+void monitor_read_signals(Monitor *monitor)
 {
-    Monitor *monitor = data;
     struct signalfd_siginfo info;
     while (read(monitor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD)
@@ -108,136 +107,17 @@ static gboolean on_signal(int fd, GIOCondition condition, gpointer data)
 {
     (void)fd;
     (void)condition;
-    read_signals(data);
+    monitor_read_signals(data);
     return G_SOURCE_CONTINUE;
 }
 
-/* ---- starting ---- */
-
-static gboolean listen_on_socket(Monitor *monitor, GError **error)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    g_autofree char *path = g_build_filename(monitor->run_dir, "sock", NULL);
-    if (strlen(path) >= sizeof address.sun_path) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "'%s' is too long for a socket's path; set XDG_RUNTIME_DIR to a shorter one", path);
-        return FALSE;
-    }
-    strcpy(address.sun_path, path);
-    monitor->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (monitor->listen_fd < 0 ||
-        bind(monitor->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        chmod(path, 0600) < 0 || listen(monitor->listen_fd, 64) < 0)
-        return duet_error_set_errno(error, errno, "cannot listen on '%s'", path);
-    monitor_clients_listen(monitor);
-    return TRUE;
-}
-
-/* What the kernel is told of the spec's limits. A VM's RAM is QEMU's: see vm-limits.h. A daemon
- * keeps them in a cgroup of its own. */
-static DuetLimits cgroup_limits(const DuetSpec *spec)
-{
-    if (spec->connect)
-        return (DuetLimits){ 0 };
-    DuetLimits limits = {
-        .memory_bytes = spec->memory_bytes, .cpus = spec->cpus, .pids = spec->pids_limit
-    };
-    if (spec->kind == DUET_KIND_VM) {
-        limits.memory_bytes = duet_vm_memory_bytes(spec) + duet_vm_memory_allowance_bytes(spec);
-        limits.pids = 0;
-        limits.memory_is_guard = TRUE;
-        limits.cpus_is_guard = spec->cpus == (double)duet_vm_vcpus(spec);
-    }
-    return limits;
-}
-
-static gboolean make_place(Monitor *monitor, GError **error)
-{
-    DuetContext *context = monitor->context;
-    const char *id = monitor->spec->id;
-    DuetLimits limits = cgroup_limits(monitor->spec);
-    limits.pool = monitor->spec->pool;
-    limits.pool_memory_bytes = monitor->spec->pool_memory_bytes;
-    monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
-    if (!monitor->cgroup || !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), error))
-        return FALSE;
-    monitor->run_dir = duet_run_path(context, id);
-    if (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
-        (!duet_mkdir_p(context->run_base, 0711, error) ||
-            (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
-                !duet_error_set_errno(
-                    error, errno, "cannot make the directory '%s'", monitor->run_dir))))
-        return FALSE;
-    if (!duet_ids_take(context, id, &monitor->ids_fd, &monitor->place.id_base, error))
-        return FALSE;
-    if (!duet_cgroup_make(monitor->cgroup, error))
-        return FALSE;
-    monitor->info->cgroup = g_strdup(duet_cgroup_path(monitor->cgroup));
-    int joined = duet_cgroup_join(monitor->cgroup, DUET_CGROUP_MONITOR);
-    if (joined != 0)
-        return duet_error_set_errno(
-            error, joined, "cannot join the cgroup '%s'", duet_cgroup_path(monitor->cgroup));
-    monitor->log_fd = openat(monitor->dir_fd, "log", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (monitor->log_fd < 0)
-        return duet_error_set_errno(error, errno, "cannot create the log in '%s'", monitor->dir);
-    return listen_on_socket(monitor, error);
-}
-
-static void tell_notice(Monitor *monitor, const char *notice)
-{
-    for (guint i = 0; notice && i < monitor->clients->len; i++) {
-        Client *client = monitor->clients->pdata[i];
-        duet_link_send(client->link, DUET_FRAME_NOTICE, 0, 0, notice, (guint32)strlen(notice));
-    }
-}
-
-static void end_with_owner(const Monitor *monitor)
+void monitor_end_with_owner(const Monitor *monitor)
 {
     if (monitor->spec->owner_pid != 0)
         prctl(PR_SET_PDEATHSIG, SIGTERM);
     /* It may have died before that. */
     if (is_orphan(monitor))
         raise(SIGTERM);
-}
-
-static gboolean bring_up(Monitor *monitor, GError **error)
-{
-    DuetStarted started = { .agent_fd = -1, .pidfd = -1 };
-    monitor->info->state = DUET_STATE_STARTING;
-    monitor->info->monitor_pid = getpid();
-    monitor_save_state(monitor);
-    monitor->private_fds[0] = monitor->lock_fd;
-    monitor->private_fds[1] = monitor->listen_fd;
-    monitor->private_fds[2] = monitor->log_fd;
-    monitor->private_fds[3] = monitor->signal_fd;
-    monitor->place.instance_dir = monitor->dir;
-    monitor->place.run_dir = monitor->run_dir;
-    monitor->place.cgroup = monitor->cgroup;
-    monitor->place.child_fd = monitor->signal_fd;
-    monitor->place.on_child = read_signals;
-    monitor->place.on_child_data = monitor;
-    monitor->place.private_fds = monitor->private_fds;
-    monitor->place.n_private_fds = G_N_ELEMENTS(monitor->private_fds);
-    monitor->runtime = duet_runtime_new(monitor->entry, monitor->spec, &monitor->place, error);
-    if (!monitor->runtime ||
-        !duet_runtime_start(monitor->runtime, &monitor->info->marks, &started, error))
-        return FALSE;
-    /* A driver that took other ids for a moment made the kernel forget it. */
-    end_with_owner(monitor);
-    monitor->info->pid = started.pid;
-    monitor->info->facts = started.facts;
-    monitor->pidfd = started.pidfd;
-    monitor->boot_timeout_s = started.boot_timeout_s ? started.boot_timeout_s : DUET_BOOT_TIMEOUT_S;
-    monitor_elsewhere_open(monitor, started.cgroup);
-    tell_notice(monitor, started.notice);
-    g_free(started.notice);
-    monitor_agent_attach(monitor, started.agent_fd);
-    monitor_agent_begin(monitor);
-    monitor_watch(monitor);
-    /* A signal to us came while the driver was at work. */
-    if (monitor->asked_to_stop)
-        monitor_shut_down(monitor, 0);
-    return TRUE;
 }
 
 /* ---- the end ---- */
@@ -261,6 +141,10 @@ static void tell_panic(Monitor *monitor)
 static char *process_end(const Monitor *monitor)
 {
     int status = monitor->wait_status;
+    DuetCgroupUsage usage = { 0 };
+    duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_PEAK, &usage);
+    if (usage.oom_kills > 0)
+        return g_strdup(" (it ran out of memory: give it more with --memory)");
     if (status == NOT_REAPED)
         return g_strdup("");
     return WIFSIGNALED(status)
@@ -329,8 +213,7 @@ static void release_all(Monitor *monitor)
     if (monitor->runtime)
         monitor_release_runtime(monitor);
     reap(monitor);
-    if (monitor->cgroup && !duet_cgroup_tracks(monitor->cgroup, DUET_CGROUP_PAYLOAD))
-        duet_stray_kill_children(STRAY_TIMEOUT_MS);
+    duet_stray_kill_children(STRAY_TIMEOUT_MS);
     take_usage(monitor);
     if (monitor->cgroup) {
         g_autoptr(GError) error = NULL;
@@ -408,13 +291,29 @@ static void become_monitor(Monitor *monitor)
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
     sigaddset(&watched, SIGTERM);
+    sigaddset(&watched, DUET_SCOPE_STOP_SIGNAL);
     sigprocmask(SIG_SETMASK, &watched, NULL);
     monitor->signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-    end_with_owner(monitor);
-    g_unix_fd_add(monitor->signal_fd, G_IO_IN, on_signal, monitor);
+    monitor_end_with_owner(monitor);
     DUET_AUTO_FD null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++)
         dup2(null_fd, fd);
+}
+
+/* Not before the driver has forked its worker, which has a main loop of its own and must not get
+ * ours: no source, and no descriptor that wakes it, before that. */
+static void serve(Monitor *monitor, const DuetMonitorArgs *args)
+{
+    monitor->loop = g_main_loop_new(NULL, FALSE);
+    g_unix_fd_add(monitor->signal_fd, G_IO_IN, on_signal, monitor);
+    Client *client = monitor_client_add(monitor, args->client_fd);
+    client->wants_started = client->wants_released = TRUE;
+    if (args->attach) {
+        client->session = 0;
+        monitor->sessions[0] = client;
+    }
+    if (monitor->listen_fd >= 0)
+        monitor_clients_listen(monitor);
 }
 
 G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
@@ -431,7 +330,6 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
         monitor->private_fds[i] = -1;
     monitor->wait_status = NOT_REAPED;
     monitor->private_fds[4] = args->client_fd;
-    monitor->loop = g_main_loop_new(NULL, FALSE);
     monitor->clients = g_ptr_array_new_with_free_func(g_free);
     /* Its spec is the monitor's: a copy would stand in the way of the start. */
     monitor->info = duet_info_new(NULL);
@@ -439,15 +337,13 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
     monitor->info->marks.ns[DUET_MARK_REQUEST] = args->request_ns;
     become_monitor(monitor);
 
-    Client *client = monitor_client_add(monitor, args->client_fd);
-    client->wants_started = client->wants_released = TRUE;
-    if (args->attach) {
-        client->session = 0;
-        monitor->sessions[0] = client;
-    }
     monitor->entry = find_driver(monitor->context, monitor->spec->kind, &monitor->failure);
-    if (monitor->entry && make_place(monitor, &monitor->failure) &&
-        bring_up(monitor, &monitor->failure))
+    gboolean ok = monitor->entry && monitor_prepare(monitor, &monitor->failure);
+    serve(monitor, args);
+    if (ok && monitor_bring_up(monitor, &monitor->failure))
         g_main_loop_run(monitor->loop);
+    else if (monitor->asked_to_stop)
+        /* What was given up because of that is no failure. */
+        g_clear_error(&monitor->failure);
     finish(monitor);
 }

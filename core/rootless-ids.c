@@ -89,19 +89,46 @@ GArray *duet_ids_granted(DuetIdType type, const char *user, uid_t uid, guint32 i
     return duet_ids_parse(text ? text : "", user, uid, id);
 }
 
-/* The first id behind all ranges that either file gives to anybody. */
-static guint64 first_free(void)
+GArray *duet_ids_of_users(void)
 {
     static const char *const paths[] = { "/etc/subuid", "/etc/subgid" };
-    guint64 free_id = FIRST_SUBID;
+    GArray *ranges = ranges_new(0, 0, 0);
     for (guint i = 0; i < G_N_ELEMENTS(paths); i++) {
         g_autofree char *text = duet_file_read(AT_FDCWD, paths[i], SUBID_MAX_BYTES, NULL, NULL);
         g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
         for (char **line = lines; *line; line++) {
             unsigned long long first, count;
-            if (sscanf(*line, "%*[^:]:%llu:%llu", &first, &count) == 2 && first + count <= ID_LIMIT)
-                free_id = MAX(free_id, first + count);
+            if (sscanf(*line, "%*[^:]:%llu:%llu", &first, &count) != 2 || first > G_MAXUINT32)
+                continue;
+            guint32 fits = (guint32)MIN(count, G_MAXUINT32 - first);
+            DuetIdRange range = { 0, (guint32)first, fits };
+            g_array_append_val(ranges, range);
         }
+    }
+    return ranges;
+}
+
+gboolean duet_ids_overlap(const GArray *ranges, guint32 first, guint32 count)
+{
+    for (guint i = 0; i < ranges->len; i++) {
+        const DuetIdRange *range = &g_array_index(ranges, DuetIdRange, i);
+        guint64 end = (guint64)range->outside + range->count;
+        if (range->outside < (guint64)first + count && first < end)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* The first id behind all ranges that either file gives to anybody. */
+static guint64 first_free(void)
+{
+    guint64 free_id = FIRST_SUBID;
+    g_autoptr(GArray) ranges = duet_ids_of_users();
+    for (guint i = 0; i < ranges->len; i++) {
+        const DuetIdRange *range = &g_array_index(ranges, DuetIdRange, i);
+        guint64 end = (guint64)range->outside + range->count;
+        if (end <= ID_LIMIT)
+            free_id = MAX(free_id, end);
     }
     return free_id;
 }

@@ -64,6 +64,12 @@ typedef enum { DUET_ID_USER, DUET_ID_GROUP } DuetIdType;
 GArray *duet_ids_own(DuetIdType type);
 /** duet_ids_contain: Returns: whether @inside is one of @ranges. */
 gboolean duet_ids_contain(const GArray *ranges, guint32 inside);
+/** duet_ids_of_users: Returns: (transfer full) (element-type DuetIdRange): all that /etc/subuid and
+ * /etc/subgid give to anybody; @inside is of no meaning. */
+GArray *duet_ids_of_users(void);
+/** duet_ids_overlap: Returns: whether any of the @count ids from @first on is in @ranges, outside.
+ */
+gboolean duet_ids_overlap(const GArray *ranges, guint32 first, guint32 count);
 /** duet_ids_parse: duet_ids_granted() of a file's text. */
 GArray *duet_ids_parse(const char *text, const char *user, uid_t uid, guint32 id);
 /**

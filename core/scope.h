@@ -2,9 +2,13 @@
 #pragma once
 
 #include <glib.h>
+#include <signal.h>
 #include <sys/types.h>
 
 G_BEGIN_DECLS
+
+/* What systemd ends a scope with: it means nothing to all that is in it but the monitor. */
+#define DUET_SCOPE_STOP_SIGNAL SIGWINCH
 
 /*
  * Where systemd is the init every cgroup has one writer, systemd itself, but for subtrees that it

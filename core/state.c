@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/state.h"
+#include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -158,18 +159,23 @@ gboolean duet_ids_take(
         return duet_error_set_errno(error, errno, "cannot open '%s'", path);
     /* One byte of the file is one range: the lock goes with its holder, whatever happens to it. */
     guint start = g_str_hash(id) % IDS_SLOTS;
+    /* Ids that a user may take by newuidmap(1) would make that user the owner of what is here. */
+    g_autoptr(GArray) users = duet_ids_of_users();
     for (guint i = 0; i < IDS_SLOTS; i++) {
         guint slot = (start + i) % IDS_SLOTS;
         struct flock range = {
             .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1
         };
-        if (fcntl(fd, F_OFD_SETLK, &range) == 0) {
-            *out_base = IDS_FIRST + slot * IDS_PER_INSTANCE;
+        guint32 base = IDS_FIRST + slot * IDS_PER_INSTANCE;
+        if (!duet_ids_overlap(users, base, IDS_PER_INSTANCE) &&
+            fcntl(fd, F_OFD_SETLK, &range) == 0) {
+            *out_base = base;
             *out_fd = duet_fd_steal(&fd);
             return TRUE;
         }
     }
     g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
-        "all %u id ranges are in use; stop an instance and try again", IDS_SLOTS);
+        "all %u id ranges are in use, or users' in /etc/subuid; stop an instance and try again",
+        IDS_SLOTS);
     return FALSE;
 }

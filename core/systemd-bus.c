@@ -201,7 +201,8 @@ static gboolean run_job(
 
 /*
  * Limits are ours, below the scope; none of the manager's defaults may add to them. The unit goes
- * by itself when its last process did, however that came.
+ * by itself when its last process did, however that came. Who stops it, or the whole host, signals
+ * all processes in it, and only the monitor shall end by that: it lets the payload end well.
  */
 static int append_properties(sd_bus_message *call, const DuetScopeRequest *request)
 {
@@ -210,9 +211,9 @@ static int append_properties(sd_bus_message *call, const DuetScopeRequest *reque
         code = sd_bus_message_append(call, "(sv)(sv)", "Description", "s", request->description,
             "Slice", "s", request->slice);
     if (code >= 0)
-        code = sd_bus_message_append(call, "(sv)(sv)(sv)(sv)", "PIDs", "au", 1,
+        code = sd_bus_message_append(call, "(sv)(sv)(sv)(sv)(sv)", "PIDs", "au", 1,
             (guint32)request->pid, "Delegate", "b", TRUE, "CollectMode", "s", "inactive-or-failed",
-            "TasksMax", "t", G_MAXUINT64);
+            "TasksMax", "t", G_MAXUINT64, "KillSignal", "i", DUET_SCOPE_STOP_SIGNAL);
     return code >= 0 ? sd_bus_message_close_container(call) : code;
 }
 

@@ -171,22 +171,6 @@ typedef struct {
     int pidfd;
 } WorkerRuntime;
 
-/* Returns: 1 when there is something to read, 0 when it took too long, -1 with errno. */
-static int await_reply(WorkerRuntime *worker)
-{
-    const DuetPlace *place = worker->place;
-    gint64 deadline_us = g_get_monotonic_time() + REPLY_TIMEOUT_MS * G_GINT64_CONSTANT(1000);
-    for (;;) {
-        gint64 left_ms = (deadline_us - g_get_monotonic_time()) / 1000;
-        struct pollfd fds[] = { { worker->fd, POLLIN, 0 }, { place->child_fd, POLLIN, 0 } };
-        int polled = left_ms > 0 ? poll(fds, place->on_child ? 2 : 1, (int)left_ms) : 0;
-        if (polled > 0 && fds[1].revents)
-            place->on_child(place->on_child_data);
-        if (polled == 0 || fds[0].revents || (polled < 0 && errno != EINTR))
-            return polled < 0 ? -1 : polled > 0;
-    }
-}
-
 static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
 {
     g_autofree char *buffer = g_malloc(REPLY_MAX_BYTES);
@@ -199,7 +183,8 @@ static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
         .msg_iovlen = 1,
         .msg_control = control.bytes,
         .msg_controllen = sizeof control };
-    int polled = await_reply(worker);
+    const DuetPlace *place = worker->place;
+    int polled = place->wait(worker->fd, REPLY_TIMEOUT_MS, place->wait_data);
     ssize_t n = polled > 0 ? recvmsg(worker->fd, &message, MSG_CMSG_CLOEXEC) : -1;
     if (n <= 0) {
         g_set_error(error, DUET_ERROR, polled == 0 ? DUET_ERROR_TIMEOUT : DUET_ERROR_FAILED,

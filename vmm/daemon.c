@@ -21,25 +21,34 @@
 #define REOPEN_TRIES 10
 #define REOPEN_PAUSE_US (500 * 1000)
 
+typedef struct {
+    const char *path;
+    int mode;
+    guint32 uid, gid;
+    int err;
+} Attempt;
+
+static gpointer attempt_open(gpointer data)
+{
+    Attempt *attempt = data;
+    /* The raw call: the C library's is for all threads. */
+    syscall(SYS_setgroups, 0, NULL);
+    setfsgid((gid_t)attempt->gid);
+    setfsuid((uid_t)attempt->uid);
+    DUET_AUTO_FD fd = open(attempt->path, attempt->mode | O_CLOEXEC);
+    attempt->err = fd < 0 ? errno : 0;
+    return NULL;
+}
+
 /* Whether that user, in that group alone, can open @path. It is the kernel that is asked, so every
- * kind of permission counts; only this thread changes. */
+ * kind of permission counts. In a thread of its own: whoever takes other ids lives on when its
+ * parent dies, and the worker must not. */
 static gboolean can_open(const char *path, int mode, guint32 uid, guint32 gid)
 {
-    int n_groups = MAX(getgroups(0, NULL), 0);
-    g_autofree gid_t *groups = g_new(gid_t, n_groups);
-    n_groups = getgroups(n_groups, groups);
-    /* The raw call: the C library's is for all threads. */
-    gboolean dropped = n_groups >= 0 && syscall(SYS_setgroups, 0, NULL) == 0;
-    setfsgid((gid_t)gid);
-    setfsuid((uid_t)uid);
-    DUET_AUTO_FD fd = open(path, mode | O_CLOEXEC);
-    int err = errno;
-    setfsuid(geteuid());
-    setfsgid(getegid());
-    if (dropped)
-        syscall(SYS_setgroups, n_groups, groups);
-    errno = err;
-    return fd >= 0;
+    Attempt attempt = { path, mode, uid, gid, 0 };
+    g_thread_join(g_thread_new("can-open", attempt_open, &attempt));
+    errno = attempt.err;
+    return attempt.err == 0;
 }
 
 /*

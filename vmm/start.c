@@ -74,6 +74,8 @@ gboolean duet_vm_qemu_find_pid(DuetVm *vm, const char *pid_file, GError **error)
     /* Only a QEMU that was alive afterwards proves that the number was still its own. */
     if (vm->pidfd >= 0 && virDomainIsActive(vm->domain) == 1)
         return TRUE;
+    duet_fd_clear(&vm->pidfd);
+    vm->pid = 0;
     g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED, "QEMU of '%s' ended right after its start",
         vm->spec->name);
     return FALSE;

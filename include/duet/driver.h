@@ -40,8 +40,9 @@ void duet_check_free(DuetCheck *check);
  * @id_base: first of the 131072 host ids that belong to this instance alone while it runs:
  *     65536 for the ids 0-65535, then one for each high id. QEMU runs under @id_base itself.
  *     An ordinary user's instances have no range of their own: 0.
- * @child_fd: readable when a child of the monitor exited; who keeps the monitor waiting watches it,
- * and calls @on_child then: libvirt waits 20 s for each orphan of its that nobody reaps
+ * @wait: waits at most @timeout_ms until @fd is readable; 1, 0 when it took too long,
+ * -1 with errno. Who keeps the monitor waiting waits with it: the monitor reaps meanwhile (libvirt
+ *     waits 20 s for each orphan of its that nobody reaps), and answers clients during start()
  * @private_fds: the monitor's own descriptors (lock, sockets), which a forked worker closes
  */
 typedef struct {
@@ -49,9 +50,8 @@ typedef struct {
     const char *run_dir;
     struct _DuetCgroup *cgroup;
     guint32 id_base;
-    int child_fd;
-    void (*on_child)(gpointer data);
-    gpointer on_child_data;
+    int (*wait)(int fd, int timeout_ms, gpointer data);
+    gpointer wait_data;
     const int *private_fds;
     guint n_private_fds;
 } DuetPlace;

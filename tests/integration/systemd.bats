@@ -172,16 +172,20 @@ END
   nothing_of "$id"
 }
 
-@test "systemctl stop ends an instance, and its state is told" {
+@test "systemctl stop, as a host that goes down, lets the payload end well" {
   systemd_runs || { is "$(duet ps -q)" ""; return; }
-  local id
-  duet run -d --name stopped busybox sleep 300
-  id=$(id_of stopped)
-  our_systemctl stop "duet-$id.scope"
-  wait_for 20 has_state stopped exited
-  duet rm stopped
-  is "$(units)" ""
-  nothing_of "$id"
+  local id kind
+  for kind in container vm; do
+    duet run -d --as $kind --name stopped busybox sh -c 'trap "echo well; exit 3" TERM; while :; do sleep 0.2; done'
+    id=$(id_of stopped)
+    our_systemctl stop "duet-$id.scope"
+    wait_for 20 has_state stopped exited
+    is "$(duet logs stopped)" well
+    is "$(duet inspect stopped | jq -c '.[0] | [.exit_code, .error]')" '[3,null]'
+    duet rm stopped
+    is "$(units)" ""
+    nothing_of "$id"
+  done
 }
 
 @test "without libsystemd, or without a bus: own directories, said, with the same limits" {

@@ -11,6 +11,7 @@ setup_file() {
 }
 teardown_file() { root_down; }
 
+# bats test_tags=host
 @test "a VM runs a kernel of its own" {
   # The version may be the host's own; the boot is not.
   local boot=/proc/sys/kernel/random/boot_id
@@ -18,6 +19,7 @@ teardown_file() { root_down; }
   [ "$(run_as busybox cat $boot)" != "$(cat $boot)" ]
 }
 
+# bats test_tags=host
 @test "C46 the accelerator is said once, recorded, and KVM is refused where it does not work" {
   run --separate-stderr duet run --vm --name accel busybox true
   is "$status" 0
@@ -36,6 +38,7 @@ teardown_file() { root_down; }
   expect 125 duet run --rm --accel kvm busybox true
 }
 
+# bats test_tags=host
 @test "QEMU lives in the payload cgroup, under a uid of its own" {
   duet run -d --vm --cpus 1 --name place busybox sleep 300
   local pid id
@@ -117,6 +120,29 @@ teardown_file() { root_down; }
   duet rm -f early
 }
 
+# bats test_tags=host
+@test "while the driver is at work on a start, the instance is seen, and can be told to stop" {
+  printf '#!/bin/sh\nsleep 601.25\n' >"$scratch/slow-qemu"
+  chmod +x "$scratch/slow-qemu"
+  local client end code
+  for end in "duet stop long" "duet rm -f long" "kill -INT"; do
+    "$DUET" run --vm --name long --qemu "$scratch/slow-qemu" busybox true 3>&- &
+    client=$!
+    wait_for 10 has_state long starting
+    [[ $(timeout 10 "$DUET" ps) == *Starting* ]]
+    run timeout 10 "$DUET" exec long true
+    is "$status" 125
+    [[ $output == *"is starting"* ]]
+    [ "$end" != "kill -INT" ] || end="kill -INT $client"
+    $end
+    code=0
+    wait "$client" || code=$?
+    [[ $end != kill* ]] || is "$code" 130
+    is "$(pgrep -f "$scratch/slow-qemu|sleep 601.25")" ""
+    [ "$end" = "duet rm -f long" ] || duet rm long
+  done
+}
+
 @test "an image without a shell says what is missing, in time" {
   mkdir -p "$scratch/empty/etc"
   tar -C "$scratch/empty" -cf "$scratch/empty.tar" .
@@ -134,7 +160,8 @@ teardown_file() { root_down; }
   worker=$(pgrep -P "$monitor" -x duet-monitor)
   kill -KILL "$worker"
   wait_for 10 has_state orphaned exited
-  ! kill -0 "$pid" 2>/dev/null
+  run kill -0 "$pid"
+  [ "$status" != 0 ]
   [[ $(duet inspect orphaned | jq -r '.[0].error') == *"worker died"* ]]
   is "$(duet wait orphaned)" 125
   duet rm orphaned
@@ -147,6 +174,7 @@ teardown_file() { root_down; }
   is "$(duet --root "$closed" run --rm --vm busybox echo in 2>/dev/null)" in
 }
 
+# bats test_tags=host
 @test "a VM starts where systemd has mounted /dev/hugepages, and puts nothing there" {
   needs_root "to mount it"
   in_hugetlbfs() {

@@ -41,6 +41,13 @@ typedef struct {
     DuetStarted started;
 } Fixture;
 
+static int wait_readable(int fd, int timeout_ms, gpointer data)
+{
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    (void)data;
+    return poll(&ready, 1, timeout_ms);
+}
+
 static void on_child(int signal_number)
 {
     int err = errno;
@@ -93,7 +100,8 @@ static void set_up(Fixture *fixture, gconstpointer data)
     fixture->place = (DuetPlace){ .instance_dir = fixture->dir,
         .run_dir = fixture->run_dir,
         .cgroup = fixture->cgroup,
-        .id_base = TEST_UID };
+        .id_base = TEST_UID,
+        .wait = wait_readable };
     const DuetDriverEntry entry = {
         .kind = DUET_KIND_VM, .ops = &duet_vm_driver, .module = "duet-vm"
     };

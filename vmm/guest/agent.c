@@ -6,8 +6,7 @@
  * three roles:
  *
  *  - container: pid 1 of a pid namespace, executed from a sealed memfd by the driver, which has set
- *    up namespaces, mounts, ids, capabilities and the system call filter before. fd 3 is a socket
- *    to the monitor.
+ *    up namespaces, mounts, ids and capabilities before. fd 3 is a socket to the monitor.
  *  - native ("duet-agent native"): a plain process and subreaper, for the benchmark. fd 3 as above.
  *  - guest: pid 1 of a virtual machine, started by its kernel as "/init" of our initramfs. It makes
  *    the surroundings of the payload itself, see agent-guest.c. The channel is the virtio-serial

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How an instance begins: its place on the host, its driver, and what the monitor does while that
+ * is at work. */
+#include "core/monitor-private.h"
+
+#include <duet/error.h>
+#include <duet/vm-limits.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static gboolean listen_on_socket(Monitor *monitor, GError **error)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    g_autofree char *path = g_build_filename(monitor->run_dir, "sock", NULL);
+    if (strlen(path) >= sizeof address.sun_path) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is too long for a socket's path; set XDG_RUNTIME_DIR to a shorter one", path);
+        return FALSE;
+    }
+    strcpy(address.sun_path, path);
+    monitor->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (monitor->listen_fd < 0 ||
+        bind(monitor->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        chmod(path, 0600) < 0 || listen(monitor->listen_fd, 64) < 0)
+        return duet_error_set_errno(error, errno, "cannot listen on '%s'", path);
+    return TRUE;
+}
+
+/* What the kernel is told of the spec's limits. A VM's RAM is QEMU's: see vm-limits.h. A daemon
+ * keeps them in a cgroup of its own. */
+static DuetLimits cgroup_limits(const DuetSpec *spec)
+{
+    if (spec->connect)
+        return (DuetLimits){ 0 };
+    DuetLimits limits = {
+        .memory_bytes = spec->memory_bytes, .cpus = spec->cpus, .pids = spec->pids_limit
+    };
+    if (spec->kind == DUET_KIND_VM) {
+        limits.memory_bytes = duet_vm_memory_bytes(spec) + duet_vm_memory_allowance_bytes(spec);
+        limits.pids = 0;
+        limits.memory_is_guard = TRUE;
+        limits.cpus_is_guard = spec->cpus == (double)duet_vm_vcpus(spec);
+    }
+    return limits;
+}
+
+static gboolean make_place(Monitor *monitor, GError **error)
+{
+    DuetContext *context = monitor->context;
+    const char *id = monitor->spec->id;
+    DuetLimits limits = cgroup_limits(monitor->spec);
+    limits.pool = monitor->spec->pool;
+    limits.pool_memory_bytes = monitor->spec->pool_memory_bytes;
+    monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
+    if (!monitor->cgroup || !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), error))
+        return FALSE;
+    monitor->run_dir = duet_run_path(context, id);
+    if (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
+        (!duet_mkdir_p(context->run_base, 0711, error) ||
+            (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
+                !duet_error_set_errno(
+                    error, errno, "cannot make the directory '%s'", monitor->run_dir))))
+        return FALSE;
+    if (!duet_ids_take(context, id, &monitor->ids_fd, &monitor->place.id_base, error))
+        return FALSE;
+    if (!duet_cgroup_make(monitor->cgroup, error))
+        return FALSE;
+    monitor->info->cgroup = g_strdup(duet_cgroup_path(monitor->cgroup));
+    int joined = duet_cgroup_join(monitor->cgroup, DUET_CGROUP_MONITOR);
+    if (joined != 0)
+        return duet_error_set_errno(
+            error, joined, "cannot join the cgroup '%s'", duet_cgroup_path(monitor->cgroup));
+    monitor->log_fd = openat(monitor->dir_fd, "log", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (monitor->log_fd < 0)
+        return duet_error_set_errno(error, errno, "cannot create the log in '%s'", monitor->dir);
+    return listen_on_socket(monitor, error);
+}
+
+/* As DuetPlace.wait. No client is answered, so nothing more is asked of the driver; a signal's stop
+ * waits. */
+static int wait_alone(Monitor *monitor, int fd, int timeout_ms)
+{
+    monitor->waiting = TRUE;
+    gint64 deadline_us = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
+    for (;;) {
+        gint64 left_ms = (deadline_us - g_get_monotonic_time()) / 1000;
+        struct pollfd fds[] = { { fd, POLLIN, 0 }, { monitor->signal_fd, POLLIN, 0 } };
+        int polled = left_ms > 0 ? poll(fds, 2, (int)left_ms) : 0;
+        if (polled > 0 && fds[1].revents)
+            monitor_read_signals(monitor);
+        if (polled > 0 && !fds[0].revents)
+            continue;
+        if (polled >= 0 || errno != EINTR) {
+            monitor->waiting = FALSE;
+            return polled < 0 ? -1 : polled > 0;
+        }
+    }
+}
+
+typedef enum { WAITING, READY, LATE } Wait;
+
+static gboolean on_ready(int fd, GIOCondition condition, gpointer data)
+{
+    (void)fd;
+    (void)condition;
+    *(Wait *)data = READY;
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_late(gpointer data)
+{
+    *(Wait *)data = LATE;
+    return G_SOURCE_CONTINUE;
+}
+
+static int wait_serving(int fd, int timeout_ms)
+{
+    Wait wait = WAITING;
+    guint ready = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_ready, &wait);
+    guint late = g_timeout_add((guint)timeout_ms, on_late, &wait);
+    while (wait == WAITING)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(ready);
+    g_source_remove(late);
+    return wait == READY;
+}
+
+static int wait_readable(int fd, int timeout_ms, gpointer data)
+{
+    Monitor *monitor = data;
+    return monitor->starting ? wait_serving(fd, timeout_ms) : wait_alone(monitor, fd, timeout_ms);
+}
+
+static void tell_notice(Monitor *monitor, const char *notice)
+{
+    for (guint i = 0; notice && i < monitor->clients->len; i++) {
+        Client *client = monitor->clients->pdata[i];
+        duet_link_send(client->link, DUET_FRAME_NOTICE, 0, 0, notice, (guint32)strlen(notice));
+    }
+}
+
+gboolean monitor_prepare(Monitor *monitor, GError **error)
+{
+    if (!make_place(monitor, error))
+        return FALSE;
+    monitor->info->state = DUET_STATE_STARTING;
+    monitor->info->monitor_pid = getpid();
+    monitor_save_state(monitor);
+    monitor->private_fds[0] = monitor->lock_fd;
+    monitor->private_fds[1] = monitor->listen_fd;
+    monitor->private_fds[2] = monitor->log_fd;
+    monitor->private_fds[3] = monitor->signal_fd;
+    monitor->place = (DuetPlace){
+        .instance_dir = monitor->dir,
+        .run_dir = monitor->run_dir,
+        .cgroup = monitor->cgroup,
+        .id_base = monitor->place.id_base,
+        .wait = wait_readable,
+        .wait_data = monitor,
+        .private_fds = monitor->private_fds,
+        .n_private_fds = G_N_ELEMENTS(monitor->private_fds),
+    };
+    monitor->runtime = duet_runtime_new(monitor->entry, monitor->spec, &monitor->place, error);
+    return monitor->runtime != NULL;
+}
+
+gboolean monitor_bring_up(Monitor *monitor, GError **error)
+{
+    DuetStarted started = { .agent_fd = -1, .pidfd = -1 };
+    if (monitor->asked_to_stop)
+        return FALSE;
+    monitor_agent_begin(monitor);
+    monitor->starting = TRUE;
+    gboolean ok = duet_runtime_start(monitor->runtime, &monitor->info->marks, &started, error);
+    monitor->starting = FALSE;
+    if (!ok)
+        return FALSE;
+    /* A driver that took other ids for a moment made the kernel forget it. */
+    monitor_end_with_owner(monitor);
+    monitor->info->pid = started.pid;
+    monitor->info->facts = started.facts;
+    monitor->pidfd = started.pidfd;
+    monitor->boot_timeout_s = started.boot_timeout_s ? started.boot_timeout_s : DUET_BOOT_TIMEOUT_S;
+    monitor_elsewhere_open(monitor, started.cgroup);
+    tell_notice(monitor, started.notice);
+    g_free(started.notice);
+    duet_link_connect(monitor->agent, started.agent_fd);
+    monitor_watch(monitor);
+    if (monitor->helper_gone)
+        monitor_helper_gone(monitor);
+    /* A stop was asked for while the driver was at work. */
+    if (monitor->asked_to_stop)
+        monitor_shut_down(monitor, 0);
+    return TRUE;
+}
