@@ -131,7 +131,7 @@ gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOp
     prepend_shared(rows, options, shared);
     prepend(rows, entries);
     const GOptionEntry *all = (const GOptionEntry *)(void *)rows->data;
-    if (!duet_cli_options(verb, all, &argc, &argv, error))
+    if (!duet_cli_options_first(verb, all, &argc, &argv, error))
         return FALSE;
     if (argc < 2 && options->default_image) {
         options->image = g_strdup(options->default_image);
@@ -145,7 +145,7 @@ gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOp
     options->image = g_strdup(argv[1]);
     argc--;
     argv++;
-    if (!duet_cli_options(verb, all, &argc, &argv, error))
+    if (!duet_cli_options_first(verb, all, &argc, &argv, error))
         return FALSE;
     if (argc > 1)
         options->command = g_strdupv(argv + 1);

@@ -84,6 +84,10 @@ void duet_bench_cli_progress(const char *line, gpointer data);
 gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOptionEntry *entries,
     DuetBenchCliShared shared, int argc, char **argv, GError **error);
 
+/** duet_bench_cli_add_options: adds @run as one would type it, but for the entrypoint; @vm: with
+ * those that only a VM has. */
+void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, gboolean vm);
+
 /**
  * duet_bench_cli_command: the same as @spec as one would type it.
  * @out_name: which word is the instance's name: empty, to be replaced

@@ -29,7 +29,7 @@ static void add_list(GStrvBuilder *words, const char *option, char *const *value
         add(words, option, *values);
 }
 
-static void add_options(GStrvBuilder *words, const DuetRunOptions *run, const DuetSpec *spec)
+void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, gboolean vm)
 {
     add(words, "--memory", run->memory);
     add_number(words, "--cpus", run->cpus);
@@ -37,10 +37,10 @@ static void add_options(GStrvBuilder *words, const DuetRunOptions *run, const Du
     add_list(words, "--env", run->env);
     add(words, "--workdir", run->workdir);
     add(words, "--user", run->user);
-    add(words, "--hostname", spec->hostname);
+    add(words, "--hostname", run->hostname);
     add_list(words, "--volume", run->volumes);
     add(words, "--network", run->network);
-    if (spec->kind != DUET_KIND_VM)
+    if (!vm)
         return;
     add(words, "--accel", run->accel);
     add(words, "--qemu", run->qemu);
@@ -63,7 +63,9 @@ char **duet_bench_cli_command(DuetCli *cli, const DuetBenchCli *options, const D
     g_strv_builder_addv(words, head);
     *out_name = G_N_ELEMENTS(head) - 2;
     add_number(words, "--timeout", spec->timeout_ms / 1000.0);
-    add_options(words, &options->run, spec);
+    DuetRunOptions run = options->run;
+    run.hostname = spec->hostname;
+    duet_bench_cli_add_options(words, &run, spec->kind == DUET_KIND_VM);
     /* What the image and the options made of the payload is typed out. */
     add(words, "--entrypoint", "");
     g_strv_builder_add(words, options->image);

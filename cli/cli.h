@@ -50,6 +50,9 @@ void duet_help_print_below(const DuetCommand *table);
 /** duet_cli_context: Returns: (transfer none): the context, swept, or NULL with @error. */
 DuetContext *duet_cli_context(DuetCli *cli, GError **error);
 
+/** duet_cli_say: prints "duet: <text>" on standard error, and nothing that a terminal obeys: images
+ * and guests may have written it. */
+void duet_cli_say(const char *text);
 /** duet_cli_fail: prints "duet: <message>". Returns: the exit code that stands for @error. */
 int duet_cli_fail(const GError *error);
 /** duet_cli_print: Returns: @code, or that of the error if @text could not be written. */
@@ -58,14 +61,18 @@ int duet_cli_print(const char *text, int code);
 int duet_cli_usage(const char *verb, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /**
- * duet_cli_options: parses a verb's options; stops at the first argument that is none.
+ * duet_cli_options: parses a verb's options, which may stand before, between and after words that
+ * are none.
  * @entries: texts are G_OPTION_ARG_FILENAME: bytes as they come, whatever the locale
  * Returns: %FALSE with @error; prints help and exits on --help.
  */
 gboolean duet_cli_options(
     const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error);
+/** duet_cli_options_first: the same, but stops at the first word: a command line follows. */
+gboolean duet_cli_options_first(
+    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error);
 /**
- * duet_cli_words: parses options that may stand before, between and after words that are none.
+ * duet_cli_words: duet_cli_options() for a verb of few words.
  * @out_words: gets the first @room words, out of @argv
  * Returns: how many of these there are (with @room of them there may be more), or -1 with @error.
  */
@@ -123,7 +130,7 @@ gboolean duet_cli_print_json(GVariant *value, GError **error);
 /** duet_cli_format: reads `--format`. */
 gboolean duet_cli_format_is_json(const char *format, gboolean *out_json, GError **error);
 
-/** DuetTable: columns as wide as they must be. */
+/** DuetTable: columns as wide as they must be; cells are printed on one line, made printable. */
 typedef struct _DuetTable DuetTable;
 DuetTable *duet_table_new(const char *const *titles);
 void duet_table_add(DuetTable *table, char **cells /* (transfer full) */);

@@ -18,15 +18,18 @@
 
 /**
  * Suite: what `bench all` was told and knows.
+ * @words: (transfer none): all that, as it was typed
  * @folder: where the results go
- * @budget_s: for all together
+ * @budget: for all together; @budget_s: in seconds
  * @block_s: what one sample of each arm takes, from start to gone
  * @cut: (nullable): the benchmark that the user interrupted: its result is there, and not complete
  */
 typedef struct {
     DuetBenchCli options;
+    char *const *words;
     char *folder;
     gboolean resume;
+    char *budget;
     double budget_s;
     double block_s;
     char *cut;
@@ -180,48 +183,97 @@ static gboolean exists(const Suite *suite, const char *name, const char *suffix)
     return access(path, F_OK) == 0;
 }
 
-/* What fixes how many samples there are, so that a run that is resumed has the same. */
+static void write_words(GKeyFile *file, char *const *words)
+{
+    g_autoptr(GPtrArray) escaped = g_ptr_array_new_with_free_func(g_free);
+
+    /* A key file is UTF-8, a word may be anything. */
+    for (; *words; words++)
+        g_ptr_array_add(escaped, g_strescape(*words, NULL));
+    g_key_file_set_string_list(
+        file, SUITE_GROUP, "words", (const char *const *)escaped->pdata, escaped->len);
+}
+
+static char **read_words(GKeyFile *file, GError **error)
+{
+    char **words = g_key_file_get_string_list(file, SUITE_GROUP, "words", NULL, error);
+
+    for (char **word = words; word && *word; word++) {
+        char *plain = g_strcompress(*word);
+        g_free(*word);
+        *word = plain;
+    }
+    return words;
+}
+
+/* What the run is, and how many samples there are: one that is resumed has the same. */
 static gboolean save(const Suite *suite, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *path = g_build_filename(suite->folder, SUITE_FILE, NULL);
 
-    g_key_file_set_double(file, SUITE_GROUP, "budget_s", suite->budget_s);
+    write_words(file, suite->words);
     g_key_file_set_double(file, SUITE_GROUP, "block_s", suite->block_s);
     g_key_file_set_string(file, SUITE_GROUP, "seed", suite->options.seed);
-    g_key_file_set_string(file, SUITE_GROUP, "arms", suite->options.kinds);
-    g_key_file_set_string(file, SUITE_GROUP, "image", suite->options.image);
     if (suite->cut)
         g_key_file_set_string(file, SUITE_GROUP, "interrupted", suite->cut);
     return g_key_file_save_to_file(file, path, error);
 }
 
-static gboolean load(Suite *suite, GError **error)
+/* Whether @word says again what that run was told, or only that it is to go on. */
+static gboolean is_of_run(const char *word, const char *folder, char *const *words)
+{
+    g_autofree char *brief = g_strconcat("-o", folder, NULL);
+    g_autofree char *full = g_strconcat("--output=", folder, NULL);
+    const char *const again[] = { "--resume", "-o", "--output", folder, brief, full, NULL };
+
+    return g_strv_contains(again, word) || g_strv_contains((const char *const *)words, word);
+}
+
+static gboolean parse(Suite *suite, char *const *words, gboolean quick, GError **error);
+static void clear_suite(Suite *suite);
+
+/* @suite becomes what the run in its folder was told, and what that knew. */
+static gboolean load(Suite *suite, gboolean quick, char ***out_words, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autofree char *path = g_build_filename(suite->folder, SUITE_FILE, NULL);
+    g_autofree char *folder = g_strdup(suite->folder);
+    g_autofree char *path = g_build_filename(folder, SUITE_FILE, NULL);
     g_autoptr(GError) failure = NULL;
 
-    if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &failure)) {
-        suite->budget_s = g_key_file_get_double(file, SUITE_GROUP, "budget_s", NULL);
-        suite->block_s = g_key_file_get_double(file, SUITE_GROUP, "block_s", NULL);
-        g_free(suite->options.seed);
-        suite->options.seed = g_key_file_get_string(file, SUITE_GROUP, "seed", &failure);
-        g_free(suite->options.kinds);
-        suite->options.kinds = g_key_file_get_string(file, SUITE_GROUP, "arms", NULL);
-        suite->cut = g_key_file_get_string(file, SUITE_GROUP, "interrupted", NULL);
-    }
-    g_autofree char *image = g_key_file_get_string(file, SUITE_GROUP, "image", NULL);
-    if (image && !g_str_equal(image, suite->options.image)) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "cannot resume: the run in '%s' is of the image '%s'", suite->folder, image);
+    char **words = g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &failure)
+        ? read_words(file, &failure)
+        : NULL;
+    *out_words = words;
+    g_autofree char *seed = g_key_file_get_string(file, SUITE_GROUP, "seed", NULL);
+    double block_s = g_key_file_get_double(file, SUITE_GROUP, "block_s", NULL);
+    if (!words || !seed || !(block_s > 0)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
+            "nothing to resume: cannot read '%s': %s", path,
+            failure ? failure->message : "its figures make no sense");
         return FALSE;
     }
-    if (!failure && image && suite->options.kinds && suite->budget_s > 0 && suite->block_s > 0)
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND, "nothing to resume: cannot read '%s': %s",
-        path, failure ? failure->message : "its figures make no sense");
-    return FALSE;
+    for (char *const *word = suite->words; *word; word++) {
+        if (is_of_run(*word, folder, words))
+            continue;
+        g_autofree char *typed = g_strjoinv(" ", words);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot resume with '%s': the run in '%s' is that of `duet bench %s`, and goes on with "
+            "--resume -o %s",
+            *word, folder, typed, folder);
+        return FALSE;
+    }
+    clear_suite(suite);
+    if (!parse(suite, words, quick, error))
+        return FALSE;
+    g_free(suite->folder);
+    suite->folder = g_steal_pointer(&folder);
+    g_free(suite->options.seed);
+    suite->options.seed = g_steal_pointer(&seed);
+    suite->block_s = block_s;
+    suite->cut = g_key_file_get_string(file, SUITE_GROUP, "interrupted", NULL);
+    suite->resume = TRUE;
+    return TRUE;
 }
 
 /* A folder is one run's: nothing is overwritten. */
@@ -320,8 +372,10 @@ static int judge(DuetCli *cli, const Suite *suite)
     g_autofree char *kinds = common("vm,container", suite->options.kinds);
 
     g_strv_builder_add(words, "claims");
-    if (strchr(kinds, ','))
+    if (strchr(kinds, ',')) {
+        duet_bench_cli_add_options(words, &suite->options.run, TRUE);
         g_strv_builder_add(words, suite->options.image);
+    }
     for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autofree char *path = result_path(suite, parts[i].name, ".json");
         /* No claim rests on what has an image of its own. */
@@ -338,7 +392,7 @@ static int judge(DuetCli *cli, const Suite *suite)
 static gboolean begin(DuetCli *cli, Suite *suite, int *out_code, GError **error)
 {
     if (suite->resume)
-        return load(suite, error);
+        return TRUE;
     if (!make_folder(suite, error))
         return FALSE;
     gboolean tried = trial(cli, suite, out_code, error);
@@ -379,40 +433,58 @@ static void clear_suite(Suite *suite)
 {
     duet_bench_cli_clear(&suite->options);
     g_free(suite->folder);
+    g_free(suite->budget);
     g_free(suite->cut);
+    *suite = (Suite){ 0 };
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Suite, clear_suite)
 
-static int run_suite(DuetCli *cli, int argc, char **argv, gboolean quick)
+static gboolean parse(Suite *suite, char *const *words, gboolean quick, GError **error)
 {
     static char *echo[] = { (char *)"echo", NULL };
-    g_auto(Suite) suite = { 0 };
-    g_autofree char *budget = g_strdup(quick ? "3m" : "20m");
-    g_autoptr(GError) error = NULL;
+    int argc = (int)g_strv_length((char **)words);
+    /* Options are taken out of it. */
+    g_autofree char **argv = g_memdup2(words, (argc + 1) * sizeof *words);
 
-    duet_bench_cli_init(&suite.options, ARMS, echo);
-    suite.options.budget = g_strdup("4G");
+    duet_bench_cli_init(&suite->options, ARMS, echo);
+    suite->words = words;
+    suite->budget = g_strdup(quick ? "3m" : "20m");
+    suite->options.budget = g_strdup("4G");
+    /* A run that goes on knows its image. */
+    if (g_strv_contains((const char *const *)words, "--resume"))
+        suite->options.default_image = "";
     const GOptionEntry entries[] = {
-        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &suite.options.kinds,
+        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &suite->options.kinds,
             "what to compare: vm, container, native (default: all three)", "KIND,..." },
-        { "budget", 0, 0, G_OPTION_ARG_FILENAME, &budget,
+        { "budget", 0, 0, G_OPTION_ARG_FILENAME, &suite->budget,
             quick ? "how long it may take (default 3m)" : "how long it may take (default 20m)",
             "TIME" },
-        { "memory-budget", 0, 0, G_OPTION_ARG_FILENAME, &suite.options.budget,
+        { "memory-budget", 0, 0, G_OPTION_ARG_FILENAME, &suite->options.budget,
             "what the instances of density may need together (default 4G)", "SIZE" },
-        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &suite.folder,
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &suite->folder,
             "folder of the results (default: duet-bench- and the time)", "FOLDER" },
-        { "resume", 0, 0, G_OPTION_ARG_NONE, &suite.resume,
-            "go on with a folder whose run was cut short", NULL },
-        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &suite.options.seed,
+        { "resume", 0, 0, G_OPTION_ARG_NONE, &suite->resume,
+            "go on with a folder whose run was cut short, as it was told", NULL },
+        { "seed", 0, 0, G_OPTION_ARG_FILENAME, &suite->options.seed,
             "seed of the orders and of all resampling", "NUMBER" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&suite.options, "bench", entries, 0, argc, argv, &error) ||
-        !parse_duration(budget, &suite.budget_s, &error))
+    return duet_bench_cli_parse(&suite->options, "bench", entries, 0, argc, argv, error) &&
+        parse_duration(suite->budget, &suite->budget_s, error);
+}
+
+static int run_suite(DuetCli *cli, char *const *words, gboolean quick)
+{
+    g_auto(Suite) suite = { 0 };
+    g_auto(GStrv) was = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!parse(&suite, words, quick, &error))
         return duet_cli_fail(error);
     if (suite.resume && !suite.folder)
         return duet_cli_usage("bench", "--resume needs -o FOLDER: which run is to go on?");
+    if (suite.resume && !load(&suite, quick, &was, &error))
+        return duet_cli_fail(error);
     if (!suite.folder) {
         g_autoptr(GDateTime) now = g_date_time_new_now_local();
         suite.folder = g_date_time_format(now, "duet-bench-%Y%m%d-%H%M%S");
@@ -425,10 +497,12 @@ static int run_suite(DuetCli *cli, int argc, char **argv, gboolean quick)
 
 int duet_bench_all(DuetCli *cli, int argc, char **argv)
 {
-    return run_suite(cli, argc, argv, FALSE);
+    (void)argc;
+    return run_suite(cli, argv, FALSE);
 }
 
 int duet_bench_quick(DuetCli *cli, int argc, char **argv)
 {
-    return run_suite(cli, argc, argv, TRUE);
+    (void)argc;
+    return run_suite(cli, argv, TRUE);
 }

@@ -116,6 +116,8 @@ int duet_cmd_check(DuetCli *cli, int argc, char **argv)
     if (!duet_cli_options(argv[0], entries, &argc, &argv, &error) ||
         !duet_cli_format_is_json(format, &json, &error) || !duet_cli_context(cli, &error))
         return duet_cli_fail(error);
+    if (argc > 1)
+        return duet_cli_usage("check", "'%s' is one argument too many", argv[1]);
     if (prepare_vm)
         return prepare();
     g_autoptr(GPtrArray) checks = g_ptr_array_new_with_free_func((GDestroyNotify)duet_check_free);

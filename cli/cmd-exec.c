@@ -36,7 +36,7 @@ int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options_first(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc < 3)
         return duet_cli_usage("exec", argc < 2 ? "no instance given" : "no command given");

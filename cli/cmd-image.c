@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/cli.h"
+#include "core/text.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -19,6 +20,15 @@ static gboolean options(
 {
     g_autofree char *full = g_strconcat("image ", verb, NULL);
     return duet_cli_options(full, entries, argc, argv, error);
+}
+
+static void tell_warnings(const DuetImage *image)
+{
+    for (char **warning = image->warnings; warning && *warning; warning++) {
+        g_autofree char *text =
+            g_strdup_printf("warning: %s: %s", image->ref ? image->ref : image->digest, *warning);
+        duet_cli_say(text);
+    }
 }
 
 static int image_import(DuetCli *cli, int argc, char **argv)
@@ -41,8 +51,7 @@ static int image_import(DuetCli *cli, int argc, char **argv)
     for (guint i = 0; i < added->len; i++) {
         const DuetImage *image = added->pdata[i];
         printf("%s\n", image->ref ? image->ref : image->digest);
-        for (char **warning = image->warnings; warning && *warning; warning++)
-            fprintf(stderr, "duet: warning: %s\n", *warning);
+        tell_warnings(image);
     }
     return 0;
 }
@@ -79,15 +88,32 @@ static int image_export(DuetCli *cli, int argc, char **argv)
     return 0;
 }
 
+/* An image that can't be used may be without a config: then it goes by its manifest. */
+static const char *id_of(const DuetImage *image)
+{
+    return g_str_has_suffix(image->config_digest, ":") ? image->digest : image->config_digest;
+}
+
+static char *short_id(const DuetImage *image)
+{
+    return g_strndup(strchr(id_of(image), ':') + 1, 12);
+}
+
 static GVariant *describe_image(const DuetImage *image)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_variant_dict_insert(&dict, "name", "ms", image->ref);
     g_variant_dict_insert(&dict, "digest", "s", image->digest);
-    g_variant_dict_insert(&dict, "id", "s", image->config_digest);
+    g_variant_dict_insert(&dict, "id", "s", id_of(image));
     g_variant_dict_insert(&dict, "size_bytes", "x", (gint64)image->size_bytes);
     g_variant_dict_insert(&dict, "created", "ms", image->created);
     g_variant_dict_insert(&dict, "layers", "x", (gint64)g_strv_length(image->layer_dirs));
+    g_auto(GVariantBuilder) warnings = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("as"));
+    for (char **warning = image->warnings; warning && *warning; warning++) {
+        g_autofree char *line = duet_text_line(*warning);
+        g_variant_builder_add(&warnings, "s", line);
+    }
+    g_variant_dict_insert(&dict, "warnings", "as", &warnings);
     return g_variant_dict_end(&dict);
 }
 
@@ -99,13 +125,19 @@ static void print_table(GPtrArray *list)
         const DuetImage *image = list->pdata[i];
         char **cells = g_new0(char *, 6);
         cells[0] = g_strdup(image->ref ? image->ref : "<none>");
-        cells[1] = g_strndup(image->config_digest + strlen("sha256:"), 12);
+        cells[1] = short_id(image);
         cells[2] = g_strdup_printf("%u", g_strv_length(image->layer_dirs));
         cells[3] = duet_format_bytes(image->size_bytes);
         cells[4] = g_strdup(image->created ? image->created : "");
         duet_table_add(table, cells);
     }
     duet_table_print(table);
+    /* Why it can't be used; what a kind can't keep was told by the import. */
+    for (guint i = 0; i < list->len; i++) {
+        const DuetImage *image = list->pdata[i];
+        if (!image->layer_dirs[0])
+            tell_warnings(image);
+    }
 }
 
 static int image_ls(DuetCli *cli, int argc, char **argv)
@@ -121,6 +153,8 @@ static int image_ls(DuetCli *cli, int argc, char **argv)
     if (!options(argv[0], entries, &argc, &argv, &error) ||
         !duet_cli_format_is_json(format, &json, &error))
         return duet_cli_fail(error);
+    if (argc > 1)
+        return duet_cli_usage("image ls", "'%s' is one argument too many", argv[1]);
     const char *store = store_dir(cli, &error);
     const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
     g_autoptr(GPtrArray) list = images ? images->list(store, &error) : NULL;
@@ -131,10 +165,11 @@ static int image_ls(DuetCli *cli, int argc, char **argv)
     g_auto(GVariantBuilder) array = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
     for (guint i = 0; i < list->len; i++) {
         const DuetImage *image = list->pdata[i];
+        g_autofree char *id = NULL;
         if (json)
             g_variant_builder_add_value(&array, describe_image(image));
         else if (quiet)
-            printf("%.12s\n", image->config_digest + strlen("sha256:"));
+            printf("%s\n", (id = short_id(image)));
     }
     if (json && !duet_cli_print_json(g_variant_builder_end(&array), &error))
         return duet_cli_fail(error);

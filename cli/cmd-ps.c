@@ -2,6 +2,7 @@
 /* `ps` and `inspect`. */
 #include "cli/cli.h"
 #include "cli/describe.h"
+#include "core/text.h"
 
 #include <stdio.h>
 
@@ -36,13 +37,14 @@ static void print_table(GPtrArray *infos)
     for (guint i = 0; i < infos->len; i++) {
         const DuetInfo *info = infos->pdata[i];
         char **cells = g_new0(char *, 7);
-        g_autofree char *command = duet_describe_words(info->spec->argv);
+        g_autofree char *words = duet_describe_words(info->spec->argv);
+        g_autofree char *command = duet_text_line(g_strdelimit(words, "\n\t", ' '));
+        g_autofree char *begin =
+            g_utf8_strlen(command, -1) > 24 ? g_utf8_substring(command, 0, 21) : NULL;
         cells[0] = g_strdup(info->spec->id);
         cells[1] = g_strdup(duet_kind_to_string(info->spec->kind));
         cells[2] = g_strdup(info->spec->image_ref);
-        cells[3] = g_utf8_strlen(command, -1) > 24 ? g_strdup_printf("%.21s...", command)
-                                                   : g_strdup(command);
-        g_strdelimit(cells[3], "\n\t", ' ');
+        cells[3] = begin ? g_strconcat(begin, "...", NULL) : g_strdup(command);
         cells[4] = duet_describe_status(info);
         cells[5] = g_strdup(info->spec->name);
         duet_table_add(table, cells);

@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* The monitor's timer counts milliseconds in 32 bits. */
+#define TIMEOUT_MIN_S 0.001
+#define TIMEOUT_MAX_S 4e6
+
 typedef struct {
     DuetRunOptions options;
     char *as;
@@ -45,7 +49,7 @@ static gboolean parse(
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
     if (g_str_equal(verb, "run"))
         g_array_append_val(entries, detach);
-    return duet_cli_options(verb, (GOptionEntry *)entries->data, argc, argv, error);
+    return duet_cli_options_first(verb, (GOptionEntry *)entries->data, argc, argv, error);
 }
 
 static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **words, GError **error)
@@ -53,8 +57,11 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     DuetKind kind;
     if (!duet_cli_kind(arguments->as, arguments->vm, &kind, error))
         return NULL;
-    if (arguments->timeout_s < 0) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "--timeout can't be negative");
+    double timeout_s = arguments->timeout_s;
+    if (timeout_s != 0 && !(timeout_s >= TIMEOUT_MIN_S && timeout_s <= TIMEOUT_MAX_S)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--timeout %g: give %g to %g seconds, or 0 for none", timeout_s, TIMEOUT_MIN_S,
+            TIMEOUT_MAX_S);
         return NULL;
     }
     g_autoptr(DuetSpec) spec =
@@ -69,7 +76,7 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     spec->name = g_strdup(arguments->name);
     spec->remove_at_exit = arguments->remove;
     spec->open_stdin = arguments->interactive;
-    spec->timeout_ms = (gint64)(arguments->timeout_s * 1000);
+    spec->timeout_ms = (gint64)(timeout_s * 1000);
     return duet_instance_create(cli->context, g_steal_pointer(&spec), error);
 }
 
@@ -93,9 +100,9 @@ static int run_attached(DuetInstance *instance)
     if (!info)
         return duet_cli_fail(error);
     if (info->oom)
-        fprintf(stderr, "duet: the kernel killed a process for lack of memory (--memory)\n");
+        duet_cli_say("the kernel killed a process for lack of memory (--memory)");
     if (info->error)
-        fprintf(stderr, "duet: %s\n", info->error);
+        duet_cli_say(info->error);
     return info->exit_code;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "core/module.h"
 #include "core/rootless.h"
+#include "core/text.h"
 
 #include <duet/error.h>
 
@@ -22,9 +23,15 @@ DuetContext *duet_cli_context(DuetCli *cli, GError **error)
     return cli->context;
 }
 
+void duet_cli_say(const char *text)
+{
+    g_autofree char *printable = duet_text_printable(text, -1);
+    fprintf(stderr, "duet: %s\n", printable);
+}
+
 int duet_cli_fail(const GError *error)
 {
-    fprintf(stderr, "duet: %s\n", error->message);
+    duet_cli_say(error->message);
     return duet_error_exit_code(error);
 }
 
@@ -47,14 +54,15 @@ int duet_cli_usage(const char *verb, const char *format, ...)
     return 125;
 }
 
-gboolean duet_cli_options(
-    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error)
+/* @first: options stand before all words. */
+static gboolean parse(const char *verb, const GOptionEntry *entries, gboolean first, int *argc,
+    char ***argv, GError **error)
 {
     const DuetCommand *command = duet_commands;
     while (command->name && !g_str_equal(command->name, verb))
         command++;
     g_autoptr(GOptionContext) context = g_option_context_new(command->name ? NULL : "");
-    g_option_context_set_strict_posix(context, TRUE);
+    g_option_context_set_strict_posix(context, first);
     g_option_context_set_help_enabled(context, FALSE);
     gboolean help = FALSE;
     GOptionEntry help_entry[] = {
@@ -80,27 +88,37 @@ gboolean duet_cli_options(
         printf("%s", options);
         exit(0);
     }
-    /* What follows a "--" is never an option of ours. */
-    if (*argc > 1 && g_str_equal((*argv)[1], "--")) {
-        memmove(*argv + 1, *argv + 2, (gsize)(*argc - 1) * sizeof **argv);
+    /* What follows a "--" is never an option of ours. Behind a word it may be the command's. */
+    for (int i = 1; i < (first ? MIN(*argc, 2) : *argc); i++) {
+        if (!g_str_equal((*argv)[i], "--"))
+            continue;
+        memmove(*argv + i, *argv + i + 1, (gsize)(*argc - i) * sizeof **argv);
         (*argc)--;
+        break;
     }
     return TRUE;
+}
+
+gboolean duet_cli_options(
+    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error)
+{
+    return parse(verb, entries, FALSE, argc, argv, error);
+}
+
+gboolean duet_cli_options_first(
+    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error)
+{
+    return parse(verb, entries, TRUE, argc, argv, error);
 }
 
 int duet_cli_words(const char *verb, const GOptionEntry *entries, int argc, char **argv,
     const char **out_words, int room, GError **error)
 {
-    int found = 0;
-
-    while (duet_cli_options(verb, entries, &argc, &argv, error)) {
-        if (argc == 1 || found == room)
-            return found;
-        out_words[found++] = argv[1];
-        argc--;
-        argv++;
-    }
-    return -1;
+    if (!duet_cli_options(verb, entries, &argc, &argv, error))
+        return -1;
+    int found = MIN(argc - 1, room);
+    memcpy(out_words, argv + 1, (gsize)found * sizeof *out_words);
+    return found;
 }
 
 const DuetImagesOps *duet_cli_images(GError **error)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/cli.h"
+#include "core/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,12 +22,12 @@ DuetTable *duet_table_new(const char *const *titles)
 void duet_table_add(DuetTable *table, char **cells)
 {
     g_assert(g_strv_length(cells) == table->columns);
+    for (char **cell = cells; *cell; cell++) {
+        char *line = duet_text_line(*cell);
+        g_free(*cell);
+        *cell = line;
+    }
     g_ptr_array_add(table->rows, cells);
-}
-
-static glong width_of(const char *text)
-{
-    return g_utf8_validate(text, -1, NULL) ? g_utf8_strlen(text, -1) : (glong)strlen(text);
 }
 
 void duet_table_print(DuetTable *table)
@@ -35,13 +36,13 @@ void duet_table_print(DuetTable *table)
     for (guint r = 0; r < table->rows->len; r++)
         for (guint c = 0; c < table->columns; c++) {
             char **cells = table->rows->pdata[r];
-            widths[c] = MAX(widths[c], width_of(cells[c]));
+            widths[c] = MAX(widths[c], g_utf8_strlen(cells[c], -1));
         }
     for (guint r = 0; r < table->rows->len; r++) {
         char **cells = table->rows->pdata[r];
         for (guint c = 0; c < table->columns; c++) {
             /* No blanks at the end of a line. */
-            glong pad = c + 1 < table->columns ? widths[c] - width_of(cells[c]) + 2 : 0;
+            glong pad = c + 1 < table->columns ? widths[c] - g_utf8_strlen(cells[c], -1) + 2 : 0;
             printf("%s%*s", cells[c], (int)pad, "");
         }
         printf("\n");

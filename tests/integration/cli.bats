@@ -62,7 +62,8 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
     "run --network bridge busybox true" "run -v relative busybox true" "run nosuchimage true" \
     "exec" "logs" "logs nosuch" "inspect nosuch" "rm nosuch" "stop nosuch" "kill -s NOSUCH x" \
     "image import" "image import /nosuch" "image rm nosuch" "ps --format yaml" "bench" \
-    "run --disk-size 1g busybox true" "run -w x busybox true"; do
+    "run --disk-size 1g busybox true" "run -w x busybox true" "run --timeout nan busybox true" \
+    "run --timeout 4294968 busybox true" "run --timeout 0.0004 busybox true" "image ls busybox" "check kvm"; do
     # shellcheck disable=SC2086
     run duet $words
     [ "$status" = 125 ] || { echo "$status: duet $words: $output"; return 1; }
@@ -79,6 +80,29 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
   duet image ls --format json | jq -e '.[0].name | startswith("busybox")'
   duet image inspect busybox | jq -e type
   duet rm listed
+}
+
+@test "options may stand behind the names that they are for, and a command's are its own" {
+  duet run -d --name late busybox sh -c 'trap "exit 7" HUP; echo set; while :; do sleep 0.1; done'
+  wait_for 10 wrote late set
+  duet kill late -s HUP
+  is "$(duet wait late)" 7
+  [[ $(duet logs late -f) == set ]]
+  duet rm late -f
+  is "$(duet run --rm busybox echo -- -m --name)" "-- -m --name"
+  run duet rm -- -f
+  is "$status" 125
+  [[ $output == *"'-f'"* ]]
+}
+
+@test "what others wrote is shown to a terminal, not obeyed by it" {
+  duet create --name escape busybox echo $'\e[2J\e]0;owned\a' ü
+  run duet ps -a
+  [[ $output == *'^[[2J^[]0;'* && $output != *$'\e'* ]]
+  duet rm escape
+  run duet run --rm $'no\e[2Jimage' true
+  is "$status" 125
+  [[ $output == *'no^[[2Jimage'* && $output != *$'\e'* ]]
 }
 
 @test "check answers with a line for each ability, as a table and as JSON" {

@@ -17,18 +17,25 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
 
 @test "a run that is killed goes on with --resume, with the same plan" {
   setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench quick --arms container,native --budget 1s --seed 7 \
-    -o "$scratch/run" busybox >/dev/null 2>&1 &
+    -m 64m -o "$scratch/run" busybox >/dev/null 2>&1 &
   local pid=$!
   wait_for 60 test -s "$scratch/run/memory.json.part"
   kill -9 $pid
   cp "$scratch/run/boot.json" "$scratch/boot.json"
   expect 125 quick busybox
   [[ $output == *"give --resume"* ]]
-  expect 0 quick --resume busybox
+  # As it was told, and nothing else.
+  for other in "-m 65m" "--seed=8" "--idle"; do
+    # shellcheck disable=SC2086
+    expect 125 quick $other --resume busybox
+    [[ $output == *"cannot resume"*"duet bench quick"* || $output == *"Unknown option"* ]]
+  done
+  expect 125 duet bench all --resume -o "$scratch/run"
+  expect 0 duet bench quick --resume -o "$scratch/run"
   cmp "$scratch/boot.json" "$scratch/run/boot.json"
   jq -e '.plan.seed == 7 and .benchmark == "boot" and .plan.n == 10 and .interrupted == false' "$scratch/run/boot.json"
   jq -e '.plan.seed == 7 and .benchmark == "memory" and .interrupted == false and
-    ([.samples[].arm] | unique) == ["container"] and
+    ([.samples[].arm] | unique) == ["container"] and .arms[0].limits.memory_bytes == 67108864 and
     ([.samples[] | select(.discarded | not)] | length) == .plan.n * (.plan.counts | length)' "$scratch/run/memory.json"
   is "$(ls "$scratch/run")" $'boot.json\nmemory.json\nsuite.conf'
   [[ $output == *"=== claims"*"containers"* ]]
