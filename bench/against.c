@@ -113,9 +113,10 @@ static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *
         return FALSE;
     }
     duet_match_judge(&against->match, against->comparisons);
-    for (guint i = 0; against->match.measure->tell && i < against->comparisons->len; i++) {
-        const DuetComparison *c = &g_array_index(against->comparisons, DuetComparison, i);
-        against->match.measure->tell(&against->match, c->a, c->b, against->notes);
+    for (guint i = 0; against->match.measure->tell && i < first->arms->len; i++) {
+        int other = duet_run_find_arm(second, duet_run_arm(first, i)->name);
+        if (other >= 0)
+            against->match.measure->tell(&against->match, other, i, against->notes);
     }
     add_notes(against, first, second);
     return TRUE;

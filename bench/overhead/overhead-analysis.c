@@ -39,21 +39,23 @@ gboolean duet_overhead_run_has(const DuetRun *run, const DuetOverheadTest *test)
     return FALSE;
 }
 
-static void find_mode(const DuetRun *run, guint index, DuetOverheadArm *arm)
+const char *duet_overhead_mode(const DuetRun *run, guint arm, gboolean *out_differ)
 {
-    gboolean any = FALSE;
+    const char *mode = NULL;
+    gboolean any = FALSE, differ = FALSE;
 
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
-        if (sample->arm != index || sample->discarded || sample->status != DUET_SAMPLE_OK ||
+        if (sample->arm != arm || sample->discarded || sample->status != DUET_SAMPLE_OK ||
             !sample->overhead)
             continue;
-        arm->modes_differ |= any && g_strcmp0(arm->mode, sample->overhead->mode) != 0;
-        arm->mode = sample->overhead->mode;
+        differ |= any && g_strcmp0(mode, sample->overhead->mode) != 0;
+        mode = sample->overhead->mode;
         any = TRUE;
     }
-    if (arm->modes_differ)
-        arm->mode = NULL;
+    if (out_differ)
+        *out_differ = differ;
+    return differ ? NULL : mode;
 }
 
 static void analyse_arm(const DuetRun *run, guint index, DuetOverheadArm *arm)
@@ -69,7 +71,7 @@ static void analyse_arm(const DuetRun *run, guint index, DuetOverheadArm *arm)
         if (series.n > 0)
             duet_stats_summary(series.values, series.n, seed, &arm->summary[value], NULL);
     }
-    find_mode(run, index, arm);
+    arm->mode = duet_overhead_mode(run, index, &arm->modes_differ);
 }
 
 static void compare_arms(

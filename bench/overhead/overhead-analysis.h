@@ -61,6 +61,12 @@ guint duet_overhead_baseline(const DuetRun *run, guint arm);
 /** duet_overhead_values: adds one value of an arm's good samples. */
 void duet_overhead_values(const DuetRun *run, guint arm, guint value, DuetColumn *out_column);
 
+/**
+ * duet_overhead_mode: @out_differ: (nullable): whether good samples of an arm had not all the same.
+ * Returns: (nullable): theirs, as in #DuetOverheadArm.
+ */
+const char *duet_overhead_mode(const DuetRun *run, guint arm, gboolean *out_differ);
+
 /* Of at most 16 tests. */
 #define DUET_OVERHEAD_METRICS (16 * DUET_OVERHEAD_VALUES_MAX)
 /** duet_overhead_metric: Returns: the number by which comparisons know a value of @test. */

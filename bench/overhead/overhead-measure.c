@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "bench/notes.h"
 #include "bench/text.h"
 
 void duet_overhead_values(const DuetRun *run, guint arm, guint value, DuetColumn *out_column)
@@ -107,6 +108,17 @@ static gboolean higher_is_better(const DuetRunArm *arm, guint metric)
     return duet_overhead_arm_test(arm)->values[duet_overhead_metric_value(metric)].higher_is_better;
 }
 
+static void tell(const DuetMatch *match, guint a, guint b, GPtrArray *notes)
+{
+    const char *second = duet_overhead_mode(match->a, a, NULL);
+    const char *first = duet_overhead_mode(match->b, b, NULL);
+
+    if (first && second && !g_str_equal(first, second))
+        duet_notes_add(notes, "mode", TRUE,
+            "%s was measured with %s in the first run, with %s in the second: compare them not",
+            duet_run_arm(match->b, b)->name, first, second);
+}
+
 const DuetMeasure duet_measure_overhead = {
     .n_metrics = DUET_OVERHEAD_METRICS,
     .n_default = DUET_OVERHEAD_METRICS,
@@ -119,4 +131,5 @@ const DuetMeasure duet_measure_overhead = {
     .pair = pair,
     .contrast = contrast,
     .higher_is_better = higher_is_better,
+    .tell = tell,
 };

@@ -7,6 +7,7 @@
 
 #include "bench/against.h"
 #include "bench/benchmark.h"
+#include "bench/notes.h"
 #include "bench/overhead/overhead-parse.h"
 #include "bench/overhead/overhead-sampler.h"
 #include "bench/overhead/overhead-view.h"
@@ -364,6 +365,26 @@ static void test_against(void)
     g_assert_nonnull(strstr(error->message, "cpu.events_per_s, syscall.call_ns"));
 }
 
+/* A tool that had to measure in another way is told of, once. */
+static void test_against_mode(void)
+{
+    g_autoptr(DuetRun) first = made_run("kvm", 1), second = made_run("kvm", 1);
+    DuetAgainstOptions options = { .floor = -1 };
+    g_autoptr(GError) error = NULL;
+    guint told = 0;
+
+    for (guint i = 0; i < second->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(second, i);
+        duet_run_sample(first, i)->overhead->mode = g_strdup("direct=1");
+        sample->overhead->mode = g_strdup(sample->arm == 4 ? "direct=0" : "direct=1");
+    }
+    g_autoptr(DuetAgainst) against = duet_against_new(first, "a", second, "b", &options, &error);
+    g_assert_no_error(error);
+    for (guint i = 0; i < against->notes->len; i++)
+        told += g_str_equal(((DuetNote *)against->notes->pdata[i])->code, "mode");
+    g_assert_cmpuint(told, ==, 1);
+}
+
 static void assert_refused(const char *json, const char *from, const char *to)
 {
     g_auto(GStrv) parts = g_strsplit(json, from, 2);
@@ -443,6 +464,7 @@ int main(int argc, char **argv)
     g_test_add_func("/overhead/notes", test_notes);
     g_test_add_func("/overhead/round-trip", test_round_trip);
     g_test_add_func("/overhead/against", test_against);
+    g_test_add_func("/overhead/against/mode", test_against_mode);
     g_test_add_func("/overhead/foreign", test_foreign);
     g_test_add_func("/overhead/sample", test_sample);
     return g_test_run();
