@@ -54,7 +54,6 @@ teardown_file() { root_down; }
   duet rm codes
 }
 
-# bats test_tags=host
 @test "$KIND standard streams are apart and binary" {
   head -c 300000 /dev/urandom >"$scratch/in"
   run_as -i busybox cat <"$scratch/in" >"$scratch/out"
@@ -92,7 +91,6 @@ teardown_file() { root_down; }
   is "$(run_as busybox sh -c 'head -c 3000000 /dev/zero | tr "\0" x' | wc -c)" 3000000
 }
 
-# bats test_tags=host
 @test "$KIND C31 a reader that goes away ends the payload" {
   local start=$SECONDS
   duet run --rm --as "$KIND" busybox yes 2>/dev/null | head -1 >"$scratch/out"
@@ -226,7 +224,6 @@ teardown_file() { root_down; }
   done
 }
 
-# bats test_tags=host
 @test "$KIND a time-out kills and is said" {
   run --separate-stderr duet run --rm --as "$KIND" --timeout $((2 + 3 * slow)) busybox sleep 300
   is "$status" 137
