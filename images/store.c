@@ -81,6 +81,11 @@ void duet_store_free(DuetStore *store)
     g_free(store);
 }
 
+char *duet_store_fresh_name(DuetStore *store)
+{
+    return g_strdup_printf("%u", store->staged++);
+}
+
 int duet_store_tmpfile(int dir_fd, GError **error)
 {
     int fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

@@ -28,6 +28,7 @@ G_BEGIN_DECLS
  * DuetStore: an open store.
  * @tmp: (nullable): "tmp/<random>", a writer's work directory; on the store's file system, so that
  *     rename(2) moves what it holds into place
+ * @staged: how many names there are taken: a writer may have more than one transaction
  */
 typedef struct {
     char *dir;
@@ -35,6 +36,7 @@ typedef struct {
     int lock_fd;
     char *tmp;
     int tmp_fd;
+    guint staged;
 } DuetStore;
 
 /** duet_store_open_read: %DUET_ERROR_NOT_FOUND where there is none. */
@@ -45,6 +47,9 @@ DuetStore *duet_store_open_write(const char *dir, GError **error);
 /** duet_store_free: removes the work directory and unlocks. */
 void duet_store_free(DuetStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetStore, duet_store_free)
+
+/** duet_store_fresh_name: Returns: (transfer full): a new name in the work directory. */
+char *duet_store_fresh_name(DuetStore *store);
 
 /** duet_store_tmpfile: a file without a name on the file system of @dir_fd, or -1. */
 int duet_store_tmpfile(int dir_fd, GError **error);

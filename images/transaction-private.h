@@ -15,7 +15,6 @@ struct _DuetTransaction {
     GHashTable *layers;
     GHashTable *records;
     GPtrArray *moved;
-    guint counter;
 };
 
 /** duet_transaction_open_layer: Returns: a staged or stored layer, or -1. */

@@ -33,11 +33,6 @@ void duet_transaction_free(DuetTransaction *transaction)
     g_free(transaction);
 }
 
-static char *next_name(DuetTransaction *transaction)
-{
-    return g_strdup_printf("%u", transaction->counter++);
-}
-
 static gboolean has_blob(DuetTransaction *transaction, const char *hex)
 {
     g_autofree char *path = duet_blob_path(hex);
@@ -60,7 +55,7 @@ gboolean duet_transaction_blob(
 {
     if (has_blob(transaction, hex))
         return TRUE;
-    g_autofree char *name = next_name(transaction);
+    g_autofree char *name = duet_store_fresh_name(transaction->store);
     DUET_AUTO_FD fd = create_staged(transaction, name, error);
     if (fd < 0)
         return FALSE;
@@ -86,7 +81,7 @@ gboolean duet_transaction_copy_blob(DuetTransaction *transaction, DuetSource *so
     const char *member, const DuetDescriptor *expected, char **out_hex, guint64 *out_bytes,
     GError **error)
 {
-    g_autofree char *name = next_name(transaction);
+    g_autofree char *name = duet_store_fresh_name(transaction->store);
     g_autofree char *hex = NULL;
     guint64 bytes = 0;
     /* The source's blob is checked even if the store has a good one: a lie is a lie. */
@@ -114,7 +109,7 @@ gboolean duet_transaction_copy_blob(DuetTransaction *transaction, DuetSource *so
 gboolean duet_transaction_stream_blob(
     DuetTransaction *transaction, DuetStream *stream, GError **error)
 {
-    g_autofree char *name = next_name(transaction);
+    g_autofree char *name = duet_store_fresh_name(transaction->store);
     DUET_AUTO_FD fd = create_staged(transaction, name, error);
     if (fd < 0 || !duet_stream_drain(stream, fd, error))
         return FALSE;
@@ -168,7 +163,7 @@ static int unpack_layer(
     DuetTransaction *transaction, const Layer *layer, DuetFacts *facts, GError **error)
 {
     g_autofree char *what = g_strconcat("layer sha256:", layer->blob->hex, NULL);
-    g_autofree char *name = next_name(transaction);
+    g_autofree char *name = duet_store_fresh_name(transaction->store);
     int tmp_fd = transaction->store->tmp_fd;
     DUET_AUTO_FD blob = duet_transaction_open_blob(transaction, layer->blob->hex, error);
     g_autoptr(DuetStream) stream = blob < 0 ? NULL : duet_stream_new(blob, what, error);

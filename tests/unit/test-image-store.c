@@ -411,6 +411,25 @@ static void test_refresh(ImageFixture *fixture)
     g_assert_cmpstr(before, ==, after);
 }
 
+/* An import has staged its blobs when it finds the table out of date, and makes that first. */
+static void test_import_stale(ImageFixture *fixture)
+{
+    static const char *const derived[] = { "records", "layers" };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "plain");
+    g_assert_nonnull(image);
+    for (guint i = 0; i < G_N_ELEMENTS(derived); i++) {
+        g_autofree char *path = g_build_filename(fixture->store, derived[i], NULL);
+        g_assert_true(duet_remove_tree(AT_FDCWD, path, NULL));
+    }
+    g_autoptr(GPtrArray) images = import(fixture, "repeat", "repeat", &error);
+    g_assert_nonnull(images);
+    g_assert_no_error(error);
+    g_assert_true(duet_images.refresh(fixture->store, &error));
+    assert_finds(fixture, "plain", "plain:latest");
+    assert_finds(fixture, "repeat", "repeat:latest");
+}
+
 /* What another tool put there and can't be used is listed with the reason, and does no harm. */
 static void test_foreign_damage(ImageFixture *fixture)
 {
@@ -512,6 +531,7 @@ int main(int argc, char **argv)
     image_test("/image-store/remove", test_remove);
     image_test("/image-store/name-moves", test_name_moves);
     image_test("/image-store/refresh", test_refresh);
+    image_test("/image-store/import-stale", test_import_stale);
     image_test("/image-store/foreign-damage", test_foreign_damage);
     image_test("/image-store/foreign-row", test_foreign_row);
     image_test("/image-store/leftovers", test_leftovers);
