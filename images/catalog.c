@@ -75,7 +75,7 @@ void duet_catalog_add(
     g_ptr_array_add(rows, row_new(name, manifest_hex, config_hex));
 }
 
-/* A failure of this host, unlike one of an image, must not be written down. */
+/* A failure of this host, unlike one of an image, must not be written down for good. */
 static gboolean is_of_image(const GError *error)
 {
     static const DuetError codes[] = { DUET_ERROR_BROKEN, DUET_ERROR_PLATFORM,
@@ -109,31 +109,29 @@ static gboolean make_record(
         duet_transaction_record(transaction, image, chains, error);
 }
 
-static gboolean refresh_pick(DuetStore *store, DuetTransaction *transaction, DuetSource *source,
-    DuetPick *pick, GPtrArray *rows, GError **error)
+static DuetRow *row_of(const DuetPick *pick, const GError *failure)
 {
-    g_autoptr(GError) local = g_steal_pointer(&pick->refused);
-    DuetManifest *manifest = pick->manifest;
-    if (manifest) {
-        g_autoptr(DuetImage) known = duet_record_image(store->dir, manifest->self->hex, NULL, NULL);
-        if (!known)
-            make_record(transaction, source, manifest, &local);
-    }
-    if (local && !is_of_image(local)) {
-        g_propagate_error(error, g_steal_pointer(&local));
-        return FALSE;
-    }
+    const DuetManifest *manifest = pick->manifest;
     DuetRow *row = row_new(pick->row->name, manifest ? manifest->self->hex : pick->row->hex,
         manifest ? manifest->config_descriptor->hex : NULL);
-    if (local) {
-        row->code = local->code;
-        row->message = g_strdup(local->message);
+    if (failure) {
+        row->code = is_of_image(failure) ? failure->code : DUET_ERROR_STALE;
+        row->message = g_strdup(failure->message);
     }
-    g_ptr_array_add(rows, row);
-    return TRUE;
+    return row;
 }
 
-gboolean duet_catalog_refresh(DuetStore *store, GError **error)
+static void make_missing_record(
+    DuetTransaction *transaction, DuetSource *source, DuetManifest *manifest, GError **error)
+{
+    const char *store_dir = duet_source_what(source);
+    g_autoptr(DuetImage) known = duet_record_image(store_dir, manifest->self->hex, NULL, NULL);
+    if (!known)
+        make_record(transaction, source, manifest, error);
+}
+
+/* @unpack: else images without a record get a row alone, and their own lookup finds them stale. */
+static gboolean refresh(DuetStore *store, gboolean unpack, GError **error)
 {
     if (!duet_store_has(store, "index.json"))
         return TRUE;
@@ -144,8 +142,11 @@ gboolean duet_catalog_refresh(DuetStore *store, GError **error)
     g_autoptr(DuetTransaction) transaction = duet_transaction_new(store);
     g_autoptr(GPtrArray) rows = rows_new();
     for (guint i = 0; i < picks->len; i++) {
-        if (!refresh_pick(store, transaction, source, picks->pdata[i], rows, error))
-            return FALSE;
+        DuetPick *pick = picks->pdata[i];
+        g_autoptr(GError) local = g_steal_pointer(&pick->refused);
+        if (unpack && pick->manifest)
+            make_missing_record(transaction, source, pick->manifest, &local);
+        g_ptr_array_add(rows, row_of(pick, local));
     }
     return duet_transaction_commit(transaction, NULL, rows, error);
 }
@@ -173,7 +174,7 @@ GPtrArray *duet_catalog_load(DuetStore *store, GError **error)
     if (g_error_matches(local, DUET_ERROR, DUET_ERROR_NOT_FOUND))
         return rows_new();
     if (g_error_matches(local, DUET_ERROR, DUET_ERROR_STALE)) {
-        if (!duet_catalog_refresh(store, error))
+        if (!refresh(store, FALSE, error))
             return NULL;
         g_clear_error(&local);
         refs = duet_record_refs(store->dir, &local);
@@ -189,7 +190,7 @@ gboolean duet_images_refresh(const char *store_dir, GError **error)
 {
     DUET_RAW_NAMES;
     g_autoptr(DuetStore) store = duet_store_open_write(store_dir, error);
-    return store && duet_catalog_refresh(store, error);
+    return store && refresh(store, TRUE, error);
 }
 
 GVariant *duet_catalog_refs(const char *store_dir, GError **error)

@@ -7,11 +7,9 @@ G_BEGIN_DECLS
 
 /* The table of names (record.h's refs) as a list of DuetRow, and what keeps it true. */
 
-/** duet_catalog_refresh: brings the derived files in line with index.json. */
-gboolean duet_catalog_refresh(DuetStore *store, GError **error);
-
 /**
- * duet_catalog_load: the rows, refreshed first if need be; none where the store is empty.
+ * duet_catalog_load: the rows, made anew if need be, but nothing is unpacked for them; none where
+ * the store is empty.
  * Returns: (transfer full) (element-type DuetRow)
  */
 GPtrArray *duet_catalog_load(DuetStore *store, GError **error);

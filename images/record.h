@@ -19,7 +19,8 @@ G_BEGIN_DECLS
 
 /**
  * DUET_REFS_TYPE: magic, mtime_ns, size and inode of index.json, then rows of: name ("" for none),
- * manifest hex, config hex ("" when it could not be read), error code (-1: none), error message.
+ * manifest hex, config hex ("" when it could not be read), error code (-1: none; %DUET_ERROR_STALE:
+ * it was this host's, so a lookup tries again), error message.
  */
 #define DUET_REFS_TYPE "(sttta(sssis))"
 #define DUET_REFS_MAGIC "duet-refs-1"

@@ -177,8 +177,11 @@ static int unpack_layer(
         return -1;
     }
     if (!duet_layer_unpack(stream, root, layer->lowers, layer->n_lowers, facts, error) ||
-        !duet_stream_drain(stream, -1, error) || !check_diff_id(stream, layer, error))
+        !duet_stream_drain(stream, -1, error) || !check_diff_id(stream, layer, error)) {
+        /* It may have filled the disk, and other images are still to come. */
+        duet_remove_tree(tmp_fd, name, NULL);
         return -1;
+    }
     g_hash_table_insert(transaction->layers, g_strdup(layer->chain), g_steal_pointer(&name));
     return duet_fd_steal(&root);
 }

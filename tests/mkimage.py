@@ -164,6 +164,15 @@ def oci(layers, name='image', outer='none', **fields):
     return make
 
 
+def two(*images):
+    def make(path):
+        layout = Layout()
+        for name, layers in images:
+            layout.add(layout.image(layers, how='none'), name)
+        layout.write(path)
+    return make
+
+
 def docker(layers, tags, links=False, manifest=True, how='none', modern=False):
     def make(path):
         config = json.dumps(config_of(layers)).encode()
@@ -375,6 +384,7 @@ IMAGES = {
     'rootfs': rootfs(), 'rootfs-gzip': rootfs('gzip'), 'rootfs-xz': rootfs('xz'),
     'rootfs-zstd': rootfs('zstd'),
     'high-300': oci([tar([F('f%d' % n, uid=100000 + n) for n in range(300)])]),
+    'large-and-small': two(('large', [tar([F('noise', NOISE)])]), ('small', [B, HI])),
     'large': oci([tar(BASE + [F('noise', NOISE)])], how='none'),
 
     'bad-dotdot': oci([B, tar([F('../escaped', 'x')])]),

@@ -98,7 +98,10 @@ typedef struct {
      */
     gboolean (*remove)(const char *store_dir, const char *ref, DuetLayersInUse in_use,
         gpointer data, GError **error);
-    /** refresh: brings the derived records in line with index.json, unpacking what is missing. */
+    /**
+     * refresh: brings the derived records in line with index.json, unpacking what is missing. An
+     * image that can't be is no failure: its own lookup tells why.
+     */
     gboolean (*refresh)(const char *store_dir, GError **error);
     /**
      * root_disk: the image's shared read-only squashfs for VMs, made on first use.

@@ -457,6 +457,64 @@ static void test_foreign_damage(ImageFixture *fixture)
     assert_finds_not(fixture, "config", DUET_ERROR_STALE);
 }
 
+/* Another tool's: the archive takes the place of what the index had. */
+static void unpack_archive(ImageFixture *fixture, const char *name)
+{
+    g_autofree char *path = image_archive(fixture, name);
+    const char *argv[] = { "tar", "-xf", path, "-C", fixture->store, NULL };
+    g_autoptr(GError) error = NULL;
+    g_autofree char *output = duet_capture(argv, &error);
+    g_assert_nonnull(output);
+    g_assert_no_error(error);
+}
+
+static void assert_no_room_for(ImageFixture *fixture, const char *ref)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, ref, &error);
+    g_assert_null(image);
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_STALE);
+    g_assert_nonnull(strstr(error->message, "No space left"));
+}
+
+/* What this host can't unpack today is in nobody's way, and is tried again. */
+static void test_foreign_too_large(ImageFixture *fixture)
+{
+    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
+    g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", 0, "size=5m"), ==, 0);
+    unpack_archive(fixture, "large-and-small");
+    {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(list->len, ==, 2);
+        assert_finds(fixture, "small", "small:latest");
+        assert_no_room_for(fixture, "large");
+        g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", MS_REMOUNT, "size=9m"), ==, 0);
+        g_assert_true(duet_images.refresh(fixture->store, &error));
+        assert_finds(fixture, "large", "large:latest");
+    }
+    g_assert_cmpint(umount2(fixture->store, 0), ==, 0);
+}
+
+/* To import and to remove, nothing need be unpacked. */
+static void test_foreign_too_large_removed(ImageFixture *fixture)
+{
+    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
+    g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", 0, "size=5m"), ==, 0);
+    unpack_archive(fixture, "large-and-small");
+    {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(DuetImage) image = image_import(fixture, "config");
+        g_assert_nonnull(image);
+        g_assert_true(duet_images.remove(fixture->store, "large", NULL, NULL, &error));
+        g_assert_no_error(error);
+        assert_finds_not(fixture, "large", DUET_ERROR_NOT_FOUND);
+        assert_finds_not(fixture, "small", DUET_ERROR_STALE);
+    }
+    g_assert_cmpint(umount2(fixture->store, 0), ==, 0);
+}
+
 /* A row that we can't read is another tool's: it stays, and the others work. */
 static void test_foreign_row(ImageFixture *fixture)
 {
@@ -533,6 +591,8 @@ int main(int argc, char **argv)
     image_test("/image-store/refresh", test_refresh);
     image_test("/image-store/import-stale", test_import_stale);
     image_test("/image-store/foreign-damage", test_foreign_damage);
+    image_test("/image-store/foreign-too-large", test_foreign_too_large);
+    image_test("/image-store/foreign-too-large-removed", test_foreign_too_large_removed);
     image_test("/image-store/foreign-row", test_foreign_row);
     image_test("/image-store/leftovers", test_leftovers);
     image_test("/image-store/root-disk", test_root_disk);
