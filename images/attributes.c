@@ -95,7 +95,7 @@ static gboolean xattr_error(DuetUnpack *unpack, int fd, int err, const char *nam
     gboolean room = fstatvfs(fd, &fs) == 0 && fs.f_bavail * fs.f_frsize > length + (1u << 20);
     /* ext4 says ENOSPC for an attribute that is longer than it can hold. */
     if (err == E2BIG || err == ERANGE || (err == ENOSPC && room)) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
             "'%s' is refused: attribute '%s' of '%s' is longer than the store's file system keeps",
             unpack->what, attribute, name);
         return FALSE;

@@ -41,7 +41,8 @@ gboolean duet_owner_check(
         return TRUE;
     g_autofree char *advice = duet_ids_advice(id);
     g_autofree char *obstacle = duet_is_flat() ? duet_rootless_obstacle() : NULL;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+    /* Not the image's fault for good: who gets more ids can use it. */
+    g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
         "'%s' is refused: its member '%s' belongs to the %s %u, an id that you do not have; %s",
         unpack->what, member, type == DUET_ID_USER ? "user" : "group", id,
         obstacle ? obstacle : advice);

@@ -44,7 +44,7 @@ typedef struct {
 const char *duet_opaque_attribute(void);
 void duet_owners_init(DuetUnpack *unpack);
 void duet_owners_clear(DuetUnpack *unpack);
-/** duet_owner_check: %DUET_ERROR_UNSUPPORTED for an id that the user does not have. */
+/** duet_owner_check: %DUET_ERROR_PERMISSION for an id that the user does not have. */
 gboolean duet_owner_check(
     DuetUnpack *unpack, DuetIdType type, guint32 id, const char *member, GError **error);
 /** duet_owner_to_disk: Returns: what to give chown(2) for the archive's @id. */

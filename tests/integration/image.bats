@@ -12,7 +12,7 @@ setup_file() {
   # No configuration of the host's podman may matter.
   export podman_dir=$scratch/podman
   "$tests_dir/mkimage.py" "$scratch/archives" late-marks type-changes links names-pax owners-gnu \
-    docker docker-links docker-untagged docker-no-manifest nested nested-other repeat bad-dotdot
+    docker docker-links docker-untagged docker-no-manifest nested nested-other repeat bad-dotdot owned
 }
 teardown_file() {
   rm -rf "$scratch/podman"
@@ -131,6 +131,16 @@ listing() {
   skopeo copy -q "oci:$DUET_ROOT/images:repeat:latest" "docker-archive:$scratch/skopeo.tar:sk:2"
   duet image import "$scratch/skopeo.tar"
   is "$(duet run --rm sk:2 cat /hi)" hi
+}
+
+@test "an image with ids that the user lacks is tried again when there are more" {
+  needs_root "to lack ids and to have them"
+  local other=$scratch/other
+  mkdir -p "$other/images"
+  tar -xf "$scratch/archives/owned.tar" -C "$other/images"
+  expect 125 unshare -r "$DUET" --root "$other" image inspect image
+  [[ $output == *"belongs to the user 1000"*"usermod --add-subuids"* ]]
+  duet --root "$other" image inspect image >/dev/null
 }
 
 @test "umoci unpacks from the store and what it made runs" {
