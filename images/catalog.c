@@ -87,25 +87,13 @@ static gboolean is_of_image(const GError *error)
     return FALSE;
 }
 
-static gboolean check_blobs(
-    DuetTransaction *transaction, DuetSource *source, DuetManifest *manifest, GError **error)
-{
-    for (guint i = 0; i < manifest->layers->len; i++) {
-        const DuetDescriptor *layer = manifest->layers->pdata[i];
-        g_autofree char *path = duet_blob_path(layer->hex);
-        if (!duet_transaction_copy_blob(transaction, source, path, layer, NULL, NULL, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
 static gboolean make_record(
-    DuetTransaction *transaction, DuetSource *source, DuetManifest *manifest, GError **error)
+    DuetTransaction *transaction, const char *store_dir, DuetManifest *manifest, GError **error)
 {
-    g_autoptr(DuetImage) image = duet_manifest_image(manifest, duet_source_what(source), error);
+    g_autoptr(DuetImage) image = duet_manifest_image(manifest, store_dir, error);
     g_auto(GStrv) chains = duet_manifest_chains(manifest);
-    return image && check_blobs(transaction, source, manifest, error) &&
-        duet_transaction_layers(transaction, manifest, FALSE, image, error) &&
+    return image && duet_transaction_layer_blobs(transaction, NULL, manifest, error) &&
+        duet_transaction_layers(transaction, manifest, image, error) &&
         duet_transaction_record(transaction, image, chains, error);
 }
 
@@ -122,12 +110,11 @@ static DuetRow *row_of(const DuetPick *pick, const GError *failure)
 }
 
 static void make_missing_record(
-    DuetTransaction *transaction, DuetSource *source, DuetManifest *manifest, GError **error)
+    DuetTransaction *transaction, const char *store_dir, DuetManifest *manifest, GError **error)
 {
-    const char *store_dir = duet_source_what(source);
     g_autoptr(DuetImage) known = duet_record_image(store_dir, manifest->self->hex, NULL, NULL);
     if (!known)
-        make_record(transaction, source, manifest, error);
+        make_record(transaction, store_dir, manifest, error);
 }
 
 /* @unpack: else images without a record get a row alone, and their own lookup finds them stale. */
@@ -145,7 +132,7 @@ static gboolean refresh(DuetStore *store, gboolean unpack, GError **error)
         DuetPick *pick = picks->pdata[i];
         g_autoptr(GError) local = g_steal_pointer(&pick->refused);
         if (unpack && pick->manifest)
-            make_missing_record(transaction, source, pick->manifest, &local);
+            make_missing_record(transaction, store->dir, pick->manifest, &local);
         g_ptr_array_add(rows, row_of(pick, local));
     }
     return duet_transaction_commit(transaction, NULL, rows, error);
@@ -183,7 +170,14 @@ GPtrArray *duet_catalog_load(DuetStore *store, GError **error)
         g_propagate_error(error, g_steal_pointer(&local));
         return NULL;
     }
-    return rows_from(refs);
+    GPtrArray *rows = rows_from(refs);
+    for (guint i = 0; i < rows->len; i++) {
+        DuetRow *row = rows->pdata[i];
+        /* What the writer adds may be what this image lacked. */
+        if (row->code >= 0)
+            row->code = DUET_ERROR_STALE;
+    }
+    return rows;
 }
 
 gboolean duet_images_refresh(const char *store_dir, GError **error)

@@ -59,7 +59,7 @@ static DuetDescriptor *stage_layer(DuetImport *import, const char *member, GErro
     g_autofree char *hex = NULL;
     guint64 bytes = 0;
     if (!duet_transaction_copy_blob(
-            import->transaction, import->source, member, NULL, &hex, &bytes, error) ||
+            import->transaction, import->source, member, &hex, &bytes, error) ||
         !check_self_name(import, member, hex, error))
         return NULL;
     DUET_AUTO_FD fd = duet_transaction_open_blob(import->transaction, hex, error);

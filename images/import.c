@@ -51,18 +51,6 @@ void duet_import_found(DuetImport *import, DuetManifest *manifest, char **names)
     g_ptr_array_add(import->names, list);
 }
 
-static gboolean stage_oci(DuetImport *import, DuetManifest *manifest, GError **error)
-{
-    for (guint i = 0; i < manifest->layers->len; i++) {
-        const DuetDescriptor *layer = manifest->layers->pdata[i];
-        g_autofree char *path = duet_blob_path(layer->hex);
-        if (!duet_transaction_copy_blob(
-                import->transaction, import->source, path, layer, NULL, NULL, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
 static gboolean import_oci(DuetImport *import, GError **error)
 {
     g_autoptr(GPtrArray) picks = duet_pick_images(import->source, TRUE, error);
@@ -75,7 +63,8 @@ static gboolean import_oci(DuetImport *import, GError **error)
             return FALSE;
         }
         char *names[] = { pick->row->name, NULL };
-        if (!stage_oci(import, pick->manifest, error))
+        if (!duet_transaction_layer_blobs(
+                import->transaction, import->source, pick->manifest, error))
             return FALSE;
         duet_import_found(import, g_steal_pointer(&pick->manifest), names);
     }
@@ -137,7 +126,7 @@ static gboolean apply_name(DuetImport *import, GError **error)
 static gboolean unpack_image(
     DuetImport *import, const DuetManifest *manifest, DuetImage *image, GError **error)
 {
-    if (duet_transaction_layers(import->transaction, manifest, FALSE, image, error))
+    if (duet_transaction_layers(import->transaction, manifest, image, error))
         return TRUE;
     g_prefix_error(error, "cannot import '%s': ", duet_source_what(import->source));
     return FALSE;

@@ -33,13 +33,6 @@ void duet_transaction_free(DuetTransaction *transaction)
     g_free(transaction);
 }
 
-static gboolean has_blob(DuetTransaction *transaction, const char *hex)
-{
-    g_autofree char *path = duet_blob_path(hex);
-    return g_hash_table_contains(transaction->blobs, hex) ||
-        duet_store_has(transaction->store, path);
-}
-
 static int create_staged(DuetTransaction *transaction, const char *name, GError **error)
 {
     int fd = openat(transaction->store->tmp_fd, name,
@@ -50,59 +43,95 @@ static int create_staged(DuetTransaction *transaction, const char *name, GError 
     return fd;
 }
 
+static gboolean is_staged(DuetTransaction *transaction, const char *hex)
+{
+    return g_hash_table_contains(transaction->blobs, hex);
+}
+
+/* It takes the place of what the store has by that name, which may be damaged. */
+static void keep_staged(DuetTransaction *transaction, const char *hex, char *name)
+{
+    if (is_staged(transaction, hex)) {
+        unlinkat(transaction->store->tmp_fd, name, 0);
+        g_free(name);
+    } else {
+        g_hash_table_insert(transaction->blobs, g_strdup(hex), name);
+    }
+}
+
 gboolean duet_transaction_blob(
     DuetTransaction *transaction, const char *hex, const char *bytes, gsize length, GError **error)
 {
-    if (has_blob(transaction, hex))
-        return TRUE;
     g_autofree char *name = duet_store_fresh_name(transaction->store);
     DUET_AUTO_FD fd = create_staged(transaction, name, error);
     if (fd < 0)
         return FALSE;
     if (!duet_write_all(fd, bytes, length))
         return duet_error_set_errno(error, errno, "cannot store blob 'sha256:%s'", hex);
-    g_hash_table_insert(transaction->blobs, g_strdup(hex), g_steal_pointer(&name));
+    keep_staged(transaction, hex, g_steal_pointer(&name));
     return TRUE;
 }
 
-static gboolean check_copy(DuetSource *source, const char *member, const DuetDescriptor *expected,
-    const char *hex, guint64 bytes, GError **error)
+/* @out_fd: gets the blob, or -1: it is only checked */
+static gboolean copy_checked(
+    DuetSource *source, const DuetDescriptor *blob, int out_fd, GError **error)
 {
-    if (g_str_equal(hex, expected->hex) && (gint64)bytes == expected->size_bytes)
+    g_autofree char *member = duet_blob_path(blob->hex);
+    g_autofree char *hex = NULL;
+    guint64 bytes = 0, max = (guint64)MAX(blob->size_bytes, 0);
+    if (!duet_source_copy(source, member, out_fd, max, &hex, &bytes, error))
+        return FALSE;
+    if (g_str_equal(hex, blob->hex) && (gint64)bytes == blob->size_bytes)
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
         "'%s' lies: '%s' has %" G_GUINT64_FORMAT
         " bytes with the digest 'sha256:%s', but should have %" G_GINT64_FORMAT " with 'sha256:%s'",
-        duet_source_what(source), member, bytes, hex, expected->size_bytes, expected->hex);
+        duet_source_what(source), member, bytes, hex, blob->size_bytes, blob->hex);
     return FALSE;
 }
 
+static gboolean check_stored(
+    DuetTransaction *transaction, const DuetDescriptor *blob, GError **error)
+{
+    const DuetStore *store = transaction->store;
+    g_autoptr(DuetSource) source = duet_source_open_store(store->fd, store->dir);
+    return copy_checked(source, blob, -1, error);
+}
+
+static gboolean stage_checked(
+    DuetTransaction *transaction, DuetSource *source, const DuetDescriptor *blob, GError **error)
+{
+    /* The source's blob is checked even if the store has a good one: a lie is a lie. */
+    if (is_staged(transaction, blob->hex) || check_stored(transaction, blob, NULL))
+        return copy_checked(source, blob, -1, error);
+    g_autofree char *name = duet_store_fresh_name(transaction->store);
+    DUET_AUTO_FD fd = create_staged(transaction, name, error);
+    if (fd < 0 || !copy_checked(source, blob, fd, error))
+        return FALSE;
+    keep_staged(transaction, blob->hex, g_steal_pointer(&name));
+    return TRUE;
+}
+
+gboolean duet_transaction_layer_blobs(
+    DuetTransaction *transaction, DuetSource *source, const DuetManifest *manifest, GError **error)
+{
+    for (guint i = 0; i < manifest->layers->len; i++) {
+        const DuetDescriptor *blob = manifest->layers->pdata[i];
+        if (source ? !stage_checked(transaction, source, blob, error)
+                   : !check_stored(transaction, blob, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean duet_transaction_copy_blob(DuetTransaction *transaction, DuetSource *source,
-    const char *member, const DuetDescriptor *expected, char **out_hex, guint64 *out_bytes,
-    GError **error)
+    const char *member, char **out_hex, guint64 *out_bytes, GError **error)
 {
     g_autofree char *name = duet_store_fresh_name(transaction->store);
-    g_autofree char *hex = NULL;
-    guint64 bytes = 0;
-    /* The source's blob is checked even if the store has a good one: a lie is a lie. */
-    gboolean known = expected && has_blob(transaction, expected->hex);
-    DUET_AUTO_FD fd = known ? -1 : create_staged(transaction, name, error);
-    if (fd < 0 && !known)
+    DUET_AUTO_FD fd = create_staged(transaction, name, error);
+    if (fd < 0 || !duet_source_copy(source, member, fd, G_MAXUINT64, out_hex, out_bytes, error))
         return FALSE;
-    guint64 max = expected ? (guint64)MAX(expected->size_bytes, 0) : G_MAXUINT64;
-    if (!duet_source_copy(source, member, fd, max, &hex, &bytes, error) ||
-        (expected && !check_copy(source, member, expected, hex, bytes, error)))
-        return FALSE;
-    if (has_blob(transaction, hex)) {
-        if (!known)
-            unlinkat(transaction->store->tmp_fd, name, 0);
-    } else {
-        g_hash_table_insert(transaction->blobs, g_strdup(hex), g_steal_pointer(&name));
-    }
-    if (out_bytes)
-        *out_bytes = bytes;
-    if (out_hex)
-        *out_hex = g_steal_pointer(&hex);
+    keep_staged(transaction, *out_hex, g_steal_pointer(&name));
     return TRUE;
 }
 
@@ -113,11 +142,7 @@ gboolean duet_transaction_stream_blob(
     DUET_AUTO_FD fd = create_staged(transaction, name, error);
     if (fd < 0 || !duet_stream_drain(stream, fd, error))
         return FALSE;
-    const char *hex = duet_stream_hex(stream);
-    if (has_blob(transaction, hex))
-        unlinkat(transaction->store->tmp_fd, name, 0);
-    else
-        g_hash_table_insert(transaction->blobs, g_strdup(hex), g_steal_pointer(&name));
+    keep_staged(transaction, duet_stream_hex(stream), g_steal_pointer(&name));
     return TRUE;
 }
 
@@ -159,21 +184,30 @@ static gboolean check_diff_id(DuetStream *stream, const Layer *layer, GError **e
     return FALSE;
 }
 
+/* @out_blob: stays open for as long as the stream is read */
+static DuetStream *open_stream(
+    DuetTransaction *transaction, const Layer *layer, int *out_blob, GError **error)
+{
+    g_autofree char *what = g_strconcat("layer sha256:", layer->blob->hex, NULL);
+    *out_blob = duet_transaction_open_blob(transaction, layer->blob->hex, error);
+    return *out_blob < 0 ? NULL : duet_stream_new(*out_blob, what, error);
+}
+
 static int unpack_layer(
     DuetTransaction *transaction, const Layer *layer, DuetFacts *facts, GError **error)
 {
-    g_autofree char *what = g_strconcat("layer sha256:", layer->blob->hex, NULL);
     g_autofree char *name = duet_store_fresh_name(transaction->store);
     int tmp_fd = transaction->store->tmp_fd;
-    DUET_AUTO_FD blob = duet_transaction_open_blob(transaction, layer->blob->hex, error);
-    g_autoptr(DuetStream) stream = blob < 0 ? NULL : duet_stream_new(blob, what, error);
+    DUET_AUTO_FD blob = -1;
+    g_autoptr(DuetStream) stream = open_stream(transaction, layer, &blob, error);
     if (!stream)
         return -1;
     DUET_AUTO_FD root = mkdirat(tmp_fd, name, 0700) < 0
         ? -1
         : openat(tmp_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (root < 0) {
-        duet_error_set_errno(error, errno, "cannot make a directory for '%s'", what);
+        duet_error_set_errno(
+            error, errno, "cannot make a directory for '%s'", duet_stream_what(stream));
         return -1;
     }
     if (!duet_layer_unpack(stream, root, layer->lowers, layer->n_lowers, facts, error) ||
@@ -187,13 +221,12 @@ static int unpack_layer(
 }
 
 /* The layer is there already; a blob that is new to the store must still be what it says. */
-static gboolean check_layer(DuetTransaction *transaction, int root, const Layer *layer,
-    gboolean trusted, DuetFacts *facts, GError **error)
+static gboolean check_layer(
+    DuetTransaction *transaction, int root, const Layer *layer, DuetFacts *facts, GError **error)
 {
-    if (!trusted && !g_str_equal(layer->blob->hex, layer->diff_id)) {
-        g_autofree char *what = g_strconcat("layer sha256:", layer->blob->hex, NULL);
-        DUET_AUTO_FD blob = duet_transaction_open_blob(transaction, layer->blob->hex, error);
-        g_autoptr(DuetStream) stream = blob < 0 ? NULL : duet_stream_new(blob, what, error);
+    if (!g_str_equal(layer->blob->hex, layer->diff_id)) {
+        DUET_AUTO_FD blob = -1;
+        g_autoptr(DuetStream) stream = open_stream(transaction, layer, &blob, error);
         if (!stream || !duet_stream_drain(stream, -1, error) ||
             !check_diff_id(stream, layer, error))
             return FALSE;
@@ -202,13 +235,13 @@ static gboolean check_layer(DuetTransaction *transaction, int root, const Layer 
 }
 
 /* Returns: the open layer, or -1. */
-static int make_layer(DuetTransaction *transaction, const Layer *layer, gboolean trusted,
-    DuetFacts *facts, GError **error)
+static int make_layer(
+    DuetTransaction *transaction, const Layer *layer, DuetFacts *facts, GError **error)
 {
     DUET_AUTO_FD root = duet_transaction_open_layer(transaction, layer->chain);
     if (root < 0)
         return unpack_layer(transaction, layer, facts, error);
-    if (!check_layer(transaction, root, layer, trusted, facts, error))
+    if (!check_layer(transaction, root, layer, facts, error))
         return -1;
     return duet_fd_steal(&root);
 }
@@ -248,8 +281,8 @@ static void set_layer_dirs(DuetImage *image, DuetStore *store, char **chains)
         image->layer_dirs[i] = g_build_filename(store->dir, "layers", chains[i], NULL);
 }
 
-gboolean duet_transaction_layers(DuetTransaction *transaction, const DuetManifest *manifest,
-    gboolean trusted, DuetImage *image, GError **error)
+gboolean duet_transaction_layers(
+    DuetTransaction *transaction, const DuetManifest *manifest, DuetImage *image, GError **error)
 {
     guint n = manifest->layers->len;
     g_auto(GStrv) chains = duet_manifest_chains(manifest);
@@ -266,7 +299,7 @@ gboolean duet_transaction_layers(DuetTransaction *transaction, const DuetManifes
             .lowers = roots + n - done,
             .n_lowers = done,
         };
-        roots[n - done - 1] = make_layer(transaction, &layer, trusted, facts, error);
+        roots[n - done - 1] = make_layer(transaction, &layer, facts, error);
         good = roots[n - done - 1] >= 0;
     }
     for (guint i = 0; i < done; i++)

@@ -25,13 +25,19 @@ gboolean duet_transaction_blob(
     DuetTransaction *transaction, const char *hex, const char *bytes, gsize length, GError **error);
 
 /**
- * duet_transaction_copy_blob: stages a member of @source, or only checks it if the store has it.
- * @expected: (nullable): its digest and size must be these
- * @out_hex: (out) (transfer full) (optional)
+ * duet_transaction_layer_blobs: stages the blobs of a manifest's layers, digests and sizes checked,
+ * or only checks them where the store has good ones.
+ * @source: (nullable): NULL: the store must have them all
+ */
+gboolean duet_transaction_layer_blobs(
+    DuetTransaction *transaction, DuetSource *source, const DuetManifest *manifest, GError **error);
+
+/**
+ * duet_transaction_copy_blob: stages a member of @source, whatever it is.
+ * @out_hex: (out) (transfer full)
  */
 gboolean duet_transaction_copy_blob(DuetTransaction *transaction, DuetSource *source,
-    const char *member, const DuetDescriptor *expected, char **out_hex, guint64 *out_bytes,
-    GError **error);
+    const char *member, char **out_hex, guint64 *out_bytes, GError **error);
 
 /** duet_transaction_stream_blob: stages what @stream holds, decompressed. */
 gboolean duet_transaction_stream_blob(
@@ -43,11 +49,10 @@ int duet_transaction_open_blob(DuetTransaction *transaction, const char *hex, GE
 /**
  * duet_transaction_layers: unpacks the layers that the store has not got, and checks the diff id
  * of each blob. The blobs must be staged or stored.
- * @trusted: the blobs were checked when they came in: read only those that must be unpacked
  * @image: gets the layer directories, high ids and warnings
  */
-gboolean duet_transaction_layers(DuetTransaction *transaction, const DuetManifest *manifest,
-    gboolean trusted, DuetImage *image, GError **error);
+gboolean duet_transaction_layers(
+    DuetTransaction *transaction, const DuetManifest *manifest, DuetImage *image, GError **error);
 
 /** duet_transaction_record: stages the record of an image. */
 gboolean duet_transaction_record(

@@ -279,17 +279,58 @@ static void test_round_trip(ImageFixture *fixture)
     }
 }
 
+/* One bit of the lowest layer's blob, which must not be compressed. */
+static void damage(ImageFixture *fixture, const DuetImage *image)
+{
+    g_autofree char *chain = g_path_get_basename(image->layer_dirs[0]);
+    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", chain, NULL);
+    g_autofree char *bytes = NULL;
+    gsize length = 0;
+    g_assert_true(g_file_get_contents(blob, &bytes, &length, NULL));
+    bytes[length / 2] ^= 1;
+    g_assert_true(g_file_set_contents(blob, bytes, (gssize)length, NULL));
+}
+
+static void remove_derived(ImageFixture *fixture)
+{
+    static const char *const derived[] = { "records", "layers" };
+    for (guint i = 0; i < G_N_ELEMENTS(derived); i++) {
+        g_autofree char *path = g_build_filename(fixture->store, derived[i], NULL);
+        g_assert_true(duet_remove_tree(AT_FDCWD, path, NULL));
+    }
+}
+
+/* An export refuses what is damaged, and another import repairs it, as the message says. */
 static void test_export_damaged(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) image = image_import(fixture, "plain");
-    g_autofree char *chain = g_path_get_basename(image->layer_dirs[0]);
-    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", chain, NULL);
     g_autofree char *path = g_build_filename(fixture->dir, "out.tar", NULL);
-    g_assert_true(g_file_set_contents(blob, "x", 1, NULL));
+    damage(fixture, image);
     g_autoptr(GError) error = NULL;
     g_assert_false(duet_images.export(fixture->store, "plain", DUET_ARCHIVE_OCI, path, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
     g_assert_cmpint(access(path, F_OK), ==, -1);
+    g_clear_error(&error);
+    g_autoptr(DuetImage) again = image_import(fixture, "plain");
+    g_assert_nonnull(again);
+    g_assert_true(duet_images.export(fixture->store, "plain", DUET_ARCHIVE_OCI, path, &error));
+    g_assert_no_error(error);
+}
+
+/* So it does for an image of another name that has the same blob, and could not be used. */
+static void test_repaired(ImageFixture *fixture)
+{
+    g_autoptr(DuetImage) image = image_import(fixture, "plain");
+    g_autoptr(GError) error = NULL;
+    damage(fixture, image);
+    remove_derived(fixture);
+    g_assert_true(duet_images.refresh(fixture->store, &error));
+    assert_finds_not(fixture, "plain", DUET_ERROR_BROKEN);
+    g_autoptr(GPtrArray) images = import(fixture, "plain", "again", &error);
+    g_assert_nonnull(images);
+    g_assert_no_error(error);
+    g_assert_true(duet_images.refresh(fixture->store, &error));
+    assert_finds(fixture, "plain", "plain:latest");
 }
 
 typedef struct {
@@ -414,14 +455,10 @@ static void test_refresh(ImageFixture *fixture)
 /* An import has staged its blobs when it finds the table out of date, and makes that first. */
 static void test_import_stale(ImageFixture *fixture)
 {
-    static const char *const derived[] = { "records", "layers" };
     g_autoptr(GError) error = NULL;
     g_autoptr(DuetImage) image = image_import(fixture, "plain");
     g_assert_nonnull(image);
-    for (guint i = 0; i < G_N_ELEMENTS(derived); i++) {
-        g_autofree char *path = g_build_filename(fixture->store, derived[i], NULL);
-        g_assert_true(duet_remove_tree(AT_FDCWD, path, NULL));
-    }
+    remove_derived(fixture);
     g_autoptr(GPtrArray) images = import(fixture, "repeat", "repeat", &error);
     g_assert_nonnull(images);
     g_assert_no_error(error);
@@ -436,13 +473,9 @@ static void test_foreign_damage(ImageFixture *fixture)
     g_autoptr(GError) error = NULL;
     g_autoptr(DuetImage) image = image_import(fixture, "plain");
     g_autoptr(DuetImage) other = image_import(fixture, "config");
-    g_autofree char *chain = g_path_get_basename(image->layer_dirs[0]);
-    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", chain, NULL);
-    g_autofree char *layers = g_build_filename(fixture->store, "layers", NULL);
     g_autofree char *records = g_build_filename(fixture->store, "records", NULL);
-    g_assert_true(g_file_set_contents(blob, "x", 1, NULL));
-    g_assert_true(duet_remove_tree(AT_FDCWD, layers, NULL));
-    g_assert_true(duet_remove_tree(AT_FDCWD, records, NULL));
+    damage(fixture, image);
+    remove_derived(fixture);
     g_assert_true(duet_images.refresh(fixture->store, &error));
     g_assert_no_error(error);
     assert_finds_not(fixture, "plain", DUET_ERROR_BROKEN);
@@ -586,6 +619,7 @@ int main(int argc, char **argv)
     image_test("/image-store/high-ids", test_high_ids);
     image_test("/image-store/round-trip", test_round_trip);
     image_test("/image-store/export-damaged", test_export_damaged);
+    image_test("/image-store/repaired", test_repaired);
     image_test("/image-store/remove", test_remove);
     image_test("/image-store/name-moves", test_name_moves);
     image_test("/image-store/refresh", test_refresh);
