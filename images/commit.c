@@ -174,7 +174,7 @@ static void undo(DuetTransaction *transaction)
     while (transaction->moved->len > 0) {
         g_autofree char *path =
             g_ptr_array_steal_index(transaction->moved, transaction->moved->len - 1);
-        duet_remove_tree(transaction->store->fd, path, NULL);
+        duet_store_discard(transaction->store, transaction->store->fd, path);
     }
 }
 

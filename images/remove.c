@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -134,8 +132,7 @@ static gboolean is_young(int dir_fd, const char *name)
 }
 
 /*
- * Moves what is not in @needed out of the way, by one rename each; the work directory's end
- * deletes it.
+ * Discards what is not in @needed.
  * @sure: (nullable): what is not in it either goes only when it is old
  */
 static void sweep(DuetStore *store, const char *path, GHashTable *needed, GHashTable *sure)
@@ -155,9 +152,7 @@ static void sweep(DuetStore *store, const char *path, GHashTable *needed, GHashT
             continue;
         if (sure && !g_hash_table_contains(sure, row->d_name) && is_young(dirfd(dir), row->d_name))
             continue;
-        g_autofree char *gone = g_strdup_printf("gone%08x-%s", g_random_int(), row->d_name);
-        if (renameat(dirfd(dir), row->d_name, store->tmp_fd, gone) < 0)
-            unlinkat(dirfd(dir), row->d_name, 0);
+        duet_store_discard(store, dirfd(dir), row->d_name);
     }
     closedir(dir);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -84,6 +85,13 @@ void duet_store_free(DuetStore *store)
 char *duet_store_fresh_name(DuetStore *store)
 {
     return g_strdup_printf("%u", store->staged++);
+}
+
+void duet_store_discard(DuetStore *store, int dir_fd, const char *path)
+{
+    g_autofree char *gone = duet_store_fresh_name(store);
+    if (renameat(dir_fd, path, store->tmp_fd, gone) < 0)
+        unlinkat(dir_fd, path, 0);
 }
 
 int duet_store_tmpfile(int dir_fd, GError **error)

@@ -51,6 +51,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetStore, duet_store_free)
 /** duet_store_fresh_name: Returns: (transfer full): a new name in the work directory. */
 char *duet_store_fresh_name(DuetStore *store);
 
+/**
+ * duet_store_discard: takes a file or directory away in one step, so that a kill leaves it whole or
+ * not at all; the work directory's end deletes it.
+ * @dir_fd: a directory of the store
+ */
+void duet_store_discard(DuetStore *store, int dir_fd, const char *path);
+
 /** duet_store_tmpfile: a file without a name on the file system of @dir_fd, or -1. */
 int duet_store_tmpfile(int dir_fd, GError **error);
 

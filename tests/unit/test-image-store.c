@@ -8,8 +8,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -120,6 +121,30 @@ static void test_cut_anywhere(ImageFixture *fixture)
     }
     g_autofree char *after = state_of(fixture);
     g_assert_cmpstr(before, ==, after);
+}
+
+/* A layer that an import takes back is never half there under its name: a kill may come then. */
+static void test_undo(ImageFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_autofree char *record = g_build_filename(
+        fixture->store, "records", image->digest + strlen("sha256:"), "in-the-way", NULL);
+    g_autofree char *layers = g_build_filename(fixture->store, "layers", NULL);
+    g_assert_true(duet_images.remove(fixture->store, "gzip", NULL, NULL, &error));
+    g_assert_true(duet_mkdir_p(record, 0755, NULL));
+    DUET_AUTO_FD watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    g_assert_cmpint(inotify_add_watch(watch, layers, IN_DELETE | IN_MOVED_FROM), >=, 0);
+    g_autoptr(GPtrArray) images = import(fixture, "gzip", NULL, &error);
+    g_assert_null(images);
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_FAILED);
+    union {
+        struct inotify_event event;
+        char room[1024];
+    } seen;
+    g_assert_cmpint(read(watch, &seen, sizeof seen), >, 0);
+    g_assert_cmpuint(seen.event.mask & IN_DELETE, ==, 0);
+    g_assert_cmpint(access(image->layer_dirs[0], F_OK), ==, -1);
 }
 
 static void test_disk_full(ImageFixture *fixture)
@@ -611,6 +636,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     image_test("/image-store/refused", test_refused);
     image_test("/image-store/cut-anywhere", test_cut_anywhere);
+    image_test("/image-store/undo", test_undo);
     image_test("/image-store/disk-full", test_disk_full);
     image_test("/image-store/disk-full-root-disk", test_disk_full_disk);
     image_test("/image-store/names", test_names);
