@@ -52,6 +52,17 @@ static gboolean parse(
     return duet_cli_options_first(verb, (GOptionEntry *)entries->data, argc, argv, error);
 }
 
+/* `image rm` keeps the layers of instances that it sees. Who was made too late for that finds that
+ * the image is gone. */
+static gboolean check_image(DuetCli *cli, DuetInstance *instance, GError **error)
+{
+    const char *digest = duet_instance_spec(instance)->image_digest;
+    g_autoptr(DuetImage) image = duet_cli_image(cli, digest, error);
+    if (!image)
+        duet_instance_remove(instance, FALSE, NULL);
+    return image != NULL;
+}
+
 static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **words, GError **error)
 {
     DuetKind kind;
@@ -77,7 +88,9 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     spec->remove_at_exit = arguments->remove;
     spec->open_stdin = arguments->interactive;
     spec->timeout_ms = (gint64)(timeout_s * 1000);
-    return duet_instance_create(cli->context, g_steal_pointer(&spec), error);
+    g_autoptr(DuetInstance) instance =
+        duet_instance_create(cli->context, g_steal_pointer(&spec), error);
+    return instance && check_image(cli, instance, error) ? g_steal_pointer(&instance) : NULL;
 }
 
 static int run_detached(DuetInstance *instance)

@@ -20,6 +20,7 @@
  * @name: the name that goes, or NULL: the image goes with all its names
  * @hex: the image
  * @dropped: blobs that the dropped rows need
+ * @in_use, @data: remove()'s
  */
 typedef struct {
     DuetStore *store;
@@ -28,6 +29,8 @@ typedef struct {
     char *name;
     char *hex;
     GHashTable *dropped;
+    DuetLayersInUse in_use;
+    gpointer data;
 } Removal;
 
 static GHashTable *new_set(void)
@@ -82,14 +85,23 @@ static gboolean still_listed(Removal *removal)
     return FALSE;
 }
 
-static gboolean check_in_use(
-    Removal *removal, const char *ref, const char *const *in_use, GError **error)
+/* *out_dirs is NULL where there is nobody to ask. */
+static gboolean ask_in_use(Removal *removal, char ***out_dirs, GError **error)
 {
+    *out_dirs = removal->in_use ? removal->in_use(removal->data, error) : NULL;
+    return *out_dirs || !removal->in_use;
+}
+
+static gboolean check_in_use(Removal *removal, const char *ref, GError **error)
+{
+    g_auto(GStrv) in_use = NULL;
+    if (!ask_in_use(removal, &in_use, error))
+        return FALSE;
     if (!in_use || still_listed(removal))
         return TRUE;
     g_autoptr(DuetImage) image = duet_record_image(removal->store->dir, removal->hex, NULL, NULL);
     for (char **dir = image ? image->layer_dirs : NULL; dir && *dir; dir++) {
-        if (g_strv_contains(in_use, *dir)) {
+        if (g_strv_contains((const char *const *)in_use, *dir)) {
             g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
                 "image '%s' is in use by an instance; remove the instance first (duet rm)", ref);
             return FALSE;
@@ -157,15 +169,17 @@ static void sweep(DuetStore *store, const char *path, GHashTable *needed, GHashT
     closedir(dir);
 }
 
-static gboolean collect_garbage(Removal *removal, const char *const *in_use, GError **error)
+static gboolean collect_garbage(Removal *removal, GError **error)
 {
+    g_auto(GStrv) in_use = NULL;
     g_autoptr(GHashTable) blobs = new_set();
     g_autoptr(GHashTable) chains = new_set();
     g_autoptr(GHashTable) records = new_set();
-    if (!collect_needed(removal, blobs, chains, error))
+    /* Once more, as the image could be found until now: who comes later misses it. What another
+     * tool took out of the index may be in use, too. */
+    if (!ask_in_use(removal, &in_use, error) || !collect_needed(removal, blobs, chains, error))
         return FALSE;
-    /* An instance may use what another tool took out of the index. */
-    for (const char *const *dir = in_use; dir && *dir; dir++)
+    for (char **dir = in_use; dir && *dir; dir++)
         g_hash_table_add(chains, g_path_get_basename(*dir));
     for (guint i = 0; i < removal->rows->len; i++) {
         const DuetRow *row = removal->rows->pdata[i];
@@ -179,15 +193,14 @@ static gboolean collect_garbage(Removal *removal, const char *const *in_use, GEr
     return TRUE;
 }
 
-static gboolean run_removal(
-    Removal *removal, const char *ref, const char *const *in_use, GError **error)
+static gboolean run_removal(Removal *removal, const char *ref, GError **error)
 {
     if (!find_target(removal, ref, error) || !drop_rows(removal, error) ||
-        !check_in_use(removal, ref, in_use, error))
+        !check_in_use(removal, ref, error))
         return FALSE;
     g_autoptr(DuetTransaction) transaction = duet_transaction_new(removal->store);
     return duet_transaction_commit(transaction, removal->index, removal->rows, error) &&
-        collect_garbage(removal, in_use, error);
+        collect_garbage(removal, error);
 }
 
 gboolean duet_images_remove(
@@ -205,10 +218,15 @@ gboolean duet_images_remove(
     g_autoptr(JsonNode) index = rows ? duet_index_load(store, error) : NULL;
     if (!index)
         return FALSE;
-    Removal removal = { .store = store, .index = index, .rows = rows, .dropped = new_set() };
-    g_auto(GStrv) dirs = in_use ? in_use(data, error) : NULL;
-    gboolean good =
-        (dirs || !in_use) && run_removal(&removal, ref, (const char *const *)dirs, error);
+    Removal removal = {
+        .store = store,
+        .index = index,
+        .rows = rows,
+        .dropped = new_set(),
+        .in_use = in_use,
+        .data = data,
+    };
+    gboolean good = run_removal(&removal, ref, error);
     g_hash_table_unref(removal.dropped);
     g_free(removal.name);
     g_free(removal.hex);

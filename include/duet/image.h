@@ -94,7 +94,8 @@ typedef struct {
      * file that no image needs any more.
      * @in_use: (nullable): tells the layer directories that instances use (transfer full); an image
      *     whose layer is among them is refused with %DUET_ERROR_STATE. Asked when the store is
-     *     locked: waiting for that may take as long as an import does
+     *     locked: waiting for that may take as long as an import does; and again when the image
+     *     cannot be found any more, for layers to keep
      */
     gboolean (*remove)(const char *store_dir, const char *ref, DuetLayersInUse in_use,
         gpointer data, GError **error);

@@ -197,3 +197,19 @@ listing() {
   duet image rm type-changes
   [ ! -e "$id" ]
 }
+
+@test "an instance whose image goes while it is made is not made" {
+  local other=$scratch/racing code=0 pid
+  duet --root "$other" image import --name gone "$scratch/archives/repeat.tar"
+  # It waits for the store to make the VM's root disk, when it has found the image.
+  exec 7>"$other/images/lock"
+  flock 7
+  "$DUET" --root "$other" create --as vm gone true 7>&- >"$scratch/racing.out" 2>&1 &
+  pid=$!
+  wait_for 10 grep -q -- "-> FLOCK.* $pid " /proc/locks
+  echo '{"schemaVersion": 2, "manifests": []}' >"$other/images/index.json"
+  exec 7>&-
+  wait "$pid" || code=$?
+  is "$code $(ls "$other/instances")" "125 "
+  grep "there is no image" "$scratch/racing.out"
+}

@@ -360,6 +360,7 @@ static void test_repaired(ImageFixture *fixture)
 
 typedef struct {
     const char *store, *layer;
+    guint asked;
 } InUse;
 
 /* Nobody may come to use another one once it was told: the store is locked. */
@@ -383,6 +384,25 @@ static char **unknown_use(gpointer data, GError **error)
     return NULL;
 }
 
+static char **in_use_later(gpointer data, GError **error)
+{
+    InUse *in_use = data;
+    return in_use->asked++ ? layer_in_use(data, error) : g_new0(char *, 1);
+}
+
+/* An instance that is made while its image goes keeps its layers. */
+static void test_remove_meanwhile(ImageFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    InUse in_use = { .store = fixture->store, .layer = image->layer_dirs[0] };
+    g_assert_true(duet_images.remove(fixture->store, "gzip", in_use_later, &in_use, &error));
+    g_assert_no_error(error);
+    assert_finds_not(fixture, "gzip", DUET_ERROR_NOT_FOUND);
+    g_assert_cmpint(access(image->layer_dirs[0], F_OK), ==, 0);
+    g_assert_cmpint(access(image->layer_dirs[1], F_OK), ==, -1);
+}
+
 static void test_remove(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) kept = image_import(fixture, "docker-untagged");
@@ -400,7 +420,7 @@ static void test_remove(ImageFixture *fixture)
     g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, "third:1", NULL);
     g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
     g_assert_no_error(error);
-    const InUse in_use = { fixture->store, image->layer_dirs[2] };
+    const InUse in_use = { .store = fixture->store, .layer = image->layer_dirs[2] };
     /* Only a name goes: the image stays. */
     g_assert_true(
         duet_images.remove(fixture->store, "second", layer_in_use, (gpointer)&in_use, &error));
@@ -647,6 +667,7 @@ int main(int argc, char **argv)
     image_test("/image-store/export-damaged", test_export_damaged);
     image_test("/image-store/repaired", test_repaired);
     image_test("/image-store/remove", test_remove);
+    image_test("/image-store/remove-meanwhile", test_remove_meanwhile);
     image_test("/image-store/name-moves", test_name_moves);
     image_test("/image-store/refresh", test_refresh);
     image_test("/image-store/import-stale", test_import_stale);
