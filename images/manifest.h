@@ -64,13 +64,15 @@ gboolean duet_is_index(const char *media_type);
 gboolean duet_is_manifest(const char *media_type);
 
 /**
- * DuetPick: one row of an index.json, brought down to the manifest for this host.
- * @row: the row's own descriptor
+ * DuetPick: one image of an index.json, brought down to the manifest for this host.
+ * @rows: (element-type DuetDescriptor): its rows' own descriptors: one, or all of its variants
+ * @row: (transfer none): the first of them
  * @manifest: (nullable): NULL if there is none for this host, then:
  * @refused: why
  */
 typedef struct {
-    DuetDescriptor *row;
+    GPtrArray *rows;
+    const DuetDescriptor *row;
     DuetManifest *manifest;
     GError *refused;
 } DuetPick;

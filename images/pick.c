@@ -29,7 +29,7 @@ void duet_pick_free(DuetPick *pick)
 {
     if (!pick)
         return;
-    duet_descriptor_free(pick->row);
+    g_ptr_array_unref(pick->rows);
     duet_manifest_free(pick->manifest);
     g_clear_error(&pick->refused);
     g_free(pick);
@@ -176,39 +176,35 @@ static DuetManifest *pick_manifest(DuetSource *source, GPtrArray *candidates, GE
     return g_steal_pointer(&manifest);
 }
 
-static void add_pick(
-    DuetSource *source, const DuetDescriptor *row, GPtrArray *candidates, GPtrArray *picks)
-{
-    g_autoptr(DuetPick) pick = g_new0(DuetPick, 1);
-    pick->row = duet_descriptor_copy(row);
-    pick->manifest = pick_manifest(source, candidates, &pick->refused);
-    if (pick->manifest || pick->refused)
-        g_ptr_array_add(picks, g_steal_pointer(&pick));
-}
-
 static GPtrArray *new_descriptors(void)
 {
     return g_ptr_array_new_with_free_func((GDestroyNotify)duet_descriptor_free);
 }
 
+/* @rows: taken */
+static void add_pick(DuetSource *source, GPtrArray *rows, GPtrArray *picks)
+{
+    g_autoptr(GPtrArray) candidates = new_descriptors();
+    g_autoptr(DuetPick) pick = g_new0(DuetPick, 1);
+    pick->rows = rows;
+    pick->row = rows->pdata[0];
+    gboolean good = TRUE;
+    for (guint i = 0; good && i < rows->len; i++)
+        good = expand(source, rows->pdata[i], 0, candidates, &pick->refused);
+    if (good)
+        pick->manifest = pick_manifest(source, candidates, &pick->refused);
+    if (pick->manifest || pick->refused)
+        g_ptr_array_add(picks, g_steal_pointer(&pick));
+}
+
 static void pick_row(
     DuetSource *source, const DuetDescriptor *row, GPtrArray *variants, GPtrArray *picks)
 {
-    g_autoptr(GPtrArray) candidates = new_descriptors();
-    g_autoptr(GError) local = NULL;
-    if (!row->name && row->platform && duet_is_manifest(row->media_type)) {
-        if (!row->attestation)
-            g_ptr_array_add(variants, duet_descriptor_copy(row));
-        return;
-    }
-    if (expand(source, row, 0, candidates, &local)) {
-        add_pick(source, row, candidates, picks);
-        return;
-    }
-    DuetPick *pick = g_new0(DuetPick, 1);
-    pick->row = duet_descriptor_copy(row);
-    pick->refused = g_steal_pointer(&local);
-    g_ptr_array_add(picks, pick);
+    gboolean variant = !row->name && row->platform && duet_is_manifest(row->media_type);
+    GPtrArray *rows = variant ? variants : new_descriptors();
+    g_ptr_array_add(rows, duet_descriptor_copy(row));
+    if (!variant)
+        add_pick(source, rows, picks);
 }
 
 static JsonNode *read_index(DuetSource *source, GError **error)
@@ -240,10 +236,8 @@ GPtrArray *duet_pick_images(DuetSource *source, gboolean strict, GError **error)
         }
         pick_row(source, row, variants, picks);
     }
-    if (variants->len > 0) {
-        g_autoptr(DuetDescriptor) first = duet_descriptor_copy(variants->pdata[0]);
-        add_pick(source, first, variants, picks);
-    }
+    if (variants->len > 0)
+        add_pick(source, g_steal_pointer(&variants), picks);
     return g_steal_pointer(&picks);
 }
 

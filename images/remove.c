@@ -65,9 +65,12 @@ static gboolean drop_rows(Removal *removal, GError **error)
                                       : g_str_equal(manifest, removal->hex);
         if (!drop)
             continue;
-        duet_index_blobs(source, pick->row, removal->dropped);
-        if (!removal->name)
-            duet_index_drop(removal->index, NULL, pick->row->hex);
+        for (guint n = 0; n < pick->rows->len; n++) {
+            const DuetDescriptor *row = pick->rows->pdata[n];
+            duet_index_blobs(source, row, removal->dropped);
+            if (!removal->name)
+                duet_index_drop(removal->index, NULL, row->hex);
+        }
     }
     if (removal->name)
         duet_index_drop(removal->index, removal->name, NULL);

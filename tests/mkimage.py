@@ -234,8 +234,8 @@ def attributes():
     ], fmt=tarfile.PAX_FORMAT)
 
 
-def nested(*entries):
-    """entries: (platform, layers, annotations); an index in an index"""
+def nested(*entries, flat=False):
+    """entries: (platform, layers, annotations); an index in an index, or rows without a name"""
     def make(path):
         layout, rows = Layout(), []
         for (os_name, arch), layers, notes in entries:
@@ -244,8 +244,11 @@ def nested(*entries):
             if notes:
                 row['annotations'] = notes
             rows.append(row)
-        layout.add(layout.json({'schemaVersion': 2, 'mediaType': OCI + 'index.v1+json',
-                                'manifests': rows}, OCI + 'index.v1+json'), 'nested')
+        if flat:
+            layout.rows = rows
+        else:
+            layout.add(layout.json({'schemaVersion': 2, 'mediaType': OCI + 'index.v1+json',
+                                    'manifests': rows}, OCI + 'index.v1+json'), 'nested')
         layout.write(path)
     return make
 
@@ -360,6 +363,8 @@ IMAGES = {
     'docker-modern': docker([B, HI], ['docker.io/library/modern:1'], modern=True),
     'docker-no-manifest': docker([B, HI], ['t:1'], manifest=False),
     'nested': nested(ATTESTATION, (('linux', OTHER), [B, BYE], None), (('linux', HOST), [B, HI], None)),
+    'variants': nested((('linux', OTHER), [B, BYE], None), (('linux', HOST), [B, HI], None),
+                       ATTESTATION, flat=True),
     'nested-other': nested(ATTESTATION, (('linux', OTHER), [B, BYE], None)),
     'gzip': oci([B, HI], outer='gzip'),
     'zstd': oci([B, HI], how='zstd', outer='zstd'),

@@ -593,6 +593,26 @@ static void test_foreign_too_large_removed(ImageFixture *fixture)
     g_assert_cmpint(umount2(fixture->store, 0), ==, 0);
 }
 
+/* An image whose rows in the index are its variants for platforms goes with them all. */
+static void test_remove_variants(ImageFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
+    unpack_archive(fixture, "variants");
+    g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(list->len, ==, 1);
+    const DuetImage *image = list->pdata[0];
+    g_assert_true(duet_images.remove(fixture->store, image->digest, NULL, NULL, &error));
+    g_assert_no_error(error);
+    g_autofree char *all = state_of(fixture);
+    g_assert_null(strstr(all, "/blobs/sha256/"));
+    g_autofree char *index = g_build_filename(fixture->store, "index.json", NULL);
+    g_autofree char *text = NULL;
+    g_assert_true(g_file_get_contents(index, &text, NULL, NULL));
+    g_assert_null(strstr(text, "sha256:"));
+}
+
 /* A row that we can't read is another tool's: it stays, and the others work. */
 static void test_foreign_row(ImageFixture *fixture)
 {
@@ -674,6 +694,7 @@ int main(int argc, char **argv)
     image_test("/image-store/foreign-damage", test_foreign_damage);
     image_test("/image-store/foreign-too-large", test_foreign_too_large);
     image_test("/image-store/foreign-too-large-removed", test_foreign_too_large_removed);
+    image_test("/image-store/remove-variants", test_remove_variants);
     image_test("/image-store/foreign-row", test_foreign_row);
     image_test("/image-store/leftovers", test_leftovers);
     image_test("/image-store/root-disk", test_root_disk);
