@@ -203,11 +203,12 @@ static gssize find_name(GVariant *rows, const char *name)
     return -1;
 }
 
-/* Rows of the same manifest are one image: the first of them stands for it. */
+/* Rows of one manifest are one image; so are those of one config, which differ in how their layers
+ * are packed. The first stands for all. */
 static gssize find_hex(GVariant *rows, const char *hex, gboolean *out_ambiguous)
 {
     gssize found = -1;
-    g_autofree char *found_manifest = NULL;
+    const char *found_manifest = NULL, *found_config = NULL;
     gsize n = g_variant_n_children(rows);
     *out_ambiguous = FALSE;
     for (gsize i = 0; i < n; i++) {
@@ -215,11 +216,13 @@ static gssize find_hex(GVariant *rows, const char *hex, gboolean *out_ambiguous)
         g_variant_get_child(rows, i, "(&s&s&si&s)", NULL, &manifest, &config, NULL, NULL);
         if (!g_str_has_prefix(manifest, hex) && !g_str_has_prefix(config, hex))
             continue;
-        if (found >= 0 && !g_str_equal(manifest, found_manifest))
-            *out_ambiguous = TRUE;
         if (found < 0) {
             found = (gssize)i;
-            found_manifest = g_strdup(manifest);
+            found_manifest = manifest;
+            found_config = config;
+        } else if (!g_str_equal(manifest, found_manifest) &&
+            (!*config || !g_str_equal(config, found_config))) {
+            *out_ambiguous = TRUE;
         }
     }
     return found;

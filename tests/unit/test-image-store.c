@@ -217,6 +217,10 @@ static void test_names(ImageFixture *fixture)
     assert_finds(fixture, "config", "config:latest");
     assert_finds(fixture, config->digest, "config:latest");
     assert_finds(fixture, config->config_digest, "config:latest");
+    /* One config may have two manifests: its layers are packed in two ways. */
+    g_autoptr(DuetImage) gzip = image_import(fixture, "gzip");
+    assert_finds(fixture, gzip->config_digest, "t:1");
+    assert_finds(fixture, gzip->digest, "gzip:latest");
     g_autofree char *prefix = g_strndup(config->digest + strlen("sha256:"), 8);
     assert_finds(fixture, prefix, "config:latest");
     prefix[3] = '\0';
