@@ -108,28 +108,9 @@ static gboolean add_blob(Export *export, const char *name, const char *hex, GErr
 
 static char *oci_index(Export *export)
 {
-    const DuetDescriptor *self = export->manifest->self;
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "schemaVersion");
-    json_builder_add_int_value(builder, 2);
-    json_builder_set_member_name(builder, "mediaType");
-    json_builder_add_string_value(builder, DUET_MEDIA_INDEX);
-    json_builder_set_member_name(builder, "manifests");
-    json_builder_begin_array(builder);
-    duet_descriptor_build(builder, self->media_type ? self->media_type : DUET_MEDIA_MANIFEST,
-        self->hex, self->size_bytes);
-    json_builder_end_array(builder);
-    json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    JsonArray *rows = json_object_get_array_member(json_node_get_object(root), "manifests");
-    if (export->name) {
-        JsonObject *annotations = json_object_new();
-        json_object_set_string_member(annotations, DUET_ANNOTATION_NAME, export->name);
-        json_object_set_object_member(
-            json_array_get_object_element(rows, 0), "annotations", annotations);
-    }
-    return duet_json_text(root, FALSE);
+    g_autoptr(JsonNode) index = duet_index_new();
+    duet_index_add(index, export->manifest->self, export->name);
+    return duet_json_text(index, FALSE);
 }
 
 /* Each blob once, though an image may have a layer twice. */

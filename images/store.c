@@ -126,7 +126,7 @@ gboolean duet_store_mkdir(DuetStore *store, const char *path, int mode, GError *
     return duet_error_set_errno(error, errno, "cannot make '%s/%s'", store->dir, path);
 }
 
-static JsonNode *empty_index(void)
+JsonNode *duet_index_new(void)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
@@ -144,7 +144,7 @@ static JsonNode *empty_index(void)
 JsonNode *duet_index_load(DuetStore *store, GError **error)
 {
     if (!duet_store_has(store, "index.json"))
-        return empty_index();
+        return duet_index_new();
     gsize length = 0;
     g_autofree char *bytes =
         duet_file_read(store->fd, "index.json", DUET_JSON_MAX_BYTES, &length, error);

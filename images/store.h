@@ -69,6 +69,8 @@ gboolean duet_store_mkdir(DuetStore *store, const char *path, int mode, GError *
 
 /* The index of the layout: rows are descriptors of manifests or of indexes. */
 
+/** duet_index_new: Returns: (transfer full): an index without rows. */
+JsonNode *duet_index_new(void);
 /** duet_index_load: Returns: (transfer full): the root object; an empty index where there is none.
  */
 JsonNode *duet_index_load(DuetStore *store, GError **error);
