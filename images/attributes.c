@@ -211,6 +211,17 @@ static gboolean set_acl(DuetUnpack *unpack, int fd, const char *name, struct arc
     return set_xattr(unpack, fd, name, attribute, value->data, value->len, error);
 }
 
+static mode_t mode_of(DuetUnpack *unpack, struct archive_entry *entry)
+{
+    mode_t mode = archive_entry_perm(entry) & 07777;
+    mode_t needed = archive_entry_filetype(entry) == AE_IFDIR ? S_IRWXU : S_IRUSR;
+    /* No power of root's: what the owner may not do, the user can't. */
+    if (!duet_is_flat() || (mode & needed) == needed)
+        return mode;
+    duet_facts_warn(unpack->facts, DUET_WARN_MODE);
+    return mode | needed;
+}
+
 gboolean duet_entry_attributes(
     DuetUnpack *unpack, int fd, const char *name, struct archive_entry *entry, GError **error)
 {
@@ -219,7 +230,7 @@ gboolean duet_entry_attributes(
             duet_owner_to_disk(archive_entry_gid(entry))) < 0)
         return duet_error_set_errno(
             error, errno, "cannot give '%s' of '%s' its owner", name, unpack->what);
-    if (fchmod(fd, archive_entry_perm(entry) & 07777) < 0)
+    if (fchmod(fd, mode_of(unpack, entry)) < 0)
         return duet_error_set_errno(
             error, errno, "cannot set the mode of '%s' of '%s'", name, unpack->what);
     return set_xattrs(unpack, fd, name, entry, error) &&

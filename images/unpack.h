@@ -26,6 +26,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetFacts, duet_facts_free)
 gboolean duet_facts_add_id(DuetFacts *facts, guint32 id, const char *what, GError **error);
 void duet_facts_warn(DuetFacts *facts, const char *warning);
 
+#define DUET_WARN_MODE                                                                             \
+    "without user namespaces the owner may read every file and write in every directory"
 #define DUET_WARN_ACL "POSIX ACLs are not in a VM's root disk"
 
 /**

@@ -381,6 +381,8 @@ IMAGES = {
     'owned': oci([B, tar([D('own', uid=1000, gid=100, mode=0o750), F('own/a', uid=65534, gid=33, mode=0o640),
                           F('own/suid', uid=5, mode=0o4755), C('own/null', 1, 3), F('hidden', '1')]),
                   tar([C('hidden', 1, 3)])]),
+    'closed': oci([tar([D('shut', mode=0o555), F('shut/none', 'x', mode=0), D('nil', mode=0),
+                        F('nil/x', '1')])]),
     'high-70000': oci([B, tar([F('x', uid=70000)])]),
     # A member of an upper layer through a symlink of a lower one, and parents that it does not name.
     'merged-usr': oci([tar([D('usr'), D('usr/bin', mode=0o711, uid=4, gid=4), S('bin', 'usr/bin'),

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #define CHECK(fixture, image, checks)                                                              \
     do {                                                                                           \
@@ -297,6 +298,28 @@ static void test_compression(ImageFixture *fixture)
     }
 }
 
+/* Without user namespaces an ordinary user reads, packs and deletes what its owner may not. */
+static void test_flat(ImageFixture *fixture)
+{
+    const uid_t nobody = 65534;
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
+    g_assert_cmpint(chown(fixture->store, nobody, nobody), ==, 0);
+    g_assert_cmpint(chmod(fixture->dir, 0711) | chmod(fixture->archives, 0711), ==, 0);
+    g_assert_cmpint(seteuid(nobody), ==, 0);
+    g_autoptr(DuetImage) image = image_import(fixture, "closed");
+    g_assert_true(g_strv_contains((const char *const *)image->warnings,
+        "without user namespaces the owner may read every file and write in every directory"));
+    g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
+    g_assert_nonnull(disk);
+    g_assert_no_error(error);
+    g_assert_true(duet_images.remove(fixture->store, "closed", NULL, NULL, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(seteuid(0), ==, 0);
+    g_autofree char *left = image_describe(fixture->store);
+    g_assert_null(strstr(left, "shut"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -313,5 +336,6 @@ int main(int argc, char **argv)
     image_test("/image-files/attributes", test_attributes);
     image_test("/image-files/merged-usr", test_merged_usr);
     image_test("/image-files/compression", test_compression);
+    image_test("/image-files/flat", test_flat);
     return image_fixture_main();
 }
