@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *store_dir(DuetCli *cli, GError **error)
 {
@@ -63,7 +64,8 @@ static int image_export(DuetCli *cli, int argc, char **argv)
     const GOptionEntry entries[] = {
         { "format", 0, 0, G_OPTION_ARG_FILENAME, &format, "oci-archive (default) or docker-archive",
             "FORMAT" },
-        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "the file to write", "FILE" },
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+            "the file to write; - and none: standard output", "FILE" },
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
@@ -78,8 +80,10 @@ static int image_export(DuetCli *cli, int argc, char **argv)
         output = g_strdup(argv[2]);
     else if (argc != 2)
         return duet_cli_usage("image export", "give one image and, with -o, the file to write");
+    if (!output && isatty(STDOUT_FILENO))
+        return duet_cli_usage("image export", "no file to write: use -o FILE, or > FILE");
     if (!output)
-        return duet_cli_usage("image export", "no file to write: use -o FILE");
+        output = g_strdup("-");
     const char *store = store_dir(cli, &error);
     const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
     DuetArchive archive = docker ? DUET_ARCHIVE_DOCKER : DUET_ARCHIVE_OCI;
@@ -238,7 +242,7 @@ static int image_rm(DuetCli *cli, int argc, char **argv)
 static const DuetCommand image_commands[] = {
     { "import", "[--name REF] ARCHIVE|DIR", "add an image from an archive or OCI layout",
         image_import },
-    { "export", "[--format FORMAT] -o FILE IMAGE", "write an image to an archive", image_export },
+    { "export", "[--format FORMAT] [-o FILE] IMAGE", "write an image to an archive", image_export },
     { "ls", "[--format FORMAT]", "list images", image_ls },
     { "inspect", "IMAGE...", "show all that is known of images, as JSON", image_inspect },
     { "rm", "IMAGE...", "remove images", image_rm },

@@ -178,12 +178,8 @@ static gboolean add_decompressed(Export *export, guint n, GError **error)
     g_autofree char *name = g_strconcat(diff_id, ".tar", NULL);
     if (g_str_equal(layer->hex, diff_id))
         return add_blob(export, name, layer->hex, error);
-    g_autofree char *dir = g_path_get_dirname(export->path);
-    DUET_AUTO_FD dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0)
-        return duet_error_set_errno(error, errno, "cannot open '%s'", dir);
     DUET_AUTO_FD blob = open_blob(export, layer->hex, error);
-    DUET_AUTO_FD plain = blob < 0 ? -1 : duet_store_tmpfile(dir_fd, error);
+    DUET_AUTO_FD plain = blob < 0 ? -1 : duet_store_tmpfile(export->store->fd, error);
     g_autoptr(DuetStream) stream = plain < 0 ? NULL : duet_stream_new(blob, layer->hex, error);
     return stream && duet_stream_drain(stream, plain, error) &&
         add_file(export, name, plain, diff_id, error);
@@ -213,6 +209,8 @@ static gboolean write_archive(Export *export, DuetArchive format, GError **error
 {
     export->archive = archive_write_new();
     archive_write_set_format_pax_restricted(export->archive);
+    /* The same bytes into a pipe as into a file. */
+    archive_write_set_bytes_in_last_block(export->archive, 1);
     gboolean good = archive_write_open_fd(export->archive, export->out_fd) >= ARCHIVE_WARN ||
         write_error(export, error);
     good = good &&
@@ -248,6 +246,12 @@ static gboolean write_new_file(Export *export, DuetArchive format, GError **erro
 static gboolean write_export(Export *export, DuetArchive format, GError **error)
 {
     struct stat st;
+    /* The latter may be a file, but one that was opened for us. */
+    if (g_str_equal(export->path, "-") || g_str_equal(export->path, "/dev/stdout")) {
+        export->path = "standard output";
+        export->out_fd = STDOUT_FILENO;
+        return write_archive(export, format, error);
+    }
     if (stat(export->path, &st) < 0)
         return write_new_file(export, format, error);
     if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {

@@ -81,7 +81,8 @@ typedef struct {
      */
     GPtrArray *(*import)(
         const char *store_dir, const char *source, const char *name, GError **error);
-    /** export: writes @ref to the new file @path; never leaves a part of one. */
+    /** export: writes @ref to the new file @path, or "-", standard output; never leaves a part of
+     * a file. */
     gboolean (*export)(const char *store_dir, const char *ref, DuetArchive format, const char *path,
         GError **error);
     /** list: Returns: (transfer full) (element-type DuetImage): one entry per name. */

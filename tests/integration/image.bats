@@ -184,6 +184,13 @@ listing() {
   done
   expect 125 duet image export -o "$scratch/again.tar" links
   [[ $output == *exists* ]]
+  # A pipe, and a file that the shell made.
+  duet image export --format docker-archive -o "$scratch/docker.tar" links
+  duet image export --format docker-archive links | cmp - "$scratch/docker.tar"
+  (cd / && duet image export --format docker-archive -o - links >"$scratch/stdout.tar")
+  cmp "$scratch/stdout.tar" "$scratch/docker.tar"
+  duet image export --format docker-archive -o /dev/stdout links >"$scratch/stdout.tar"
+  cmp "$scratch/stdout.tar" "$scratch/docker.tar"
 }
 
 @test "an image in use is not removed, one that is not takes its blobs with it" {
