@@ -81,7 +81,7 @@ static gboolean on_start_too_long(gpointer data)
 {
     Monitor *monitor = data;
     monitor->stop_timer = 0;
-    if (monitor->starting)
+    if (monitor->starting && monitor->runtime->helper_pid > 0)
         kill(monitor->runtime->helper_pid, SIGKILL);
     return G_SOURCE_REMOVE;
 }
