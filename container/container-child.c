@@ -49,7 +49,7 @@ void duet_child_fail(const DuetChild *child, DuetStep step, long result, int vol
         raw(SYS_exit_group, 125);
 }
 
-static void check(const DuetChild *child, DuetStep step, long result)
+void duet_child_check(const DuetChild *child, DuetStep step, long result)
 {
     if (result < 0)
         duet_child_fail(child, step, result, 0);
@@ -59,7 +59,7 @@ void duet_child_begin(const DuetChild *child)
 {
     /* With its own copy open it would wait for itself once the monitor was killed. */
     raw(SYS_close, child->monitor_fd);
-    check(
+    duet_child_check(
         child, DUET_STEP_CGROUP, -(long)duet_cgroup_join_born(child->cgroup, DUET_CGROUP_PAYLOAD));
 }
 
@@ -142,17 +142,18 @@ static long lower_limits(void)
 void duet_child_execute(const DuetChild *child)
 {
     long null_fd = raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
-    check(child, DUET_STEP_DESCRIPTORS, null_fd);
+    duet_child_check(child, DUET_STEP_DESCRIPTORS, null_fd);
     for (int fd = 0; fd <= 2; fd++)
         if (null_fd != fd)
-            check(child, DUET_STEP_DESCRIPTORS, raw(SYS_dup3, null_fd, fd, 0));
+            duet_child_check(child, DUET_STEP_DESCRIPTORS, raw(SYS_dup3, null_fd, fd, 0));
     if (child->agent_fd == 3)
-        check(child, DUET_STEP_DESCRIPTORS, raw(SYS_fcntl, 3, F_SETFD, 0));
+        duet_child_check(child, DUET_STEP_DESCRIPTORS, raw(SYS_fcntl, 3, F_SETFD, 0));
     else
-        check(child, DUET_STEP_DESCRIPTORS, raw(SYS_dup3, child->agent_fd, 3, 0));
-    check(child, DUET_STEP_DESCRIPTORS, raw(SYS_close_range, 4, ~0u, CLOSE_RANGE_CLOEXEC));
+        duet_child_check(child, DUET_STEP_DESCRIPTORS, raw(SYS_dup3, child->agent_fd, 3, 0));
+    duet_child_check(
+        child, DUET_STEP_DESCRIPTORS, raw(SYS_close_range, 4, ~0u, CLOSE_RANGE_CLOEXEC));
     /* Not before: whoever runs a thousand instances has more files open than a payload may. */
-    check(child, DUET_STEP_LIMITS, lower_limits());
+    duet_child_check(child, DUET_STEP_LIMITS, lower_limits());
     guint64 none = 0;
     raw(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
     char *const environment[] = { NULL };
@@ -164,16 +165,17 @@ void duet_child_run(void *data)
 {
     DuetChild *child = data;
     duet_child_begin(child);
-    check(child, DUET_STEP_NETWORK, raw(SYS_unshare, CLONE_NEWNET | CLONE_NEWCGROUP));
-    check(child, DUET_STEP_LOOPBACK, loopback_up());
-    check(child, DUET_STEP_HOSTNAME, raw(SYS_sethostname, child->hostname, child->hostname_length));
+    duet_child_check(child, DUET_STEP_NETWORK, raw(SYS_unshare, CLONE_NEWNET | CLONE_NEWCGROUP));
+    duet_child_check(child, DUET_STEP_LOOPBACK, loopback_up());
+    duet_child_check(
+        child, DUET_STEP_HOSTNAME, raw(SYS_sethostname, child->hostname, child->hostname_length));
     raw(SYS_setsid);
     raw(SYS_umask, 022);
 
     duet_child_receive(child, DUET_GO_MAPPED);
     child->dev_fd = child->fds_count > 0 ? child->fds[0] : -1;
-    check(child, DUET_STEP_IDS, become_root(child->rootless));
-    check(child, DUET_STEP_IPC, raw(SYS_unshare, CLONE_NEWIPC));
+    duet_child_check(child, DUET_STEP_IDS, become_root(child->rootless));
+    duet_child_check(child, DUET_STEP_IPC, raw(SYS_unshare, CLONE_NEWIPC));
     duet_rootfs_prepare(child);
 
     duet_child_receive(child, DUET_GO_MOUNTS);
@@ -182,8 +184,9 @@ void duet_child_run(void *data)
     /* a keyring of its own, not the caller's; a kernel without keys has none to leak */
     long key = raw(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
     if (key != -ENOSYS)
-        check(child, DUET_STEP_KEYRING, key);
-    check(child, DUET_STEP_CAPABILITIES, duet_caps_drop());
-    check(child, DUET_STEP_CAPABILITIES, raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+        duet_child_check(child, DUET_STEP_KEYRING, key);
+    duet_child_check(child, DUET_STEP_CAPABILITIES, duet_caps_drop());
+    duet_child_check(
+        child, DUET_STEP_CAPABILITIES, raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     duet_child_execute(child);
 }

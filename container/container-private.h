@@ -160,6 +160,8 @@ void duet_child_run(void *data);
 void duet_child_begin(const DuetChild *child);
 /** duet_child_fail: reports and ends the child. */
 G_NORETURN void duet_child_fail(const DuetChild *child, DuetStep step, long result, int volume);
+/** duet_child_check: does that for a negative @result. */
+void duet_child_check(const DuetChild *child, DuetStep step, long result);
 /** duet_child_execute: descriptors, resource limits that do not depend on who called duet, signal
  * mask, then the agent. Never returns. */
 G_NORETURN void duet_child_execute(const DuetChild *child);

@@ -68,12 +68,6 @@ static const char *const readonly_paths[] = {
     "/proc/sysrq-trigger",
 };
 
-static void check(const DuetChild *child, DuetStep step, long result)
-{
-    if (result < 0)
-        duet_child_fail(child, step, result, 0);
-}
-
 static long open_in(int dir_fd, const char *path, int flags, guint64 resolve)
 {
     struct open_how how = { .flags = (guint64)(flags | O_CLOEXEC), .resolve = resolve };
@@ -102,10 +96,10 @@ static void mount_base(const DuetChild *child, DuetStep step, int base_fd, const
     const char *name, unsigned long flags)
 {
     long fd = open_target(base_fd, name);
-    check(child, step, fd);
-    check(child, step, raw(SYS_fchdir, fd));
+    duet_child_check(child, step, fd);
+    duet_child_check(child, step, raw(SYS_fchdir, fd));
     raw(SYS_close, fd);
-    check(child, step, raw(SYS_mount, type, ".", type, flags, NULL));
+    duet_child_check(child, step, raw(SYS_mount, type, ".", type, flags, NULL));
 }
 
 static long make_base(void)
@@ -125,25 +119,25 @@ static long make_base(void)
 static void enter_base(const DuetChild *child)
 {
     long base_fd = make_base();
-    check(child, DUET_STEP_BASE, base_fd);
-    check(child, DUET_STEP_BASE,
+    duet_child_check(child, DUET_STEP_BASE, base_fd);
+    duet_child_check(child, DUET_STEP_BASE,
         raw(SYS_move_mount, base_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH));
     mount_base(child, DUET_STEP_PROC, (int)base_fd, "proc", "proc", PROC_FLAGS);
     mount_base(child, DUET_STEP_SYS, (int)base_fd, "sysfs", "sys", PROC_FLAGS | MS_RDONLY);
     long dev_fd = open_target((int)base_fd, "dev");
-    check(child, DUET_STEP_DEV, dev_fd);
-    check(child, DUET_STEP_DEV,
+    duet_child_check(child, DUET_STEP_DEV, dev_fd);
+    duet_child_check(child, DUET_STEP_DEV,
         child->dev_fd >= 0 ? move_to(child->dev_fd, (int)dev_fd) : duet_dev_bind((int)base_fd));
     raw(SYS_close, dev_fd);
 
     struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
-    check(child, DUET_STEP_BASE,
+    duet_child_check(child, DUET_STEP_BASE,
         raw(SYS_mount_setattr, base_fd, "", AT_EMPTY_PATH, &readonly, sizeof readonly));
-    check(child, DUET_STEP_BASE, raw(SYS_fchdir, base_fd));
-    check(child, DUET_STEP_BASE, raw(SYS_pivot_root, ".", "."));
+    duet_child_check(child, DUET_STEP_BASE, raw(SYS_fchdir, base_fd));
+    duet_child_check(child, DUET_STEP_BASE, raw(SYS_pivot_root, ".", "."));
     /* the old root now lies over the new one, at the same place */
-    check(child, DUET_STEP_BASE, raw(SYS_umount2, ".", MNT_DETACH));
-    check(child, DUET_STEP_BASE, raw(SYS_chdir, "/"));
+    duet_child_check(child, DUET_STEP_BASE, raw(SYS_umount2, ".", MNT_DETACH));
+    duet_child_check(child, DUET_STEP_BASE, raw(SYS_chdir, "/"));
     raw(SYS_close, base_fd);
 }
 
@@ -151,21 +145,22 @@ static void enter_base(const DuetChild *child)
 static void move_in(const DuetChild *child, DuetStep step, const char *path, const char *name)
 {
     long fd = open_target(child->fds[DUET_CHILD_FD_ROOT], name);
-    check(child, step, fd);
-    check(child, step, raw(SYS_move_mount, AT_FDCWD, path, fd, "", MOVE_MOUNT_T_EMPTY_PATH));
+    duet_child_check(child, step, fd);
+    duet_child_check(
+        child, step, raw(SYS_move_mount, AT_FDCWD, path, fd, "", MOVE_MOUNT_T_EMPTY_PATH));
     raw(SYS_close, fd);
 }
 
 static void enter_image(const DuetChild *child)
 {
     int root_fd = child->fds[DUET_CHILD_FD_ROOT];
-    check(child, DUET_STEP_ROOT,
+    duet_child_check(child, DUET_STEP_ROOT,
         raw(SYS_move_mount, root_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH));
     move_in(child, DUET_STEP_PROC, "/proc", "proc");
     move_in(child, DUET_STEP_SYS, "/sys", "sys");
     move_in(child, DUET_STEP_DEV, "/dev", "dev");
-    check(child, DUET_STEP_ROOT, raw(SYS_fchdir, root_fd));
-    check(child, DUET_STEP_ROOT, raw(SYS_chroot, "."));
+    duet_child_check(child, DUET_STEP_ROOT, raw(SYS_fchdir, root_fd));
+    duet_child_check(child, DUET_STEP_ROOT, raw(SYS_chroot, "."));
 }
 
 /*
@@ -267,21 +262,21 @@ static void mask_paths(const DuetChild *child)
     for (gsize i = 0; i < G_N_ELEMENTS(masked_files); i++) {
         long result = raw(SYS_mount, "/dev/null", masked_files[i], NULL, MS_BIND, NULL);
         if (!is_missing(result))
-            check(child, DUET_STEP_MASK, result);
+            duet_child_check(child, DUET_STEP_MASK, result);
     }
     for (gsize i = 0; i < G_N_ELEMENTS(masked_dirs); i++) {
         long result = raw(SYS_mount, "mask", masked_dirs[i], "tmpfs", PROC_FLAGS | MS_RDONLY,
             "size=0,nr_inodes=1");
         if (!is_missing(result))
-            check(child, DUET_STEP_MASK, result);
+            duet_child_check(child, DUET_STEP_MASK, result);
     }
     for (gsize i = 0; i < G_N_ELEMENTS(readonly_paths); i++) {
         const char *path = readonly_paths[i];
         long result = raw(SYS_mount, path, path, NULL, MS_BIND | MS_REC, NULL);
         if (is_missing(result))
             continue;
-        check(child, DUET_STEP_MASK, result);
-        check(child, DUET_STEP_MASK,
+        duet_child_check(child, DUET_STEP_MASK, result);
+        duet_child_check(child, DUET_STEP_MASK,
             raw(SYS_mount, NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | PROC_FLAGS, NULL));
     }
 }
@@ -289,12 +284,12 @@ static void mask_paths(const DuetChild *child)
 void duet_rootfs_prepare(DuetChild *child)
 {
     enter_base(child);
-    check(child, DUET_STEP_DEV, duet_dev_fill());
+    duet_child_check(child, DUET_STEP_DEV, duet_dev_fill());
     if (child->cgroup2) {
         long result =
             raw(SYS_mount, "cgroup", "/sys/fs/cgroup", "cgroup2", PROC_FLAGS | MS_RDONLY, NULL);
         if (!is_missing(result))
-            check(child, DUET_STEP_SYS, result);
+            duet_child_check(child, DUET_STEP_SYS, result);
     }
     mask_paths(child);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -84,4 +85,16 @@ void duet_cgroup_dir_pids(int dir_fd, GArray *pids)
             pid = 0;
         }
     }
+}
+
+gboolean duet_cgroup_dir_kill(int dir_fd)
+{
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(gint));
+    duet_cgroup_dir_pids(dir_fd, pids);
+    for (guint i = 0; i < pids->len; i++) {
+        gint pid = g_array_index(pids, gint, i);
+        if (pid != getpid() && kill(pid, SIGKILL) != 0 && errno != ESRCH)
+            return FALSE;
+    }
+    return TRUE;
 }

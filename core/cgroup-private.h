@@ -229,5 +229,7 @@ guint64 duet_cgroup_file_number(int dir_fd, const char *file);
 guint64 duet_cgroup_text_number(const char *text, const char *key);
 /** duet_cgroup_dir_pids: appends the pids of @dir_fd's cgroup.procs to @pids. */
 void duet_cgroup_dir_pids(int dir_fd, GArray *pids);
+/** duet_cgroup_dir_kill: SIGKILL to each of them but the caller. Returns: %FALSE with errno. */
+gboolean duet_cgroup_dir_kill(int dir_fd);
 
 G_END_DECLS

@@ -2,7 +2,6 @@
 #include "core/cgroup-private.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,18 +10,6 @@
 /* v1 sends no events: look again after a pause that grows from the one to the other. */
 #define PAUSE_MIN_US 200
 #define PAUSE_MAX_US 10000
-
-static gboolean v1_kill(int part_fd)
-{
-    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(gint));
-    duet_cgroup_dir_pids(part_fd, pids);
-    for (guint i = 0; i < pids->len; i++) {
-        gint pid = g_array_index(pids, gint, i);
-        if (pid != getpid() && kill(pid, SIGKILL) != 0 && errno != ESRCH)
-            return FALSE;
-    }
-    return TRUE;
-}
 
 /* What forks faster than it is killed ends as well: every round takes all that it finds. */
 static gboolean v1_wait_empty(int part_fd, guint timeout_ms)
@@ -36,7 +23,7 @@ static gboolean v1_wait_empty(int part_fd, guint timeout_ms)
         if (duet_now_ns() >= deadline_ns)
             return FALSE;
         g_usleep(pause_us);
-        v1_kill(part_fd);
+        duet_cgroup_dir_kill(part_fd);
     }
 }
 
@@ -95,7 +82,7 @@ static void v1_usage(int part_fd, guint controllers, guint want, DuetCgroupUsage
 
 const DuetCgroupBackend duet_cgroup_backend_v1 = {
     .join_file = "tasks",
-    .kill = v1_kill,
+    .kill = duet_cgroup_dir_kill,
     .wait_empty = v1_wait_empty,
     .freeze = v1_freeze,
     .usage = v1_usage,

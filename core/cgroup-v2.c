@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <duet/mark.h>
@@ -67,21 +66,11 @@ static int wait_event(int part_fd, const char *key, guint64 value, guint timeout
     }
 }
 
-static gboolean kill_each(int part_fd)
-{
-    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(gint));
-    duet_cgroup_dir_pids(part_fd, pids);
-    for (guint i = 0; i < pids->len; i++)
-        if (kill(g_array_index(pids, gint, i), SIGKILL) != 0 && errno != ESRCH)
-            return FALSE;
-    return TRUE;
-}
-
 static gboolean v2_kill(int part_fd)
 {
     int err = duet_cgroup_file_write(part_fd, "cgroup.kill", "1");
     if (err == ENOENT || err == EOPNOTSUPP) /* before Linux 5.14 */
-        return kill_each(part_fd);
+        return duet_cgroup_dir_kill(part_fd);
     errno = err;
     return err == 0;
 }

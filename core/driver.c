@@ -26,6 +26,13 @@ void duet_check_free(DuetCheck *check)
     g_free(check);
 }
 
+const DuetDriverEntry *duet_driver_find(const DuetDriverEntry *drivers, DuetKind kind)
+{
+    while (drivers->kind != kind && (drivers->ops || drivers->module))
+        drivers++;
+    return drivers->ops || drivers->module ? drivers : NULL;
+}
+
 const DuetDriverOps *duet_driver_load(const DuetDriverEntry *entry, GError **error)
 {
     const DuetDriverOps *ops = entry->ops;

@@ -272,12 +272,11 @@ static G_NORETURN void finish(Monitor *monitor)
 
 static const DuetDriverEntry *find_driver(DuetContext *context, DuetKind kind, GError **error)
 {
-    for (const DuetDriverEntry *entry = context->drivers; entry->ops || entry->module; entry++)
-        if (entry->kind == kind)
-            return entry;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "this duet has no driver for the kind '%s'", duet_kind_to_string(kind));
-    return NULL;
+    const DuetDriverEntry *entry = duet_driver_find(context->drivers, kind);
+    if (!entry)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "this duet has no driver for the kind '%s'", duet_kind_to_string(kind));
+    return entry;
 }
 
 static void become_monitor(Monitor *monitor)

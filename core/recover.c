@@ -67,17 +67,10 @@ static char *read_message(int fd)
     }
 }
 
-static const DuetDriverEntry *find_entry(const DuetDriverEntry *drivers, DuetKind kind)
-{
-    while (drivers->kind != kind && (drivers->ops || drivers->module))
-        drivers++;
-    return drivers->ops || drivers->module ? drivers : NULL;
-}
-
 gboolean duet_driver_recover(
     const DuetDriverEntry *drivers, const DuetSpec *spec, pid_t pid, GError **error)
 {
-    const DuetDriverEntry *entry = spec->connect ? find_entry(drivers, spec->kind) : NULL;
+    const DuetDriverEntry *entry = spec->connect ? duet_driver_find(drivers, spec->kind) : NULL;
     int fds[2];
     if (!entry)
         return TRUE;

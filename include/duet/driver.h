@@ -153,6 +153,9 @@ typedef struct _DuetDriverEntry {
     const char *symbol;
 } DuetDriverEntry;
 
+/** duet_driver_find: Returns: (nullable): the row of that kind. */
+const DuetDriverEntry *duet_driver_find(const DuetDriverEntry *drivers, DuetKind kind);
+
 /* Thin dispatch (core/driver.c): the only callers of ops->. */
 const DuetDriverOps *duet_driver_load(const DuetDriverEntry *entry, GError **error);
 DuetRuntime *duet_runtime_new(
