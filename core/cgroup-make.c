@@ -21,6 +21,11 @@
  * parts, for memory is what duet compares. A controller that a limit needs is used for the payload
  * alone. Every further directory would cost some 100 us per start. A scope takes the place of the
  * directories in v2, see cgroup-scope.c.
+ *
+ * An ordinary user owns the files of the payload's limits, and so does the root of a container of
+ * that user. The kernel keeps the root of a cgroup namespace from writing to those of its own
+ * cgroup, but not those of a further namespace below it. So the processes are in a box within: what
+ * its namespace shows has no limits.
  */
 
 /* Another duet may remove an empty parent directory between two of our steps. */
@@ -152,6 +157,16 @@ static gboolean choose_members(
     return TRUE;
 }
 
+/* Returns: the directory that the processes of @part_fd are to be in, or -1 with errno. */
+static int make_box(DuetCgroupMember *member, int part_fd)
+{
+    if (member->version != DUET_CGROUP_V2 || member->controllers == 0 || !duet_is_rootless())
+        return part_fd;
+    if (mkdirat(part_fd, DUET_CGROUP_BOX, 0755) != 0)
+        return -1;
+    return member->box_fd = openat(part_fd, DUET_CGROUP_BOX, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* Makes and opens the directories of the parts. Returns 0 or an errno value. */
 static int make_parts(DuetCgroupMember *member, int dir_fd)
 {
@@ -164,7 +179,10 @@ static int make_parts(DuetCgroupMember *member, int dir_fd)
         if (fd < 0)
             return errno;
         member->part_fds[part] = fd;
-        fd = openat(fd, member->backend->join_file, O_WRONLY | O_CLOEXEC);
+        if (part == DUET_CGROUP_PAYLOAD)
+            fd = make_box(member, fd);
+        if (fd >= 0)
+            fd = openat(fd, member->backend->join_file, O_WRONLY | O_CLOEXEC);
         if (fd < 0)
             return errno;
         member->join_fds[part] = fd;
@@ -188,6 +206,7 @@ static void unmake_own(DuetCgroupMember *member)
         duet_fd_clear(&member->part_fds[part]);
         duet_fd_clear(&member->join_fds[part]);
     }
+    duet_fd_clear(&member->box_fd);
     duet_cgroup_member_remove(member, NULL);
 }
 

@@ -84,6 +84,9 @@ void duet_cgroup_layout_keep_delegated(GPtrArray *layout);
 #define DUET_CGROUP_PARENT "duet"
 #define DUET_CGROUP_MEMBERS_MAX 8
 
+/* Below the payload's directory, where the payload must not own what its limits are written to. */
+#define DUET_CGROUP_BOX "box"
+
 /** duet_cgroup_part_names: the directory of each part. */
 extern const char *const duet_cgroup_part_names[2];
 
@@ -96,6 +99,7 @@ extern const char *const duet_cgroup_part_names[2];
  * @in_scope: @dir is systemd's, and only what is below it is ours
  * @base_fd: the same, open; -1 when it is gone
  * @part_fds: open directories; -1: not made here, or gone
+ * @box_fd: the directory below the payload's in which its processes are; -1: in the payload's
  */
 typedef struct {
     const DuetCgroupBackend *backend;
@@ -111,6 +115,7 @@ typedef struct {
     int base_fd;
     int part_fds[2];
     int join_fds[2];
+    int box_fd;
 } DuetCgroupMember;
 
 /**

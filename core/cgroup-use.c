@@ -40,7 +40,7 @@ static int join_members(DuetCgroup *cgroup, DuetCgroupPart part, gboolean born_t
 {
     for (guint i = 0; i < cgroup->members_count; i++) {
         const DuetCgroupMember *member = &cgroup->members[i];
-        if (born_there && member->part_fds[part] == duet_cgroup_clone_fd(cgroup, part))
+        if (born_there && member == cgroup->tracking[part] && member->version == DUET_CGROUP_V2)
             continue;
         if (member->join_fds[part] >= 0) {
             if (write(member->join_fds[part], "0", 1) != 1)
@@ -69,7 +69,10 @@ int duet_cgroup_join(DuetCgroup *cgroup, DuetCgroupPart part)
 int duet_cgroup_clone_fd(DuetCgroup *cgroup, DuetCgroupPart part)
 {
     const DuetCgroupMember *member = cgroup->tracking[part];
-    return member != NULL && member->version == DUET_CGROUP_V2 ? member->part_fds[part] : -1;
+    if (member == NULL || member->version != DUET_CGROUP_V2)
+        return -1;
+    return part == DUET_CGROUP_PAYLOAD && member->box_fd >= 0 ? member->box_fd
+                                                              : member->part_fds[part];
 }
 
 int duet_cgroup_join_born(DuetCgroup *cgroup, DuetCgroupPart part)
@@ -93,6 +96,8 @@ GArray *duet_cgroup_pids(DuetCgroup *cgroup, DuetCgroupPart part)
     const DuetCgroupMember *member = cgroup->tracking[part];
     if (member != NULL && member->part_fds[part] >= 0)
         duet_cgroup_dir_pids(member->part_fds[part], pids);
+    if (member != NULL && part == DUET_CGROUP_PAYLOAD && member->box_fd >= 0)
+        duet_cgroup_dir_pids(member->box_fd, pids);
     return pids;
 }
 
@@ -122,7 +127,9 @@ gboolean duet_cgroup_kill(DuetCgroup *cgroup, DuetCgroupPart part, guint timeout
         }
     }
     int part_fd = member->part_fds[part];
-    if (!member->backend->kill(part_fd) && errno != ENODEV)
+    int box_fd = part == DUET_CGROUP_PAYLOAD ? member->box_fd : -1;
+    if ((!member->backend->kill(part_fd) || (box_fd >= 0 && !member->backend->kill(box_fd))) &&
+        errno != ENODEV)
         return duet_error_set_errno(
             error, errno, "cannot kill the processes in cgroup '%s'", cgroup->path);
     /* v1 delivers no signal to what is frozen; v2's kill does */

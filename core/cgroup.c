@@ -35,6 +35,7 @@ DuetCgroupMember *duet_cgroup_add(
         .base_fd = -1,
         .part_fds = { -1, -1 },
         .join_fds = { -1, -1 },
+        .box_fd = -1,
     };
     return member;
 }
@@ -52,6 +53,7 @@ static void member_clear(DuetCgroupMember *member)
         duet_fd_clear(&member->part_fds[i]);
         duet_fd_clear(&member->join_fds[i]);
     }
+    duet_fd_clear(&member->box_fd);
 }
 
 void duet_cgroup_free(DuetCgroup *cgroup)
@@ -156,8 +158,12 @@ static void member_open(DuetCgroupMember *member)
         if (fd >= 0)
             member->join_fds[part] = openat(fd, member->backend->join_file, O_WRONLY | O_CLOEXEC);
     }
-    if (member->version == DUET_CGROUP_V2 && member->part_fds[DUET_CGROUP_PAYLOAD] >= 0)
-        member->controllers = duet_cgroup_v2_controllers(member->part_fds[DUET_CGROUP_PAYLOAD]);
+    int payload_fd = member->part_fds[DUET_CGROUP_PAYLOAD];
+    if (member->version != DUET_CGROUP_V2 || payload_fd < 0)
+        return;
+    member->controllers = duet_cgroup_v2_controllers(payload_fd);
+    member->box_fd =
+        openat(payload_fd, DUET_CGROUP_BOX, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 /* A hierarchy that is no longer mounted is no error: nothing of ours can be left in it. */

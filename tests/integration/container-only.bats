@@ -61,6 +61,18 @@ teardown_file() { root_down; }
   is "$(duet run --rm -m 32m busybox sh -c 'tail /dev/zero; echo rc=$?; exit 5' 2>/dev/null)" rc=137
 }
 
+@test "a container can't lift its own limits" {
+  needs_limits
+  [ -x /usr/bin/unshare ]
+  # A user's container owns its cgroup: it may make one below, and be the root of a cgroup namespace there.
+  local try='mount -t cgroup2 none /mnt && cat /proc/self/cgroup && mkdir /mnt/x && echo $$ >/mnt/x/cgroup.procs &&
+    echo moved; unshare -C sh -c "echo max >/mnt/memory.max; cat /mnt/memory.max"'
+  run duet run --rm -m 64m -v /usr:/usr:ro -v /usr/lib:/lib:ro -v /usr/lib64:/lib64:ro busybox \
+    /usr/bin/unshare -UrmC /usr/bin/sh -c "$try"
+  [[ $output == *0::/* && $output != *$'\nmax' ]]
+  [ "$(id -u)" = 0 ] || [[ $output == *moved* ]]
+}
+
 @test "the cpu quota holds" {
   needs_limits
   # Half a CPU: 1 s of work takes about 2 s.

@@ -70,7 +70,7 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
   # What it executes later is in the payload's part, too.
   duet exec box sleep 123 &
   wait_for 10 pgrep -x -f 'sleep 123'
-  grep -Eq "/duet(/$id|-$id.scope)/payload$" "/proc/$(pgrep -n -x -f 'sleep 123')/cgroup"
+  grep -Eq "/duet(/$id|-$id.scope)/payload(/box)?$" "/proc/$(pgrep -n -x -f 'sleep 123')/cgroup"
   duet rm -f box
   wait $! || true
   nothing_of "$id"

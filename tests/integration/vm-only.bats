@@ -44,10 +44,10 @@ teardown_file() { root_down; }
   local pid id
   pid=$(duet inspect place | jq '.[0].pid')
   id=$(duet inspect place | jq -r '.[0].id')
-  grep -Eq "/duet(/$id|-$id.scope)/payload$" "/proc/$pid/cgroup"
+  grep -Eq "/duet(/$id|-$id.scope)/payload(/box)?$" "/proc/$pid/cgroup"
   for controller in memory cpu; do
     if [ -d "/sys/fs/cgroup/$controller" ]; then
-      grep -Eq ":$controller:.*/duet(/$id|-$id.scope)/payload$" "/proc/$pid/cgroup"
+      grep -Eq ":$controller:.*/duet(/$id|-$id.scope)/payload(/box)?$" "/proc/$pid/cgroup"
     fi
   done
   [ "$(id -u)" != 0 ] || [ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" -ge 524288 ] # a user has one
@@ -74,10 +74,13 @@ teardown_file() { root_down; }
   duet rm -f one two
 }
 
-@test "memory below the minimum is refused before the boot" {
+@test "memory below the minimum, and volumes from /dev, are refused before the boot" {
   run duet run --rm --vm -m 32m busybox true
   is "$status" 125
   [[ $output == *"at least"* ]]
+  run duet run --rm --vm -v /dev/shm:/shm busybox true
+  is "$status" 125
+  [ "$(id -u)" != 0 ] || [[ $output == *"/dev of its own"* ]]
   [ "$(run_as -m 512m busybox sh -c 'grep MemTotal /proc/meminfo | tr -dc 0-9')" -gt 400000 ]
 }
 
