@@ -45,13 +45,32 @@ int duet_vm_cache_lock(const char *name, GError **error)
     return duet_fd_steal(&fd);
 }
 
+char *duet_vm_cache_begin(const char *path, int *out_lock_fd, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *lock = g_path_get_basename(dir);
+    g_autofree char *work = g_build_filename(dir, ".new", NULL);
+    g_autofree char *name = g_path_get_basename(path);
+    *out_lock_fd = duet_vm_cache_lock(lock, error);
+    if (*out_lock_fd < 0 || !duet_mkdir_p(dir, 0755, error) ||
+        !duet_remove_tree(AT_FDCWD, work, error) || !duet_mkdir_p(work, 0700, error))
+        return NULL;
+    return g_build_filename(work, name, NULL);
+}
+
+gboolean duet_vm_cache_abandon(const char *fresh)
+{
+    g_autofree char *work = g_path_get_dirname(fresh);
+    duet_remove_tree(AT_FDCWD, work, NULL);
+    return FALSE;
+}
+
 gboolean duet_vm_cache_commit(const char *fresh, const char *path, GError **error)
 {
-    if (chmod(fresh, 0644) == 0 && rename(fresh, path) == 0)
-        return TRUE;
-    int err = errno;
-    unlink(fresh);
-    return duet_error_set_errno(error, err, "cannot put '%s' in place", path);
+    gboolean ok = (chmod(fresh, 0644) == 0 && rename(fresh, path) == 0) ||
+        duet_error_set_errno(error, errno, "cannot put '%s' in place", path);
+    duet_vm_cache_abandon(fresh);
+    return ok;
 }
 
 char *duet_vm_file_identity(const char *path, const struct stat *st)

@@ -19,10 +19,22 @@ char *duet_vm_cache_path(const char *first, ...) G_GNUC_NULL_TERMINATED;
 int duet_vm_cache_lock(const char *name, GError **error);
 
 /**
- * duet_vm_cache_commit: renames the finished file @fresh to @path; both are in the cache.
- * Whoever comes second replaces a file with an equal one, so readers never see a part.
+ * duet_vm_cache_begin: waits until nobody else makes anything in the folder of @path, and takes
+ * away what one that was killed left there.
+ * @out_lock_fd: to be closed when @path is there, or was given up
+ * Returns: (transfer full): where to make it: a path in a folder that goes with the next beginning,
+ * or NULL with @error.
+ */
+char *duet_vm_cache_begin(const char *path, int *out_lock_fd, GError **error);
+
+/**
+ * duet_vm_cache_commit: renames the finished file @fresh, of duet_vm_cache_begin(), to @path, so
+ * readers never see a part; the folder goes.
  */
 gboolean duet_vm_cache_commit(const char *fresh, const char *path, GError **error);
+
+/** duet_vm_cache_abandon: removes @fresh and its folder instead. Returns: %FALSE. */
+gboolean duet_vm_cache_abandon(const char *fresh);
 
 /** duet_vm_file_identity: Returns: (transfer full): changes when the file at @path does. */
 char *duet_vm_file_identity(const char *path, const struct stat *st);

@@ -114,20 +114,16 @@ static gboolean template_format(const char *image, const char *seed, GError **er
 
 static gboolean template_make(const char *path, guint64 bytes, GError **error)
 {
-    g_autofree char *dir = g_path_get_dirname(path);
-    g_autofree char *seed = g_strdup_printf("%s/.seed.%d", dir, (int)getpid());
-    g_autofree char *fresh = g_strdup_printf("%s.%d", path, (int)getpid());
-    if (!duet_mkdir_p(dir, 0755, error) || !seed_make(seed, error))
+    DUET_AUTO_FD lock_fd = -1;
+    g_autofree char *fresh = duet_vm_cache_begin(path, &lock_fd, error);
+    if (!fresh)
         return FALSE;
+    g_autofree char *seed = g_strconcat(fresh, ".seed", NULL);
     DUET_AUTO_FD fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    gboolean ok = fd >= 0 && ftruncate(fd, (off_t)bytes) == 0;
-    if (!ok)
+    gboolean ok = (fd >= 0 && ftruncate(fd, (off_t)bytes) == 0) ||
         duet_error_set_errno(error, errno, "cannot create '%s'", fresh);
-    ok = ok && template_format(fresh, seed, error);
-    duet_remove_tree(AT_FDCWD, seed, NULL);
-    if (!ok)
-        unlink(fresh);
-    return ok && duet_vm_cache_commit(fresh, path, error);
+    ok = ok && seed_make(seed, error) && template_format(fresh, seed, error);
+    return ok ? duet_vm_cache_commit(fresh, path, error) : duet_vm_cache_abandon(fresh);
 }
 
 static gboolean disk_make(const char *path, guint64 bytes, GError **error)

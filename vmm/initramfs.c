@@ -110,8 +110,6 @@ static gboolean cpio_write(const char *path, const Contents *contents, GError **
     if (!ok)
         duet_error_set_errno(error, archive_errno(cpio), "cannot write the initramfs '%s'", path);
     archive_write_free(cpio);
-    if (!ok)
-        unlink(path);
     return ok;
 }
 
@@ -139,13 +137,15 @@ static gboolean build(const char *path, const DuetGuestKernel *kernel, GBytes *a
     if (!modules)
         return FALSE;
     Contents contents = { agent, modules, early->len };
-    g_autofree char *fresh = g_strdup_printf("%s.%d", path, (int)getpid());
+    DUET_AUTO_FD lock_fd = -1;
+    g_autofree char *fresh = duet_vm_cache_begin(path, &lock_fd, error);
     g_autofree char *sum_path = g_strconcat(path, ".sha256", NULL);
-    if (!cpio_write(fresh, &contents, error))
+    if (!fresh)
         return FALSE;
-    g_autofree char *sum = duet_vm_file_sha256(fresh, error);
-    return sum && duet_file_replace(AT_FDCWD, sum_path, sum, strlen(sum), error) &&
-        duet_vm_cache_commit(fresh, path, error);
+    g_autofree char *sum =
+        cpio_write(fresh, &contents, error) ? duet_vm_file_sha256(fresh, error) : NULL;
+    gboolean ok = sum && duet_file_replace(AT_FDCWD, sum_path, sum, strlen(sum), error);
+    return ok ? duet_vm_cache_commit(fresh, path, error) : duet_vm_cache_abandon(fresh);
 }
 
 static char *cache_key(const DuetGuestKernel *kernel, GBytes *agent, gboolean with_folders)
@@ -165,7 +165,7 @@ DuetInitramfs *duet_initramfs_get(const DuetGuestKernel *kernel, const void *age
     g_autofree char *path = g_strdup_printf("%s/%s.cpio", dir, key);
     g_autofree char *sum_path = g_strconcat(path, ".sha256", NULL);
     if (access(path, R_OK) != 0 || access(sum_path, R_OK) != 0) {
-        if (!duet_mkdir_p(dir, 0755, error) || !build(path, kernel, init, with_folders, error)) {
+        if (!build(path, kernel, init, with_folders, error)) {
             g_prefix_error(error, "cannot make the initramfs: ");
             return NULL;
         }

@@ -122,13 +122,15 @@ static gboolean boot_file_make(DuetGuestKernel *kernel, GBytes *image, GError **
     kernel->boot_path = g_strdup_printf("%s/%s.%s", dir, kernel->sha256, pvh ? "vmlinux" : "image");
     if (access(kernel->boot_path, R_OK) == 0)
         return TRUE;
-    if (!duet_mkdir_p(dir, 0755, error))
-        return FALSE;
     gsize length;
     const void *bytes = g_bytes_get_data(pvh ? unpacked : image, &length);
-    g_autofree char *fresh = g_strdup_printf("%s.%d", kernel->boot_path, (int)getpid());
-    return duet_file_replace(AT_FDCWD, fresh, bytes, length, error) &&
-        duet_vm_cache_commit(fresh, kernel->boot_path, error);
+    DUET_AUTO_FD lock_fd = -1;
+    g_autofree char *fresh = duet_vm_cache_begin(kernel->boot_path, &lock_fd, error);
+    if (!fresh)
+        return FALSE;
+    return duet_file_replace(AT_FDCWD, fresh, bytes, length, error)
+        ? duet_vm_cache_commit(fresh, kernel->boot_path, error)
+        : duet_vm_cache_abandon(fresh);
 }
 
 static DuetGuestKernel *kernel_prepare(const char *source, const char *record, GError **error)

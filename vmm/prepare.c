@@ -37,6 +37,16 @@ static gboolean limits_check(const DuetSpec *spec, GError **error)
             ((const DuetMount *)spec->mounts->pdata[0])->source);
         return FALSE;
     }
+    for (guint i = 0; i < spec->mounts->len && !spec->connect; i++) {
+        const char *source = ((const DuetMount *)spec->mounts->pdata[i])->source;
+        if (!g_str_has_prefix(source, "/dev/"))
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "cannot share '%s' with a VM: QEMU has a /dev of its own; use a folder elsewhere, or a "
+            "container",
+            source);
+        return FALSE;
+    }
     if (!spec->root_disk) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the image '%s' has no root disk for VMs yet", spec->image_ref);

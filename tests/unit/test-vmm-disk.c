@@ -43,8 +43,13 @@ static void test_new(Fixture *fixture, gconstpointer data)
 {
     (void)data;
     g_autoptr(GError) error = NULL;
+    /* What one that was killed left goes. */
+    g_autofree char *left = g_build_filename(fixture->dir, "cache/disk/.new", NULL);
+    g_autofree char *part = g_build_filename(left, "part/of/it", NULL);
+    g_assert_true(duet_mkdir_p(part, 0700, NULL));
     duet_disk_ensure(fixture->disk, 0, test_uid(), &error);
     g_assert_no_error(error);
+    g_assert_false(g_file_test(left, G_FILE_TEST_EXISTS));
     struct stat st;
     g_assert_cmpint(stat(fixture->disk, &st), ==, 0);
     g_assert_cmpuint((guint64)st.st_size, ==, DUET_DISK_DEFAULT_BYTES);
