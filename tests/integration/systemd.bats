@@ -176,11 +176,13 @@ END
   systemd_runs || { is "$(duet ps -q)" ""; return; }
   local id kind
   for kind in container vm; do
-    duet run -d --as $kind --name stopped busybox sh -c 'trap "echo well; exit 3" TERM; while :; do sleep 0.2; done'
+    duet run -d --as $kind --name stopped busybox \
+      sh -c 'trap "echo well; exit 3" TERM; echo ready; while :; do sleep 0.2; done'
     id=$(id_of stopped)
+    wait_for 20 wrote stopped ready
     our_systemctl stop "duet-$id.scope"
     wait_for 20 has_state stopped exited
-    is "$(duet logs stopped)" well
+    is "$(duet logs stopped)" $'ready\nwell'
     is "$(duet inspect stopped | jq -c '.[0] | [.exit_code, .error]')" '[3,null]'
     duet rm stopped
     is "$(units)" ""
