@@ -174,8 +174,10 @@ END
 
 @test "systemctl stop, as a host that goes down, lets the payload end well" {
   systemd_runs || { is "$(duet ps -q)" ""; return; }
-  local id kind
-  for kind in container vm; do
+  local id kind kinds='container vm'
+  # A user's systemd may not signal KVM's kernel thread that is in QEMU's cgroup, waits for nobody then, and kills.
+  [ "$(id -u)" = 0 ] || kinds=container
+  for kind in $kinds; do
     duet run -d --as $kind --name stopped busybox \
       sh -c 'trap "echo well; exit 3" TERM; echo ready; while :; do sleep 0.2; done'
     id=$(id_of stopped)
