@@ -88,21 +88,18 @@ static gboolean make_place(Monitor *monitor, GError **error)
  * waits. */
 static int wait_alone(Monitor *monitor, int fd, int timeout_ms)
 {
-    monitor->waiting = TRUE;
     gint64 deadline_us = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
-    for (;;) {
+    struct pollfd fds[] = { { fd, POLLIN, 0 }, { monitor->signal_fd, POLLIN, 0 } };
+    int polled;
+    monitor->waiting = TRUE;
+    do {
         gint64 left_ms = (deadline_us - g_get_monotonic_time()) / 1000;
-        struct pollfd fds[] = { { fd, POLLIN, 0 }, { monitor->signal_fd, POLLIN, 0 } };
-        int polled = left_ms > 0 ? poll(fds, 2, (int)left_ms) : 0;
+        polled = left_ms > 0 ? poll(fds, 2, (int)left_ms) : 0;
         if (polled > 0 && fds[1].revents)
             monitor_read_signals(monitor);
-        if (polled > 0 && !fds[0].revents)
-            continue;
-        if (polled >= 0 || errno != EINTR) {
-            monitor->waiting = FALSE;
-            return polled < 0 ? -1 : polled > 0;
-        }
-    }
+    } while ((polled > 0 && !fds[0].revents) || (polled < 0 && errno == EINTR));
+    monitor->waiting = FALSE;
+    return polled < 0 ? -1 : polled > 0;
 }
 
 typedef enum { WAITING, READY, LATE } Wait;

@@ -16,9 +16,15 @@ typedef struct {
     pid_t pid;
 } Fake;
 
+void (*fake_agent)(int fd);
+
 static G_NORETURN void run_agent(int fd)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (fake_agent) {
+        fake_agent(fd);
+        _exit(0);
+    }
     dup2(fd, 3);
     for (int other = 4; other < 256; other++)
         close(other);
@@ -34,8 +40,10 @@ static gboolean fake_start(
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
         return duet_error_set_errno(error, errno, "socketpair");
     fake->pid = fork();
-    if (fake->pid == 0)
+    if (fake->pid == 0) {
+        close(fds[0]);
         run_agent(fds[1]);
+    }
     close(fds[1]);
     duet_marks_set(marks, DUET_MARK_SPAWNED);
     out_started->agent_fd = fds[0];

@@ -5,4 +5,8 @@
 
 /* The smallest driver there is: the agent as a child process, no isolation, no image. It has
  * no optional op. It calls itself a container. */
+/* What runs in place of the native agent, in a child of the monitor: it speaks on @fd. NULL: the
+ * agent. To be set before the instance is started. */
+extern void (*fake_agent)(int fd);
+
 extern const DuetDriverOps fake_driver;

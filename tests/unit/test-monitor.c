@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The monitor against an agent that lies: a guest's kernel may say whatever it likes. */
 #include "core/util.h"
+#include "tests/contract/fake-driver.h"
 
-#include <duet/driver.h>
 #include <duet/error.h>
 #include <duet/instance.h>
 #include <duet/protocol.h>
 
+#include <fcntl.h>
 #include <signal.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
+#include <string.h>
 #include <unistd.h>
-
-typedef struct {
-    DuetRuntime base;
-    pid_t pid;
-} Liar;
-
-/* What the liar says once it was told to be the payload; set before the monitor is forked. */
-static void (*lie)(int fd);
 
 static void say(int fd, guint8 type, guint16 session, const void *payload, guint32 length)
 {
@@ -27,24 +18,30 @@ static void say(int fd, guint8 type, guint16 session, const void *payload, guint
 
     g_assert_cmpuint(length, <=, 64);
     duet_frame_header(frame, type, 1, session, length);
-    for (guint32 i = 0; i < length; i++)
-        frame[DUET_FRAME_HEADER_BYTES + i] = ((const guint8 *)payload)[i];
+    if (length > 0)
+        memcpy(frame + DUET_FRAME_HEADER_BYTES, payload, length);
     if (!duet_write_all(fd, frame, DUET_FRAME_HEADER_BYTES + length))
         _exit(1);
 }
 
-static void say_exit(int fd)
+static void begin_well(int fd)
 {
-    static const guint8 status[8];
+    guint8 hello[20] = { 0 };
 
-    say(fd, DUET_FRAME_EXIT, 0, status, sizeof status);
+    signal(SIGTERM, SIG_IGN);
+    duet_put_u32(hello, DUET_PROTOCOL_VERSION);
+    say(fd, DUET_FRAME_HELLO, 0, hello, sizeof hello);
+    say(fd, DUET_FRAME_STARTED, 0, NULL, 0);
 }
 
 /* Each time it says so it would be given time to end. */
 static void ends_for_ever(int fd)
 {
+    static const guint8 status[8];
+
+    begin_well(fd);
     for (;;) {
-        say_exit(fd);
+        say(fd, DUET_FRAME_EXIT, 0, status, sizeof status);
         g_usleep(100000);
     }
 }
@@ -54,91 +51,15 @@ static void never_reads(int fd)
 {
     guint8 frames[DUET_FRAME_HEADER_BYTES * 8192];
 
+    begin_well(fd);
     for (gsize at = 0; at < sizeof frames; at += DUET_FRAME_HEADER_BYTES)
         duet_frame_header(frames + at, DUET_FRAME_DATA, 1, 7, 0);
     while (duet_write_all(fd, frames, sizeof frames))
         continue;
-    _exit(1);
 }
 
-static G_NORETURN void run_liar(int fd)
-{
-    guint8 hello[20] = { 0 };
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGTERM, SIG_IGN);
-    duet_put_u32(hello, DUET_PROTOCOL_VERSION);
-    say(fd, DUET_FRAME_HELLO, 0, hello, sizeof hello);
-    say(fd, DUET_FRAME_STARTED, 0, NULL, 0);
-    lie(fd);
-    _exit(0);
-}
-
-static gboolean liar_start(
-    DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error)
-{
-    Liar *liar = (Liar *)runtime;
-    int fds[2];
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-        return duet_error_set_errno(error, errno, "socketpair");
-    liar->pid = fork();
-    if (liar->pid == 0) {
-        close(fds[0]);
-        run_liar(fds[1]);
-    }
-    close(fds[1]);
-    duet_marks_set(marks, DUET_MARK_SPAWNED);
-    out_started->agent_fd = fds[0];
-    out_started->pidfd = pidfd_open(liar->pid, 0);
-    out_started->pid = liar->pid;
-    return TRUE;
-}
-
-static gboolean liar_kill(DuetRuntime *runtime, GError **error)
-{
-    (void)error;
-    kill(((Liar *)runtime)->pid, SIGKILL);
-    return TRUE;
-}
-
-static gboolean liar_release(DuetRuntime *runtime, GError **error)
-{
-    (void)runtime;
-    (void)error;
-    return TRUE;
-}
-
-static void liar_free(DuetRuntime *runtime)
-{
-    g_free(runtime);
-}
-
-static const DuetRuntimeOps liar_ops = {
-    .start = liar_start,
-    .kill = liar_kill,
-    .release = liar_release,
-    .free = liar_free,
-};
-
-static DuetRuntime *liar_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
-{
-    Liar *liar = g_new0(Liar, 1);
-
-    (void)spec;
-    (void)place;
-    (void)error;
-    liar->base.ops = &liar_ops;
-    return &liar->base;
-}
-
-static const DuetDriverOps liar_driver = {
-    .name = "liar",
-    .kind = DUET_KIND_CONTAINER,
-    .create = liar_create,
-};
 static const DuetDriverEntry drivers[] = {
-    { DUET_KIND_CONTAINER, &liar_driver, NULL, NULL },
+    { DUET_KIND_CONTAINER, &fake_driver, NULL, NULL },
     { DUET_KIND_CONTAINER, NULL, NULL, NULL },
 };
 
@@ -153,7 +74,7 @@ static void begin(Fixture *fixture, void (*what)(int fd))
     g_autoptr(GError) error = NULL;
     DuetSpec *spec = duet_spec_new();
 
-    lie = what;
+    fake_agent = what;
     fixture->root = g_dir_make_tmp("duet-monitor-XXXXXX", &error);
     g_assert_no_error(error);
     fixture->context = duet_context_new(fixture->root, drivers, &error);
