@@ -44,8 +44,11 @@ static GArray *parse_metrics(const char *text, const DuetMatch *match, GError **
         g_array_append_val(metrics, metric);
     }
     gboolean any = metrics->len > 0;
-    for (guint metric = 0; !any && metric < measure->n_default; metric++)
-        g_array_append_val(metrics, metric);
+    for (guint metric = 0; !any && metric < measure->n_default; metric++) {
+        g_autofree char *id = measure->id(match, metric);
+        if (id)
+            g_array_append_val(metrics, metric);
+    }
     return g_steal_pointer(&metrics);
 }
 
@@ -108,7 +111,7 @@ static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *
     }
     if (against->comparisons->len == 0) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "cannot compare '%s' with '%s': no arm of the one has the name of one of the other",
+            "cannot compare '%s' with '%s': they have no arm, or nothing of it, in common",
             against->first_path, against->second_path);
         return FALSE;
     }
@@ -126,13 +129,14 @@ DuetAgainst *duet_against_new(const DuetRun *first, const char *first_path, cons
     const char *second_path, const DuetAgainstOptions *options, GError **error)
 {
     g_autoptr(DuetAgainst) against = g_new0(DuetAgainst, 1);
-    gboolean to_exec = duet_metric_headline(first) == DUET_MARK_EXEC ||
-        duet_metric_headline(second) == DUET_MARK_EXEC;
+    const DuetMeasure *measure = first->benchmark->measure;
+    gboolean to_exec = measure->headline &&
+        (measure->headline(first) == DUET_MARK_EXEC || measure->headline(second) == DUET_MARK_EXEC);
 
     against->first_path = g_strdup(first_path);
     against->second_path = g_strdup(second_path);
     against->match = (DuetMatch){
-        .measure = first->benchmark->measure,
+        .measure = measure,
         .a = second,
         .b = first,
         .headline_to = to_exec ? DUET_MARK_EXEC : DUET_MARK_OUTPUT,

@@ -64,6 +64,7 @@ const DuetMeasure duet_measure_boot = {
     .beside = DUET_METRIC_MANAGING_CPU,
     .unit = "ns",
     .estimate = "median",
+    .headline = duet_metric_headline,
     .id = id,
     .value = median,
     .text = duet_measure_time_text,

@@ -34,7 +34,9 @@ typedef struct DuetMatch DuetMatch;
  * @beside: one more that is compared between arms of one run wherever both have a value, after the
  * others; 0: none
  * @unit, @estimate: of a value, as in names of a file's members: "ns", "median"
- * @id: Returns: (transfer full) (nullable): a metric's name in files; NULL: not to be compared
+ * @headline: (nullable): where a run's headline ends; NULL: at its output, if it has one
+ * @id: Returns: (transfer full) (nullable): a metric's name in files; NULL: not to be compared, or
+ * not in both runs
  * @value: what stands for an arm; NAN: not known
  * @text: Returns: (transfer full): a value for people, with its unit
  * @difference: Returns: (transfer full): that of a contrast for people, with its interval
@@ -48,6 +50,7 @@ typedef struct {
     guint n_metrics, n_default;
     guint beside;
     const char *unit, *estimate;
+    DuetMark (*headline)(const DuetRun *run);
     char *(*id)(const DuetMatch *match, guint metric);
     double (*value)(const DuetMatch *match, const DuetRun *run, guint arm, guint metric);
     char *(*text)(guint metric, double value);

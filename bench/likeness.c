@@ -110,7 +110,7 @@ static void arms(
 /* What a figure depends on. How many samples there are, and of what, is no reason. */
 static void plans(const DuetRun *first, const DuetRun *second, GPtrArray *mismatches)
 {
-    static const char *const facts[] = { "age_ms", "equal_memory_bytes", "duration_s",
+    static const char *const facts[] = { "age_ms", "equal_memory_bytes", "duration_s", "starts",
         "density.max_latency_ns", "density.time_limit_ns", "density.budget_bytes" };
     g_autoptr(JsonObject) a = json_object_new(), b = json_object_new();
 

@@ -11,10 +11,28 @@
 #define LATENCY_STREAM G_GUINT64_CONSTANT(4000000000)
 #define RATE_STREAM G_GUINT64_CONSTANT(5000000000)
 
-gboolean duet_load_is_of(const DuetRun *run, const DuetSample *sample, guint arm, guint variant)
+gboolean duet_load_is_of(const DuetSample *sample, guint arm, guint level)
 {
-    return sample->arm == arm && !sample->discarded && sample->load &&
-        sample->load->level == run->plan->counts[variant];
+    return sample->arm == arm && !sample->discarded && sample->load && sample->load->level == level;
+}
+
+gboolean duet_load_by_rate(const DuetPlan *plan)
+{
+    return plan->load_starts > 0;
+}
+
+char *duet_load_variant_text(const DuetPlan *plan, guint variant)
+{
+    return duet_load_level_text(plan->counts[variant], duet_load_by_rate(plan));
+}
+
+gboolean duet_load_has(const DuetPlan *plan, guint level, gboolean rate)
+{
+    for (guint i = 0; duet_load_by_rate(plan) == rate && i < plan->n_variants; i++) {
+        if (plan->counts[i] == level)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 DuetMark duet_load_headline(const DuetRun *run)
@@ -191,7 +209,7 @@ static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint 
 
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
-        if (!duet_load_is_of(run, sample, arm, variant))
+        if (!duet_load_is_of(sample, arm, run->plan->counts[variant]))
             continue;
         gsize before = duet_column_series(&latencies).n;
         double rate = take_batch(sample->load, analysis->headline_to, n_batches, row, &latencies);

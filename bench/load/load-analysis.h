@@ -68,8 +68,17 @@ DuetMark duet_load_headline(const DuetRun *run);
  * due, whatever kept it from being requested then. */
 double duet_load_latency(const DuetLoadStart *start, gboolean rate, DuetMark headline_to);
 
-/** duet_load_is_of: Returns: whether a sample is a batch of that arm and variant that counts. */
-gboolean duet_load_is_of(const DuetRun *run, const DuetSample *sample, guint arm, guint variant);
+/** duet_load_is_of: Returns: whether a sample is a batch of that arm and level that counts. */
+gboolean duet_load_is_of(const DuetSample *sample, guint arm, guint level);
+
+/** duet_load_by_rate: Returns: %TRUE if starts arrive at a rate, %FALSE if so many are at once. */
+gboolean duet_load_by_rate(const DuetPlan *plan);
+
+/** duet_load_variant_text: Returns: (transfer full): a level of a plan: "x4", or "0.5/s". */
+char *duet_load_variant_text(const DuetPlan *plan, guint variant);
+
+/** duet_load_has: Returns: whether a plan has that level. */
+gboolean duet_load_has(const DuetPlan *plan, guint level, gboolean rate);
 
 /**
  * duet_load_interval: 95 % bootstrap interval of the median of all values, whole batches drawn with
@@ -80,7 +89,7 @@ gboolean duet_load_is_of(const DuetRun *run, const DuetSample *sample, guint arm
 void duet_load_interval(const double *values, const guint *batch, gsize n, guint n_batches,
     guint64 seed, double *out_low, double *out_high);
 
-/** duet_measure_load: of arms of one run. */
+/** duet_measure_load: medians of batches; a metric is a level, by its place in the plan of a. */
 extern const DuetMeasure duet_measure_load;
 
 /** duet_load_notes_new: Returns: (transfer full): what a reader must know. */

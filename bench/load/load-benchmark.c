@@ -7,20 +7,15 @@
 #include "bench/notes.h"
 #include "load-analysis.h"
 
-static gboolean by_rate(const DuetPlan *plan)
-{
-    return plan->load_starts > 0;
-}
-
 static JsonNode *write_level(const DuetPlan *plan, guint variant)
 {
-    return duet_load_level_to_json(plan->counts[variant], by_rate(plan));
+    return duet_load_level_to_json(plan->counts[variant], duet_load_by_rate(plan));
 }
 
 static int read_level(const DuetPlan *plan, JsonNode *node)
 {
     DuetJsonReader reader = { 0 };
-    guint level = duet_load_level_from_json(&reader, node, by_rate(plan));
+    guint level = duet_load_level_from_json(&reader, node, duet_load_by_rate(plan));
 
     g_free(reader.broken);
     for (guint i = 0; level > 0 && i < plan->n_variants; i++) {
@@ -59,8 +54,9 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
 
     for (guint i = 0; i < plan->n_variants; i++)
         json_array_add_element(levels, write_level(plan, i));
-    json_object_set_array_member(object, by_rate(plan) ? "rates_per_s" : "levels", levels);
-    if (by_rate(plan))
+    json_object_set_array_member(
+        object, duet_load_by_rate(plan) ? "rates_per_s" : "levels", levels);
+    if (duet_load_by_rate(plan))
         json_object_set_int_member(object, "starts", plan->load_starts);
     json_object_set_int_member(object, "timeout_ms", plan->timeout_ms);
     json_object_set_double_member(object, "floor", plan->floor);
@@ -69,8 +65,8 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
 static void new_sample(const DuetPlan *plan, int variant, DuetSample *sample)
 {
     /* A warm-up is one start, which is told as any other benchmark's. */
-    sample->load =
-        duet_load_point_new(variant < 0 ? plan->counts[0] : plan->counts[variant], by_rate(plan));
+    sample->load = duet_load_point_new(
+        variant < 0 ? plan->counts[0] : plan->counts[variant], duet_load_by_rate(plan));
 }
 
 static char *describe(const DuetSample *sample)
@@ -99,10 +95,7 @@ static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
     (void)root;
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
-        gboolean known = FALSE;
-        for (guint k = 0; k < run->plan->n_variants; k++)
-            known |= run->plan->counts[k] == sample->load->level;
-        if (!known || sample->load->rate != by_rate(run->plan))
+        if (!duet_load_has(run->plan, sample->load->level, sample->load->rate))
             duet_json_complain(reader, "sample %u has a level that the plan has not", i);
     }
 }
@@ -142,4 +135,5 @@ const DuetBenchmark duet_benchmark_load = {
     .formats = formats,
     .show = show,
     .check = check,
+    .measure = &duet_measure_load,
 };

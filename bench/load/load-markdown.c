@@ -18,8 +18,7 @@ static void level_row(
     const DuetLoadRow *row = duet_load_row(analysis, arm, variant);
     const DuetSummary *s = &row->latency, *rate = &row->per_second;
     g_autofree char *name = duet_text_markdown(duet_run_arm(run, arm)->name);
-    g_autofree char *level =
-        duet_load_level_text(run->plan->counts[variant], run->plan->load_starts > 0);
+    g_autofree char *level = duet_load_variant_text(run->plan, variant);
     g_autofree char *ok = g_strdup_printf("%u", row->ok);
     g_autofree char *failed = g_strdup_printf("%u", row->failed + row->timeouts);
 
@@ -52,7 +51,7 @@ char *duet_load_markdown(const DuetRun *run, const DuetLoadAnalysis *analysis)
         "| "
         "p95 | p99 | starts/s | 95 %% | waiting | late |\n"
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-        run->plan->load_starts > 0 ? "when a start was due" : "its request",
+        duet_load_by_rate(run->plan) ? "when a start was due" : "its request",
         duet_mark_to_string(analysis->headline_to));
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         for (guint variant = 0; variant < analysis->n_levels; variant++)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What two arms are compared by: the latencies at each level that both runs have. */
 #include <duet/bench.h>
 
 #include <math.h>
 
-#include "bench/text.h"
+#include "bench/notes.h"
 #include "load-analysis.h"
 
 /* The median latency of each batch of an arm at a level: what starts of one batch did to each other
@@ -11,9 +12,11 @@
 static void batch_medians(
     const DuetMatch *match, const DuetRun *run, guint arm, guint variant, DuetColumn *out_column)
 {
+    guint level = match->a->plan->counts[variant];
+
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
-        if (!duet_load_is_of(run, sample, arm, variant))
+        if (!duet_load_is_of(sample, arm, level))
             continue;
         g_auto(DuetColumn) latencies = { 0 };
         for (guint k = 0; k < sample->load->starts->len; k++) {
@@ -42,17 +45,51 @@ static char *id(const DuetMatch *match, guint variant)
 {
     const DuetPlan *plan = match->a->plan;
 
-    return duet_load_level_text(plan->counts[variant], plan->load_starts > 0);
+    if (variant >= plan->n_variants ||
+        !duet_load_has(match->b->plan, plan->counts[variant], duet_load_by_rate(plan)))
+        return NULL;
+    return duet_load_variant_text(plan, variant);
 }
 
-/* Between arms of one run only: which level a number means depends on the plan. */
+static double median(const DuetMatch *match, const DuetRun *run, guint arm, guint variant)
+{
+    g_auto(DuetColumn) medians = { 0 };
+
+    batch_medians(match, run, arm, variant, &medians);
+    return duet_column_median(&medians);
+}
+
+static void add_lone(const DuetPlan *plan, const DuetPlan *other, GString *names)
+{
+    for (guint i = 0; i < plan->n_variants; i++) {
+        g_autofree char *name = duet_load_variant_text(plan, i);
+        if (!duet_load_has(other, plan->counts[i], duet_load_by_rate(plan)))
+            g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "", name);
+    }
+}
+
+static void tell(const DuetMatch *match, guint a, guint b, GPtrArray *notes)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    (void)a;
+    add_lone(match->b->plan, match->a->plan, names);
+    add_lone(match->a->plan, match->b->plan, names);
+    if (names->len > 0)
+        duet_notes_add(notes, "levels", FALSE, "%s: only one of the runs has %s: left out",
+            duet_run_arm(match->b, b)->name, names->str);
+}
+
 const DuetMeasure duet_measure_load = {
     .n_metrics = DUET_BENCH_COUNTS_MAX,
     .n_default = DUET_BENCH_COUNTS_MAX,
     .unit = "ns",
     .estimate = "median",
     .id = id,
+    .value = median,
     .text = duet_measure_time_text,
     .difference = duet_measure_time_difference,
+    .headline = duet_load_headline,
     .contrast = contrast,
+    .tell = tell,
 };

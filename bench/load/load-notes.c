@@ -21,7 +21,7 @@ static void note_cut(GPtrArray *notes, const DuetRun *run, guint arm, guint vari
 
     for (guint i = 0; row->cut > 0 && i < run->samples->len && !why; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
-        if (duet_load_is_of(run, sample, arm, variant))
+        if (duet_load_is_of(sample, arm, run->plan->counts[variant]))
             why = sample->load->bound            ? sample->load->bound
                 : sample->load->starts->len == 0 ? sample->error
                                                  : NULL;
@@ -66,7 +66,7 @@ static void note_backlog(
 GPtrArray *duet_load_notes_new(const DuetRun *run, const DuetLoadAnalysis *analysis)
 {
     GPtrArray *notes = duet_notes_empty();
-    gboolean rate = run->plan->load_starts > 0;
+    gboolean rate = duet_load_by_rate(run->plan);
 
     duet_notes_interrupted(notes, run);
     duet_notes_few(notes, run);
@@ -74,7 +74,7 @@ GPtrArray *duet_load_notes_new(const DuetRun *run, const DuetLoadAnalysis *analy
         for (guint variant = 0; variant < analysis->n_levels; variant++) {
             const char *name = duet_run_arm(run, arm)->name;
             const DuetLoadRow *row = duet_load_row(analysis, arm, variant);
-            g_autofree char *level = duet_load_level_text(run->plan->counts[variant], rate);
+            g_autofree char *level = duet_load_variant_text(run->plan, variant);
             note_failures(notes, name, level, row);
             note_cut(notes, run, arm, variant, level, row);
             note_backlog(notes, run, name, variant, row);

@@ -7,7 +7,7 @@ static JsonObject *level_object(
     const DuetRun *run, const DuetLoadAnalysis *analysis, guint arm, guint variant)
 {
     const DuetLoadRow *row = duet_load_row(analysis, arm, variant);
-    gboolean rate = run->plan->load_starts > 0;
+    gboolean rate = duet_load_by_rate(run->plan);
     JsonObject *object = json_object_new();
 
     json_object_set_member(object, rate ? "rate_per_s" : "level",

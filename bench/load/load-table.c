@@ -7,21 +7,16 @@
 
 #define LEVEL_COLUMNS 14
 
-static gboolean by_rate(const DuetRun *run)
-{
-    return run->plan->load_starts > 0;
-}
-
 char *duet_load_plan_text(const DuetRun *run)
 {
     const DuetPlan *plan = run->plan;
     g_autoptr(GString) out = g_string_new(NULL);
 
     for (guint i = 0; i < plan->n_variants; i++) {
-        g_autofree char *level = duet_load_level_text(plan->counts[i], by_rate(run));
+        g_autofree char *level = duet_load_variant_text(plan, i);
         g_string_append_printf(out, "%s%s", i > 0 ? ", " : "", level);
     }
-    if (by_rate(run))
+    if (duet_load_by_rate(run->plan))
         g_string_append_printf(out, " (Poisson arrivals, %u starts in a batch)", plan->load_starts);
     else
         g_string_append(out, " starts at once");
@@ -83,7 +78,7 @@ static void arm_rows(GString *out, const DuetRun *run, const DuetLoadAnalysis *a
     g_string_append_printf(
         out, "%6s%7s%10s%19s%9s%9s\n", "ok", "failed", "median", "95 %", "p95", "p99");
     for (guint variant = 0; variant < analysis->n_levels; variant++) {
-        g_autofree char *level = duet_load_level_text(run->plan->counts[variant], by_rate(run));
+        g_autofree char *level = duet_load_variant_text(run->plan, variant);
         latency_row(out, level, duet_load_row(analysis, arm, variant), analysis->nested);
     }
     if (analysis->nested)
@@ -92,7 +87,7 @@ static void arm_rows(GString *out, const DuetRun *run, const DuetLoadAnalysis *a
     g_string_append_printf(
         out, "%13s%19s%10s%7s%13s\n", "starts/s", "95 %", "waiting", "late", "latest");
     for (guint variant = 0; variant < analysis->n_levels; variant++) {
-        g_autofree char *level = duet_load_level_text(run->plan->counts[variant], by_rate(run));
+        g_autofree char *level = duet_load_variant_text(run->plan, variant);
         rate_row(out, level, duet_load_row(analysis, arm, variant));
     }
 }
@@ -102,9 +97,9 @@ char *duet_load_table(const DuetRun *run, const DuetLoadAnalysis *analysis)
     GString *out = g_string_new(NULL);
     g_autofree char *command = duet_text_command(duet_run_arm(run, 0)->argv);
     g_autofree char *plan = duet_load_plan_text(run);
-    g_autofree char *times =
-        g_strdup_printf("from %s to %s", by_rate(run) ? "when a start was due" : "its request",
-            duet_mark_to_string(analysis->headline_to));
+    g_autofree char *times = g_strdup_printf("from %s to %s",
+        duet_load_by_rate(run->plan) ? "when a start was due" : "its request",
+        duet_mark_to_string(analysis->headline_to));
 
     duet_bench_table_banner(out, analysis->nested, analysis->tcg);
     duet_bench_table_head(out, run, command, plan);

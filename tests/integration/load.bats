@@ -51,8 +51,17 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
   valid_result "$scratch/load.json"
   jq 'del(.samples[1].load.starts[0].intended_ns)' "$scratch/load.json" >"$scratch/cut.json"
   expect 1 valid_result "$scratch/cut.json"
-  expect 125 duet bench compare "$scratch/load.json" "$scratch/load.json"
-  [[ $output == *"cannot compare"* ]]
+  # Two runs, level by level: every start of three at once twice as long, and two in place of one.
+  jq '(.samples[] | select(.load.level == 3 and (.discarded | not)) | .load.starts[].marks_ns | .output, .exited, .released) |= . * 2 |
+    (.plan.levels[], .plan.order_levels[][], .samples[].load.level) |= if . == 1 then 2 else . end |
+    (.samples[] | select(.load.level == 2 and (.discarded | not)) | .load.starts) |= . + .' "$scratch/load.json" >"$scratch/cut.json"
+  duet bench compare --format json "$scratch/load.json" "$scratch/cut.json" | jq -e '
+    (.comparisons | length == 1 and (.[0] | .arm == "container" and .metric == "x3" and .verdict == "differs" and
+      (.ratio - 2 | fabs) < 1e-9 and (.second_median_ns / .first_median_ns - 2 | fabs) < 1e-9)) and
+    (.notes | map(select(.code == "levels").text) == ["container: only one of the runs has x1, x2: left out"])'
+  duet bench compare "$scratch/load.json" "$scratch/load.json" | grep '^x1, second / first'
+  expect 125 duet bench compare --metric x2 "$scratch/load.json" "$scratch/cut.json"
+  [[ $output == *"choose from x3"* ]]
   nothing_runs
 }
 
