@@ -23,7 +23,7 @@ typedef struct {
  * @name: the verb
  * @arguments: as shown in the usage line
  * @summary: one line, no full stop
- * @run: gets argv[0] = verb; Returns: the exit code
+ * @run: gets argv[0] = @name; Returns: the exit code
  */
 typedef struct {
     const char *name;
@@ -33,10 +33,16 @@ typedef struct {
 } DuetCommand;
 
 extern const DuetCommand duet_commands[];
+extern const DuetCommand duet_image_commands[];
+extern const DuetCommand duet_bench_commands[];
 extern const DuetDriverEntry duet_drivers[];
 
 /** duet_command_find: Returns: the row, or NULL after saying so, with the nearest name. */
 const DuetCommand *duet_command_find(const DuetCommand *table, const char *what, const char *name);
+/** duet_command_row: Returns: (nullable): the row of a command such as "run" or "image ls". */
+const DuetCommand *duet_command_row(const char *words);
+/** duet_command_below: #DuetCommand.run of a verb with commands of its own. */
+int duet_command_below(DuetCli *cli, int argc, char **argv);
 /** duet_cli_help: prints all verbs. */
 void duet_cli_help(void);
 /**
@@ -151,9 +157,7 @@ int duet_cmd_inspect(DuetCli *cli, int argc, char **argv);
 int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
 int duet_cmd_wait(DuetCli *cli, int argc, char **argv);
-int duet_cmd_image(DuetCli *cli, int argc, char **argv);
 int duet_cmd_compare(DuetCli *cli, int argc, char **argv);
-int duet_cmd_bench(DuetCli *cli, int argc, char **argv);
 int duet_cmd_check(DuetCli *cli, int argc, char **argv);
 int duet_cmd_help(DuetCli *cli, int argc, char **argv);
 

@@ -70,6 +70,7 @@ static double fit_memory(const Suite *suite, double share_s, DuetBenchCli *optio
         { "0,1,2,4", 4, 7, 3, 10 },
         { "0,1,2,4", 4, 7, 2, 5 },
         { "0,1,2", 3, 3, 2, 3 },
+        { "0,1,2", 3, 3, 2, 1 },
     };
     double takes_s = 0;
 
@@ -123,7 +124,7 @@ static double fit_overhead(const Suite *suite, double share_s, DuetBenchCli *opt
 }
 
 static const Part parts[] = {
-    { "boot", DUET_BENCH_BOOT, ARMS, 0.35, 0.35, NULL, fit_boot },
+    { "boot", DUET_BENCH_BOOT, ARMS, 0.35, 0.28, NULL, fit_boot },
     { "memory", DUET_BENCH_MEMORY, "vm,container", 0.2, 0.3, NULL, fit_memory },
     { "density", DUET_BENCH_DENSITY, "vm,container", 0.15, 0, NULL, fit_density },
     { "overhead", DUET_BENCH_OVERHEAD, ARMS, 0.2, 0, DUET_BENCH_CLI_OVERHEAD_IMAGE, fit_overhead },
@@ -228,6 +229,11 @@ static gboolean is_of_run(const char *word, const char *folder, char *const *wor
     const char *const again[] = { "--resume", "-o", "--output", folder, brief, full, NULL };
 
     return g_strv_contains(again, word) || g_strv_contains((const char *const *)words, word);
+}
+
+static const char *verb(gboolean quick)
+{
+    return quick ? "bench quick" : "bench all";
 }
 
 static gboolean parse(Suite *suite, char *const *words, gboolean quick, GError **error);
@@ -453,23 +459,26 @@ static gboolean parse(Suite *suite, char *const *words, gboolean quick, GError *
     /* A run that goes on knows its image. */
     if (g_strv_contains((const char *const *)words, "--resume"))
         suite->options.default_image = "";
+    const GOptionEntry end = G_OPTION_ENTRY_NULL;
+    const GOptionEntry density = { "memory-budget", 0, 0, G_OPTION_ARG_FILENAME,
+        &suite->options.budget, "what the instances of density may need together (default 4G)",
+        "SIZE" };
     const GOptionEntry entries[] = {
         { "arms", 0, 0, G_OPTION_ARG_FILENAME, &suite->options.kinds,
             "what to compare: vm, container, native (default: all three)", "KIND,..." },
         { "budget", 0, 0, G_OPTION_ARG_FILENAME, &suite->budget,
             quick ? "how long it may take (default 3m)" : "how long it may take (default 20m)",
             "TIME" },
-        { "memory-budget", 0, 0, G_OPTION_ARG_FILENAME, &suite->options.budget,
-            "what the instances of density may need together (default 4G)", "SIZE" },
         { "output", 'o', 0, G_OPTION_ARG_FILENAME, &suite->folder,
             "folder of the results (default: duet-bench- and the time)", "FOLDER" },
         { "resume", 0, 0, G_OPTION_ARG_NONE, &suite->resume,
             "go on with a folder whose run was cut short, as it was told", NULL },
         { "seed", 0, 0, G_OPTION_ARG_FILENAME, &suite->options.seed,
             "seed of the orders and of all resampling", "NUMBER" },
-        G_OPTION_ENTRY_NULL,
+        quick ? end : density,
+        end,
     };
-    return duet_bench_cli_parse(&suite->options, "bench", entries, 0, argc, argv, error) &&
+    return duet_bench_cli_parse(&suite->options, verb(quick), entries, 0, argc, argv, error) &&
         parse_duration(suite->budget, &suite->budget_s, error);
 }
 
@@ -482,7 +491,7 @@ static int run_suite(DuetCli *cli, char *const *words, gboolean quick)
     if (!parse(&suite, words, quick, &error))
         return duet_cli_fail(error);
     if (suite.resume && !suite.folder)
-        return duet_cli_usage("bench", "--resume needs -o FOLDER: which run is to go on?");
+        return duet_cli_usage(verb(quick), "--resume needs -o FOLDER: which run is to go on?");
     if (suite.resume && !load(&suite, quick, &was, &error))
         return duet_cli_fail(error);
     if (!suite.folder) {

@@ -15,7 +15,7 @@ int duet_bench_boot(DuetCli *cli, int argc, char **argv)
         { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
             "what to compare: vm, container, native (default: all three)", "KIND,..." },
         { "samples", 'n', 0, G_OPTION_ARG_INT, &options.n,
-            "samples of each arm (default 30; 10 at least)", "N" },
+            "samples of each arm (default 30; below 10 are too few to rest on)", "N" },
         { "parallel", 0, 0, G_OPTION_ARG_FILENAME, &options.parallel,
             "each sample is so many starts at once", "N,..." },
         { "rate", 0, 0, G_OPTION_ARG_FILENAME, &options.rate,
@@ -37,7 +37,8 @@ int duet_bench_boot(DuetCli *cli, int argc, char **argv)
             "one that a key file of yours describes", "FILE" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
+    if (!duet_bench_cli_parse(
+            &options, "bench boot", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
         !duet_bench_cli_check_load(&options, &error))
         return duet_cli_fail(error);
     if (options.n < DUET_BENCH_N_MIN)

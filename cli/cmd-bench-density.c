@@ -32,7 +32,7 @@ int duet_bench_density(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     if (!duet_bench_cli_parse(
-            &options, "bench", entries, DUET_BENCH_CLI_RESULT, argc, argv, &error))
+            &options, "bench density", entries, DUET_BENCH_CLI_RESULT, argc, argv, &error))
         return duet_cli_fail(error);
     if (options.resume) {
         g_set_error_literal(&error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,

@@ -46,7 +46,8 @@ int duet_bench_memory(DuetCli *cli, int argc, char **argv)
             "how long one sample waits for KSM at most (default 300)", "SECONDS" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
+    if (!duet_bench_cli_parse(
+            &options, "bench memory", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
         !check_options(&options, &error))
         return duet_cli_fail(error);
     return duet_bench_cli_run(cli, &options, DUET_BENCH_MEMORY);

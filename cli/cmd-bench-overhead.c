@@ -58,14 +58,15 @@ int duet_bench_overhead(DuetCli *cli, int argc, char **argv)
         { "tests", 0, 0, G_OPTION_ARG_FILENAME, &options.tests,
             "cpu, syscall, switch, memory, disk, network, process (default: all)", "TEST,..." },
         { "samples", 'n', 0, G_OPTION_ARG_INT, &options.n,
-            "samples of each test and arm (default 10; 10 at least)", "N" },
+            "samples of each test and arm (default 10; below 10 are too few to rest on)", "N" },
         { "duration", 0, 0, G_OPTION_ARG_INT, &options.duration_s,
             "how long the tool of a sample works (default 5)", "SECONDS" },
         { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
             "give a sample up after this time (default 60)", "SECONDS" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(&options, "bench", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
+    if (!duet_bench_cli_parse(
+            &options, "bench overhead", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
         !check_options(&options, &error) ||
         !duet_bench_cli_overhead_image(cli, options.image, &error))
         return duet_cli_fail(error);

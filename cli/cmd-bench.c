@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/bench-cli.h"
 
-#include <stdio.h>
-
-static const DuetCommand benchmarks[] = {
+const DuetCommand duet_bench_commands[] = {
     { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", duet_bench_boot },
     { "memory", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure memory of many at a time",
         duet_bench_memory },
@@ -13,7 +11,7 @@ static const DuetCommand benchmarks[] = {
     { "all", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure all of it within a budget of time",
         duet_bench_all },
     { "quick", "[OPTION...] IMAGE [-- COMMAND [ARG...]]",
-        "the same within a lecture's three minutes", duet_bench_quick },
+        "measure boot and memory and try the claims, in about three minutes", duet_bench_quick },
     { "show", "[OPTION...] RESULT", "show a result in another format", duet_bench_show },
     { "check", "[OPTION...] RESULT", "tell all that makes a result weak", duet_bench_check },
     { "compare", "[OPTION...] RESULT RESULT", "compare two results arm by arm",
@@ -24,20 +22,3 @@ static const DuetCommand benchmarks[] = {
         duet_bench_reproduce },
     { NULL, NULL, NULL, NULL },
 };
-
-static void help(void)
-{
-    printf("Usage: duet bench COMMAND [OPTION...] ARG...\n");
-    duet_help_print_below(benchmarks);
-    printf("\n`duet bench COMMAND --help` explains one.\n");
-}
-
-int duet_cmd_bench(DuetCli *cli, int argc, char **argv)
-{
-    if (argc < 2 || g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
-        help();
-        return argc < 2 ? 125 : 0;
-    }
-    const DuetCommand *row = duet_command_find(benchmarks, "benchmark", argv[1]);
-    return row ? row->run(cli, argc - 1, argv + 1) : 125;
-}

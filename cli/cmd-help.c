@@ -14,7 +14,9 @@ int duet_cmd_help(DuetCli *cli, int argc, char **argv)
         duet_cli_help();
         return 0;
     }
+    /* Of a command's own command, too: `duet help image ls`. */
+    gboolean below = argc > 2 && command->run == duet_command_below;
     char help[] = "--help";
-    char *words[] = { argv[1], help, NULL };
-    return command->run(cli, 2, words);
+    char *words[] = { argv[1], below ? argv[2] : help, below ? help : NULL, NULL };
+    return command->run(cli, below ? 3 : 2, words);
 }

@@ -239,24 +239,12 @@ static int image_rm(DuetCli *cli, int argc, char **argv)
     return code;
 }
 
-static const DuetCommand image_commands[] = {
+const DuetCommand duet_image_commands[] = {
     { "import", "[--name REF] ARCHIVE|DIR", "add an image from an archive or OCI layout",
         image_import },
     { "export", "[--format FORMAT] [-o FILE] IMAGE", "write an image to an archive", image_export },
-    { "ls", "[--format FORMAT]", "list images", image_ls },
+    { "ls", "[--format FORMAT] [-q]", "list images", image_ls },
     { "inspect", "IMAGE...", "show all that is known of images, as JSON", image_inspect },
     { "rm", "IMAGE...", "remove images", image_rm },
     { NULL, NULL, NULL, NULL },
 };
-
-int duet_cmd_image(DuetCli *cli, int argc, char **argv)
-{
-    if (argc > 1 && argv[1][0] != '-') {
-        const DuetCommand *command =
-            duet_command_find(image_commands, "command of `duet image`", argv[1]);
-        return command ? command->run(cli, argc - 1, argv + 1) : 125;
-    }
-    printf("Usage: duet image COMMAND ...\n");
-    duet_help_print_below(image_commands);
-    return argc > 1 && g_str_equal(argv[1], "--help") ? 0 : 125;
-}

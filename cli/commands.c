@@ -22,14 +22,22 @@ const DuetCommand duet_commands[] = {
         duet_cmd_exec },
     { "wait", "INSTANCE...", "wait until instances end and print their exit codes", duet_cmd_wait },
     { "image", "COMMAND [OPTION...] [ARG...]", "import, export, list, inspect and remove images",
-        duet_cmd_image },
+        duet_command_below },
     { "compare", "[OPTION...] IMAGE [-- COMMAND [ARG...]]",
         "run one command both ways and show the difference", duet_cmd_compare },
     { "bench", "COMMAND [OPTION...] ARG...", "measure VM against container, many times",
-        duet_cmd_bench },
+        duet_command_below },
     { "check", "[OPTION...]", "tell what this host can do", duet_cmd_check },
-    { "help", "[COMMAND]", "show this help, or a command's", duet_cmd_help },
+    { "help", "[COMMAND...]", "show this help, or a command's", duet_cmd_help },
     { NULL, NULL, NULL, NULL },
+};
+
+static const struct {
+    const char *verb;
+    const DuetCommand *commands;
+} groups[] = {
+    { "image", duet_image_commands },
+    { "bench", duet_bench_commands },
 };
 
 /* Levenshtein distance; names are short. */
@@ -65,6 +73,45 @@ const DuetCommand *duet_command_find(const DuetCommand *table, const char *what,
         fprintf(stderr, "; did you mean '%s'?", nearest->name);
     fprintf(stderr, "\nTry `duet help`.\n");
     return NULL;
+}
+
+static const DuetCommand *row_of(const DuetCommand *table, const char *name)
+{
+    while (table->name && !g_str_equal(table->name, name))
+        table++;
+    return table->name ? table : NULL;
+}
+
+static const DuetCommand *commands_of(const char *verb)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(groups); i++) {
+        if (g_str_equal(groups[i].verb, verb))
+            return groups[i].commands;
+    }
+    return NULL;
+}
+
+const DuetCommand *duet_command_row(const char *words)
+{
+    g_auto(GStrv) parts = g_strsplit(words, " ", 2);
+    const DuetCommand *table = parts[1] ? commands_of(parts[0]) : duet_commands;
+
+    return table ? row_of(table, parts[1] ? parts[1] : parts[0]) : NULL;
+}
+
+int duet_command_below(DuetCli *cli, int argc, char **argv)
+{
+    const DuetCommand *table = commands_of(argv[0]);
+
+    if (argc > 1 && argv[1][0] != '-') {
+        g_autofree char *what = g_strdup_printf("command of `duet %s`", argv[0]);
+        const DuetCommand *command = duet_command_find(table, what, argv[1]);
+        return command ? command->run(cli, argc - 1, argv + 1) : 125;
+    }
+    printf("Usage: duet %s %s\n", argv[0], duet_command_row(argv[0])->arguments);
+    duet_help_print_below(table);
+    printf("\n`duet %s COMMAND --help` explains one.\n", argv[0]);
+    return argc > 1 && (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) ? 0 : 125;
 }
 
 void duet_cli_help(void)

@@ -58,10 +58,8 @@ int duet_cli_usage(const char *verb, const char *format, ...)
 static gboolean parse(const char *verb, const GOptionEntry *entries, gboolean first, int *argc,
     char ***argv, GError **error)
 {
-    const DuetCommand *command = duet_commands;
-    while (command->name && !g_str_equal(command->name, verb))
-        command++;
-    g_autoptr(GOptionContext) context = g_option_context_new(command->name ? NULL : "");
+    const DuetCommand *command = duet_command_row(verb);
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_option_context_set_strict_posix(context, first);
     g_option_context_set_help_enabled(context, FALSE);
     gboolean help = FALSE;
@@ -82,10 +80,8 @@ static gboolean parse(const char *verb, const GOptionEntry *entries, gboolean fi
         g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
         const char *rest = strchr(text, '\n');
         g_autofree char *options = duet_help_wrap(rest ? rest : "\n");
-        printf("Usage: duet %s %s\n", verb, command->name ? command->arguments : "[OPTION...] ...");
-        if (command->name)
-            printf("\nTo %s.\n", command->summary);
-        printf("%s", options);
+        printf(
+            "Usage: duet %s %s\n\nTo %s.\n%s", verb, command->arguments, command->summary, options);
         exit(0);
     }
     /* What follows a "--" is never an option of ours. Behind a word it may be the command's. */

@@ -21,9 +21,11 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
 {
     const GOptionEntry rows[] = {
         { "memory", 'm', 0, G_OPTION_ARG_FILENAME, &options->memory,
-            "memory limit, or a VM's RAM (512m, 2g)", "SIZE" },
-        { "cpus", 0, 0, G_OPTION_ARG_DOUBLE, &options->cpus, "CPU time in CPUs (0.5, 2)", "N" },
-        { "pids-limit", 0, 0, G_OPTION_ARG_INT64, &options->pids_limit, "how many processes", "N" },
+            "memory limit, or a VM's RAM (default 256m, 80m at least); such as 512m, 2g", "SIZE" },
+        { "cpus", 0, 0, G_OPTION_ARG_DOUBLE, &options->cpus, "CPU time in CPUs, such as 0.5, 2",
+            "N" },
+        { "pids-limit", 0, 0, G_OPTION_ARG_INT64, &options->pids_limit,
+            "how many processes; -1: no limit", "N" },
         { "env", 'e', 0, G_OPTION_ARG_FILENAME_ARRAY, &options->env,
             "set a variable, or pass on the caller's", "NAME[=VALUE]" },
         { "workdir", 'w', 0, G_OPTION_ARG_FILENAME, &options->workdir,
@@ -32,7 +34,7 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
             "names or numbers, looked up in the image", "USER[:GROUP]" },
         { "hostname", 'h', 0, G_OPTION_ARG_FILENAME, &options->hostname, "host name", "NAME" },
         { "volume", 'v', 0, G_OPTION_ARG_FILENAME_ARRAY, &options->volumes,
-            "show a file or folder of the host in the instance", "HOST:GUEST[:ro]" },
+            "show a file or folder of the host in the instance", "HOST:GUEST[:ro|:rw]" },
         { "entrypoint", 0, 0, G_OPTION_ARG_FILENAME, &options->entrypoint,
             "in place of the image's entrypoint", "PROGRAM" },
         { "network", 0, 0, G_OPTION_ARG_FILENAME, &options->network,
@@ -43,9 +45,10 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
         { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &options->kernel, "VM: the guest's kernel",
             "PATH" },
         { "disk-size", 0, 0, G_OPTION_ARG_FILENAME, &options->disk_size,
-            "VM: size of the writable layer's disk (10g)", "SIZE" },
+            "VM: size of the writable layer's disk, which takes room as it fills (default 10g)",
+            "SIZE" },
         { "connect", 0, 0, G_OPTION_ARG_FILENAME, &options->connect,
-            "VM: run it by a libvirt daemon, where virsh sees it (qemu:///system)", "URI" },
+            "VM: run it by a libvirt daemon, where virsh sees it, such as qemu:///system", "URI" },
     };
     GArray *entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));

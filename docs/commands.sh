@@ -54,7 +54,7 @@ help=$("$duet" help)
 printf '%s\n' "$help" | rows | while read -r command summary; do
   case $command in
   help)
-    echo "c${tab}help${tab}[COMMAND]${tab}$summary"
+    echo "c${tab}help${tab}[COMMAND...]${tab}$summary"
     continue
     ;;
   esac

@@ -53,13 +53,16 @@ _duet_value() {
   --format)
     case $command in
     "image export") echo oci-archive docker-archive ;;
-    "bench show") echo table json csv md openmetrics benchstat ;;
-    "bench compare") echo table json md ;;
+    "bench show") echo table json csv md openmetrics benchstat phoronix ;;
+    "bench compare" | "bench claims" | "bench reproduce") echo table json md ;;
+    inspect) echo json ;;
     *) echo table json ;;
     esac
     ;;
+  --cache) echo warm cold-guest cold-host ;;
+  --ksm) echo on off ;;
   -s | --signal) echo HUP INT QUIT KILL USR1 USR2 TERM STOP CONT ;;
-  -o | --output | -v | --volume | --qemu | --kernel | --root) return 1 ;;
+  -o | --output | -v | --volume | --qemu | --kernel | --root | --results | --peer) return 1 ;;
   esac
 }
 

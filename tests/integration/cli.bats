@@ -47,6 +47,15 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
     grep -P '^o\tbench boot\t--cache\tMODE\tbefore each sample: .*\(drop all caches of the host\)$'
 }
 
+@test "the page of a command below another has its own usage line" {
+  [ "$(duet bench boot --help | head -1)" = 'Usage: duet bench boot [OPTION...] IMAGE [-- COMMAND [ARG...]]' ]
+  [ "$(duet help image ls | head -1)" = 'Usage: duet image ls [--format FORMAT] [-q]' ]
+  expect 0 duet image -h
+  expect 125 duet bench memory
+  [[ $output == *"bench memory: which image?"* ]]
+  expect 125 duet bench quick --memory-budget 1g busybox
+}
+
 @test "a near miss is answered with the nearest verb" {
   run duet rnu
   is "$status" 125
