@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "group.h"
 #include "leftover.h"
+#include "record.h"
 
 /* What does not end at its stop signal is killed then, as by `duet stop`. */
 #define STOP_GRACE_MS 10000
@@ -81,6 +82,13 @@ void duet_bench_take_facts(DuetRun *run, guint arm, GVariant *facts_variant, Due
     if (g_strcmp0(duet_run_arm_accel(run_arm), duet_run_arm_accel(&now)) != 0)
         duet_sample_warn(sample, "ran on accelerator '%s', others of its arm on '%s'",
             duet_run_arm_accel(&now), duet_run_arm_accel(run_arm));
+    for (const char *const *fact = duet_run_arm_facts; *fact; fact++) {
+        g_autofree char *one = duet_record_text(facts, *fact);
+        g_autofree char *others = duet_record_text(run_arm->driver, *fact);
+        if (!g_str_equal(one, others))
+            duet_sample_warn(
+                sample, "its %s is '%s', that of others of its arm '%s'", *fact, one, others);
+    }
 }
 
 /* The instance is killed by its monitor at the time-out, and a kill is all that is seen here. */
@@ -274,5 +282,5 @@ gboolean duet_instance_sampler_interrupted(const DuetSample *sample, gpointer da
     const DuetInstanceSampler *sampler = data;
 
     (void)sample;
-    return sampler->interrupted;
+    return sampler->interrupted || duet_signal_waits();
 }

@@ -7,7 +7,7 @@
 #include <duet/error.h>
 
 #include "cost/cost.h"
-#include "environment.h"
+#include "group.h"
 #include "result.h"
 
 DuetPlan *duet_job_boot_plan(const DuetBenchRequest *request, guint n_peers)
@@ -79,16 +79,25 @@ DuetRunner duet_job_runner(const DuetBenchRequest *request, DuetSampleFunc take,
     };
 }
 
+void duet_job_note_host(DuetRun *run, const DuetEnvironmentCount *before)
+{
+    duet_environment_finish(run->host, before);
+    g_ptr_array_extend_and_steal(run->warnings, duet_environment_warnings_after(run->host));
+}
+
 gboolean duet_job_take(const DuetRunner *runner, DuetRun *run, GError **error)
 {
     DuetEnvironmentCount before;
+    sigset_t old;
 
     duet_environment_count(&before);
-    if (!duet_runner_run(runner, run, error))
-        return FALSE;
-    duet_environment_finish(run->host, &before);
-    g_ptr_array_extend_and_steal(run->warnings, duet_environment_warnings_after(run->host));
-    return TRUE;
+    /* Between samples, too, a signal is the user's wish for what there is so far. */
+    duet_hold_signals(&old);
+    gboolean taken = duet_runner_run(runner, run, error);
+    run->interrupted |= duet_release_signals(&old);
+    if (taken)
+        duet_job_note_host(run, &before);
+    return taken;
 }
 
 static const DuetSpec *native_spec(const DuetBenchRequest *request)

@@ -4,6 +4,7 @@
 #include <duet/bench.h>
 
 #include "benchmark.h"
+#include "environment.h"
 #include "instance-sampler.h"
 #include "journal.h"
 #include "peers/peers.h"
@@ -57,6 +58,9 @@ gboolean duet_job_is_plain(const DuetBenchRequest *request);
  */
 gboolean duet_job_carry_out(const DuetBenchRequest *request, DuetSampleFunc take,
     DuetInstanceSampler *sampler, DuetPeers *peers, DuetJournal *journal, GError **error);
+
+/** duet_job_note_host: what the host did since @before goes into the run, with its warnings. */
+void duet_job_note_host(DuetRun *run, const DuetEnvironmentCount *before);
 
 /** duet_job_take: takes all samples of a run; what the host did meanwhile goes into it. */
 gboolean duet_job_take(const DuetRunner *runner, DuetRun *run, GError **error);

@@ -77,8 +77,6 @@ static void host_changes(const DuetRun *first, const DuetRun *second, GPtrArray 
 static void arms(
     const DuetRunArm *a, const DuetRunArm *b, GPtrArray *mismatches, GPtrArray *changes)
 {
-    static const char *const facts[] = { "qemu_version", "libvirt_version", "machine", "cpu_model",
-        "kernel_version", "kernel_sha256", "kernel_cmdline", "initramfs_sha256" };
     g_autofree char *prefix = g_strdup_printf("%s ", a->name);
     g_autofree char *command_a = duet_text_command(a->argv),
                     *command_b = duet_text_command(b->argv);
@@ -103,8 +101,8 @@ static void arms(
         g_autofree char *what = g_strconcat(prefix, rows[i].what, NULL);
         differ(rows[i].out, what, rows[i].first, rows[i].second);
     }
-    for (gsize i = 0; i < G_N_ELEMENTS(facts); i++)
-        records_differ(changes, prefix, a->driver, b->driver, facts[i]);
+    for (const char *const *fact = duet_run_arm_facts; *fact; fact++)
+        records_differ(changes, prefix, a->driver, b->driver, *fact);
 }
 
 /* What a figure depends on. How many samples there are, and of what, is no reason. */

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static JsonNode *find(JsonObject *record, const char *path)
+static JsonNode *find_any(JsonObject *record, const char *path)
 {
     g_auto(GStrv) names = g_strsplit(path, ".", -1);
     JsonNode *node = NULL;
@@ -13,6 +13,13 @@ static JsonNode *find(JsonObject *record, const char *path)
             record = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
         node = record ? json_object_get_member(record, *name) : NULL;
     }
+    return node;
+}
+
+static JsonNode *find(JsonObject *record, const char *path)
+{
+    JsonNode *node = find_any(record, path);
+
     return node && JSON_NODE_HOLDS_VALUE(node) ? node : NULL;
 }
 
@@ -47,5 +54,8 @@ char *duet_record_text(JsonObject *record, const char *path)
         return g_strdup_printf("%.15g", number);
     if (node && json_node_get_value_type(node) == G_TYPE_BOOLEAN)
         return g_strdup(json_node_get_boolean(node) ? "yes" : "no");
+    node = find_any(record, path);
+    if (node && JSON_NODE_HOLDS_ARRAY(node))
+        return json_to_string(node, FALSE);
     return g_strdup("unknown");
 }

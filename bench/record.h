@@ -16,7 +16,8 @@ const char *duet_record_string(JsonObject *record, const char *path);
 /** duet_record_number: Returns: %FALSE, @out_number as it was, if it is not known. */
 gboolean duet_record_number(JsonObject *record, const char *path, double *out_number);
 
-/** duet_record_text: Returns: (transfer full): a string, number or boolean as text; "unknown". */
+/** duet_record_text: Returns: (transfer full): a string, number, boolean or array as text;
+ * "unknown". */
 char *duet_record_text(JsonObject *record, const char *path);
 
 G_END_DECLS

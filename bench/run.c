@@ -97,6 +97,10 @@ void duet_run_arm_free(DuetRunArm *arm)
     g_free(arm);
 }
 
+const char *const duet_run_arm_facts[] = { "qemu_version", "libvirt_version", "machine",
+    "cpu_model", "kernel_version", "kernel_sha256", "kernel_cmdline", "initramfs_sha256",
+    "peer_version", "peer_file", "peer_run", "peer_start", NULL };
+
 const char *duet_run_arm_accel(const DuetRunArm *arm)
 {
     return duet_record_string(arm->driver, "accel");

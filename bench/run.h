@@ -108,6 +108,9 @@ typedef struct {
 DuetRunArm *duet_run_arm_new(const char *name, const char *kind);
 void duet_run_arm_free(DuetRunArm *arm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRunArm, duet_run_arm_free)
+/** duet_run_arm_facts: names of the driver's facts that a figure depends on, ended by NULL. */
+extern const char *const duet_run_arm_facts[];
+
 /** duet_run_arm_accel: Returns: (nullable): "kvm" or "tcg" where the driver told. */
 const char *duet_run_arm_accel(const DuetRunArm *arm);
 /** duet_run_arm_tcg: whether it ran under QEMU's TCG, without hardware virtualization. */

@@ -154,18 +154,22 @@ DuetInfo *duet_instance_run(
     return info;
 }
 
-static gboolean start(DuetInstance *instance, const DuetIo *io, GError **error)
+static gboolean start(
+    DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error)
 {
     DuetSessionEnd end;
     DUET_AUTO_FD fd = fork_monitor(instance, FALSE, error);
     if (fd < 0)
         return FALSE;
-    gboolean ok = duet_session_pump(fd, io, DUET_SESSION_UNTIL_STARTED, FALSE, &end, error);
+    gboolean ok = duet_session_pump(fd, io, DUET_SESSION_UNTIL_STARTED, proxy_signals, &end, error);
     if (ok && end.state)
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
             "the instance '%s' was stopped before its payload started", instance->spec->name);
     gboolean started = ok && !end.state;
     g_free(end.state);
+    /* It is the caller's to see as well. */
+    if (end.early_signal)
+        raise(end.early_signal);
     if (!ok) {
         /* Return after everything was released, as a success does not have to. */
         duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, FALSE, &end, NULL);
@@ -176,13 +180,13 @@ static gboolean start(DuetInstance *instance, const DuetIo *io, GError **error)
 
 gboolean duet_instance_start(DuetInstance *instance, GError **error)
 {
-    return start(instance, NULL, error);
+    return start(instance, NULL, FALSE, error);
 }
 
 gboolean duet_instance_start_quietly(DuetInstance *instance, GError **error)
 {
     static const DuetIo quiet = { -1, -1, -1, TRUE };
-    return start(instance, &quiet, error);
+    return start(instance, &quiet, TRUE, error);
 }
 
 /* The instance's variables, replaced or joined by those of the exec. */

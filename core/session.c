@@ -90,7 +90,7 @@ static void on_signal(Session *session)
     gboolean ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
     session->end->asked_to_end |= ends;
     session->gave_up |= ends && session->done;
-    if (ends && !session->started && session->until == DUET_SESSION_UNTIL_RELEASED) {
+    if (ends && !session->started && session->until != DUET_SESSION_UNTIL_EXIT) {
         session->end->early_signal = number;
         duet_frame_write_u32(session->fd, DUET_FRAME_STOP, 0, 0);
     } else if (ends && session->last_signal == number &&

@@ -13,7 +13,7 @@ static gboolean carry_out_density(DuetDensitySampler *sampler, DuetRun *run, GEr
     duet_environment_count(&before);
     gboolean measured = duet_density_sampler_run(sampler, error);
     duet_peers_close(g_steal_pointer(&sampler->peers), run->warnings);
-    duet_environment_finish(run->host, &before);
+    duet_job_note_host(run, &before);
     return measured;
 }
 

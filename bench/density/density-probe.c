@@ -7,6 +7,7 @@
 #include <duet/mark.h>
 
 #include "bench/child.h"
+#include "bench/group.h"
 
 /* So many are asked at the same time: a host at its limit shall not be pushed over it by us. */
 #define AT_ONCE 8
@@ -45,7 +46,9 @@ static DuetDensityAnswer wait_for(pid_t pid, gint64 deadline_ns)
 
 void duet_density_probe(GPtrArray *instances, guint timeout_ms, DuetDensityAnswer *out_answers)
 {
-    for (guint from = 0; from < instances->len; from += AT_ONCE) {
+    for (guint i = 0; i < instances->len; i++)
+        out_answers[i] = DUET_DENSITY_SILENT;
+    for (guint from = 0; from < instances->len && !duet_signal_waits(); from += AT_ONCE) {
         guint n = MIN(AT_ONCE, instances->len - from);
         pid_t pids[AT_ONCE];
         gint64 deadline_ns = duet_now_ns() + timeout_ms * G_GINT64_CONSTANT(1000000);

@@ -19,7 +19,8 @@ typedef enum {
  * @timeout_ms: for each
  * @out_answers: one for each
  *
- * Each is asked by a child of ours: an exec waits for ever for an instance that hangs.
+ * Each is asked by a child of ours: an exec waits for ever for an instance that hangs. A signal
+ * that is held back ends the asking: those that were not asked are silent.
  */
 void duet_density_probe(GPtrArray *instances, guint timeout_ms, DuetDensityAnswer *out_answers);
 

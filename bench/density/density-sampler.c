@@ -226,6 +226,7 @@ static void ask_all(Arm *arm)
     g_autofree DuetDensityAnswer *answers = g_new0(DuetDensityAnswer, n + 1);
 
     arm->crowd->ops->ask(arm->crowd, PROBE_TIMEOUT_MS, answers);
+    duet_group_pause(&arm->crowd->group, 0, NULL);
     for (guint i = 0; i < n && !arm->crowd->group.interrupted; i++) {
         arm->outcome->answered += answers[i] == DUET_DENSITY_ANSWERED;
         arm->outcome->ended += answers[i] == DUET_DENSITY_ENDED;

@@ -12,7 +12,7 @@ static gboolean carry_out_memory(const DuetBenchRequest *request, DuetMemorySamp
         request, duet_memory_sampler_take, duet_memory_sampler_interrupted, sampler, journal);
 
     return duet_memory_sampler_begin(sampler, error) &&
-        (sampler->interrupted || duet_runner_run(&runner, sampler->run, error));
+        (sampler->interrupted || duet_job_take(&runner, sampler->run, error));
 }
 
 static DuetPlan *memory_plan(const DuetBenchRequest *request)

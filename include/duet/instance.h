@@ -155,7 +155,11 @@ DuetInfo *duet_instance_run(
     DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error);
 /** duet_instance_start: starts it and returns when the payload was executed. */
 gboolean duet_instance_start(DuetInstance *instance, GError **error);
-/** duet_instance_start_quietly: without the driver's notice ("no usable KVM, ..."): see #DuetIo. */
+/**
+ * duet_instance_start_quietly: without the driver's notice ("no usable KVM, ..."): see #DuetIo. The
+ * caller holds SIGINT, SIGTERM and SIGHUP back; one that comes ends a start that is still at work,
+ * and is pending afterwards.
+ */
 gboolean duet_instance_start_quietly(DuetInstance *instance, GError **error);
 /** duet_instance_exec: Returns: the exit code, or -1 with @error. */
 int duet_instance_exec(

@@ -388,6 +388,26 @@ all_of() {
   jq -e '.interrupted and (.samples | length) == 1 and .samples[0].discarded' "$scratch/codes.json"
 }
 
+# Of 0.45 s half are the instance's and half the bare spawn's: the signal comes in both, and between.
+@test "bench boot: whenever it is interrupted, there is a table and a file of what was measured" {
+  needs_root "to spawn bare"
+  local tenths pid
+  for tenths in 0 1 2 3 4 5; do
+    setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --arms native -n 30 -o "$scratch/cut.json" busybox -- \
+      sleep 0.2 >"$scratch/table" 2>/dev/null 3>&- &
+    pid=$!
+    wait_for 10 eval '[ "$(wc -l 2>/dev/null <"$scratch/cut.json.part")" -ge 3 ]'
+    sleep 0.$tenths
+    kill -INT -- -$pid
+    status=0
+    wait $pid || status=$?
+    is "$status" 130
+    grep -q interrupted "$scratch/table"
+    jq -e .interrupted "$scratch/cut.json"
+    rm "$scratch/cut.json"
+  done
+}
+
 @test "bench boot: a bare spawn ends with the benchmark, and leaves nothing" {
   needs_root "to spawn bare"
   duet bench boot --arms native -n 2 -o "$scratch/bare.json" busybox -- true >/dev/null 2>&1

@@ -13,6 +13,7 @@
 #include "bench/analysis.h"
 #include "bench/benchmark.h"
 #include "bench/environment.h"
+#include "bench/instance-sampler.h"
 #include "bench/random.h"
 #include "bench/result.h"
 #include "bench/runner.h"
@@ -444,6 +445,34 @@ static void test_mark_order(void)
     g_assert_cmpuint(sample->warnings->len, ==, 1);
 }
 
+static void take_facts(DuetRun *run, const char *qemu_version, DuetSample *sample)
+{
+    g_autoptr(GVariantDict) facts = g_variant_dict_new(NULL);
+
+    g_variant_dict_insert(facts, "accel", "s", "kvm");
+    g_variant_dict_insert(facts, "qemu_version", "s", qemu_version);
+    g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_dict_end(facts));
+    duet_bench_take_facts(run, 0, variant, sample);
+}
+
+/* As where the host was upgraded before a run was resumed. */
+static void test_mixed_facts(void)
+{
+    FakeArm arms[] = { container() };
+    Lab lab = { .arms = arms };
+    g_autoptr(DuetRun) run = lab_run(&lab, 1, 1, NULL);
+    g_autoptr(DuetSample) alike = duet_sample_new(0, 0, 0), other = duet_sample_new(0, 0, 1);
+
+    g_clear_pointer(&duet_run_arm(run, 0)->driver, json_object_unref);
+    take_facts(run, "7.2", alike);
+    take_facts(run, "7.2", alike);
+    g_assert_cmpuint(alike->warnings->len, ==, 0);
+    take_facts(run, "8.0", other);
+    g_assert_cmpuint(other->warnings->len, ==, 1);
+    g_assert_cmpstr(g_ptr_array_index(other->warnings, 0), ==,
+        "its qemu_version is '8.0', that of others of its arm '7.2'");
+}
+
 /* ---- result file ---- */
 
 static void test_round_trip(void)
@@ -623,6 +652,7 @@ int main(int argc, char **argv)
     g_test_add_func("/bench/hopeless", test_hopeless);
     g_test_add_func("/bench/interrupted", test_interrupted);
     g_test_add_func("/bench/silent-payload", test_silent_payload);
+    g_test_add_func("/bench/mixed-facts", test_mixed_facts);
     g_test_add_func("/bench/mark-order", test_mark_order);
     g_test_add_func("/result/round-trip", test_round_trip);
     g_test_add_func("/result/json-is-json", test_json_is_json);
