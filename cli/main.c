@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/cli.h"
+#include "core/monitor.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int usage_error(const char *text, const char *what)
@@ -25,10 +27,24 @@ static void ensure_standard_descriptors(void)
             (void)!open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
 }
 
+/* Whatever looks at all instances has each of their directories open. Payloads get the limits of
+ * their own. */
+static void allow_many_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(int argc, char **argv)
 {
     DuetCli cli = { 0 };
+    duet_monitor_set_words(argv);
     ensure_standard_descriptors();
+    allow_many_descriptors();
     signal(SIGPIPE, SIG_IGN);
     /* At `ulimit -f` an error that cleans up, not a death in the middle. */
     signal(SIGXFSZ, SIG_IGN);

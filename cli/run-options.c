@@ -219,8 +219,11 @@ static gboolean apply_vm(DuetSpec *spec, const DuetRunOptions *options, GError *
         return invalid(error, "is no accelerator: use auto, kvm or tcg", options->accel);
     if (spec->kind == DUET_KIND_VM && !apply_connect(spec, options->connect, error))
         return FALSE;
-    spec->qemu_path = g_strdup(options->qemu);
-    spec->kernel_path = g_strdup(options->kernel);
+    /* They may be started from another folder. A name without one is looked up in $PATH. */
+    spec->qemu_path = options->qemu && strchr(options->qemu, '/')
+        ? g_canonicalize_filename(options->qemu, NULL)
+        : g_strdup(options->qemu);
+    spec->kernel_path = options->kernel ? g_canonicalize_filename(options->kernel, NULL) : NULL;
     if (spec->kind == DUET_KIND_VM && spec->memory_bytes &&
         spec->memory_bytes < DUET_VM_MEMORY_MIN_BYTES) {
         g_autofree char *least = duet_format_bytes(DUET_VM_MEMORY_MIN_BYTES);

@@ -237,7 +237,7 @@ static void record_death(int dir_fd, DuetInfo *info, const char *why)
     g_free(info->error);
     info->error = g_strdup(why);
     g_autofree char *fresh = duet_info_to_text(info);
-    duet_file_replace(dir_fd, "state", fresh, strlen(fresh), NULL);
+    duet_file_replace_private(dir_fd, "state", fresh, strlen(fresh), NULL);
 }
 
 /* Its creator may be between two of its first steps: making the marker, the directory, the lock. */
@@ -289,20 +289,19 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     if (faccessat(dir_fd, "spec", F_OK, 0) < 0 && is_young(live_fd, id))
         return;
     DUET_AUTO_FD lock_fd = duet_lock_take(dir_fd);
-    if (lock_fd < 0)
+    /* Without the marker it was made whole, or removed, since the list was read. */
+    if (lock_fd < 0 || !duet_live_is_marked(context, id))
         return;
     g_autoptr(DuetSpec) spec = NULL;
     gboolean half_made = is_half_made(context, dir_fd, &spec);
     gboolean gone = duet_live_clean_up(context, id);
-    unlinkat(dir_fd, "sock", 0);
     /* Else its marker stays: the next command tries again. */
     if ((spec && !settle(context, dir_fd, spec)) || !gone)
         return;
     if (half_made || spec->remove_at_exit || has_lost_owner(spec)) {
-        if (spec)
-            duet_instance_discard(context, spec, NULL);
-        else
-            duet_remove_tree(context->root_fd, path, NULL);
+        if (spec ? !duet_instance_discard(context, spec, NULL)
+                 : !duet_remove_tree(context->root_fd, path, NULL))
+            return;
     }
     duet_live_unmark(context, id);
 }

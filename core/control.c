@@ -20,6 +20,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define STATE_PATIENCE_S 5
+
 /* Returns: a connection to the monitor, or -1: there is none. */
 static int connect_monitor(DuetInstance *instance)
 {
@@ -100,6 +102,14 @@ static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
     return instance->lock_fd >= 0 || lock_failed(instance, errno, "is already running", error);
 }
 
+/* One that was to go at its end has none: marked as it is, without the lock, the next command
+ * removes it. */
+static void leave_to_sweep(DuetInstance *instance)
+{
+    if (instance->spec->remove_at_exit)
+        duet_fd_clear(&instance->lock_fd);
+}
+
 /* Forks the monitor. Returns: our connection to it, or -1. */
 static int fork_monitor(DuetInstance *instance, gboolean attach, GError **error)
 {
@@ -108,18 +118,24 @@ static int fork_monitor(DuetInstance *instance, gboolean attach, GError **error)
         return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
         duet_error_set_errno(error, errno, "cannot make a socket");
+        leave_to_sweep(instance);
         return -1;
     }
     DuetMonitorArgs args = { instance, fds[1], attach, duet_now_ns() };
+    /* Until it is a session of its own it meets the signals of our terminal: it looks for them. */
+    sigset_t old;
+    duet_session_block_signals(&old);
     pid_t pid = fork();
     if (pid == 0) {
         close(fds[0]);
         duet_monitor_main(&args);
     }
+    sigprocmask(SIG_SETMASK, &old, NULL);
     close(fds[1]);
     if (pid < 0) {
         duet_error_set_errno(error, errno, "cannot fork the monitor");
         close(fds[0]);
+        leave_to_sweep(instance);
         return -1;
     }
     /* The lock is the monitor's now: closing our copy does not let go of it. */
@@ -248,9 +264,14 @@ static char *ask(
     while (!found && !failure) {
         size_t space;
         uint8_t *at = duet_frame_reader_space(&reader, &space);
-        ssize_t n = read(fd, at, space);
+        ssize_t n = at ? read(fd, at, space) : 0;
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EAGAIN) {
+            g_set_error(&failure, DUET_ERROR, DUET_ERROR_TIMEOUT,
+                "the monitor of '%s' is busy, and does not answer", instance->spec->name);
+            break;
+        }
         if (n <= 0) {
             g_set_error(&failure, DUET_ERROR, DUET_ERROR_STATE,
                 "the instance '%s' ended before it could answer", instance->spec->name);
@@ -258,7 +279,8 @@ static char *ask(
         }
         duet_frame_reader_fed(&reader, (size_t)n);
         struct duet_frame frame;
-        while (!found && !failure && duet_frame_reader_next(&reader, &frame) > 0) {
+        int got = 0;
+        while (!found && !failure && (got = duet_frame_reader_next(&reader, &frame)) > 0) {
             const char *payload = (const char *)frame.payload;
             if (frame.type == answer) {
                 found = g_strndup(payload, frame.length);
@@ -268,6 +290,9 @@ static char *ask(
                     "the instance '%s': %s", instance->spec->name, text);
             }
         }
+        if (got < 0)
+            failure = g_error_new(DUET_ERROR, DUET_ERROR_BROKEN,
+                "the monitor of '%s' said what is no answer", instance->spec->name);
     }
     duet_frame_reader_clear(&reader);
     if (failure)
@@ -311,11 +336,18 @@ gboolean duet_instance_resume(DuetInstance *instance, GError **error)
     return request_simply(instance, DUET_FRAME_RESUME, 0, DUET_FRAME_OK, error);
 }
 
-/* From the files alone: nothing runs, whatever they say of pids. */
-static DuetInfo *info_from_files(DuetInstance *instance)
+/* From the files alone. @over: nothing runs, whatever they say of pids */
+static DuetInfo *info_from_files(DuetInstance *instance, gboolean over)
 {
     g_autofree char *text = duet_file_read(instance->dir_fd, "state", 4u << 20, NULL, NULL);
-    DuetInfo *info = duet_info_from_text(text, instance->spec);
+    /* One that goes at its end leaves no state: while it is there, it was only made. */
+    g_autofree char *dir = duet_instance_path(instance->context, instance->spec->id);
+    gboolean made = !text && instance->spec->remove_at_exit && access(dir, F_OK) == 0;
+    DuetInfo *info = duet_info_from_text(made ? "{}" : text, instance->spec);
+    if (made)
+        info->state = DUET_STATE_CREATED;
+    if (!over)
+        return info;
     if (info->state != DUET_STATE_CREATED)
         info->state = DUET_STATE_EXITED;
     info->pid = info->monitor_pid = 0;
@@ -327,14 +359,21 @@ DuetInfo *duet_instance_info(DuetInstance *instance, GError **error)
     (void)error;
     /* Ours is the lock of an instance that was created just now, or is about to be started. */
     DUET_AUTO_FD fd = instance->lock_fd >= 0 ? -1 : connect_or_settle(instance);
+    /* One that is at work with its driver answers later: others must not be waited for with it. */
+    const struct timeval patience = { .tv_sec = STATE_PATIENCE_S };
+    g_autoptr(GError) failure = NULL;
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     g_autofree char *live =
-        fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_STATE, 0, DUET_FRAME_STATE, NULL);
+        fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_STATE, 0, DUET_FRAME_STATE, &failure);
+    if (g_error_matches(failure, DUET_ERROR, DUET_ERROR_TIMEOUT))
+        return info_from_files(instance, FALSE);
     if (fd >= 0 && !live) {
         /* At its end: its file has the last word once the monitor let go of the lock. */
         duet_fd_clear(&fd);
         fd = connect_or_settle(instance);
     }
-    return live ? duet_info_from_text(live, instance->spec) : info_from_files(instance);
+    return live ? duet_info_from_text(live, instance->spec) : info_from_files(instance, TRUE);
 }
 
 int duet_instance_wait(DuetInstance *instance, GError **error)
@@ -347,7 +386,7 @@ int duet_instance_wait(DuetInstance *instance, GError **error)
         /* It was at its end: its last word is in its file once it let go of the lock. */
         duet_fd_clear(&fd);
         fd = connect_or_settle(instance);
-        info = info_from_files(instance);
+        info = info_from_files(instance, TRUE);
     }
     if (info->exit_code < 0) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' was never started",

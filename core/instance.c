@@ -112,7 +112,7 @@ static gboolean write_files(DuetInstance *instance, const char *path, GError **e
         info->state = DUET_STATE_CREATED;
         info->created_us = g_get_real_time();
         g_autofree char *text = duet_info_to_text(info);
-        if (!duet_file_replace(instance->dir_fd, "state", text, strlen(text), error))
+        if (!duet_file_replace_private(instance->dir_fd, "state", text, strlen(text), error))
             return FALSE;
     }
     return take_name(context, instance->spec, error);
@@ -156,8 +156,12 @@ static DuetInstance *open_id(DuetContext *context, const char *id, GError **erro
     g_autofree char *path = g_strconcat("instances/", id, NULL);
     DUET_AUTO_FD dir_fd =
         openat(context->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir_fd < 0) {
+    if (dir_fd < 0 && errno == ENOENT) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND, "no such instance: '%s'", id);
+        return NULL;
+    }
+    if (dir_fd < 0) {
+        duet_error_set_errno(error, errno, "cannot open the instance '%s'", id);
         return NULL;
     }
     g_autoptr(GVariant) variant = duet_variant_read(dir_fd, "spec", error);
@@ -238,13 +242,23 @@ GPtrArray *duet_instance_list(DuetContext *context, GError **error)
     g_autoptr(GPtrArray) ids = list_ids(context, "", error);
     if (!ids)
         return NULL;
-    GPtrArray *instances = g_ptr_array_new_with_free_func((GDestroyNotify)duet_instance_free);
+    g_autoptr(GPtrArray) instances =
+        g_ptr_array_new_with_free_func((GDestroyNotify)duet_instance_free);
     for (guint i = 0; i < ids->len; i++) {
-        /* One that is being made or removed right now is not there. */
-        DuetInstance *instance = open_id(context, ids->pdata[i], NULL);
-        if (instance)
+        g_autoptr(GError) failure = NULL;
+        DuetInstance *instance = open_id(context, ids->pdata[i], &failure);
+        if (instance) {
             g_ptr_array_add(instances, instance);
+            continue;
+        }
+        /* One that is being made or removed right now is not there, and one that is damaged must
+         * not hide the others. But what uses their layers must not be forgotten. */
+        if (!g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND) &&
+            !g_error_matches(failure, DUET_ERROR, DUET_ERROR_BROKEN)) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return NULL;
+        }
     }
     g_ptr_array_sort(instances, by_age);
-    return instances;
+    return g_steal_pointer(&instances);
 }

@@ -8,7 +8,7 @@ static char *module_path(const char *module)
 {
     g_autofree char *file = g_strconcat(module, ".so", NULL);
     const char *override = g_getenv("DUET_MODULE_DIR");
-    if (override)
+    if (override && g_path_is_absolute(override))
         return g_build_filename(override, file, NULL);
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     if (self && g_str_has_prefix(self, DUET_BUILD_DIR "/")) {

@@ -151,17 +151,21 @@ static void on_exit_frame(
     if (frame->length < 8 || (session == 0 && monitor->payload_gone))
         return;
     guint32 code = MIN(duet_get_u32(frame->payload), 255u);
+    guint32 exit_signal = MIN(duet_get_u32(frame->payload + 4), 64u);
     if (session == 0) {
         monitor->info->exit_code = (int)code;
-        monitor->info->exit_signal = (int)MIN(duet_get_u32(frame->payload + 4), 64u);
+        monitor->info->exit_signal = (int)exit_signal;
         monitor->exit_known = monitor->payload_gone = TRUE;
         g_clear_handle_id(&monitor->run_timer, g_source_remove);
         monitor->info->state = DUET_STATE_STOPPING;
         /* The VM's agent waits for this before it powers off. */
         monitor_shut_down(monitor, 10000);
     } else {
+        guint8 told[8];
+        duet_put_u32(told, code);
+        duet_put_u32(told + 4, exit_signal);
         if (client)
-            duet_link_send(client->link, DUET_FRAME_EXIT, 0, 0, frame->payload, 8);
+            duet_link_send(client->link, DUET_FRAME_EXIT, 0, 0, told, sizeof told);
         monitor_session_end(monitor, session);
     }
 }

@@ -13,6 +13,9 @@
 /* How long a driver that is at work on the start may go on with it after a stop was asked for. */
 #define START_PATIENCE_MS 5000
 
+/* What a grace is followed by: the time to end everything. */
+#define SHUT_DOWN_MS 3000
+
 /* By whatever leads to it: the cgroup, the process that stands for it (a daemon's QEMU is in no
  * cgroup of ours), the lock that it holds. */
 void monitor_kill_payload(Monitor *monitor)
@@ -32,8 +35,21 @@ static gboolean on_last_resort(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* A later end that is asked for puts off none that is under way. */
+static gboolean is_sooner(Monitor *monitor, guint ms)
+{
+    gint64 due_us = g_get_monotonic_time() + ms * G_GINT64_CONSTANT(1000);
+    if (monitor->stop_timer && monitor->kill_due_us <= due_us)
+        return FALSE;
+    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
+    monitor->kill_due_us = due_us;
+    return TRUE;
+}
+
 static void kill_now(Monitor *monitor)
 {
+    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
+    monitor->kill_due_us = 0;
     monitor->stop_timer = g_timeout_add(2000, on_last_resort, monitor);
     duet_runtime_kill(monitor->runtime, NULL);
 }
@@ -41,6 +57,7 @@ static void kill_now(Monitor *monitor)
 static gboolean on_patience_over(gpointer data)
 {
     Monitor *monitor = data;
+    monitor->stop_timer = 0;
     /* Its payload ended well, but what that wrote may still have been on its way to the disk. */
     if (monitor->exit_known && monitor->spec->kind == DUET_KIND_VM && !monitor->info->error)
         monitor->info->error = g_strdup("its guest did not power off in time and was killed: what "
@@ -59,12 +76,11 @@ void monitor_shut_down(Monitor *monitor, guint patience_ms)
         duet_runtime_resume(monitor->runtime, NULL);
     if (monitor->agent)
         duet_link_send(monitor->agent, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
-    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
     /* An agent that never spoke won't listen. Where its channel is closed, its process is at its
      * end, which is to be told as it is, not as our kill. */
     if (patience_ms == 0 || (monitor->agent && !monitor->hello))
         kill_now(monitor);
-    else
+    else if (is_sooner(monitor, patience_ms))
         monitor->stop_timer = g_timeout_add(patience_ms, on_patience_over, monitor);
 }
 
@@ -72,7 +88,7 @@ static gboolean on_grace_over(gpointer data)
 {
     Monitor *monitor = data;
     monitor->stop_timer = 0;
-    monitor_shut_down(monitor, 3000);
+    monitor_shut_down(monitor, SHUT_DOWN_MS);
     return G_SOURCE_REMOVE;
 }
 
@@ -105,12 +121,12 @@ void monitor_stop(Monitor *monitor, guint grace_ms)
         return;
     }
     if (monitor->starting) {
-        if (!monitor->stop_timer)
+        if (is_sooner(monitor, START_PATIENCE_MS))
             monitor->stop_timer = g_timeout_add(START_PATIENCE_MS, on_start_too_long, monitor);
         return;
     }
     if (!monitor->started || grace_ms == 0) {
-        monitor_shut_down(monitor, 3000);
+        monitor_shut_down(monitor, SHUT_DOWN_MS);
         return;
     }
     if (monitor->info->state == DUET_STATE_PAUSED && duet_runtime_resume(monitor->runtime, NULL))
@@ -118,8 +134,8 @@ void monitor_stop(Monitor *monitor, guint grace_ms)
     if (monitor->agent)
         duet_link_send_u32(
             monitor->agent, DUET_FRAME_SIGNAL, 0, 0, (guint32)monitor->spec->stop_signal);
-    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
-    monitor->stop_timer = g_timeout_add(grace_ms, on_grace_over, monitor);
+    if (is_sooner(monitor, grace_ms + SHUT_DOWN_MS))
+        monitor->stop_timer = g_timeout_add(grace_ms, on_grace_over, monitor);
 }
 
 static gboolean on_run_timeout(gpointer data)
@@ -127,8 +143,10 @@ static gboolean on_run_timeout(gpointer data)
     Monitor *monitor = data;
     monitor->run_timer = 0;
     g_free(monitor->info->error);
-    monitor->info->error = g_strdup_printf("timed out: it ran for more than %g s and was killed",
+    monitor->info->error = g_strdup_printf("timed out: it %s %g s and was killed",
+        monitor->started ? "ran for more than" : "had not started after",
         (double)monitor->spec->timeout_ms / 1000);
+    monitor->asked_to_stop |= !monitor->started;
     monitor_shut_down(monitor, 2000);
     return G_SOURCE_REMOVE;
 }

@@ -67,6 +67,7 @@ struct _Monitor {
     guint boot_timeout_s;
     guint boot_timer, run_timer, stop_timer, listen_source;
     guint deferred_grace_ms;
+    gint64 kill_due_us; /* while there is a stop_timer: when it will be killed at the latest */
 };
 
 /* monitor.c */

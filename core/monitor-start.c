@@ -140,7 +140,8 @@ static void tell_notice(Monitor *monitor, const char *notice)
 {
     for (guint i = 0; notice && i < monitor->clients->len; i++) {
         Client *client = monitor->clients->pdata[i];
-        duet_link_send(client->link, DUET_FRAME_NOTICE, 0, 0, notice, (guint32)strlen(notice));
+        if (client->wants_started)
+            duet_link_send(client->link, DUET_FRAME_NOTICE, 0, 0, notice, (guint32)strlen(notice));
     }
 }
 

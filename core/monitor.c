@@ -12,10 +12,12 @@
 
 #include <duet/error.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -48,7 +50,7 @@ void monitor_save_state(Monitor *monitor)
         return;
     g_autofree char *text = duet_info_to_text(monitor->info);
     g_autoptr(GError) error = NULL;
-    if (!duet_file_replace(monitor->dir_fd, "state", text, strlen(text), &error) &&
+    if (!duet_file_replace_private(monitor->dir_fd, "state", text, strlen(text), &error) &&
         !monitor->info->error)
         monitor->info->error = g_strdup(error->message);
 }
@@ -252,8 +254,7 @@ static G_NORETURN void finish(Monitor *monitor)
     info->exited_us = g_get_real_time();
     duet_marks_set(&info->marks, DUET_MARK_EXITED);
     gboolean remove = goes_at_exit(monitor);
-    if (remove)
-        duet_instance_discard(monitor->context, monitor->spec, NULL);
+    monitor->left_behind |= remove && !duet_instance_discard(monitor->context, monitor->spec, NULL);
     duet_marks_set(&info->marks, DUET_MARK_RELEASED);
     monitor_save_state(monitor);
     if (!monitor->left_behind)
@@ -279,9 +280,49 @@ static const DuetDriverEntry *find_driver(DuetContext *context, DuetKind kind, G
     return entry;
 }
 
+static char *words;
+static gsize words_size;
+
+void duet_monitor_set_words(char **argv)
+{
+    char **last = argv;
+    while (*last && last[1])
+        last++;
+    words = argv[0];
+    /* They lie one behind the other. */
+    words_size = words ? (gsize)(*last - words) + strlen(*last) + 1 : 0;
+}
+
+static void wipe_words(const char *name)
+{
+    if (!words)
+        return;
+    memset(words, 0, words_size);
+    g_snprintf(words, words_size, "duet-monitor %s", name);
+}
+
+/* What the caller had open, a lock or a pipe, must not stay open for as long as the instance lives.
+ * All that is ours is closed by an exec, and so can be told from it. */
+static void close_callers(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        int fd = atoi(entry->d_name);
+        int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
+        if (flags >= 0 && !(flags & FD_CLOEXEC))
+            close(fd);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 static void become_monitor(Monitor *monitor)
 {
     setsid();
+    wipe_words(monitor->spec->name);
+    close_callers();
+    (void)!chdir("/");
     umask(022);
     prctl(PR_SET_NAME, "duet-monitor");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -289,7 +330,10 @@ static void become_monitor(Monitor *monitor)
     sigset_t watched;
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
-    sigaddset(&watched, SIGTERM);
+    /* Some may have come before this was a session of its own. */
+    static const int ending[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+    for (guint i = 0; i < G_N_ELEMENTS(ending); i++)
+        sigaddset(&watched, ending[i]);
     sigaddset(&watched, DUET_SCOPE_STOP_SIGNAL);
     sigprocmask(SIG_SETMASK, &watched, NULL);
     monitor->signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -20,6 +20,13 @@ typedef struct {
 } DuetMonitorArgs;
 
 /**
+ * duet_monitor_set_words: tells where the command line lies. Each monitor wipes it there: it may
+ * have secrets in it (`-e PASSWORD=...`), and any user may read a process's command line for as
+ * long as that lives.
+ */
+void duet_monitor_set_words(char **argv);
+
+/**
  * duet_monitor_main: owns the instance from start to exit, in a freshly forked process. The first
  * client is told STARTED, or ERROR, and RELEASED when everything of the instance is gone.
  */

@@ -180,6 +180,12 @@ static void on_data(Session *session, const struct duet_frame *frame)
         grant(session, channel, frame->length);
         return;
     }
+    /* A reader that is slow, and never stands still, leaves always something. */
+    guint *start = &session->out[channel].start;
+    if (*start > DUET_FRAME_MAX_BYTES) {
+        g_byte_array_remove_range(session->out[channel].waiting, 0, *start);
+        *start = 0;
+    }
     g_byte_array_append(session->out[channel].waiting, frame->payload, frame->length);
     write_output(session, channel);
 }

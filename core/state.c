@@ -44,7 +44,7 @@ gboolean duet_variant_write(int dir_fd, const char *name, GVariant *variant, GEr
 {
     g_autoptr(GVariant) owned = g_variant_ref_sink(variant);
     g_autofree char *text = g_variant_print(owned, TRUE);
-    return duet_file_replace(dir_fd, name, text, strlen(text), error);
+    return duet_file_replace_private(dir_fd, name, text, strlen(text), error);
 }
 
 GVariant *duet_variant_read(int dir_fd, const char *name, GError **error)

@@ -77,11 +77,11 @@ char *duet_file_read(
     return (char *)g_byte_array_free(g_steal_pointer(&data), FALSE);
 }
 
-gboolean duet_file_replace(
-    int dir_fd, const char *path, const void *bytes, gsize length, GError **error)
+static gboolean replace(
+    int dir_fd, const char *path, mode_t mode, const void *bytes, gsize length, GError **error)
 {
     g_autofree char *fresh = g_strdup_printf("%s.new.%d", path, (int)getpid());
-    DUET_AUTO_FD fd = openat(dir_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    DUET_AUTO_FD fd = openat(dir_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (fd < 0)
         return duet_error_set_errno(error, errno, "cannot create '%s'", fresh);
     if (duet_write_all(fd, bytes, length) && renameat(dir_fd, fresh, dir_fd, path) == 0)
@@ -89,6 +89,18 @@ gboolean duet_file_replace(
     int err = errno;
     unlinkat(dir_fd, fresh, 0);
     return duet_error_set_errno(error, err, "cannot write '%s'", path);
+}
+
+gboolean duet_file_replace(
+    int dir_fd, const char *path, const void *bytes, gsize length, GError **error)
+{
+    return replace(dir_fd, path, 0644, bytes, length, error);
+}
+
+gboolean duet_file_replace_private(
+    int dir_fd, const char *path, const void *bytes, gsize length, GError **error)
+{
+    return replace(dir_fd, path, 0600, bytes, length, error);
 }
 
 gboolean duet_mkdir_p(const char *path, int mode, GError **error)

@@ -30,6 +30,9 @@ char *duet_file_read(
  */
 gboolean duet_file_replace(
     int dir_fd, const char *path, const void *bytes, gsize length, GError **error);
+/** duet_file_replace_private: the same for what only its owner may read. */
+gboolean duet_file_replace_private(
+    int dir_fd, const char *path, const void *bytes, gsize length, GError **error);
 
 /** duet_mkdir_p: like mkdir -p; new directories get @mode. */
 gboolean duet_mkdir_p(const char *path, int mode, GError **error);

@@ -69,11 +69,16 @@ static void send_packet(int fd, GVariant *reply, const int *fds, guint n_fds)
 static GVariant *reply_new(gboolean ok, const GError *failure, const DuetMarks *marks,
     const DuetStarted *started, const char *text)
 {
-    return g_variant_new(REPLY_FORMAT, ok, ok ? 0 : failure->code, ok ? "" : failure->message,
+    /* Both may quote a file's name, which is bytes. */
+    g_autofree char *message = ok ? g_strdup("") : g_utf8_make_valid(failure->message, -1);
+    g_autofree char *notice =
+        started && started->notice ? g_utf8_make_valid(started->notice, -1) : NULL;
+
+    return g_variant_new(REPLY_FORMAT, ok, ok ? 0 : failure->code, message,
         marks ? marks->ns[DUET_MARK_SPAWNED] : (gint64)0,
         marks ? marks->ns[DUET_MARK_RUNNING] : (gint64)0, started ? (gint64)started->pid : 0,
-        started ? started->notice : NULL, started ? started->cgroup : NULL,
-        started ? started->facts : NULL, text ? text : "", started ? started->boot_timeout_s : 0);
+        notice, started ? started->cgroup : NULL, started ? started->facts : NULL, text ? text : "",
+        started ? started->boot_timeout_s : 0);
 }
 
 static void worker_start(Worker *worker)

@@ -10,8 +10,10 @@
 
 static void put(GVariantBuilder *facts, const char *key, const char *value)
 {
-    if (value)
-        g_variant_builder_add(facts, "{sv}", key, g_variant_new_string(value));
+    g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
+
+    if (valid)
+        g_variant_builder_add(facts, "{sv}", key, g_variant_new_string(valid));
 }
 
 static void put_u64(GVariantBuilder *facts, const char *key, guint64 value)

@@ -138,3 +138,69 @@ PYTHON
   is "$(state_of box)" running
   duet rm -f box
 }
+
+@test "what an instance was told is nobody else's to read" {
+  duet run -d --name box -e PASSWORD=swordfish busybox sleep 300
+  local id monitor
+  id=$(field box id)
+  monitor=$(field box monitor_pid)
+  is "$(stat -c %a "$DUET_ROOT/instances/$id/spec" "$DUET_ROOT/instances/$id/state" | xargs)" "600 600"
+  is "$(tr '\0' ' ' <"/proc/$monitor/cmdline" | xargs)" "duet-monitor box"
+  duet rm -f box
+}
+
+@test "an instance keeps nothing open of who started it" {
+  mkdir "$scratch/away"
+  (cd "$scratch/away" && exec 9>"$scratch/lock" && flock 9 && "$DUET" run -d --name box busybox sleep 300 3>&-)
+  flock -n "$scratch/lock" true
+  is "$(readlink "/proc/$(field box monitor_pid)/cwd")" /
+  duet rm -f box
+}
+
+@test "more instances than a caller may have files open" {
+  for i in $(seq 30); do duet create --name "many$i" busybox true >/dev/null; done
+  is "$(ulimit -Sn 20 && duet ps -aq | wc -l)" 30
+  # Where that can't be helped, it is said: an empty list would be a lie.
+  run bash -c 'ulimit -n 20 && "$DUET" ps -aq'
+  is "$status" 125
+  [[ $output == *"cannot open the instance"* ]]
+  duet rm -f --all >/dev/null
+}
+
+@test "a reader that is slow and never stands still costs no memory" {
+  run python3 - <<'PYTHON'
+import os, resource, subprocess, time
+run = subprocess.Popen([os.environ["DUET"], "run", "--rm", "busybox", "dd", "if=/dev/zero", "bs=64k", "count=3000"],
+                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+total = 0
+while chunk := os.read(run.stdout.fileno(), 65536):
+    total += len(chunk)
+    time.sleep(0.0002)
+assert run.wait() == 0
+print(total, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 64 * 1024)
+PYTHON
+  is "$output" "$((3000 * 65536)) True"
+}
+
+@test "^C at once ends what was started, and leaves nothing" {
+  local delay client code
+  for delay in 0 0.002 0.004 0.006 0.008 0.01 0.015 0.02; do
+    setsid "$DUET" run --rm busybox sleep 300 2>"$scratch/said" 3>&- &
+    client=$! code=0
+    wait_for 5 eval '[ "$(ps -o pgid= -p $client | xargs)" = $client ]'
+    sleep $delay
+    kill -INT -- -$client
+    wait $client || code=$?
+    is $code 130
+    is "$(cat "$scratch/said")" ""
+    is "$(duet ps -aq)" ""
+  done
+}
+
+@test "one that was made to be removed at its end is there until then" {
+  duet create --rm --name once busybox echo there
+  is "$(state_of once)" created
+  is "$(duet inspect once | jq -r '.[0].error')" null
+  duet start once
+  wait_for 10 eval '[ -z "$(duet ps -aq)" ]'
+}

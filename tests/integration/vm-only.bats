@@ -188,3 +188,21 @@ teardown_file() { root_down; }
   run --separate-stderr unshare -m bash -c in_hugetlbfs
   is "$(tail -n 1 <<<"$output")" hello
 }
+
+@test "a time-out before the start is told as one" {
+  run duet run --rm --vm --timeout 0.3 busybox true
+  is "$status" 137
+  [[ $output == *"timed out: it had not started after 0.3 s"* ]]
+}
+
+@test "a kernel of the caller's folder is found from another, and a name that is no text is told" {
+  cd "$scratch"
+  duet create --vm --kernel ./none --name far busybox true
+  cd /
+  run duet start far
+  [[ $output == *"'$scratch/none'"* ]]
+  duet rm far
+  run duet run --rm --vm --kernel $'/srv/\xff' busybox true
+  is "$status" 125
+  [[ $output == *kernel* && $output != *"worker died"* ]]
+}

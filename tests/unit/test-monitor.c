@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void say(int fd, guint8 type, guint16 session, const void *payload, guint32 length)
@@ -56,6 +57,26 @@ static void never_reads(int fd)
         duet_frame_header(frames + at, DUET_FRAME_DATA, 1, 7, 0);
     while (duet_write_all(fd, frames, sizeof frames))
         continue;
+}
+
+/* Of the first exec: a code that none has. */
+static void lies_of_exec(int fd)
+{
+    static const guint8 status[8] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+    begin_well(fd);
+    for (;;) {
+        say(fd, DUET_FRAME_EXIT, 1, status, sizeof status);
+        g_usleep(100000);
+    }
+}
+
+/* Obeys nothing, and says nothing. */
+static void stays(int fd)
+{
+    begin_well(fd);
+    for (;;)
+        pause();
 }
 
 static const DuetDriverEntry drivers[] = {
@@ -135,11 +156,52 @@ static void test_never_reads(void)
     end(&fixture);
 }
 
+static void test_lies_of_exec(void)
+{
+    static const char *const argv[] = { "true", NULL };
+    static const DuetIo nothing = { -1, -1, -1, TRUE };
+    const DuetExec exec = { .argv = (char **)argv };
+    Fixture fixture;
+    g_autoptr(GError) error = NULL;
+
+    begin(&fixture, lies_of_exec);
+    g_assert_cmpint(duet_instance_exec(fixture.instance, &exec, &nothing, &error), ==, 255);
+    g_assert_no_error(error);
+    end(&fixture);
+}
+
+static pid_t stop_in_child(DuetInstance *instance, guint grace_ms)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(!duet_instance_stop(instance, grace_ms, NULL));
+    return pid;
+}
+
+/* Who has more patience does not take it from whom the end was promised. */
+static void test_patience(void)
+{
+    Fixture fixture;
+    gint64 began_us = g_get_monotonic_time();
+
+    begin(&fixture, stays);
+    pid_t first = stop_in_child(fixture.instance, 500);
+    g_usleep(200000);
+    pid_t second = stop_in_child(fixture.instance, 3600000);
+    g_assert_cmpint(waitpid(first, NULL, 0), ==, first);
+    g_assert_cmpint(waitpid(second, NULL, 0), ==, second);
+    g_assert_cmpint(g_get_monotonic_time() - began_us, <, 30 * G_USEC_PER_SEC);
+    end(&fixture);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/monitor/ends-for-ever/stopped", test_ends_for_ever);
     g_test_add_func("/monitor/ends-for-ever/waited-for", test_said_once);
     g_test_add_func("/monitor/never-reads", test_never_reads);
+    g_test_add_func("/monitor/lies-of-exec", test_lies_of_exec);
+    g_test_add_func("/monitor/patience", test_patience);
     return g_test_run();
 }
