@@ -27,14 +27,16 @@ static void ensure_standard_descriptors(void)
             (void)!open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
 }
 
-/* Whatever looks at all instances has each of their directories open. Payloads get the limits of
- * their own. */
+/* Whatever looks at all instances has each of their directories open. No more than that: there are
+ * programs that do something for each descriptor that they might have. Payloads get limits of their
+ * own. */
 static void allow_many_descriptors(void)
 {
+    static const rlim_t enough = 1 << 16;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < enough) {
+        limit.rlim_cur = MIN(limit.rlim_max, enough);
         setrlimit(RLIMIT_NOFILE, &limit);
     }
 }

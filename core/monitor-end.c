@@ -121,8 +121,10 @@ void monitor_stop(Monitor *monitor, guint grace_ms)
         return;
     }
     if (monitor->starting) {
-        if (is_sooner(monitor, START_PATIENCE_MS))
+        if (!monitor->stop_timer)
             monitor->stop_timer = g_timeout_add(START_PATIENCE_MS, on_start_too_long, monitor);
+        /* It ends the driver's work alone. */
+        monitor->kill_due_us = G_MAXINT64;
         return;
     }
     if (!monitor->started || grace_ms == 0) {

@@ -35,7 +35,6 @@ teardown_file() {
 as() { runuser -u "$user" -- env -u DUET_ROOT "HOME=$home" "XDG_RUNTIME_DIR=$run" "DUET_MODULE_DIR=$place/cli" "$@"; }
 duet() { as "$place/cli/duet" "$@"; }
 session() { as virsh -q -c qemu:///session "$@"; }
-field() { duet inspect "$1" | jq -r ".[0].$2"; }
 
 @test "a user's daemon is the user's to start" {
   expect 125 duet run --rm --vm --connect qemu:///session busybox true

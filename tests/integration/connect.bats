@@ -28,7 +28,6 @@ up() {
   shift
   duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300
 }
-field() { duet inspect "$1" | jq -r ".[0].$2"; }
 gone() { is "$(libvirt_left "$@")" ""; }
 
 @test "a run in the daemon gives output, exit code and nothing that stays" {

@@ -161,7 +161,9 @@ run_base() {
 
 wrote() { duet logs "$1" | grep -qx "$2"; }
 has_state() { [ "$(state_of "$1")" = "$2" ]; }
-state_of() { duet inspect "$1" | jq -r '.[0].state'; }
+# field INSTANCE NAME: of what `duet inspect` tells.
+field() { duet inspect "$1" | jq -r ".[0].$2"; }
+state_of() { field "$1" state; }
 
 # crun refuses the hybrid layout while no v1 hierarchy holds the controller that v2 has.
 cgroups_for_crun() {

@@ -53,7 +53,6 @@ as() {
 }
 duet() { as "$place/build/cli/duet" "$@"; }
 store() { echo "$home/.local/share/duet"; }
-field() { duet inspect "$1" | jq -r ".[0].$2"; }
 
 # What is left of instances: files, sockets, mounts, and the user's processes (of a user that is real,
 # those of duet alone).
