@@ -90,6 +90,22 @@ assert second - first > 3000'
   clocks "$scratch/uptime.json"
 }
 
+@test "C47 C49 a QEMU that is slow to start is in the figures, a guest's clock that is years off in none" {
+  cat >"$scratch/slow-qemu" <<'SH'
+#!/bin/sh
+case " $* " in
+*" guest="*) sleep 0.5 && exec qemu-system-x86_64 "$@" -rtc base=2001-09-09T01:46:40 ;;
+esac
+exec qemu-system-x86_64 "$@"
+SH
+  chmod +x "$scratch/slow-qemu"
+  is "$(duet run --rm --vm --qemu "$scratch/slow-qemu" busybox date +%Y 2>/dev/null)" 2001
+  duet bench boot --arms vm -n 1 --qemu "$scratch/slow-qemu" -o "$scratch/slow.json" busybox >/dev/null 2>&1
+  jq -e '.samples | length == 2 and all(.[]; .status == "ok" and
+    (.marks_ns | .running >= 500e6 and .init > .running and .output > .init and .released > .output and .released < 120e9) and
+    (.guest_clock_ns | .kernel > 0 and .kernel < 120e9 and .agent > 0 and .agent < 120e9))' "$scratch/slow.json"
+}
+
 @test "arms are interleaved by the seed" {
   order() { duet bench boot --arms container,native -n 4 --seed "$1" -o "$scratch/s.json" busybox >/dev/null 2>&1 && jq -c '[.samples[].arm]' "$scratch/s.json"; }
   is "$(order 1)" "$(order 1)"
