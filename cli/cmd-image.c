@@ -87,7 +87,7 @@ static int image_export(DuetCli *cli, int argc, char **argv)
     const char *store = store_dir(cli, &error);
     const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
     DuetArchive archive = docker ? DUET_ARCHIVE_DOCKER : DUET_ARCHIVE_OCI;
-    if (!images || !images->export(store, argv[1], archive, output, &error))
+    if (!images || !images->export(store, argv[1], NULL, archive, output, &error))
         return duet_cli_fail(error);
     return 0;
 }

@@ -267,8 +267,8 @@ static gboolean write_export(Export *export, DuetArchive format, GError **error)
     return write_archive(export, format, error);
 }
 
-gboolean duet_images_export(
-    const char *store_dir, const char *ref, DuetArchive format, const char *path, GError **error)
+gboolean duet_images_export(const char *store_dir, const char *ref, const char *name,
+    DuetArchive format, const char *path, GError **error)
 {
     DUET_RAW_NAMES;
     g_autoptr(DuetImage) image = duet_catalog_lookup(store_dir, ref, error);
@@ -278,7 +278,11 @@ gboolean duet_images_export(
     if (!manifest)
         return FALSE;
     Export export = {
-        .store = store, .manifest = manifest, .name = image->ref, .path = path, .out_fd = -1
+        .store = store,
+        .manifest = manifest,
+        .name = name ? name : image->ref,
+        .path = path,
+        .out_fd = -1,
     };
     return write_export(&export, format, error);
 }

@@ -224,7 +224,7 @@ static char *look_elsewhere(DuetClaimTrial *trial, const char *folder, GError **
         return NULL;
     const char *store = duet_context_store_dir(context);
     g_autoptr(GPtrArray) added = images->export(duet_context_store_dir(request->context), digest,
-                                     DUET_ARCHIVE_OCI, archive, error)
+                                     NULL, DUET_ARCHIVE_OCI, archive, error)
         ? images->import(store, archive, NULL, error)
         : NULL;
     if (!added || added->len == 0)

@@ -78,8 +78,10 @@ static void set_plain(GHashTable *values, const DuetSpec *spec)
     guint64 ram = spec->memory_bytes ? spec->memory_bytes : DUET_VM_MEMORY_DEFAULT_BYTES;
     char number[G_ASCII_DTOSTR_BUF_SIZE];
 
-    set(values, "run", g_strdup_printf("duet-%08x", g_random_int()));
-    set(values, "image-name", g_strdup(spec->image_ref));
+    g_autofree char *run = g_strdup_printf("duet-%08x", g_random_int());
+    /* None of the user's: a daemon's store is his as well, and there is one image of a name. */
+    set(values, "image-name", g_strdup_printf("%s:peer", run));
+    set(values, "run", g_steal_pointer(&run));
     set(values, "hostname", g_strdup(spec->hostname));
     set(values, "command", shell_command(spec->argv));
     set(values, "memory-mib", g_strdup_printf("%" G_GUINT64_FORMAT, ram >> 20));
@@ -124,7 +126,7 @@ gboolean duet_peer_supply_clear(DuetPeerSupply *supply, GError **error)
     return removed;
 }
 
-/* The image as an archive, once for all peers. */
+/* The image as an archive, once for all peers, under the run's name for it. */
 static gboolean make_archive(
     DuetPeerSupply *supply, const char *name, DuetArchive format, GError **error)
 {
@@ -133,8 +135,8 @@ static gboolean make_archive(
     const DuetImagesOps *images = duet_module_symbol("duet-images", "duet_images", error);
     g_autofree char *path = g_strdup_printf("%s/%s.tar", supply->dir, name);
     if (!images ||
-        !images->export(
-            duet_context_store_dir(supply->context), supply->spec->image_ref, format, path, error))
+        !images->export(duet_context_store_dir(supply->context), supply->spec->image_digest,
+            g_hash_table_lookup(supply->shared, "image-name"), format, path, error))
         return FALSE;
     set(supply->shared, name, g_steal_pointer(&path));
     return TRUE;

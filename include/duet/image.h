@@ -81,10 +81,13 @@ typedef struct {
      */
     GPtrArray *(*import)(
         const char *store_dir, const char *source, const char *name, GError **error);
-    /** export: writes @ref to the new file @path, or "-", standard output; never leaves a part of
-     * a file. */
-    gboolean (*export)(const char *store_dir, const char *ref, DuetArchive format, const char *path,
-        GError **error);
+    /**
+     * export: writes @ref to the new file @path, or "-", standard output; never leaves a part of
+     * a file.
+     * @name: (nullable): what the archive calls the image; else as the store does, if at all
+     */
+    gboolean (*export)(const char *store_dir, const char *ref, const char *name, DuetArchive format,
+        const char *path, GError **error);
     /** list: Returns: (transfer full) (element-type DuetImage): one entry per name. */
     GPtrArray *(*list)(const char *store_dir, GError **error);
     /** inspect: Returns: (transfer full): a JSON object as text: manifest, config and store facts.

@@ -106,6 +106,20 @@ nothing_left() { is "$(peers_left)" ""; is "$(duet ps -aq)" ""; }
   nothing_left
 }
 
+@test "an archive for peers names the run's own image and no other" {
+  # A daemon that loads it would take over whatever tag of the user's it holds.
+  file=$(peer looks "prepare=cp {docker-archive} $scratch/docker.tar;cp {image} $scratch/oci.tar;cp {dir}/names $scratch" \
+    'run=true' '[files]' 'names={image-name}\n{run}:peer\n')
+  duet bench boot --arms container -n 1 --peer "$file" busybox >/dev/null
+  mapfile -t names <"$scratch/names"
+  [[ ${names[0]} == duet-*:peer ]]
+  is "${names[0]}" "${names[1]}"
+  tar -xOf "$scratch/docker.tar" manifest.json | jq -e --arg name "${names[0]}" 'map(.RepoTags) == [[$name]]'
+  tar -xOf "$scratch/oci.tar" index.json | jq -e --arg name "${names[0]}" \
+    '.manifests | map(.annotations["org.opencontainers.image.ref.name"]) == [$name]'
+  nothing_left
+}
+
 @test "a peer of the user's own is found by its name" {
   export XDG_CONFIG_HOME=$scratch/config
   mkdir -p "$XDG_CONFIG_HOME/duet/peers"

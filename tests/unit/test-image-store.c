@@ -292,7 +292,7 @@ static void test_round_trip(ImageFixture *fixture)
         g_autofree char *path = g_strdup_printf("%s/export-%u.tar", fixture->dir, i);
         g_autoptr(GError) error = NULL;
         g_autoptr(DuetImage) image = image_import(fixture, name);
-        g_assert_true(duet_images.export(fixture->store, name, format, path, &error));
+        g_assert_true(duet_images.export(fixture->store, name, NULL, format, path, &error));
         g_assert_no_error(error);
         g_autoptr(GPtrArray) images = duet_images.import(other, path, NULL, &error);
         g_assert_no_error(error);
@@ -303,8 +303,29 @@ static void test_round_trip(ImageFixture *fixture)
             g_assert_cmpstr(again->digest, ==, image->digest);
         g_autofree char *before = content_of(fixture, image), *after = content_of(fixture, again);
         g_assert_cmpstr(before, ==, after);
-        g_assert_false(duet_images.export(fixture->store, name, format, path, &error));
+        g_assert_false(duet_images.export(fixture->store, name, NULL, format, path, &error));
         g_assert_error(error, DUET_ERROR, DUET_ERROR_EXISTS);
+    }
+}
+
+/* Whoever loads it gets that name and no other: none of his own is taken over. */
+static void test_export_name(ImageFixture *fixture)
+{
+    static const DuetArchive formats[] = { DUET_ARCHIVE_OCI, DUET_ARCHIVE_DOCKER };
+    g_autoptr(DuetImage) image = image_import(fixture, "plain");
+    for (guint i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autofree char *other = g_strdup_printf("%s/other-%u", fixture->dir, i);
+        g_autofree char *path = g_strdup_printf("%s/export-%u.tar", fixture->dir, i);
+        g_autoptr(GError) error = NULL;
+        g_assert_true(duet_images.export(
+            fixture->store, image->digest, "run-1:peer", formats[i], path, &error));
+        g_assert_no_error(error);
+        g_autoptr(GPtrArray) images = duet_images.import(other, path, NULL, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(images->len, ==, 1);
+        const DuetImage *again = images->pdata[0];
+        g_assert_cmpstr(again->ref, ==, "run-1:peer");
+        g_assert_cmpstr(again->config_digest, ==, image->config_digest);
     }
 }
 
@@ -336,13 +357,15 @@ static void test_export_damaged(ImageFixture *fixture)
     g_autofree char *path = g_build_filename(fixture->dir, "out.tar", NULL);
     damage(fixture, image);
     g_autoptr(GError) error = NULL;
-    g_assert_false(duet_images.export(fixture->store, "plain", DUET_ARCHIVE_OCI, path, &error));
+    g_assert_false(
+        duet_images.export(fixture->store, "plain", NULL, DUET_ARCHIVE_OCI, path, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
     g_assert_cmpint(access(path, F_OK), ==, -1);
     g_clear_error(&error);
     g_autoptr(DuetImage) again = image_import(fixture, "plain");
     g_assert_nonnull(again);
-    g_assert_true(duet_images.export(fixture->store, "plain", DUET_ARCHIVE_OCI, path, &error));
+    g_assert_true(
+        duet_images.export(fixture->store, "plain", NULL, DUET_ARCHIVE_OCI, path, &error));
     g_assert_no_error(error);
 }
 
@@ -688,6 +711,7 @@ int main(int argc, char **argv)
     image_test("/image-store/config", test_config);
     image_test("/image-store/high-ids", test_high_ids);
     image_test("/image-store/round-trip", test_round_trip);
+    image_test("/image-store/export-name", test_export_name);
     image_test("/image-store/export-damaged", test_export_damaged);
     image_test("/image-store/repaired", test_repaired);
     image_test("/image-store/remove", test_remove);
