@@ -267,41 +267,34 @@ GArray *duet_peer_cgroup_processes(const char *pattern)
     return pids;
 }
 
-/* Returns: (transfer full) (nullable): a cgroup of its. */
-static char *find_all(DuetPeerArm *arm, GArray *pids)
+/* Returns: (transfer full) (nullable): what a key says; not where only @own counts and {name} is
+ * not in it, as it finds those of other instances, too. */
+static char *expand_key(const DuetPeerArm *arm, const char *text, gboolean own)
 {
-    g_autofree char *process = expand(arm, arm->peer->process);
-    g_autofree char *pid_file = expand(arm, arm->peer->pid_file);
-    g_autofree char *cgroup = expand(arm, arm->peer->cgroup);
+    return text && (!own || duet_peer_words_use(text, "name")) ? expand(arm, text) : NULL;
+}
+
+/* @own: of {name} alone. Returns: (transfer full) (nullable): a cgroup of its. */
+static char *find_all(const DuetPeerArm *arm, gboolean own, GArray *pids)
+{
+    g_autofree char *process = expand_key(arm, arm->peer->process, own);
+    g_autofree char *pid_file = expand_key(arm, arm->peer->pid_file, own);
+    g_autofree char *cgroup = expand_key(arm, arm->peer->cgroup, own);
 
     if (process && *process)
         add_matching(pids, process);
-    if (pid_file)
-        add_pid_file(pids, pid_file, process);
+    if (pid_file) {
+        g_autofree char *wanted = expand(arm, arm->peer->process);
+        add_pid_file(pids, pid_file, wanted);
+    }
     return cgroup ? add_cgroups(pids, cgroup) : NULL;
-}
-
-GArray *duet_peer_arm_processes(DuetPeerArm *arm)
-{
-    GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
-
-    g_free(find_all(arm, pids));
-    return pids;
 }
 
 GArray *duet_peer_arm_members(DuetPeerArm *arm)
 {
     GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
-    g_autofree char *process = expand(arm, arm->peer->process);
-    g_autofree char *pid_file = expand(arm, arm->peer->pid_file);
-    g_autofree char *cgroup = expand(arm, arm->peer->cgroup);
 
-    if (pid_file)
-        add_pid_file(pids, pid_file, process);
-    if (process && duet_peer_words_use(arm->peer->process, "name"))
-        add_matching(pids, process);
-    if (cgroup)
-        g_free(add_cgroups(pids, cgroup));
+    g_free(find_all(arm, TRUE, pids));
     return pids;
 }
 
@@ -332,16 +325,17 @@ gint duet_peer_wait_gone(const GArray *pids)
 
 char *duet_peer_arm_left(DuetPeerArm *arm)
 {
-    g_autoptr(GArray) pids = duet_peer_arm_processes(arm);
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(gint));
     gint64 until_ns = duet_now_ns() + PATIENCE_MS * G_GINT64_CONSTANT(1000000);
     g_autofree char *cgroup = NULL, *text = NULL;
     g_autoptr(GError) error = NULL;
 
+    g_free(find_all(arm, arm->many, pids));
     gint pid = duet_peer_wait_gone(pids);
     if (pid)
         return g_strdup_printf("its process %d still runs", pid);
     /* A directory has no event for its end; nothing is timed here. */
-    while ((cgroup = find_all(arm, pids)) && duet_now_ns() < until_ns) {
+    while ((cgroup = find_all(arm, arm->many, pids)) && duet_now_ns() < until_ns) {
         g_clear_pointer(&cgroup, g_free);
         g_usleep(CGROUP_LOOK_US);
     }
@@ -358,8 +352,10 @@ char *duet_peer_arm_left(DuetPeerArm *arm)
 
 void duet_peer_arm_remove(DuetPeerArm *arm)
 {
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(gint));
+
     duet_peer_arm_do(arm, DUET_PEER_REMOVE, NULL, NULL);
-    g_autoptr(GArray) pids = duet_peer_arm_processes(arm);
+    g_free(find_all(arm, arm->many, pids));
     for (guint i = 0; i < pids->len; i++)
         kill(g_array_index(pids, gint, i), SIGKILL);
 }

@@ -12,12 +12,15 @@ G_BEGIN_DECLS
  * @values: (element-type utf8 utf8): its placeholders; {name} is another one in each sample
  * @argv: the payload
  * @version: what it said of itself, in a line; (nullable)
+ * @many: other instances of it may be there: what a key without {name} finds is no more taken for
+ *     {name}'s
  */
 typedef struct {
     DuetPeer *peer;
     GHashTable *values;
     char *const *argv;
     char *version;
+    gboolean many;
 } DuetPeerArm;
 
 void duet_peer_arm_free(DuetPeerArm *arm);
@@ -50,12 +53,9 @@ char *duet_peer_arm_left(DuetPeerArm *arm);
 /** duet_peer_arm_remove: removes what is left of {name}, and kills what of it still runs. */
 void duet_peer_arm_remove(DuetPeerArm *arm);
 
-/** duet_peer_arm_processes: Returns: (transfer full) (element-type gint): those of {name}. */
-GArray *duet_peer_arm_processes(DuetPeerArm *arm);
-
 /**
- * duet_peer_arm_members: those that belong to {name} and to no other instance of the peer; what is
- * below them does so, too.
+ * duet_peer_arm_members: its processes that belong to {name} and to no other instance of the peer;
+ * what is below them does so, too.
  * Returns: (transfer full) (element-type gint)
  */
 GArray *duet_peer_arm_members(DuetPeerArm *arm);

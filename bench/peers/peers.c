@@ -169,6 +169,7 @@ static void admit(DuetPeers *peers, DuetPeer *peer)
 
     arm->peer = peer;
     arm->argv = peers->request->arms[0].spec->argv;
+    arm->many = peers->use == DUET_PEERS_INSTANCES;
     arm->values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     if (peers->request->progress) {
         g_autofree char *line = g_strdup_printf("preparing the peer %s", peer->name);
@@ -372,6 +373,8 @@ void duet_peers_close(DuetPeers *peers, GPtrArray *warnings)
         return;
     for (guint i = 0; i < peers->arms->len; i++) {
         DuetPeerArm *arm = g_ptr_array_index(peers->arms, i);
+        /* Whatever it is of: none may stay. */
+        arm->many = FALSE;
         duet_peer_arm_remove(arm);
         undo_prepare(arm, warnings);
     }

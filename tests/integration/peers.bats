@@ -253,6 +253,26 @@ no_density() { [ -z "$(peers_left)$(pgrep -f 'sleep 98765')$(pools)" ]; }
   wait_for 5 no_density
 }
 
+@test "density: a start of a peer that fails takes no other instance with it" {
+  needs_root "for podman"
+  # Podman's own file; of its starts, with those of the trial and of the warm-up, the fourth fails.
+  cat >"$scratch/stumble" <<'SCRIPT'
+#!/bin/sh
+echo >>"$1"
+[ "$(wc -l <"$1")" != 4 ] || exit 3
+shift
+exec "$@"
+SCRIPT
+  chmod +x "$scratch/stumble"
+  file=$scratch/stumbling.peer
+  sed "s|^start=|start=$scratch/stumble {dir}/starts |" "$source_dir/bench/peers/podman.peer" >"$file"
+  density --peer "$file" --max 3 busybox
+  holds '[.samples[] | select(.arm == "stumbling" and (.discarded | not)) | .status] == ["ok", "failed", "ok", "ok"]'
+  holds '[.samples[] | select(.arm == "stumbling") | .warnings[]] == []'
+  holds '.density[] | select(.arm == "stumbling") | .bound == "max" and .reached == 3 and .answered == 3'
+  nothing_left
+}
+
 @test "density: ^C and kill -9 leave no instance of a peer" {
   needs_root "for podman"
   two_run() { [ "$(find "$DUET_ROOT"/peers-* -maxdepth 2 -name '*.pid' | wc -l)" = 2 ]; }
