@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "peers.h"
-
-#include <signal.h>
-#include <string.h>
+#include "peers-private.h"
 
 #include <duet/error.h>
 
 #include "bench/group.h"
 #include "bench/json.h"
-#include "peer-run.h"
 #include "stay.h"
-#include "supply.h"
-
-/* Beyond the payload's own time-out: ours ends it then, and tells. */
-#define GRACE_MS 10000
-
-struct _DuetPeers {
-    const DuetBenchRequest *request;
-    DuetPeersUse use;
-    DuetInstanceSampler *ours;
-    DuetPeerSupply supply;
-    DuetPeerPool *pool; /* the guard's: that of the arm under way */
-    GPtrArray *arms;
-    GPtrArray *skipped;
-    guint n_names;
-    gboolean interrupted;
-    sigset_t old_signals;
-};
 
 /* One that no other run has, here or elsewhere, in what any engine takes for a name. */
 char *duet_peers_name(DuetPeers *peers)
@@ -35,23 +14,6 @@ char *duet_peers_name(DuetPeers *peers)
 
     return g_strdup_printf("%s-%06u", run, peers->n_names++);
 }
-
-/* Takes the signal: what is done to remove things must not be ended by it as well. */
-static gboolean wants_end(DuetPeers *peers)
-{
-    static const struct timespec at_once = { 0 };
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    while (sigtimedwait(&set, NULL, &at_once) > 0)
-        peers->interrupted = TRUE;
-    return peers->interrupted;
-}
-
-/* ---- who takes part ---- */
 
 static gboolean add_peer(GPtrArray *list, DuetPeer *peer, GError **error)
 {
@@ -143,7 +105,7 @@ static gboolean try_peer(DuetPeers *peers, DuetPeerArm *arm, GError **error)
     if (!duet_peer_arm_run(arm, peers->request->arms[0].spec->timeout_ms, &lap, error))
         return FALSE;
     g_autofree char *complaint = duet_lap_complaint(&lap);
-    wants_end(peers);
+    duet_peers_wants_end(peers);
     if (complaint) {
         duet_peer_arm_remove(arm);
         g_set_error(
@@ -185,7 +147,7 @@ static void admit(DuetPeers *peers, DuetPeer *peer)
             g_ptr_array_add(peers->arms, g_steal_pointer(&arm));
             return;
         }
-        wants_end(peers);
+        duet_peers_wants_end(peers);
         if (values)
             duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, NULL);
     }
@@ -216,7 +178,7 @@ DuetPeers *duet_peers_open(const DuetBenchRequest *request, DuetPeersUse use, GE
     peers->skipped = g_ptr_array_new_with_free_func(g_free);
     duet_hold_signals(&peers->old_signals);
     gboolean supplied = duet_peer_supply_init(&peers->supply, request->context, spec, error);
-    while (supplied && list->len > 0 && !wants_end(peers))
+    while (supplied && list->len > 0 && !duet_peers_wants_end(peers))
         admit(peers, g_ptr_array_steal_index(list, 0));
     if (request->progress)
         request->progress(NULL, request->progress_data);
@@ -263,106 +225,12 @@ static void add_arm(DuetRun *run, const DuetPeerArm *arm, DuetPeersUse use, cons
     g_ptr_array_add(run->arms, to);
 }
 
-void duet_peers_measure(DuetPeers *peers, DuetInstanceSampler *ours)
-{
-    peers->ours = ours;
-}
-
 void duet_peers_join(DuetPeers *peers, DuetRun *run)
 {
     for (guint i = 0; i < peers->arms->len; i++)
         add_arm(run, g_ptr_array_index(peers->arms, i), peers->use, duet_run_arm(run, 0));
     for (guint i = 0; i < peers->skipped->len; i++)
         g_ptr_array_add(run->skipped, g_strdup(g_ptr_array_index(peers->skipped, i)));
-}
-
-/* ---- samples ---- */
-
-static void take_lap(DuetSample *sample, const DuetLap *lap)
-{
-    g_autofree char *complaint = duet_lap_complaint(lap);
-
-    sample->command_output_ns = lap->output_ns;
-    sample->command_exit_ns = lap->exit_ns;
-    if (!complaint)
-        return;
-    sample->status = duet_lap_status(lap);
-    sample->exit_code = lap->exit_code;
-    sample->exit_signal = lap->interrupted ? SIGINT : lap->exit_signal;
-    g_free(sample->error);
-    sample->error = g_strdup_printf("as a whole command %s", complaint);
-}
-
-static gboolean take_peer(DuetPeers *peers, DuetPeerArm *arm, DuetSample *sample, GError **error)
-{
-    g_autofree char *name = duet_peers_name(peers);
-    g_auto(DuetLap) lap = { 0 };
-
-    if (!duet_peer_arm_name(arm, name, error) ||
-        !duet_peer_arm_run(arm, peers->ours->run->plan->timeout_ms, &lap, error))
-        return FALSE;
-    wants_end(peers);
-    sample->status = DUET_SAMPLE_OK;
-    sample->exit_code = 0;
-    take_lap(sample, &lap);
-    g_autofree char *left = duet_peer_arm_left(arm);
-    if (left)
-        duet_sample_warn(sample, "left behind by '%s': %s", arm->peer->name, left);
-    if (left || sample->status != DUET_SAMPLE_OK)
-        duet_peer_arm_remove(arm);
-    return TRUE;
-}
-
-/* `duet run` removes what it ran; one that was killed could not. */
-static void check_ours(DuetPeers *peers, const char *name, DuetSample *sample)
-{
-    g_autoptr(DuetInstance) instance = duet_instance_open(peers->request->context, name, NULL);
-
-    if (!instance)
-        return;
-    if (sample->status == DUET_SAMPLE_OK)
-        duet_sample_warn(sample, "left behind: the instance '%s' is still listed", name);
-    duet_instance_remove(instance, TRUE, NULL);
-}
-
-/* The command first: what ran before it is another arm's as often as for any peer. */
-static gboolean take_ours(DuetPeers *peers, DuetSample *sample, GError **error)
-{
-    const DuetBenchArm *arm = &peers->request->arms[sample->arm];
-    if (!arm->command)
-        return duet_instance_sampler_take(sample, peers->ours, error);
-    g_autofree char *name = duet_peers_name(peers);
-    g_auto(GStrv) words = g_strdupv((char **)arm->command);
-    g_auto(DuetLap) lap = { 0 };
-    gint64 timeout_ms = peers->ours->run->plan->timeout_ms;
-
-    g_free(words[arm->command_name]);
-    words[arm->command_name] = g_strdup(name);
-    if (!duet_lap_take(words, FALSE, timeout_ms + GRACE_MS, &lap, NULL, error))
-        return FALSE;
-    lap.timed_out |= lap.exit_code != 0 && lap.exit_ns >= timeout_ms * 1000000;
-    wants_end(peers);
-    gboolean taken = lap.interrupted || duet_instance_sampler_take(sample, peers->ours, error);
-    take_lap(sample, &lap);
-    check_ours(peers, name, sample);
-    return taken;
-}
-
-gboolean duet_peers_take(DuetSample *sample, gpointer data, GError **error)
-{
-    DuetPeers *peers = data;
-    gsize ours = peers->request->n_arms;
-
-    if (sample->arm < ours)
-        return take_ours(peers, sample, error);
-    return take_peer(peers, g_ptr_array_index(peers->arms, sample->arm - ours), sample, error);
-}
-
-gboolean duet_peers_interrupted(const DuetSample *sample, gpointer data)
-{
-    DuetPeers *peers = data;
-
-    return wants_end(peers) || duet_instance_sampler_interrupted(sample, peers->ours);
 }
 
 void duet_peers_close(DuetPeers *peers, GPtrArray *warnings)
