@@ -26,7 +26,6 @@ typedef struct {
     DuetPeers *peers;
     DuetPeerArm *arm;
     DuetPeerPool *pool;
-    DuetPeerGuard *guard;
     GPtrArray *instances;
     char *starting;
 } Foreign;
@@ -67,7 +66,7 @@ static gboolean start(
     foreign->starting = duet_peers_name(foreign->peers);
     if (!duet_peer_arm_name(foreign->arm, foreign->starting, error))
         return FALSE;
-    duet_peer_guard_tell(foreign->guard, foreign->starting, TRUE);
+    duet_peers_tell(foreign->peers, foreign->arm, foreign->starting, TRUE);
     if (!duet_peer_stay_start(foreign->arm, out_ns, error)) {
         /* Where it was the user's signal that ended it, it is taken here. */
         duet_group_wait(&crowd->group, 0, NULL);
@@ -88,7 +87,7 @@ static char *remove_one(Foreign *foreign, const char *name)
     duet_peer_arm_remove(foreign->arm);
     char *left = duet_peer_arm_left(foreign->arm);
     if (!left)
-        duet_peer_guard_tell(foreign->guard, name, FALSE);
+        duet_peers_tell(foreign->peers, foreign->arm, name, FALSE);
     return left;
 }
 
@@ -196,8 +195,8 @@ static void clear(DuetDensityCrowd *crowd, GPtrArray *warnings)
             g_ptr_array_add(warnings, g_strdup_printf("left behind: %s", left));
     }
     duet_group_clear(&crowd->group, warnings);
-    duet_peer_guard_free(foreign->guard);
     duet_peer_pool_free(foreign->pool);
+    duet_peers_use_pool(foreign->peers, NULL, NULL);
     g_ptr_array_unref(foreign->instances);
     g_free(foreign->starting);
 }
@@ -227,12 +226,11 @@ DuetDensityCrowd *duet_density_peer_new(const DuetBenchRequest *request, DuetPee
     g_autoptr(GError) why = NULL;
     g_autoptr(DuetPeerPool) pool =
         budget_bytes > 0 ? duet_peer_pool_new(arm, spec, budget_bytes, &why) : NULL;
-    DuetPeerGuard *guard = duet_peers_guard(peers, arm, pool, error);
 
-    if (!guard)
+    if (!duet_peers_use_pool(peers, pool, error))
         return NULL;
     Foreign *foreign = g_new0(Foreign, 1);
-    *foreign = (Foreign){ .crowd = { .ops = &ops }, .peers = peers, .arm = arm, .guard = guard };
+    *foreign = (Foreign){ .crowd = { .ops = &ops }, .peers = peers, .arm = arm };
     foreign->instances = g_ptr_array_new_with_free_func(instance_free);
     foreign->pool = g_steal_pointer(&pool);
     foreign->crowd.has_pool = foreign->pool != NULL;

@@ -70,7 +70,7 @@ static gboolean do_command(DuetPeerArm *arm, const char *what, char *const *comm
     GError *local = NULL;
 
     g_clear_pointer(out_text, g_free);
-    if (!duet_lap_take(words, deaf, timeout_ms, &lap, out_text, &local)) {
+    if (!duet_lap_take(words, deaf, arm->session, timeout_ms, &lap, out_text, &local)) {
         g_propagate_prefixed_error(error, local, "%s: ", what);
         return FALSE;
     }
@@ -118,7 +118,7 @@ gboolean duet_peer_arm_run(DuetPeerArm *arm, gint64 timeout_ms, DuetLap *out_lap
     g_auto(GStrv) words =
         duet_peer_words(g_ptr_array_index(arm->peer->commands[DUET_PEER_RUN], 0), &values);
 
-    return duet_lap_take(words, FALSE, timeout_ms, out_lap, NULL, error);
+    return duet_lap_take(words, FALSE, arm->session, timeout_ms, out_lap, NULL, error);
 }
 
 static gboolean is_there(const char *need)

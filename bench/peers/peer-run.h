@@ -12,6 +12,7 @@ G_BEGIN_DECLS
  * @values: (element-type utf8 utf8): its placeholders; {name} is another one in each sample
  * @argv: the payload
  * @version: what it said of itself, in a line; (nullable)
+ * @session: (nullable): as of duet_lap_take()
  * @many: other instances of it may be there: what a key without {name} finds is no more taken for
  *     {name}'s
  */
@@ -20,6 +21,7 @@ typedef struct {
     GHashTable *values;
     char *const *argv;
     char *version;
+    gint *session;
     gboolean many;
 } DuetPeerArm;
 

@@ -45,8 +45,10 @@ static gboolean take_peer(DuetPeers *peers, DuetPeerArm *arm, DuetSample *sample
     g_autofree char *name = duet_peers_name(peers);
     g_auto(DuetLap) lap = { 0 };
 
-    if (!duet_peer_arm_name(arm, name, error) ||
-        !duet_peer_arm_run(arm, peers->ours->run->plan->timeout_ms, &lap, error))
+    if (!duet_peer_arm_name(arm, name, error))
+        return FALSE;
+    duet_peers_tell(peers, arm, name, TRUE);
+    if (!duet_peer_arm_run(arm, peers->ours->run->plan->timeout_ms, &lap, error))
         return FALSE;
     duet_peers_wants_end(peers);
     sample->status = DUET_SAMPLE_OK;
@@ -57,19 +59,17 @@ static gboolean take_peer(DuetPeers *peers, DuetPeerArm *arm, DuetSample *sample
         duet_sample_warn(sample, "left behind by '%s': %s", arm->peer->name, left);
     if (left || sample->status != DUET_SAMPLE_OK)
         duet_peer_arm_remove(arm);
+    duet_peers_tell(peers, arm, name, FALSE);
     return TRUE;
 }
 
-/* `duet run` removes what it ran; one that was killed could not. */
-static void check_ours(DuetPeers *peers, const char *name, DuetSample *sample)
+gboolean duet_peers_remove_ours(DuetPeers *peers, const char *name)
 {
     g_autoptr(DuetInstance) instance = duet_instance_open(peers->request->context, name, NULL);
 
-    if (!instance)
-        return;
-    if (sample->status == DUET_SAMPLE_OK)
-        duet_sample_warn(sample, "left behind: the instance '%s' is still listed", name);
-    duet_instance_remove(instance, TRUE, NULL);
+    if (instance)
+        duet_instance_remove(instance, TRUE, NULL);
+    return instance != NULL;
 }
 
 /* The command first: what ran before it is another arm's as often as for any peer. */
@@ -85,13 +85,18 @@ static gboolean take_ours(DuetPeers *peers, DuetSample *sample, GError **error)
 
     g_free(words[arm->command_name]);
     words[arm->command_name] = g_strdup(name);
-    if (!duet_lap_take(words, FALSE, timeout_ms + GRACE_MS, &lap, NULL, error))
+    duet_peers_tell(peers, NULL, name, TRUE);
+    if (!duet_lap_take(words, FALSE, duet_peer_guard_session(peers->guard), timeout_ms + GRACE_MS,
+            &lap, NULL, error))
         return FALSE;
     lap.timed_out |= lap.exit_code != 0 && lap.exit_ns >= timeout_ms * 1000000;
     duet_peers_wants_end(peers);
     gboolean taken = lap.interrupted || duet_instance_sampler_take(sample, peers->ours, error);
     take_lap(sample, &lap);
-    check_ours(peers, name, sample);
+    /* `duet run` removes what it ran; one that was killed could not. */
+    if (duet_peers_remove_ours(peers, name) && sample->status == DUET_SAMPLE_OK)
+        duet_sample_warn(sample, "left behind: the instance '%s' is still listed", name);
+    duet_peers_tell(peers, NULL, name, FALSE);
     return taken;
 }
 

@@ -60,58 +60,104 @@ static void undo_prepare(DuetPeerArm *arm, GPtrArray *warnings)
                 "the peer '%s' was not cleaned up: %s", arm->peer->name, failure->message));
 }
 
-/* In the guard, after we died. */
-static void undo_all(gpointer data)
+/* Undoes all that was done for them. @warnings: (nullable) */
+static void undo_all(DuetPeers *peers, GPtrArray *warnings)
+{
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < peers->arms->len; i++) {
+        DuetPeerArm *arm = g_ptr_array_index(peers->arms, i);
+        /* Whatever it is of: none may stay. */
+        arm->many = FALSE;
+        duet_peer_arm_remove(arm);
+        undo_prepare(arm, warnings);
+    }
+    if (!duet_peer_supply_clear(&peers->supply, &error) && warnings)
+        g_ptr_array_add(warnings,
+            g_strdup_printf("not all that peers were given is removed: %s", error->message));
+}
+
+/* ---- what the guard does after we died ---- */
+
+static void guard_remove(gint who, const char *name, gpointer data)
+{
+    DuetPeers *peers = data;
+
+    if (who < 0) {
+        duet_peers_remove_ours(peers, name);
+        return;
+    }
+    DuetPeerArm *arm = duet_peers_arm(peers, (guint)who);
+    if (!duet_peer_arm_name(arm, name, NULL))
+        return;
+    duet_peer_arm_remove(arm);
+    /* Waits until its processes are gone. */
+    g_free(duet_peer_arm_left(arm));
+}
+
+static void guard_undo(gpointer data)
 {
     DuetPeers *peers = data;
 
     duet_peer_pool_free(peers->pool);
-    for (guint i = 0; i < peers->arms->len; i++)
-        undo_prepare(g_ptr_array_index(peers->arms, i), NULL);
-    duet_peer_supply_clear(&peers->supply, NULL);
+    undo_all(peers, NULL);
 }
 
-DuetPeerGuard *duet_peers_guard(
-    DuetPeers *peers, DuetPeerArm *arm, DuetPeerPool *pool, GError **error)
+static const DuetPeerGuardOps guard_ops = {
+    .remove = guard_remove,
+    .undo = guard_undo,
+};
+
+void duet_peers_tell(DuetPeers *peers, const DuetPeerArm *arm, const char *name, gboolean is_there)
 {
+    guint who;
+
+    duet_peer_guard_tell(peers->guard,
+        arm && g_ptr_array_find(peers->arms, arm, &who) ? (gint)who : -1, name, is_there);
+}
+
+gboolean duet_peers_use_pool(DuetPeers *peers, DuetPeerPool *pool, GError **error)
+{
+    if (pool == peers->pool)
+        return TRUE;
     peers->pool = pool;
-    return duet_peer_guard_new(arm, undo_all, peers, error);
+    if (duet_peer_guard_renew(peers->guard, error))
+        return TRUE;
+    peers->pool = NULL;
+    return FALSE;
 }
 
-static gboolean try_instance(DuetPeers *peers, DuetPeerArm *arm, const char *name, GError **error)
-{
-    g_autoptr(DuetPeerGuard) guard = duet_peers_guard(peers, arm, NULL, error);
+/* ---- who takes part ---- */
 
-    if (!guard)
+static gboolean try_command(DuetPeers *peers, DuetPeerArm *arm, GError **error)
+{
+    g_auto(DuetLap) lap = { 0 };
+
+    if (!duet_peer_arm_run(arm, peers->request->arms[0].spec->timeout_ms, &lap, error))
         return FALSE;
-    duet_peer_guard_tell(guard, name, TRUE);
-    gboolean good = duet_peer_stay_try(arm, error);
-    if (!good)
-        duet_peer_arm_remove(arm);
-    return good;
+    g_autofree char *complaint = duet_lap_complaint(&lap);
+    duet_peers_wants_end(peers);
+    if (complaint)
+        g_set_error(
+            error, DUET_ERROR, DUET_ERROR_FAILED, "it can't run the command here: %s", complaint);
+    return complaint == NULL;
 }
 
 /* Given the image, it shows that it can run the payload. */
 static gboolean try_peer(DuetPeers *peers, DuetPeerArm *arm, GError **error)
 {
     g_autofree char *name = duet_peers_name(peers);
-    g_auto(DuetLap) lap = { 0 };
 
     if (!duet_peer_arm_name(arm, name, error) ||
         !duet_peer_arm_do(arm, DUET_PEER_PREPARE, NULL, error))
         return FALSE;
-    if (peers->use == DUET_PEERS_INSTANCES)
-        return try_instance(peers, arm, name, error);
-    if (!duet_peer_arm_run(arm, peers->request->arms[0].spec->timeout_ms, &lap, error))
-        return FALSE;
-    g_autofree char *complaint = duet_lap_complaint(&lap);
-    duet_peers_wants_end(peers);
-    if (complaint) {
+    duet_peers_tell(peers, arm, name, TRUE);
+    gboolean good = peers->use == DUET_PEERS_INSTANCES ? duet_peer_stay_try(arm, error)
+                                                       : try_command(peers, arm, error);
+    if (!good)
         duet_peer_arm_remove(arm);
-        g_set_error(
-            error, DUET_ERROR, DUET_ERROR_FAILED, "it can't run the command here: %s", complaint);
-    }
-    return complaint == NULL;
+    duet_peers_tell(peers, arm, name, FALSE);
+    return good;
 }
 
 static void skip(DuetPeers *peers, const DuetPeer *peer, const GError *why)
@@ -123,36 +169,50 @@ static void skip(DuetPeers *peers, const DuetPeer *peer, const GError *why)
         peers->request->notice(line);
 }
 
-/* @peer: (transfer full). Left out if it can't. */
-static void admit(DuetPeers *peers, DuetPeer *peer)
+/* Makes what its file asks for; the guard knows of it before the engine does. */
+static gboolean supply(DuetPeers *peers, DuetPeerArm *arm, GError **error)
 {
-    g_autoptr(DuetPeerArm) arm = g_new0(DuetPeerArm, 1);
-    g_autoptr(GError) why = NULL;
+    GHashTable *values = duet_peer_supply_values(&peers->supply, arm->peer, error);
+
+    if (!values)
+        return FALSE;
+    g_hash_table_unref(arm->values);
+    arm->values = values;
+    return duet_peer_guard_renew(peers->guard, error);
+}
+
+/* @peer: (transfer full). Returns: (transfer none): an arm of @peers. */
+static DuetPeerArm *add_arm(DuetPeers *peers, DuetPeer *peer)
+{
+    DuetPeerArm *arm = g_new0(DuetPeerArm, 1);
 
     arm->peer = peer;
     arm->argv = peers->request->arms[0].spec->argv;
+    arm->session = duet_peer_guard_session(peers->guard);
     arm->many = peers->use == DUET_PEERS_INSTANCES;
     arm->values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_ptr_array_add(peers->arms, arm);
+    return arm;
+}
+
+/* @peer: (transfer full). Left out if it can't. */
+static void admit(DuetPeers *peers, DuetPeer *peer)
+{
+    DuetPeerArm *arm = add_arm(peers, peer);
+    g_autoptr(GError) why = NULL;
+
     if (peers->request->progress) {
         g_autofree char *line = g_strdup_printf("preparing the peer %s", peer->name);
         peers->request->progress(line, peers->request->progress_data);
     }
-    if (duet_peer_arm_needs(arm, &why)) {
-        GHashTable *values = duet_peer_supply_values(&peers->supply, peer, &why);
-        if (values) {
-            g_hash_table_unref(arm->values);
-            arm->values = values;
-        }
-        if (values && try_peer(peers, arm, &why)) {
-            g_ptr_array_add(peers->arms, g_steal_pointer(&arm));
+    if (duet_peer_arm_needs(arm, &why) && supply(peers, arm, &why)) {
+        if (try_peer(peers, arm, &why))
             return;
-        }
-        duet_peers_wants_end(peers);
-        if (values)
-            duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, NULL);
+        duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, NULL);
     }
-    if (!peers->interrupted)
+    if (!duet_peers_wants_end(peers))
         skip(peers, peer, why);
+    g_ptr_array_remove(peers->arms, arm);
 }
 
 static gboolean check_spec(const DuetSpec *spec, GError **error)
@@ -177,14 +237,15 @@ DuetPeers *duet_peers_open(const DuetBenchRequest *request, DuetPeersUse use, GE
     peers->arms = g_ptr_array_new_with_free_func((GDestroyNotify)duet_peer_arm_free);
     peers->skipped = g_ptr_array_new_with_free_func(g_free);
     duet_hold_signals(&peers->old_signals);
-    gboolean supplied = duet_peer_supply_init(&peers->supply, request->context, spec, error);
-    while (supplied && list->len > 0 && !duet_peers_wants_end(peers))
+    if (duet_peer_supply_init(&peers->supply, request->context, spec, error))
+        peers->guard = duet_peer_guard_new(&guard_ops, peers, error);
+    while (peers->guard && list->len > 0 && !duet_peers_wants_end(peers))
         admit(peers, g_ptr_array_steal_index(list, 0));
     if (request->progress)
         request->progress(NULL, request->progress_data);
-    if (supplied && !peers->interrupted)
+    if (peers->guard && !peers->interrupted)
         return peers;
-    if (supplied)
+    if (peers->guard)
         g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, "interrupted");
     duet_peers_close(peers, NULL);
     return NULL;
@@ -200,7 +261,7 @@ guint duet_peers_count(const DuetPeers *peers)
     return peers ? peers->arms->len : 0;
 }
 
-static void add_arm(DuetRun *run, const DuetPeerArm *arm, DuetPeersUse use, const DuetRunArm *like)
+static void join_arm(DuetRun *run, const DuetPeerArm *arm, DuetPeersUse use, const DuetRunArm *like)
 {
     DuetRunArm *to = duet_run_arm_new(arm->peer->name, DUET_RUN_ARM_PEER);
 
@@ -228,27 +289,17 @@ static void add_arm(DuetRun *run, const DuetPeerArm *arm, DuetPeersUse use, cons
 void duet_peers_join(DuetPeers *peers, DuetRun *run)
 {
     for (guint i = 0; i < peers->arms->len; i++)
-        add_arm(run, g_ptr_array_index(peers->arms, i), peers->use, duet_run_arm(run, 0));
+        join_arm(run, g_ptr_array_index(peers->arms, i), peers->use, duet_run_arm(run, 0));
     for (guint i = 0; i < peers->skipped->len; i++)
         g_ptr_array_add(run->skipped, g_strdup(g_ptr_array_index(peers->skipped, i)));
 }
 
 void duet_peers_close(DuetPeers *peers, GPtrArray *warnings)
 {
-    g_autoptr(GError) error = NULL;
-
     if (!peers)
         return;
-    for (guint i = 0; i < peers->arms->len; i++) {
-        DuetPeerArm *arm = g_ptr_array_index(peers->arms, i);
-        /* Whatever it is of: none may stay. */
-        arm->many = FALSE;
-        duet_peer_arm_remove(arm);
-        undo_prepare(arm, warnings);
-    }
-    if (!duet_peer_supply_clear(&peers->supply, &error) && warnings)
-        g_ptr_array_add(warnings,
-            g_strdup_printf("not all that peers were given is removed: %s", error->message));
+    undo_all(peers, warnings);
+    duet_peer_guard_free(peers->guard);
     duet_release_signals(&peers->old_signals);
     g_ptr_array_unref(peers->arms);
     g_ptr_array_unref(peers->skipped);

@@ -11,7 +11,8 @@ G_BEGIN_DECLS
 
 /**
  * DuetPeers: the foreign engines of a run. While there are any, signals that end a process are held
- * back, as engines and what they were given must be removed.
+ * back, as engines and what they were given must be removed; where this process is killed all the
+ * same, a guard does that (#DuetPeerGuard).
  */
 typedef struct _DuetPeers DuetPeers;
 
@@ -52,12 +53,18 @@ DuetPeerArm *duet_peers_arm(DuetPeers *peers, guint i);
  * begins with another. */
 char *duet_peers_name(DuetPeers *peers);
 /**
- * duet_peers_guard: what removes its instances if this process dies, and all that the peers were
- * given; see #DuetPeerGuard.
- * @pool: (nullable): which they are in; must live until the guard is freed
+ * duet_peers_tell: before an instance of that name is started, and after it was removed: what is
+ * there is removed also if this process dies, and so is all that the peers were given; see
+ * #DuetPeerGuard.
+ * @arm: (nullable): whose it is; NULL: ours
  */
-DuetPeerGuard *duet_peers_guard(
-    DuetPeers *peers, DuetPeerArm *arm, DuetPeerPool *pool, GError **error);
+void duet_peers_tell(DuetPeers *peers, const DuetPeerArm *arm, const char *name, gboolean is_there);
+/**
+ * duet_peers_use_pool: the same for a pool.
+ * @pool: (nullable): that the instances are in from now on; NULL: in none
+ * Returns: %FALSE with @error: it would stay.
+ */
+gboolean duet_peers_use_pool(DuetPeers *peers, DuetPeerPool *pool, GError **error);
 
 /** duet_peers_interrupted: whether the user wants an end. */
 gboolean duet_peers_interrupted(const DuetSample *sample, gpointer data);

@@ -127,26 +127,26 @@ static void watch_lap(Watch *watch, DuetLap *lap)
     }
 }
 
-/* Ends the command and all of its session: engines clean up when they are asked to end. */
-static void end(pid_t pid, int pid_fd)
+void duet_lap_end(gint session)
 {
+    DUET_AUTO_FD pid_fd = (int)syscall(SYS_pidfd_open, session, 0);
     struct pollfd wait = { .fd = pid_fd, .events = POLLIN };
     int ready;
 
-    kill(-pid, SIGTERM);
+    kill(-session, SIGTERM);
     do
         ready = poll(&wait, 1, END_PATIENCE_MS);
     while (ready < 0 && errno == EINTR);
-    kill(-pid, SIGKILL);
-    kill(pid, SIGKILL);
+    kill(-session, SIGKILL);
+    kill(session, SIGKILL);
 }
 
-static void reap(pid_t pid, int pid_fd, gint64 start_ns, DuetLap *lap)
+static void reap(pid_t pid, gint64 start_ns, DuetLap *lap)
 {
     siginfo_t info = { 0 };
 
     if (lap->exit_ns == 0)
-        end(pid, pid_fd);
+        duet_lap_end(pid);
     while (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 && errno == EINTR)
         ;
     if (lap->exit_ns == 0)
@@ -166,6 +166,12 @@ static char *last_words(int fd)
     return *text ? g_utf8_make_valid(line ? line + 1 : text, -1) : NULL;
 }
 
+static void set_session(gint *session, pid_t pid)
+{
+    if (session)
+        g_atomic_int_set(session, pid);
+}
+
 static int open_signals(void)
 {
     sigset_t set;
@@ -178,8 +184,8 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-gboolean duet_lap_take(char *const *argv, gboolean deaf, gint64 timeout_ms, DuetLap *out_lap,
-    char **out_text, GError **error)
+gboolean duet_lap_take(char *const *argv, gboolean deaf, gint *session, gint64 timeout_ms,
+    DuetLap *out_lap, char **out_text, GError **error)
 {
     g_autofree char *program = g_find_program_in_path(argv[0]);
     int ends[2];
@@ -201,6 +207,7 @@ gboolean duet_lap_take(char *const *argv, gboolean deaf, gint64 timeout_ms, Duet
     int failure = spawn(program, argv, environ, write_fd, err_fd, &watch.start_ns, &pid);
     if (failure != 0)
         return duet_error_set_errno(error, failure, "cannot run '%s'", program);
+    set_session(session, pid);
     duet_fd_clear(&write_fd);
     DUET_AUTO_FD pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
     g_autoptr(GString) text = g_string_new(NULL);
@@ -211,7 +218,8 @@ gboolean duet_lap_take(char *const *argv, gboolean deaf, gint64 timeout_ms, Duet
     if (pid_fd >= 0)
         watch_lap(&watch, out_lap);
     duet_fd_clear(&watch.out_fd);
-    reap(pid, pid_fd, watch.start_ns, out_lap);
+    reap(pid, watch.start_ns, out_lap);
+    set_session(session, 0);
     out_lap->words = last_words(err_fd);
     if (out_text)
         *out_text = g_string_free(g_steal_pointer(&text), FALSE);

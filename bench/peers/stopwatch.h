@@ -33,12 +33,18 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetLap, duet_lap_clear)
  * The caller blocks SIGINT, SIGTERM and SIGHUP (duet_hold_signals()): one of them ends the command
  * and stays pending for the caller to take.
  * @deaf: go on to its end whatever the user wants: it removes what must not stay
+ * @session: (nullable): where the number of that session is while the command runs, 0 before and
+ *     after; for duet_lap_end() by who shares it
  * @timeout_ms: 0: none
  * @out_text: (nullable) (out) (transfer full): what it wrote to standard output, 64 KiB at most
  *
  * Returns: %FALSE with @error if it could not be started; how it ended is in @out_lap.
  */
-gboolean duet_lap_take(char *const *argv, gboolean deaf, gint64 timeout_ms, DuetLap *out_lap,
-    char **out_text, GError **error);
+gboolean duet_lap_take(char *const *argv, gboolean deaf, gint *session, gint64 timeout_ms,
+    DuetLap *out_lap, char **out_text, GError **error);
+
+/** duet_lap_end: ends the command of that session and all that it started there: asked first, as
+ * engines then clean up. */
+void duet_lap_end(gint session);
 
 G_END_DECLS

@@ -190,12 +190,51 @@ PYTHON
   pid=$!
   wait_for 10 sh -c "ls -d $DUET_ROOT/peers-*"
   sleep 1
-  kill -KILL $pid
+  # With its guard, which would remove it at once.
+  # shellcheck disable=SC2046
+  kill -KILL $(pgrep -P $pid) $pid
   wait $pid || true
   ls -d "$DUET_ROOT"/peers-*
   duet bench boot --arms container -n 1 --peer "$slow_peer" busybox >/dev/null
   duet rm -f --all >/dev/null
   nothing_left
+}
+
+@test "kill -9 and ^\\ leave nothing of peers, and nothing of ours beside them" {
+  needs_root "for podman"
+  ulimit -c 0
+  # killed SIGNAL ARGUMENT...: a benchmark whose payload, or that of its peer, would sleep for hours, ended while it does.
+  killed() {
+    local signal=$1
+    shift
+    # What is in the background ignores ^\ else.
+    setsid env --default-signal=QUIT "$DUET" bench boot --arms container -n 1 "$@" >"$scratch/out" 2>&1 3>&- &
+    bench=$!
+    wait_for 60 pgrep -xf 'sleep 98765' || { cat "$scratch/out"; return 1; }
+    kill "-$signal" $bench
+    wait $bench || true
+    wait_for 30 no_density
+    is "$(duet ps -aq)" ""
+  }
+  # The trial is over at once, the first sample never.
+  cat >"$scratch/later" <<'SCRIPT'
+#!/bin/sh
+[ -e "$1" ] || exec touch "$1"
+shift
+exec "$@"
+SCRIPT
+  chmod +x "$scratch/later"
+  sed -e "s|^run=|run=$scratch/later {dir}/first |" -e '/^run=/s|{argv...}|sleep 98765|' \
+    "$source_dir/bench/peers/podman.peer" >"$scratch/long.peer"
+  killed KILL --peer "$scratch/long.peer" busybox -- true
+  # Of this one duet knows no more than the command.
+  blind=$(peer blind "run=$scratch/later {dir}/first sh -c 'sleep 98765 & wait'" \
+    "remove=sh -c 'echo \$1 >>$scratch/removed' sh {name}" "cleanup=touch $scratch/cleaned")
+  killed QUIT --peer "$blind" busybox -- true
+  grep -q '^duet-' "$scratch/removed"
+  [ -e "$scratch/cleaned" ]
+  # Our own arm as a whole command does not end with us by itself either.
+  killed KILL --peer "$(peer quick 'run=true')" busybox -- sleep 98765
 }
 
 # ---- instances that stay: bench density ----

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <duet/error.h>
 
 #include "bench/analysis.h"
 #include "bench/group.h"
+#include "bench/peers/guard.h"
 #include "bench/peers/peer-run.h"
 #include "bench/peers/words.h"
 #include "bench/result.h"
@@ -113,7 +117,7 @@ static DuetLap lap_of(const char *script, gint64 timeout_ms, char **out_text)
     g_autoptr(GError) error = NULL;
     DuetLap lap;
 
-    duet_lap_take((char *const *)argv, FALSE, timeout_ms, &lap, out_text, &error);
+    duet_lap_take((char *const *)argv, FALSE, NULL, timeout_ms, &lap, out_text, &error);
     g_assert_no_error(error);
     return lap;
 }
@@ -172,8 +176,93 @@ static void test_lap_missing(void)
     g_autoptr(GError) error = NULL;
     DuetLap lap;
 
-    g_assert_false(duet_lap_take(argv, FALSE, 0, &lap, NULL, &error));
+    g_assert_false(duet_lap_take(argv, FALSE, NULL, 0, &lap, NULL, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND);
+}
+
+/* ---- the guard ---- */
+
+static void note_remove(gint who, const char *name, gpointer data)
+{
+    dprintf(GPOINTER_TO_INT(data), "%d %s\n", who, name);
+}
+
+static void note_undo(gpointer data)
+{
+    dprintf(GPOINTER_TO_INT(data), "undo\n");
+}
+
+static const DuetPeerGuardOps notes = { .remove = note_remove, .undo = note_undo };
+
+/* In a child: dies while two names are there and a command runs. */
+static void die_guarded(int fd)
+{
+    g_autoptr(DuetPeerGuard) guard = duet_peer_guard_new(&notes, GINT_TO_POINTER(fd), NULL);
+
+    duet_peer_guard_tell(guard, 3, "removed", TRUE);
+    duet_peer_guard_tell(guard, 3, "removed", FALSE);
+    duet_peer_guard_tell(guard, -1, "ours", TRUE);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        execlp("sleep", "sleep", "60", NULL);
+        _exit(127);
+    }
+    *duet_peer_guard_session(guard) = pid;
+    /* The new one knows what the old one was told. */
+    g_assert_true(duet_peer_guard_renew(guard, NULL));
+    duet_peer_guard_tell(guard, 7, "theirs", TRUE);
+    kill(getpid(), SIGKILL);
+}
+
+/* The pipe has no writer left once the child, the command and the guard have ended. */
+static char *what_was_noted(void (*child)(int fd))
+{
+    GString *text = g_string_new(NULL);
+    char chunk[256];
+    int ends[2];
+    ssize_t n;
+
+    g_assert_cmpint(pipe(ends), ==, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        child(ends[1]);
+        _exit(0);
+    }
+    close(ends[1]);
+    while ((n = read(ends[0], chunk, sizeof chunk)) > 0)
+        g_string_append_len(text, chunk, n);
+    close(ends[0]);
+    waitpid(pid, NULL, 0);
+    return g_string_free(text, FALSE);
+}
+
+static void test_guard(void)
+{
+    gint64 start_us = g_get_monotonic_time();
+    g_autofree char *text = what_was_noted(die_guarded);
+
+    g_assert_cmpint(g_get_monotonic_time() - start_us, <, 20 * G_USEC_PER_SEC);
+    g_assert_nonnull(strstr(text, "-1 ours\n"));
+    g_assert_nonnull(strstr(text, "7 theirs\n"));
+    g_assert_null(strstr(text, "removed"));
+    g_assert_true(g_str_has_suffix(text, "\nundo\n"));
+    g_assert_cmpuint(strlen(text), ==, strlen("-1 ours\n7 theirs\nundo\n"));
+}
+
+static void end_guarded(int fd)
+{
+    g_autoptr(DuetPeerGuard) guard = duet_peer_guard_new(&notes, GINT_TO_POINTER(fd), NULL);
+
+    duet_peer_guard_tell(guard, 0, "left", TRUE);
+}
+
+/* Who ends by himself has removed what he wanted to. */
+static void test_guard_done(void)
+{
+    g_autofree char *text = what_was_noted(end_guarded);
+
+    g_assert_cmpstr(text, ==, "");
 }
 
 /* ---- reports ---- */
@@ -286,6 +375,8 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/lap-long", test_lap_long);
     g_test_add_func("/peers/lap-ends", test_lap_ends);
     g_test_add_func("/peers/lap-missing", test_lap_missing);
+    g_test_add_func("/peers/guard", test_guard);
+    g_test_add_func("/peers/guard-done", test_guard_done);
     g_test_add_func("/peers/comparisons", test_comparisons);
     g_test_add_func("/peers/silent", test_silent);
     g_test_add_func("/peers/file", test_file);
