@@ -49,6 +49,18 @@ static DuetRunArm *read_arm(DuetJsonReader *reader, JsonNode *node)
     return arm;
 }
 
+/* Samples name their arm, so there must be one of each name. */
+static void add_arm(DuetJsonReader *reader, DuetRun *run, JsonNode *node)
+{
+    DuetRunArm *arm = read_arm(reader, node);
+
+    for (guint i = 0; i < run->arms->len; i++) {
+        if (g_str_equal(duet_run_arm(run, i)->name, arm->name))
+            duet_json_complain(reader, "two arms are named '%s'", arm->name);
+    }
+    g_ptr_array_add(run->arms, arm);
+}
+
 /* Returns: index of the arm of that name; 0 and a complaint if there is none. */
 static guint find_arm(DuetJsonReader *reader, const DuetRun *run, const char *name)
 {
@@ -193,7 +205,7 @@ static void read_run(DuetJsonReader *reader, JsonObject *root, DuetRun *run, Jso
         run->host = json_object_ref(host);
     }
     for (guint i = 0; arms && i < json_array_get_length(arms); i++)
-        g_ptr_array_add(run->arms, read_arm(reader, json_array_get_element(arms, i)));
+        add_arm(reader, run, json_array_get_element(arms, i));
     if (run->arms->len == 0) {
         duet_json_complain(reader, "there are no arms");
         return;

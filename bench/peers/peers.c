@@ -15,16 +15,35 @@ char *duet_peers_name(DuetPeers *peers)
     return g_strdup_printf("%s-%06u", run, peers->n_names++);
 }
 
-static gboolean add_peer(GPtrArray *list, DuetPeer *peer, GError **error)
+/* An arm is known by its name alone, in the result file as well. */
+static gboolean check_name(const GPtrArray *list, const DuetPeer *peer, GError **error)
 {
-    if (!peer)
+    DuetKind kind;
+
+    if (duet_kind_from_string(peer->name, &kind)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "the peer of '%s' would be named '%s', as an arm of duet's own; give its file another "
+            "name",
+            peer->origin, peer->name);
         return FALSE;
+    }
     for (guint i = 0; i < list->len; i++) {
         const DuetPeer *other = g_ptr_array_index(list, i);
         if (!g_str_equal(other->name, peer->name))
             continue;
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the peer '%s' is named twice: '%s' and '%s'", peer->name, other->origin, peer->origin);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* @peer: (transfer full) (nullable): it could not be read */
+static gboolean add_peer(GPtrArray *list, DuetPeer *peer, GError **error)
+{
+    if (!peer)
+        return FALSE;
+    if (!check_name(list, peer, error)) {
         duet_peer_free(peer);
         return FALSE;
     }

@@ -89,6 +89,14 @@ nothing_left() { is "$(peers_left)" ""; is "$(duet ps -aq)" ""; }
   nothing_left
 }
 
+@test "a peer that is named as an arm of ours is refused" {
+  for name in vm container native; do
+    expect 125 duet bench boot --arms container -n 1 --peer "$(peer $name 'run=true')" busybox
+    [[ $output == *"$scratch/$name.peer"*"'$name'"*"another name"* ]] || { echo "$output"; return 1; }
+  done
+  nothing_left
+}
+
 @test "what is wrong in a peer's file is told with file and key" {
   refused() {
     expect 125 duet bench boot --arms container -n 1 --peer "$1" busybox

@@ -364,6 +364,21 @@ static void test_file(void)
     g_assert_cmpstr(json, ==, json_again);
 }
 
+/* Whose samples they were, nothing would tell. */
+static void test_same_name(void)
+{
+    g_autoptr(DuetRun) run = run_with_peers();
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autofree char *json = duet_result_to_json(run, analysis);
+    g_auto(GStrv) parts = g_strsplit(json, "podman", -1);
+    g_autofree char *damaged = g_strjoinv("container", parts);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(duet_result_parse(damaged, -1, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+    g_assert_nonnull(strstr(error->message, "two arms are named 'container'"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -380,5 +395,6 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/comparisons", test_comparisons);
     g_test_add_func("/peers/silent", test_silent);
     g_test_add_func("/peers/file", test_file);
+    g_test_add_func("/peers/same-name", test_same_name);
     return g_test_run();
 }
