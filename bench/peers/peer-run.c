@@ -267,11 +267,20 @@ GArray *duet_peer_cgroup_processes(const char *pattern)
     return pids;
 }
 
-/* Returns: (transfer full) (nullable): what a key says; not where only @own counts and {name} is
- * not in it, as it finds those of other instances, too. */
+/* What a key without {name} finds may be of other instances, too. */
+static gboolean is_own(const char *text)
+{
+    return text && duet_peer_words_use(text, "name");
+}
+
+gboolean duet_peer_has_members(const DuetPeer *peer)
+{
+    return is_own(peer->process) || is_own(peer->pid_file) || is_own(peer->cgroup);
+}
+
 static char *expand_key(const DuetPeerArm *arm, const char *text, gboolean own)
 {
-    return text && (!own || duet_peer_words_use(text, "name")) ? expand(arm, text) : NULL;
+    return own && !is_own(text) ? NULL : expand(arm, text);
 }
 
 /* @own: of {name} alone. Returns: (transfer full) (nullable): a cgroup of its. */

@@ -62,6 +62,9 @@ void duet_peer_arm_remove(DuetPeerArm *arm);
  */
 GArray *duet_peer_arm_members(DuetPeerArm *arm);
 
+/** duet_peer_has_members: Returns: whether the file says how to find these. */
+gboolean duet_peer_has_members(const DuetPeer *peer);
+
 /** duet_peer_cgroup_processes: Returns: (transfer full) (element-type gint): those in the cgroups
  * that @pattern matches. */
 GArray *duet_peer_cgroup_processes(const char *pattern);

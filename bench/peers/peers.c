@@ -188,6 +188,24 @@ static void skip(DuetPeers *peers, const DuetPeer *peer, const GError *why)
         peers->request->notice(line);
 }
 
+/* A budget that neither the kernel can keep nor we can measure would be none. */
+static gboolean check_budget(DuetPeers *peers, DuetPeerArm *arm, GError **error)
+{
+    guint64 budget_bytes = peers->request->density.budget_bytes;
+    g_autoptr(GError) why = NULL;
+
+    if (peers->use != DUET_PEERS_INSTANCES || budget_bytes == 0 || duet_peer_has_members(arm->peer))
+        return TRUE;
+    g_autoptr(DuetPeerPool) pool =
+        duet_peer_pool_new(arm, peers->request->arms[0].spec, budget_bytes, &why);
+    if (!pool)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "of a memory budget nothing would tell what it uses: {name} is in none of the keys "
+            "'pid-file', 'cgroup' and 'process' of its file, and %s",
+            why->message);
+    return pool != NULL;
+}
+
 /* Makes what its file asks for; the guard knows of it before the engine does. */
 static gboolean supply(DuetPeers *peers, DuetPeerArm *arm, GError **error)
 {
@@ -224,7 +242,8 @@ static void admit(DuetPeers *peers, DuetPeer *peer)
         g_autofree char *line = g_strdup_printf("preparing the peer %s", peer->name);
         peers->request->progress(line, peers->request->progress_data);
     }
-    if (duet_peer_arm_needs(arm, &why) && supply(peers, arm, &why)) {
+    if (duet_peer_arm_needs(arm, &why) && check_budget(peers, arm, &why) &&
+        supply(peers, arm, &why)) {
         if (try_peer(peers, arm, &why))
             return;
         duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, NULL);

@@ -300,6 +300,21 @@ no_density() { [ -z "$(peers_left)$(pgrep -f 'sleep 98765')$(pools)" ]; }
   wait_for 5 no_density
 }
 
+@test "density: a peer that nothing tells the memory of is left out where there is a budget" {
+  blind=$(peer blind 'run=true' 'start=true' 'remove=true')
+  vague=$(peer vague 'run=true' 'start=true' 'remove=true' 'pid-file={dir}/pid' 'process={dir}')
+  run --separate-stderr density --peer "$blind" --peer "$vague" --max 1 --memory-budget 64m busybox
+  is "$status" 0
+  for name in blind vague; do
+    [[ $stderr == *"'$name' is left out: of a memory budget"*"'pid-file', 'cgroup' and 'process'"* ]] ||
+      { echo "$stderr"; return 1; }
+  done
+  holds '[.arms[].name] == ["container"] and (.skipped_peers | length) == 2'
+  density --peer "$blind" --peer "$vague" --max 1 busybox
+  holds '([.arms[].name] | sort) == ["blind", "container", "vague"]'
+  nothing_left
+}
+
 @test "density: a start of a peer that fails takes no other instance with it" {
   needs_root "for podman"
   # Podman's own file; of its starts, with those of the trial and of the warm-up, the fourth fails.
