@@ -128,14 +128,6 @@ static void resample(const Pool *pool, DuetRandom *random, guint *counts[2], gsi
     }
 }
 
-static void interval(const double *values, gsize n, double *out_low, double *out_high)
-{
-    g_autofree double *sorted = duet_stats_sorted(values, n);
-
-    *out_low = duet_stats_percentile(sorted, n, 0.025);
-    *out_high = duet_stats_percentile(sorted, n, 0.975);
-}
-
 static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContrast *contrast)
 {
     contrast->ratio_low = contrast->ratio_high = NAN;
@@ -164,9 +156,10 @@ static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContr
         ratios[r] = positive ? a / b : 0;
         logs[r] = positive ? log(a / b) : 0;
     }
-    interval(differences, resamples, &contrast->difference_low, &contrast->difference_high);
+    duet_stats_interval(
+        differences, resamples, &contrast->difference_low, &contrast->difference_high);
     if (positive) {
-        interval(ratios, resamples, &contrast->ratio_low, &contrast->ratio_high);
+        duet_stats_interval(ratios, resamples, &contrast->ratio_low, &contrast->ratio_high);
         contrast->detectable = duet_stats_detectable(logs, resamples);
     }
 }

@@ -72,14 +72,6 @@ static double counted_intercept(
     return duet_stats_median(residuals, n);
 }
 
-static void interval(const double *values, gsize n, double *out_low, double *out_high)
-{
-    g_autofree double *sorted = duet_stats_sorted(values, n);
-
-    *out_low = duet_stats_percentile(sorted, n, 0.025);
-    *out_high = duet_stats_percentile(sorted, n, 0.975);
-}
-
 /* Draws n points with replacement, again if all that are drawn have one x: there is no line through
  * them. Returns: the slope. */
 static double drawn_slope(
@@ -110,8 +102,8 @@ static void bootstrap(const Points *points, guint64 seed, guint resamples, DuetL
         slope[r] = drawn_slope(points, &random, counts, slopes, weights);
         intercept[r] = counted_intercept(points, counts, slope[r], residuals);
     }
-    interval(slope, resamples, &line->slope_low, &line->slope_high);
-    interval(intercept, resamples, &line->intercept_low, &line->intercept_high);
+    duet_stats_interval(slope, resamples, &line->slope_low, &line->slope_high);
+    duet_stats_interval(intercept, resamples, &line->intercept_low, &line->intercept_high);
 }
 
 static void fit(const Points *points, guint64 seed, guint resamples, DuetLine *line)
@@ -237,9 +229,10 @@ static void bootstrap_sides(Side *a, Side *b, guint64 seed, guint resamples, Due
         logs[r] = above ? log(ratios[r]) : 0;
         positive &= above;
     }
-    interval(differences, resamples, &contrast->difference_low, &contrast->difference_high);
+    duet_stats_interval(
+        differences, resamples, &contrast->difference_low, &contrast->difference_high);
     if (positive) {
-        interval(ratios, resamples, &contrast->ratio_low, &contrast->ratio_high);
+        duet_stats_interval(ratios, resamples, &contrast->ratio_low, &contrast->ratio_high);
         contrast->detectable = duet_stats_detectable(logs, resamples);
     }
 }

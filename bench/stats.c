@@ -64,6 +64,13 @@ double duet_stats_median(const double *values, gsize n)
     return duet_stats_percentile(sorted, n, 0.5);
 }
 
+void duet_stats_interval(double *values, gsize n, double *out_low, double *out_high)
+{
+    qsort(values, n, sizeof *values, compare_doubles);
+    *out_low = duet_stats_percentile(values, n, 0.025);
+    *out_high = duet_stats_percentile(values, n, 0.975);
+}
+
 static double mad_of(const double *values, gsize n, double median)
 {
     g_autofree double *deviations = g_new(double, n);
@@ -129,9 +136,7 @@ static void bootstrap(const double *sorted, gsize n, guint64 seed, DuetSummary *
             counts[duet_random_below(&random, n)]++;
         medians[r] = duet_stats_counted_median(sorted, counts, n);
     }
-    qsort(medians, DUET_STATS_RESAMPLES, sizeof *medians, compare_doubles);
-    summary->low = duet_stats_percentile(medians, DUET_STATS_RESAMPLES, 0.025);
-    summary->high = duet_stats_percentile(medians, DUET_STATS_RESAMPLES, 0.975);
+    duet_stats_interval(medians, DUET_STATS_RESAMPLES, &summary->low, &summary->high);
 }
 
 gboolean duet_stats_summary(

@@ -64,6 +64,10 @@ const double *duet_stats_doubles(const GArray *array);
 /** duet_stats_median: of @values in any order. Returns: NaN if @n is 0. */
 double duet_stats_median(const double *values, gsize n);
 
+/** duet_stats_interval: what 95 % of a bootstrap's @values lie in (percentile method); they get
+ * sorted. */
+void duet_stats_interval(double *values, gsize n, double *out_low, double *out_high);
+
 /**
  * DuetLine: a straight line through points, y = @intercept + @slope * x, by Theil and Sen.
  * @slope: median of the slopes between all pairs of points whose x differ

@@ -66,13 +66,6 @@ static int compare_items(const void *a, const void *b)
     return (left->value > right->value) - (left->value < right->value);
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-
-    return (left > right) - (left < right);
-}
-
 void duet_load_interval(const double *values, const guint *batch, gsize n, guint n_batches,
     guint64 seed, double *out_low, double *out_high)
 {
@@ -99,9 +92,7 @@ void duet_load_interval(const double *values, const guint *batch, gsize n, guint
             total += counts[i] = drawn[items[i].batch];
         medians[r] = duet_stats_counted_median(sorted, counts, total);
     }
-    qsort(medians, DUET_STATS_RESAMPLES, sizeof *medians, compare_doubles);
-    *out_low = duet_stats_percentile(medians, DUET_STATS_RESAMPLES, 0.025);
-    *out_high = duet_stats_percentile(medians, DUET_STATS_RESAMPLES, 0.975);
+    duet_stats_interval(medians, DUET_STATS_RESAMPLES, out_low, out_high);
 }
 
 /* An instant at which one more start waits for its headline, or one less. */
