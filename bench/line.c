@@ -21,7 +21,15 @@ typedef struct {
     const double *x, *y;
     gsize n;
     GArray *pairs; /* by slope */
+    double *slopes; /* theirs */
 } Points;
+
+static void points_clear(Points *points)
+{
+    g_clear_pointer(&points->pairs, g_array_unref);
+    g_free(points->slopes);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Points, points_clear)
 
 static int compare_pairs(const void *a, const void *b)
 {
@@ -43,22 +51,23 @@ static void make_pairs(Points *points)
     }
     if (points->pairs->len > 0)
         qsort(points->pairs->data, points->pairs->len, sizeof(Pair), compare_pairs);
+    points->slopes = g_new(double, points->pairs->len + 1);
+    for (guint p = 0; p < points->pairs->len; p++)
+        points->slopes[p] = g_array_index(points->pairs, Pair, p).slope;
 }
 
 /* Median slope where point i is there counts[i] times: its pairs are so many times as many.
  * Returns: NAN if all that is left has one x. */
-static double counted_slope(
-    const Points *points, const guint *counts, double *slopes, guint *weights)
+static double counted_slope(const Points *points, const guint *counts, guint *weights)
 {
     gsize total = 0;
 
     for (guint p = 0; p < points->pairs->len; p++) {
         const Pair *pair = &g_array_index(points->pairs, Pair, p);
-        slopes[p] = pair->slope;
         weights[p] = counts[pair->i] * counts[pair->k];
         total += weights[p];
     }
-    return total > 0 ? duet_stats_counted_median(slopes, weights, total) : NAN;
+    return total > 0 ? duet_stats_counted_median(points->slopes, weights, total) : NAN;
 }
 
 static double counted_intercept(
@@ -69,13 +78,12 @@ static double counted_intercept(
     for (gsize i = 0; i < points->n; i++)
         for (guint c = 0; c < counts[i]; c++)
             residuals[n++] = points->y[i] - slope * points->x[i];
-    return duet_stats_median(residuals, n);
+    return duet_stats_take_median(residuals, n);
 }
 
 /* Draws n points with replacement, again if all that are drawn have one x: there is no line through
  * them. Returns: the slope. */
-static double drawn_slope(
-    const Points *points, DuetRandom *random, guint *counts, double *slopes, guint *weights)
+static double drawn_slope(const Points *points, DuetRandom *random, guint *counts, guint *weights)
 {
     double slope;
 
@@ -83,14 +91,13 @@ static double drawn_slope(
         memset(counts, 0, points->n * sizeof *counts);
         for (gsize i = 0; i < points->n; i++)
             counts[duet_random_below(random, points->n)]++;
-        slope = counted_slope(points, counts, slopes, weights);
+        slope = counted_slope(points, counts, weights);
     } while (isnan(slope));
     return slope;
 }
 
 static void bootstrap(const Points *points, guint64 seed, guint resamples, DuetLine *line)
 {
-    g_autofree double *slopes = g_new(double, points->pairs->len);
     g_autofree guint *weights = g_new(guint, points->pairs->len);
     g_autofree double *residuals = g_new(double, points->n);
     g_autofree guint *counts = g_new(guint, points->n);
@@ -99,7 +106,7 @@ static void bootstrap(const Points *points, guint64 seed, guint resamples, DuetL
 
     duet_random_init(&random, seed);
     for (guint r = 0; r < resamples; r++) {
-        slope[r] = drawn_slope(points, &random, counts, slopes, weights);
+        slope[r] = drawn_slope(points, &random, counts, weights);
         intercept[r] = counted_intercept(points, counts, slope[r], residuals);
     }
     duet_stats_interval(slope, resamples, &line->slope_low, &line->slope_high);
@@ -108,14 +115,13 @@ static void bootstrap(const Points *points, guint64 seed, guint resamples, DuetL
 
 static void fit(const Points *points, guint64 seed, guint resamples, DuetLine *line)
 {
-    g_autofree double *slopes = g_new(double, points->pairs->len);
     g_autofree guint *weights = g_new(guint, points->pairs->len);
     g_autofree double *residuals = g_new(double, points->n);
     g_autofree guint *once = g_new(guint, points->n);
 
     for (gsize i = 0; i < points->n; i++)
         once[i] = 1;
-    line->slope = counted_slope(points, once, slopes, weights);
+    line->slope = counted_slope(points, once, weights);
     line->intercept = counted_intercept(points, once, line->slope, residuals);
     if (points->n >= DUET_STATS_INTERVAL_MIN && resamples > 0)
         bootstrap(points, seed, resamples, line);
@@ -142,22 +148,20 @@ static gboolean check_points(const double *x, const double *y, gsize n, GError *
 gboolean duet_stats_line(const double *x, const double *y, gsize n, guint64 seed, guint resamples,
     DuetLine *out_line, GError **error)
 {
-    Points points = { x, y, n, NULL };
+    g_auto(Points) points = { .x = x, .y = y, .n = n };
     DuetLine line = { n, NAN, NAN, NAN, NAN, NAN, NAN };
 
     if (!check_points(x, y, n, error))
         return FALSE;
     make_pairs(&points);
-    gboolean fits = points.pairs->len > 0;
-    if (fits)
-        fit(&points, seed, resamples, &line);
-    else
+    if (points.pairs->len == 0) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "cannot fit a line through %" G_GSIZE_FORMAT " points: no two have different x", n);
-    g_array_unref(points.pairs);
-    if (fits)
-        *out_line = line;
-    return fits;
+        return FALSE;
+    }
+    fit(&points, seed, resamples, &line);
+    *out_line = line;
+    return TRUE;
 }
 
 /* ---- two lines ---- */
@@ -165,18 +169,16 @@ gboolean duet_stats_line(const double *x, const double *y, gsize n, guint64 seed
 /* One set of points with room for its resamples. */
 typedef struct {
     Points points;
-    double *slopes;
     guint *weights, *counts;
 } Side;
 
 static gboolean side_init(Side *side, const DuetPoints *points, GError **error)
 {
-    side->points = (Points){ points->x, points->y, points->n, NULL };
+    side->points = (Points){ .x = points->x, .y = points->y, .n = points->n };
     if (!check_points(points->x, points->y, points->n, error))
         return FALSE;
     make_pairs(&side->points);
     gsize pairs = side->points.pairs->len;
-    side->slopes = g_new(double, pairs + 1);
     side->weights = g_new(guint, pairs + 1);
     side->counts = g_new(guint, points->n + 1);
     if (pairs == 0)
@@ -187,8 +189,7 @@ static gboolean side_init(Side *side, const DuetPoints *points, GError **error)
 
 static void side_clear(Side *side)
 {
-    g_clear_pointer(&side->points.pairs, g_array_unref);
-    g_free(side->slopes);
+    points_clear(&side->points);
     g_free(side->weights);
     g_free(side->counts);
 }
@@ -196,7 +197,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Side, side_clear)
 
 static double slope_of(Side *side, const guint *counts)
 {
-    return counted_slope(&side->points, counts, side->slopes, side->weights);
+    return counted_slope(&side->points, counts, side->weights);
 }
 
 static double whole_slope(Side *side)
@@ -208,7 +209,7 @@ static double whole_slope(Side *side)
 
 static double resampled_slope(Side *side, DuetRandom *random)
 {
-    return drawn_slope(&side->points, random, side->counts, side->slopes, side->weights);
+    return drawn_slope(&side->points, random, side->counts, side->weights);
 }
 
 static void bootstrap_sides(Side *a, Side *b, guint64 seed, guint resamples, DuetContrast *contrast)
@@ -237,13 +238,6 @@ static void bootstrap_sides(Side *a, Side *b, guint64 seed, guint resamples, Due
     }
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-
-    return (left > right) - (left < right);
-}
-
 /* Appends the slopes between all pairs of @points, with @y in place of theirs. */
 static gsize append_slopes(const Points *points, const double *y, double *slopes)
 {
@@ -252,12 +246,6 @@ static gsize append_slopes(const Points *points, const double *y, double *slopes
         slopes[p] = (y[pair->k] - y[pair->i]) / (points->x[pair->k] - points->x[pair->i]);
     }
     return points->pairs->len;
-}
-
-static double median_of(double *values, gsize n)
-{
-    qsort(values, n, sizeof *values, compare_doubles);
-    return duet_stats_percentile(values, n, 0.5);
 }
 
 /* What is left of both sets' y, a's first, once each has a line of its own and all the slope of
@@ -269,13 +257,13 @@ static double *residuals_of(Side *a, Side *b, double *slopes)
     gsize n = append_slopes(&a->points, a->points.y, slopes);
 
     n += append_slopes(&b->points, b->points.y, slopes + n);
-    double slope = median_of(slopes, n);
+    double slope = duet_stats_take_median(slopes, n);
     for (gsize s = 0; s < G_N_ELEMENTS(sides); s++) {
         const Points *points = &sides[s]->points;
         g_autofree double *above = g_new(double, points->n);
         for (gsize i = 0; i < points->n; i++)
             above[i] = at[i] = points->y[i] - slope * points->x[i];
-        double intercept = median_of(above, points->n);
+        double intercept = duet_stats_take_median(above, points->n);
         for (gsize i = 0; i < points->n; i++)
             at[i] -= intercept;
         at += points->n;
@@ -285,10 +273,10 @@ static double *residuals_of(Side *a, Side *b, double *slopes)
 
 static double slopes_apart(Side *a, Side *b, const double *residuals, double *slopes)
 {
-    double of_a = median_of(slopes, append_slopes(&a->points, residuals, slopes));
+    double of_a = duet_stats_take_median(slopes, append_slopes(&a->points, residuals, slopes));
 
-    return fabs(
-        of_a - median_of(slopes, append_slopes(&b->points, residuals + a->points.n, slopes)));
+    return fabs(of_a -
+        duet_stats_take_median(slopes, append_slopes(&b->points, residuals + a->points.n, slopes)));
 }
 
 static double permutation(Side *a, Side *b, guint64 seed, guint resamples)

@@ -16,14 +16,20 @@ static int compare_doubles(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+static double *copy_of(const double *values, gsize n)
+{
+    double *copy = g_new(double, MAX(n, 1));
+
+    if (n > 0)
+        memcpy(copy, values, n * sizeof *copy);
+    return copy;
+}
+
 double *duet_stats_sorted(const double *values, gsize n)
 {
-    double *sorted = g_new(double, MAX(n, 1));
+    double *sorted = copy_of(values, n);
 
-    if (n > 0) {
-        memcpy(sorted, values, n * sizeof *sorted);
-        qsort(sorted, n, sizeof *sorted, compare_doubles);
-    }
+    qsort(sorted, n, sizeof *sorted, compare_doubles);
     return sorted;
 }
 
@@ -56,12 +62,82 @@ const double *duet_stats_doubles(const GArray *array)
     return (const double *)(void *)array->data;
 }
 
-double duet_stats_median(const double *values, gsize n)
+static double middle_of(double a, double b, double c)
+{
+    return fmax(fmin(a, b), fmin(fmax(a, b), c));
+}
+
+/* One of @values near their median, whatever their order: Tukey's ninther (Bentley and McIlroy
+ * 1993). */
+static double pivot_of(const double *values, gsize n)
+{
+    gsize step = n / 9;
+    double thirds[3];
+
+    for (gsize k = 0; k < G_N_ELEMENTS(thirds); k++, values += 3 * step)
+        thirds[k] = middle_of(values[0], values[step], values[2 * step]);
+    return middle_of(thirds[0], thirds[1], thirds[2]);
+}
+
+/* Moves what is below @pivot, or @equal to it, to the front. Returns: how many. There is no branch:
+ * no CPU guesses on which side of its median a value lies. */
+static gsize partition(double *values, gsize n, double pivot, gboolean equal)
+{
+    gsize front = 0;
+
+    for (gsize i = 0; i < n; i++) {
+        double value = values[i];
+        values[i] = values[front];
+        values[front] = value;
+        front += (value < pivot) | (equal & (value == pivot));
+    }
+    return front;
+}
+
+/* Puts the value there that sorting would put at @rank, with none before it that is larger and none
+ * behind it that is smaller (Hoare's Find). */
+static void select_rank(double *values, gsize n, gsize rank)
+{
+    gsize from = 0, to = n;
+
+    while (to - from > 1) {
+        double pivot = pivot_of(values + from, to - from);
+        gsize below = from + partition(values + from, to - from, pivot, FALSE);
+        if (rank < below) {
+            to = below;
+        } else if (below > from) {
+            from = below;
+        } else {
+            /* It is the smallest one, there are many of it, or it is NAN, which has no place. */
+            from += partition(values + from, to - from, pivot, TRUE);
+            if (rank < from || isnan(pivot))
+                return;
+        }
+    }
+}
+
+double duet_stats_take_median(double *values, gsize n)
 {
     if (n == 0)
         return NAN;
-    g_autofree double *sorted = duet_stats_sorted(values, n);
-    return duet_stats_percentile(sorted, n, 0.5);
+    gsize rank = (n - 1) / 2;
+    select_rank(values, n, rank);
+    for (gsize i = rank + 2; i < n; i++) {
+        double value = values[i];
+        if (value < values[rank + 1]) {
+            values[i] = values[rank + 1];
+            values[rank + 1] = value;
+        }
+    }
+    /* It looks at these two ranks alone. */
+    return duet_stats_percentile(values, n, 0.5);
+}
+
+double duet_stats_median(const double *values, gsize n)
+{
+    g_autofree double *copy = copy_of(values, n);
+
+    return duet_stats_take_median(copy, n);
 }
 
 void duet_stats_interval(double *values, gsize n, double *out_low, double *out_high)
@@ -77,7 +153,7 @@ static double mad_of(const double *values, gsize n, double median)
 
     for (gsize i = 0; i < n; i++)
         deviations[i] = fabs(values[i] - median);
-    return duet_stats_median(deviations, n);
+    return duet_stats_take_median(deviations, n);
 }
 
 /* Two passes: the naive sum of squares loses all digits of nanoseconds that hardly vary. */

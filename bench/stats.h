@@ -64,6 +64,13 @@ const double *duet_stats_doubles(const GArray *array);
 /** duet_stats_median: of @values in any order. Returns: NaN if @n is 0. */
 double duet_stats_median(const double *values, gsize n);
 
+/**
+ * duet_stats_take_median: the same, to the last bit, of @values that get into another order. They
+ * are neither copied nor sorted: the time grows with @n as long as they are in no order that was
+ * made to be slow.
+ */
+double duet_stats_take_median(double *values, gsize n);
+
 /** duet_stats_interval: what 95 % of a bootstrap's @values lie in (percentile method); they get
  * sorted. */
 void duet_stats_interval(double *values, gsize n, double *out_low, double *out_high);

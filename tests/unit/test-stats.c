@@ -2,6 +2,7 @@
 #include <glib.h>
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include <duet/error.h>
 
@@ -153,6 +154,76 @@ static void test_counted_median(void)
     assert_near(duet_stats_counted_median(sorted, odd, 5), 2);
     assert_near(duet_stats_counted_median(sorted, even, 4), 2.5);
     assert_near(duet_stats_counted_median(sorted, last, 4), 8);
+}
+
+/* Orders and ties that a selection may stumble over. */
+static double awkward(guint kind, DuetRandom *random, gsize i, gsize n)
+{
+    switch (kind) {
+    case 0:
+        return duet_random_below(random, 1u << 30) / 7.0 - 1e7;
+    case 1:
+        return duet_random_below(random, 4);
+    case 2:
+        return i;
+    case 3:
+        return n - i;
+    case 4:
+        return MIN(i, n - i);
+    case 5:
+        return duet_random_below(random, 2) == 0 ? -0.0 : 0.0;
+    case 6:
+        return duet_random_below(random, 3) * -1e-320;
+    default:
+        return i == n / 2 ? INFINITY : 7;
+    }
+}
+
+/* Selected, the median is to the bit what it is sorted, and no value is lost on the way. */
+static void test_take_median(void)
+{
+    DuetRandom random;
+
+    duet_random_init(&random, 23);
+    g_assert_true(isnan(duet_stats_take_median(NULL, 0)));
+    for (guint round = 0; round < 4000; round++) {
+        gsize n = 1 + duet_random_below(&random, round < 3000 ? 40 : 2000);
+        g_autofree double *values = g_new(double, n);
+        for (gsize i = 0; i < n; i++)
+            values[i] = awkward(round % 8, &random, i, n);
+        g_autofree double *sorted = duet_stats_sorted(values, n);
+        double expected = duet_stats_percentile(sorted, n, 0.5);
+        double median = duet_stats_median(values, n);
+        g_assert_cmpmem(&median, sizeof median, &expected, sizeof expected);
+        median = duet_stats_take_median(values, n);
+        g_assert_cmpmem(&median, sizeof median, &expected, sizeof expected);
+        g_autofree double *again = duet_stats_sorted(values, n);
+        for (gsize i = 0; i < n; i++)
+            g_assert_cmpfloat(again[i], ==, sorted[i]);
+    }
+}
+
+/* Slopes of all pairs of 400 points, as each of 9,999 permutations needs their median. */
+static void test_median_is_quick(void)
+{
+    const gsize n = 400 * 399 / 2;
+    g_autofree double *values = g_new(double, n);
+    DuetRandom random;
+
+    duet_random_init(&random, 29);
+    for (gsize i = 0; i < n; i++)
+        values[i] = duet_random_below(&random, 1u << 30);
+    clock_t start = clock();
+    for (guint i = 0; i < 10; i++)
+        g_free(duet_stats_sorted(values, n));
+    clock_t sorting = clock() - start;
+    start += sorting;
+    for (guint i = 0; i < 10; i++)
+        duet_stats_median(values, n);
+    clock_t selecting = clock() - start;
+    g_test_message("10 medians of %" G_GSIZE_FORMAT ": %.1f ms of CPU time, sorted %.1f ms", n,
+        1e3 * selecting / CLOCKS_PER_SEC, 1e3 * sorting / CLOCKS_PER_SEC);
+    g_assert_cmpint(selecting, <, sorting / 2);
 }
 
 /* A value near normal: twelve uniform ones. */
@@ -670,6 +741,8 @@ int main(int argc, char **argv)
     g_test_add_func("/stats/tails-need-samples", test_tails_need_samples);
     g_test_add_func("/stats/order", test_order);
     g_test_add_func("/stats/counted-median", test_counted_median);
+    g_test_add_func("/stats/take-median", test_take_median);
+    g_test_add_func("/stats/median-is-quick", test_median_is_quick);
     g_test_add_func("/stats/interval-covers", test_interval_covers);
     g_test_add_func("/stats/random", test_random);
     g_test_add_func("/stats/line", test_line);
