@@ -79,6 +79,7 @@ static gboolean all_good(const Pair *pair, DuetFinding *finding)
     return TRUE;
 }
 
+/* What failed or timed out is in no figure. */
 static void figures_of(const DuetRun *run, guint arm, DuetFigureFunc value, DuetColumn *out_column)
 {
     DuetMark headline_to = duet_metric_headline(run);
@@ -86,7 +87,8 @@ static void figures_of(const DuetRun *run, guint arm, DuetFigureFunc value, Duet
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         double y;
-        if (sample->arm == arm && !sample->discarded && value(sample, headline_to, &y))
+        if (sample->arm == arm && !sample->discarded && sample->status == DUET_SAMPLE_OK &&
+            value(sample, headline_to, &y))
             duet_column_add(out_column, y, sample->block);
     }
 }
