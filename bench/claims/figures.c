@@ -281,7 +281,16 @@ static gboolean all_answered(
     return FALSE;
 }
 
-/* A limit at N tells that N fit and one more did not; without one there may have been room. */
+DuetReached duet_figure_reached(const DuetDensityOutcome *a, const DuetDensityOutcome *b)
+{
+    return (DuetReached){
+        .ratio = a->reached / (double)b->reached,
+        .low = duet_density_bound_is_limit(b->bound) ? a->reached / (b->reached + 1.0) : 0,
+        .high = duet_density_bound_is_limit(a->bound) ? (a->reached + 1.0) / b->reached : INFINITY,
+    };
+}
+
+/* There is one observation of each, and no p: the verdict rests on what the numbers rule out. */
 static void judge_density(const Pair *pair, DuetFinding *finding)
 {
     const DuetDensityOutcome *vm = g_ptr_array_index(pair->run->density, pair->vm);
@@ -290,20 +299,21 @@ static void judge_density(const Pair *pair, DuetFinding *finding)
     if (!all_answered(pair->run, pair->vm, vm, finding) ||
         !all_answered(pair->run, pair->container, container, finding))
         return;
-    double low =
-        duet_density_bound_is_limit(vm->bound) ? container->reached / (vm->reached + 1.0) : 0;
-    double high = duet_density_bound_is_limit(container->bound)
-        ? (container->reached + 1.0) / vm->reached
-        : INFINITY;
-    g_autofree char *seen = g_strdup_printf("%u containers (bound by %s), %u VMs (bound by %s)",
-        container->reached, duet_density_bound_to_string(container->bound), vm->reached,
-        duet_density_bound_to_string(vm->bound));
-    duet_finding_figure(
-        finding, "container / vm", container->reached / (double)vm->reached, NAN, NAN);
-    if (low <= 1 && high >= 1)
+    DuetReached reached = duet_figure_reached(container, vm);
+    /* Its plan has none. */
+    const double floor = DUET_BENCH_FLOOR_DEFAULT;
+    g_autofree char *seen =
+        g_strdup_printf("%u containers (bound by %s), %u VMs (bound by %s); one run of each",
+            container->reached, duet_density_bound_to_string(container->bound), vm->reached,
+            duet_density_bound_to_string(vm->bound));
+    duet_finding_figure(finding, "container / vm", reached.ratio, NAN, NAN);
+    if (reached.low <= 1 && reached.high >= 1)
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "no limit told them apart: %s", seen);
+    else if (reached.low <= 1 + floor && reached.high >= 1 / (1 + floor))
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED,
+            "the difference may be below the floor of %g %%: %s", 100 * floor, seen);
     else
-        duet_finding_direction(finding, low, high, pair->tcg, seen);
+        duet_finding_direction(finding, reached.low, reached.high, pair->tcg, seen);
 }
 
 gboolean duet_claim_density(DuetClaimTrial *trial, DuetFinding *finding, GError **error)

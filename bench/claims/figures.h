@@ -35,6 +35,18 @@ typedef struct {
 DuetSlopes duet_figure_slopes(
     const DuetMemoryAnalysis *analysis, guint a, guint b, DuetMemoryMetric metric);
 
+/**
+ * DuetReached: how many instances of one arm over how many of another were reached.
+ * @low, @high: what that may be by these numbers: a limit at N tells that N fit and one more did
+ *     not; an arm that no limit ended might have gone on. No interval: one run of each has none
+ */
+typedef struct {
+    double ratio, low, high;
+} DuetReached;
+
+/** duet_figure_reached: at least one of each. */
+DuetReached duet_figure_reached(const DuetDensityOutcome *a, const DuetDensityOutcome *b);
+
 /** duet_figure_arm: Returns: the first arm of a kind, or -1. */
 int duet_figure_arm(const DuetRun *run, const char *kind);
 

@@ -79,6 +79,8 @@ static char *show_json(const DuetPublished *published, const DuetReproduction *o
     duet_json_set_double(object, "our_ratio", ours->ratio);
     duet_json_set_double(object, "our_ratio_low", ours->low);
     duet_json_set_double(object, "our_ratio_high", ours->high);
+    duet_json_set_double(object, "our_ratio_reached_low", ours->reached_low);
+    duet_json_set_double(object, "our_ratio_reached_high", ours->reached_high);
     return print(json_node_init_object(json_node_alloc(), object));
 }
 
@@ -94,14 +96,22 @@ static void fact(GString *out, guint format, const char *name, const char *text)
         duet_text_append_wrapped(out, head, "            ", text);
 }
 
+/* Returns: (transfer full): the ratio and what is known of how sure it is. */
+static char *figure_of(const DuetReproduction *ours)
+{
+    g_autofree char *ratio = duet_text_ratio(ours->ratio);
+    g_autofree char *interval = duet_text_ratio_interval(ours->low, ours->high);
+    g_autofree char *reached = duet_text_ratio_interval(ours->reached_low, ours->reached_high);
+
+    if (!isnan(ours->reached_low))
+        return g_strdup_printf("%s (one run of each; by the numbers reached %s)", ratio, reached);
+    return isnan(ours->low) ? g_strdup(ratio) : g_strdup_printf("%s (95 %%: %s)", ratio, interval);
+}
+
 char *duet_reproduction_show(
     const DuetPublished *published, const DuetReproduction *ours, guint format)
 {
-    g_autofree char *ratio = ratio_of(published), *our_ratio = duet_text_ratio(ours->ratio);
-    g_autofree char *interval = duet_text_ratio_interval(ours->low, ours->high);
-    g_autofree char *figure = isnan(ours->low)
-        ? g_strdup(our_ratio)
-        : g_strdup_printf("%s (95 %%: %s)", our_ratio, interval);
+    g_autofree char *ratio = ratio_of(published), *figure = figure_of(ours);
     g_autofree char *verdict =
         g_strdup_printf("%s%s%s", duet_reproduction_verdict_to_string(ours->verdict),
             ours->why ? ", because " : "", ours->why ? ours->why : "");

@@ -58,13 +58,16 @@ const char *duet_reproduction_verdict_to_string(DuetReproductionVerdict verdict)
  * DuetReproduction:
  * @why: (nullable): why it is not comparable
  * @stands_in: (nullable): which of our arms stand for the source's
- * @ratio, @low, @high: ours; NAN: not known
+ * @ratio, @low, @high: ours, with its 95 % interval; NAN: not known
+ * @reached_low, @reached_high: of a density, in place of the interval: those of #DuetReached; NAN:
+ *     not known
  */
 typedef struct {
     DuetReproductionVerdict verdict;
     char *why;
     char *stands_in;
     double ratio, low, high;
+    double reached_low, reached_high;
 } DuetReproduction;
 
 void duet_reproduction_clear(DuetReproduction *reproduction);

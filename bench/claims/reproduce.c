@@ -157,7 +157,6 @@ static char *measure_memory(const Arms *arms, DuetReproduction *out)
                                : NULL;
 }
 
-/* A limit at N tells that N fit and one more did not; without one there may have been room. */
 static char *measure_density(const Arms *arms, DuetReproduction *out)
 {
     const DuetDensityOutcome *first = g_ptr_array_index(arms->run->density, arms->first);
@@ -170,15 +169,16 @@ static char *measure_density(const Arms *arms, DuetReproduction *out)
                 both[i]->reached,
                 duet_run_arm(arms->run, i == 0 ? arms->first : arms->second)->name);
     }
-    out->ratio = first->reached / (double)second->reached;
-    out->low = first->reached / (second->reached + 1.0);
-    out->high = (first->reached + 1.0) / second->reached;
+    DuetReached reached = duet_figure_reached(first, second);
+    out->ratio = reached.ratio;
     for (gsize i = 0; i < G_N_ELEMENTS(both); i++) {
         if (!duet_density_bound_is_limit(both[i]->bound))
             return g_strdup_printf("%s was ended by %s, which is no limit: more might have fit",
                 duet_run_arm(arms->run, i == 0 ? arms->first : arms->second)->name,
                 duet_density_bound_to_string(both[i]->bound));
     }
+    out->reached_low = reached.low;
+    out->reached_high = reached.high;
     return NULL;
 }
 
@@ -202,8 +202,11 @@ static void judge(const DuetPublished *published, DuetReproduction *out)
 {
     gboolean up = published->ratio > 1;
     double off = fmax(out->ratio / published->ratio, published->ratio / out->ratio);
+    gboolean counted = published->ours == DUET_OURS_DENSITY;
+    double low = counted ? out->reached_low : out->low;
+    double high = counted ? out->reached_high : out->high;
 
-    if (out->low <= 1 && out->high >= 1)
+    if (low <= 1 && high >= 1)
         out->verdict = DUET_REPRODUCTION_NOT_SHOWN;
     else if ((out->ratio > 1) != up)
         out->verdict = DUET_REPRODUCTION_CONTRARY;
@@ -238,6 +241,8 @@ void duet_reproduce(
         .ratio = NAN,
         .low = NAN,
         .high = NAN,
+        .reached_low = NAN,
+        .reached_high = NAN,
     };
     const char *benchmark = benchmark_of(published->ours);
     Arms arms = { .run = benchmark ? run_of(runs, benchmark) : NULL };

@@ -181,11 +181,16 @@ static void test_density(void)
     const ClaimsReached asked = { 80, 80, DUET_DENSITY_BOUND_MAX },
                         few_asked = { 4, 4, DUET_DENSITY_BOUND_MAX };
     const ClaimsReached one_more = { 5, 5, DUET_DENSITY_BOUND_BUDGET };
+    const ClaimsReached hundred = { 100, 100, DUET_DENSITY_BOUND_BUDGET },
+                        few_more = { 102, 102, DUET_DENSITY_BOUND_BUDGET },
+                        more = { 104, 104, DUET_DENSITY_BOUND_BUDGET };
     const ClaimsReached silent = { 80, 79, DUET_DENSITY_BOUND_BUDGET },
                         none = { 0, 0, DUET_DENSITY_BOUND_FAILURES };
     DuetFinding denser = try_density("kvm", few, many);
 
     g_assert_cmpfloat(denser.value, ==, 20);
+    g_assert_true(isnan(denser.low) && isnan(denser.high));
+    g_assert_nonnull(strstr(denser.why, "; one run of each"));
     expect(denser, DUET_FINDING_HOLDS, TRUE, "80 containers (bound by memory-budget), 4 VMs");
     expect(try_density("kvm", many, few), DUET_FINDING_FAILS, TRUE, "4 containers");
     expect(try_density("tcg", few, many), DUET_FINDING_UNDECIDED, TRUE, "no KVM");
@@ -196,6 +201,11 @@ static void test_density(void)
     expect(try_density("kvm", few_asked, many), DUET_FINDING_UNDECIDED, TRUE, "no limit");
     expect(try_density("kvm", many, few_asked), DUET_FINDING_UNDECIDED, TRUE, "no limit");
     expect(try_density("kvm", few, one_more), DUET_FINDING_UNDECIDED, TRUE, "no limit");
+    /* 102 over 100 may be 102 over 101, which is 1 % more; 104 are more than 2 %, whatever fits. */
+    expect(try_density("kvm", hundred, few_more), DUET_FINDING_UNDECIDED, TRUE, "floor of 2 %");
+    expect(try_density("kvm", few_more, hundred), DUET_FINDING_UNDECIDED, TRUE, "floor of 2 %");
+    expect(try_density("kvm", hundred, more), DUET_FINDING_HOLDS, TRUE, "104 containers");
+    expect(try_density("kvm", more, hundred), DUET_FINDING_FAILS, TRUE, "100 containers");
     expect(try_density("kvm", few, silent), DUET_FINDING_UNDECIDED, FALSE,
         "79 of 80 instances of container");
     expect(try_density("kvm", none, many), DUET_FINDING_UNDECIDED, FALSE, "0 of 0 instances of vm");

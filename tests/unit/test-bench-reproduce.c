@@ -165,6 +165,33 @@ static void test_density(void)
     reproduce(id, claims_density_run("tcg", few, many), no, 14, "no KVM");
 }
 
+/* One run of each has no interval, in no view; what the numbers rule out is called that. */
+static void test_density_view(void)
+{
+    const ClaimsReached few = { 4, 4, DUET_DENSITY_BOUND_BUDGET };
+    const ClaimsReached many = { 56, 56, DUET_DENSITY_BOUND_FAILURES };
+    g_autoptr(DuetRun) run = claims_density_run("kvm", few, many);
+    g_autoptr(GPtrArray) runs = g_ptr_array_new();
+    g_auto(DuetReproduction) seen = { 0 };
+
+    g_ptr_array_add(runs, run);
+    duet_reproduce(published("canonical-density"), runs, &seen);
+    for (guint format = 0; format < 3; format++) {
+        g_autofree char *page =
+            duet_reproduction_show(published("canonical-density"), &seen, format);
+        g_assert_null(strstr(page, "95 %"));
+        if (format != 1)
+            g_assert_nonnull(strstr(page, "14.0 (one run of each; by the numbers reached 11.2"));
+    }
+    g_autofree char *json = duet_reproduction_show(published("canonical-density"), &seen, 1);
+    g_autoptr(JsonObject) object = run_fixture_object(json);
+    g_assert_true(json_object_get_null_member(object, "our_ratio_low"));
+    g_assert_true(json_object_get_null_member(object, "our_ratio_high"));
+    g_assert_cmpfloat(json_object_get_double_member(object, "our_ratio_reached_low"), ==, 56 / 5.0);
+    g_assert_cmpfloat(
+        json_object_get_double_member(object, "our_ratio_reached_high"), ==, 57 / 4.0);
+}
+
 static void test_reproduce_page(void)
 {
     g_auto(ClaimsFiles) files = { 0 };
@@ -195,6 +222,7 @@ int main(int argc, char **argv)
     g_test_add_func("/reproduce/reproduced", test_reproduced);
     g_test_add_func("/reproduce/not-comparable", test_not_comparable);
     g_test_add_func("/reproduce/density", test_density);
+    g_test_add_func("/reproduce/density-view", test_density_view);
     g_test_add_func("/reproduce/page", test_reproduce_page);
     return g_test_run();
 }
