@@ -7,8 +7,6 @@
 #include "random.h"
 #include "stats.h"
 
-#define SIGNIFICANT 0.05
-
 static const char *const verdict_names[] = {
     [DUET_VERDICT_DIFFERS] = "differs",
     [DUET_VERDICT_SAME] = "no difference shown",
@@ -97,15 +95,18 @@ static gboolean tcg_favours(const DuetMatch *match, const DuetComparison *compar
     return tcg_a == a_is_worse;
 }
 
-static void judge(const DuetMatch *match, DuetComparison *comparison, double p_holm)
+static void judge(const DuetMatch *match, DuetComparison *comparison, double p_holm, guint tests)
 {
-    comparison->contrast.p_holm = p_holm;
+    DuetContrast *contrast = &comparison->contrast;
+
+    contrast->p_holm = p_holm;
+    contrast->detectable = duet_stats_detectable(contrast->log_sd, tests, match->floor);
     if (comparison->verdict != DUET_VERDICT_SAME)
         return;
-    double ratio = comparison->contrast.ratio;
+    double ratio = contrast->ratio;
     /* Where there is no ratio, as to a slope that is not above 0, the floor says nothing. */
     double effect = isnan(ratio) ? INFINITY : fmax(ratio, 1 / ratio) - 1;
-    if (!(p_holm < SIGNIFICANT) || !(effect > match->floor))
+    if (!(p_holm < DUET_STATS_SIGNIFICANT) || !(effect > match->floor))
         return;
     comparison->verdict =
         tcg_favours(match, comparison) ? DUET_VERDICT_NO_KVM : DUET_VERDICT_DIFFERS;
@@ -115,12 +116,15 @@ void duet_match_judge(const DuetMatch *match, GArray *comparisons)
 {
     guint n = comparisons->len;
     g_autofree double *p = g_new(double, n + 1), *adjusted = g_new(double, n + 1);
+    guint tests = 0;
 
-    for (guint i = 0; i < n; i++)
+    for (guint i = 0; i < n; i++) {
         p[i] = g_array_index(comparisons, DuetComparison, i).contrast.p;
+        tests += !isnan(p[i]);
+    }
     duet_holm(p, n, adjusted);
     for (guint i = 0; i < n; i++)
-        judge(match, &g_array_index(comparisons, DuetComparison, i), adjusted[i]);
+        judge(match, &g_array_index(comparisons, DuetComparison, i), adjusted[i], tests);
 }
 
 char *duet_match_pair(const DuetMatch *match, const DuetComparison *comparison)

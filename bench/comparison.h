@@ -109,7 +109,10 @@ gboolean duet_match_nested(const DuetMatch *match);
  */
 void duet_match_add(const DuetMatch *match, guint a, guint b, guint metric, GArray *comparisons);
 
-/** duet_match_judge: corrects the p-values of a whole report by Holm and gives the verdicts. */
+/**
+ * duet_match_judge: corrects the p-values of a whole report by Holm and gives the verdicts. What is
+ * detectable becomes that of a report of so many tests, and of its floor.
+ */
 void duet_match_judge(const DuetMatch *match, GArray *comparisons);
 
 /** duet_match_pair: Returns: (transfer full): "a / b", and the metric where a pair has several. */

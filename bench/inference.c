@@ -132,7 +132,7 @@ static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContr
 {
     contrast->ratio_low = contrast->ratio_high = NAN;
     contrast->difference_low = contrast->difference_high = NAN;
-    contrast->detectable = NAN;
+    contrast->log_sd = contrast->detectable = NAN;
     if (MIN(pool->n_a, pool->n_b) < DUET_STATS_INTERVAL_MIN)
         return;
 
@@ -160,7 +160,8 @@ static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContr
         differences, resamples, &contrast->difference_low, &contrast->difference_high);
     if (positive) {
         duet_stats_interval(ratios, resamples, &contrast->ratio_low, &contrast->ratio_high);
-        contrast->detectable = duet_stats_detectable(logs, resamples);
+        contrast->log_sd = duet_stats_sd(logs, resamples);
+        contrast->detectable = duet_stats_detectable(contrast->log_sd, 1, 0);
     }
 }
 

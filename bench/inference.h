@@ -23,8 +23,10 @@ typedef struct {
  * @p: two-sided permutation test of the difference of medians, (1 + hits) / (1 + resamples)
  * @p_holm: @p after duet_holm() over all comparisons of a report; @p until then
  * @cliffs_delta: how often a value of a exceeds one of b, less how often it is below: -1 to 1
- * @detectable: the smallest relative effect that a run like this one finds 8 times in 10:
- *     exp((1.96 + 0.84) * s) - 1, s the bootstrap's standard deviation of ln(ratio)
+ * @log_sd: the bootstrap's standard deviation of ln(@ratio)
+ * @detectable: the smallest relative effect that a run like this one finds 8 times in 10, by
+ *     duet_stats_detectable(): of this comparison alone, without a floor; duet_match_judge() makes
+ *     it that of a report
  *
  * With blocks, the bootstrap draws whole blocks and the permutation swaps within blocks only:
  * what drifts over the run is common to both arms of a block and cancels.
@@ -34,7 +36,7 @@ typedef struct {
     double difference, difference_low, difference_high;
     double p, p_holm;
     double cliffs_delta;
-    double detectable;
+    double log_sd, detectable;
 } DuetContrast;
 
 /**

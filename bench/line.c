@@ -234,7 +234,8 @@ static void bootstrap_sides(Side *a, Side *b, guint64 seed, guint resamples, Due
         differences, resamples, &contrast->difference_low, &contrast->difference_high);
     if (positive) {
         duet_stats_interval(ratios, resamples, &contrast->ratio_low, &contrast->ratio_high);
-        contrast->detectable = duet_stats_detectable(logs, resamples);
+        contrast->log_sd = duet_stats_sd(logs, resamples);
+        contrast->detectable = duet_stats_detectable(contrast->log_sd, 1, 0);
     }
 }
 
@@ -318,6 +319,7 @@ gboolean duet_contrast_lines(const DuetPoints *a, const DuetPoints *b, guint64 s
         .difference_low = NAN,
         .difference_high = NAN,
         .cliffs_delta = NAN,
+        .log_sd = NAN,
         .detectable = NAN,
         .p = permutation(&side_a, &side_b, duet_random_derive(seed, 1), resamples),
     };

@@ -252,13 +252,37 @@ gboolean duet_stats_summary(
     return TRUE;
 }
 
-double duet_stats_detectable(const double *logs, gsize n)
+double duet_stats_sd(const double *values, gsize n)
 {
     double sum = 0, squares = 0;
 
     for (gsize i = 0; i < n; i++)
-        sum += logs[i];
+        sum += values[i];
     for (gsize i = 0; i < n; i++)
-        squares += (logs[i] - sum / n) * (logs[i] - sum / n);
-    return expm1((1.96 + 0.84) * (n > 1 ? sqrt(squares / (n - 1)) : 0));
+        squares += (values[i] - sum / n) * (values[i] - sum / n);
+    return n > 1 ? sqrt(squares / (n - 1)) : 0;
+}
+
+/* Beyond which a share of @tails of the normal distribution lies, on both sides together: bisected,
+ * as nobody waits for it. */
+static double normal_quantile(double tails)
+{
+    double low = 0, high = 40;
+
+    for (guint step = 0; step < 60; step++) {
+        double middle = (low + high) / 2;
+        if (erfc(middle / G_SQRT2) > tails)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+double duet_stats_detectable(double log_sd, guint tests, double floor)
+{
+    double level = DUET_STATS_SIGNIFICANT / MAX(tests, 1);
+    double beyond = fmax(normal_quantile(level) * log_sd, log1p(floor));
+
+    return expm1(beyond + normal_quantile(2 * (1 - DUET_STATS_POWER)) * log_sd);
 }

@@ -12,6 +12,10 @@ G_BEGIN_DECLS
 #define DUET_STATS_P99_MIN 200
 #define DUET_STATS_DRIFT_MIN 10
 #define DUET_STATS_RESAMPLES 9999
+/* What is called a difference has a p below this, after Holm. */
+#define DUET_STATS_SIGNIFICANT 0.05
+/* How often the smallest detectable effect is found. */
+#define DUET_STATS_POWER 0.8
 
 /**
  * DuetSummary: one series of values, described. A member that is not defined for the series (the
@@ -102,8 +106,27 @@ typedef struct {
 gboolean duet_stats_line(const double *x, const double *y, gsize n, guint64 seed, guint resamples,
     DuetLine *out_line, GError **error);
 
-/** duet_stats_detectable: see #DuetContrast. @logs: @n values of ln(ratio) of the bootstrap. */
-double duet_stats_detectable(const double *logs, gsize n);
+/** duet_stats_sd: Returns: the sample standard deviation; 0 of less than two values. */
+double duet_stats_sd(const double *values, gsize n);
+
+/**
+ * duet_stats_detectable: the smallest relative effect that a run finds 8 times in 10.
+ * @log_sd: standard deviation of the logarithm of the ratio that it measures; NAN gives NAN
+ * @tests: over so many tests Holm's method goes; its first step, the hardest, asks each for a p
+ *     below 0.05 / @tests
+ * @floor: the smallest effect that is called one
+ *
+ * Such a ratio's logarithm is normal around the true one. It is found where it is beyond both
+ * z(0.05 / @tests) * @log_sd and ln(1 + @floor), and 8 times in 10 it falls short of the true one
+ * by 0.84 * @log_sd at most:
+ *
+ *     exp(max(z(0.05 / @tests) * @log_sd, ln(1 + @floor)) + 0.84 * @log_sd) - 1
+ *
+ * z(a): beyond which a share of a of the normal distribution lies, on both sides: 1.96 of 0.05.
+ * This is Bloom's minimum detectable effect (1995, Evaluation Review 19, 547) with the level that
+ * Holm's first step leaves (1979, Scandinavian Journal of Statistics 6, 65), and with the floor.
+ */
+double duet_stats_detectable(double log_sd, guint tests, double floor);
 
 /** duet_stats_sorted: Returns: (transfer full): an ascending copy. */
 double *duet_stats_sorted(const double *values, gsize n);

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#define SIGNIFICANT 0.05
+#include "bench/stats.h"
 
 const char *duet_finding_verdict_to_string(DuetFindingVerdict verdict)
 {
@@ -74,7 +74,7 @@ void duet_finding_judge(DuetFinding *finding, double p_holm)
         return;
     finding->contrast.p_holm = p_holm;
     double effect = fmax(contrast->ratio, 1 / contrast->ratio) - 1;
-    if (!(p_holm < SIGNIFICANT))
+    if (!(p_holm < DUET_STATS_SIGNIFICANT))
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "no difference shown (p %.3f)", p_holm);
     else if (!(effect > finding->floor))
         duet_finding_set(finding, DUET_FINDING_UNDECIDED,

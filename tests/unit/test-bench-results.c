@@ -216,6 +216,30 @@ static void test_metrics(void)
     g_assert_cmpint(row(none, 0)->verdict, ==, DUET_VERDICT_NO_DATA);
 }
 
+/* What one of two comparisons can show is less than what it could alone, and never less than the
+ * floor. */
+static void test_detectable(void)
+{
+    g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 10, 10);
+    DuetAgainstOptions options = { .floor = 0, .metrics = "request_to_output" };
+    g_autoptr(DuetAgainst) two = duet_against_new(first, "a", second, "b", &options, NULL);
+    options.metrics = "request_to_output,cpu_managing";
+    g_autoptr(DuetAgainst) four = duet_against_new(first, "a", second, "b", &options, NULL);
+    options.floor = 0.3;
+    g_autoptr(DuetAgainst) floor = duet_against_new(first, "a", second, "b", &options, NULL);
+
+    g_assert_cmpuint(two->comparisons->len, ==, 2);
+    g_assert_cmpuint(four->comparisons->len, ==, 4);
+    for (guint i = 0; i < 2; i++) {
+        const DuetContrast *of_two = &row(two, i)->contrast, *of_four = &row(four, i)->contrast;
+        /* z of 0.05 / 4 and of 0.05 / 2, each with 0.8416. */
+        g_assert_cmpfloat_with_epsilon(
+            log1p(of_four->detectable) / log1p(of_two->detectable), 1.083134, 1e-6);
+        g_assert_cmpfloat(row(floor, i)->contrast.detectable, >, 0.3);
+        g_assert_cmpfloat(row(floor, i)->contrast.detectable, <, 0.32);
+    }
+}
+
 /* A record of wrong types is not known; GLib's criticals would end this test. */
 static void test_foreign_record(void)
 {
@@ -321,6 +345,7 @@ int main(int argc, char **argv)
     g_test_add_func("/results/withheld", test_withheld);
     g_test_add_func("/results/tcg-against-kvm", test_tcg_against_kvm);
     g_test_add_func("/results/metrics", test_metrics);
+    g_test_add_func("/results/detectable", test_detectable);
     g_test_add_func("/results/foreign-record", test_foreign_record);
     g_test_add_func("/results/hostile", test_hostile);
     g_test_add_func("/results/nothing-dropped", test_nothing_dropped);

@@ -545,6 +545,56 @@ static void test_recorded_delay(void)
     g_assert_cmpuint(found, >=, above * 95 / 100);
 }
 
+static void test_detectable(void)
+{
+    /* statistics.NormalDist().inv_cdf() of Python: of 1 - 0.05 / 2 1.959964, of 1 - 0.05 / 12
+     * 2.638257, of 0.8 0.841621. */
+    assert_near(duet_stats_detectable(0.01, 1, 0), 0.028411986865);
+    assert_near(duet_stats_detectable(0.01, 6, 0), 0.035411347616);
+    /* What is below the floor is never called a difference, however small the noise. */
+    assert_near(duet_stats_detectable(0, 1, 0.02), 0.02);
+    assert_near(duet_stats_detectable(0.001, 6, 0.02), 0.020858815006);
+    g_assert_true(isnan(duet_stats_detectable(NAN, 6, 0.02)));
+}
+
+/* How many of 100 in which @tests comparisons are made find an effect that is called detectable
+ * then, by the rule of the verdicts: the first step of Holm's, and the floor. */
+static guint found_of_100(guint tests, double floor, double sd, gsize n)
+{
+    g_autofree double *left = g_new(double, n), *right = g_new(double, n);
+    const DuetSeries a = { left, NULL, n }, b = { right, NULL, n };
+    const guint trials = 200;
+    guint found = 0;
+    DuetRandom random;
+
+    duet_random_init(&random, 31);
+    for (guint trial = 0; trial < trials; trial++) {
+        DuetContrast contrast;
+        for (gsize i = 0; i < n; i++) {
+            left[i] = 100 + sd * noise(&random);
+            right[i] = 100 + sd * noise(&random);
+        }
+        g_assert_true(duet_contrast(&a, &b, trial, 999, &contrast, NULL));
+        double effect = duet_stats_detectable(contrast.log_sd, tests, floor);
+        for (gsize i = 0; i < n; i++)
+            left[i] *= 1 + effect;
+        g_assert_true(duet_contrast(&a, &b, trial, 999, &contrast, NULL));
+        found += contrast.p * tests < 0.05 && contrast.ratio - 1 > floor;
+    }
+    return found * 100 / trials;
+}
+
+static void test_detectable_is_found(void)
+{
+    guint one = found_of_100(1, 0, 5, 30), six = found_of_100(6, 0, 5, 30);
+    guint of_floor = found_of_100(1, 0.02, 1, 30);
+
+    g_test_message("found of 100: alone %u, among six %u, near the floor %u", one, six, of_floor);
+    g_assert_cmpuint(one, >=, 70);
+    g_assert_cmpuint(six, >=, 70);
+    g_assert_cmpuint(of_floor, >=, 70);
+}
+
 static void test_random(void)
 {
     guint counts[3] = { 0 }, items[] = { 0, 1, 2, 3, 4 };
@@ -748,6 +798,8 @@ int main(int argc, char **argv)
     g_test_add_func("/stats/line", test_line);
     g_test_add_func("/stats/line-refused", test_line_refused);
     g_test_add_func("/stats/line-covers", test_line_covers);
+    g_test_add_func("/inference/detectable", test_detectable);
+    g_test_add_func("/inference/detectable-is-found", test_detectable_is_found);
     g_test_add_func("/inference/cliffs-delta", test_cliffs_delta);
     g_test_add_func("/inference/permutation-exact", test_permutation_exact);
     g_test_add_func("/inference/equal-values", test_equal_values);
