@@ -103,10 +103,7 @@ static void judge(const DuetMatch *match, DuetComparison *comparison, double p_h
     contrast->detectable = duet_stats_detectable(contrast->log_sd, tests, match->floor);
     if (comparison->verdict != DUET_VERDICT_SAME)
         return;
-    double ratio = contrast->ratio;
-    /* Where there is no ratio, as to a slope that is not above 0, the floor says nothing. */
-    double effect = isnan(ratio) ? INFINITY : fmax(ratio, 1 / ratio) - 1;
-    if (!(p_holm < DUET_STATS_SIGNIFICANT) || !(effect > match->floor))
+    if (!(p_holm < DUET_STATS_SIGNIFICANT) || !(duet_contrast_effect(contrast) > match->floor))
         return;
     comparison->verdict =
         tcg_favours(match, comparison) ? DUET_VERDICT_NO_KVM : DUET_VERDICT_DIFFERS;

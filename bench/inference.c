@@ -260,6 +260,13 @@ gboolean duet_contrast(const DuetSeries *a, const DuetSeries *b, guint64 seed, g
     return TRUE;
 }
 
+double duet_contrast_effect(const DuetContrast *contrast)
+{
+    double ratio = contrast->ratio;
+
+    return isnan(ratio) ? INFINITY : fmax(ratio, 1 / ratio) - 1;
+}
+
 static int compare_p(const void *a, const void *b, void *data)
 {
     const double *p = data;

@@ -67,6 +67,12 @@ typedef struct {
 gboolean duet_contrast_lines(const DuetPoints *a, const DuetPoints *b, guint64 seed,
     guint resamples, DuetContrast *out_contrast, GError **error);
 
+/**
+ * duet_contrast_effect: how far the ratio is from 1: 0.25 of 0.8 as of 1.25. Where there is none,
+ * as to a slope that is not above 0, nothing is too small: infinite.
+ */
+double duet_contrast_effect(const DuetContrast *contrast);
+
 /** duet_holm: Holm's step-down adjustment of @n p-values; a NAN is no test and stays NAN. */
 void duet_holm(const double *p, gsize n, double *out_adjusted);
 

@@ -223,17 +223,33 @@ static void range_of(const DuetContrast *c, double *out_low, double *out_high)
     *out_high = c->difference_high < 0 ? 0 : INFINITY;
 }
 
+/* Makes @all what all estimators can say together: the contrast of the largest p, but with the
+ * ratio that is nearest to 1, and with an interval that holds each one's. */
+static void add_estimator(const DuetContrast *one, DuetContrast *all)
+{
+    const DuetContrast before = *all;
+    double low, high;
+
+    range_of(one, &low, &high);
+    if (one->p >= before.p)
+        *all = *one;
+    all->ratio =
+        duet_contrast_effect(&before) < duet_contrast_effect(one) ? before.ratio : one->ratio;
+    /* Not by fmin(), which passes over what is not known. */
+    all->ratio_low = isnan(low) || low < before.ratio_low ? low : before.ratio_low;
+    all->ratio_high = isnan(high) || high > before.ratio_high ? high : before.ratio_high;
+}
+
 /* All estimators that tell something must tell the same; the first of them is the figure. */
 static void judge_memory(const DuetMemoryAnalysis *analysis, const Pair *pair, DuetFinding *finding)
 {
     const DuetMemoryArm *vm = &analysis->arms[pair->vm];
     const DuetMemoryArm *container = &analysis->arms[pair->container];
-    double low = INFINITY, high = 0;
+    DuetContrast all = { .p = 0, .ratio = NAN, .ratio_low = INFINITY, .ratio_high = 0 };
     guint known = 0;
 
     for (guint metric = 0; metric < DUET_MEMORY_ESTIMATORS; metric++) {
         DuetContrast contrast;
-        double from, to;
         /* It may have seen neither: there may be no such cgroups. */
         if ((!has_slope(analysis, pair->vm, metric) &&
                 !has_slope(analysis, pair->container, metric)) ||
@@ -242,10 +258,7 @@ static void judge_memory(const DuetMemoryAnalysis *analysis, const Pair *pair, D
         if (known++ == 0)
             duet_finding_figure(
                 finding, RATIO, contrast.ratio, contrast.ratio_low, contrast.ratio_high);
-        range_of(&contrast, &from, &to);
-        /* Not by fmin(), which passes over what is not known. */
-        low = isnan(from) || from < low ? from : low;
-        high = isnan(to) || to > high ? to : high;
+        add_estimator(&contrast, &all);
     }
     if (known == 0) {
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "the result has no line for each kind");
@@ -253,10 +266,15 @@ static void judge_memory(const DuetMemoryAnalysis *analysis, const Pair *pair, D
     }
     g_autofree char *vm_more = duet_text_bytes(vm->lines[DUET_MEMORY_PSS].slope);
     g_autofree char *container_more = duet_text_bytes(container->lines[DUET_MEMORY_PSS].slope);
-    g_autofree char *seen =
+    finding->seen =
         g_strdup_printf("one more VM takes %s, one more container %s (PSS); %u estimators say so",
             vm_more, container_more, known);
-    duet_finding_direction(finding, low, high, pair->tcg, seen);
+    finding->contrast = all;
+    finding->tcg = pair->tcg;
+    finding->floor = pair->run->plan->floor;
+    finding->contrasted = !isnan(all.ratio_low) && !isnan(all.ratio_high);
+    if (!finding->contrasted)
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED, "too few samples for an interval");
 }
 
 gboolean duet_claim_memory(DuetClaimTrial *trial, DuetFinding *finding, GError **error)

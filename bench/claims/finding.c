@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "bench/stats.h"
+#include "bench/text.h"
 
 const char *duet_finding_verdict_to_string(DuetFindingVerdict verdict)
 {
@@ -27,6 +28,7 @@ void duet_finding_init(DuetFinding *finding)
 void duet_finding_clear(DuetFinding *finding)
 {
     g_clear_pointer(&finding->why, g_free);
+    g_clear_pointer(&finding->seen, g_free);
 }
 
 void duet_finding_set(DuetFinding *finding, DuetFindingVerdict verdict, const char *format, ...)
@@ -68,19 +70,19 @@ void duet_finding_direction(
 void duet_finding_judge(DuetFinding *finding, double p_holm)
 {
     const DuetContrast *contrast = &finding->contrast;
-    g_autofree char *seen = NULL;
 
     if (!finding->contrasted)
         return;
     finding->contrast.p_holm = p_holm;
-    double effect = fmax(contrast->ratio, 1 / contrast->ratio) - 1;
     if (!(p_holm < DUET_STATS_SIGNIFICANT))
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "no difference shown (p %.3f)", p_holm);
-    else if (!(effect > finding->floor))
+    else if (!(duet_contrast_effect(contrast) > finding->floor))
         duet_finding_set(finding, DUET_FINDING_UNDECIDED,
             "the difference is below the floor of %g %%", 100 * finding->floor);
     else {
-        seen = p_holm < 0.001 ? g_strdup("p <0.001") : g_strdup_printf("p %.3f", p_holm);
+        g_autofree char *p = duet_text_p(p_holm);
+        g_autofree char *seen = g_strdup_printf(
+            "%s%sp %s", finding->seen ? finding->seen : "", finding->seen ? "; " : "", p);
         duet_finding_direction(
             finding, contrast->ratio_low, contrast->ratio_high, finding->tcg, seen);
     }

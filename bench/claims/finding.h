@@ -26,6 +26,7 @@ const char *duet_finding_verdict_to_string(DuetFindingVerdict verdict);
  * @value, @low, @high: the figure and its 95 % interval; NAN: not known
  * @contrasted: @contrast, of a VM against a container, has yet to become a verdict, which is
  *     duet_finding_judge()'s
+ * @seen: (nullable): what such a verdict tells before its p
  * @tcg: the VM ran without hardware virtualization
  * @floor: the smallest relative effect that is called one
  */
@@ -35,6 +36,7 @@ typedef struct {
     const char *unit;
     double value, low, high;
     gboolean contrasted, tcg;
+    char *seen;
     double floor;
     DuetContrast contrast;
 } DuetFinding;

@@ -149,7 +149,13 @@ static void test_memory(void)
     expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, 0, "tcg", 3 }), DUET_FINDING_UNDECIDED,
         TRUE, "no KVM");
     expect(try_memory((ClaimsUse){ 2 * MIB, 2 * MIB, 0, 0, "kvm", 3 }), DUET_FINDING_UNDECIDED,
-        TRUE, "includes 1");
+        TRUE, "no difference shown");
+    /* Sure as it is, 0.6 % is no difference, whichever estimator says so. */
+    const guint64 bit_more = 1006 * MIB / 10;
+    expect(try_memory((ClaimsUse){ bit_more, 100 * MIB, 0, 0, "kvm", 3 }), DUET_FINDING_UNDECIDED,
+        TRUE, "floor of 2 %");
+    expect(try_memory((ClaimsUse){ 200 * MIB, 2 * MIB, bit_more, 100 * MIB, "kvm", 3 }),
+        DUET_FINDING_UNDECIDED, TRUE, "floor of 2 %");
     /* What the processes say and the host does not is not shown. */
     expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 1 * MIB, 0, "kvm", 3 }),
         DUET_FINDING_UNDECIDED, TRUE, "includes 1");
@@ -160,6 +166,23 @@ static void test_memory(void)
         DUET_FINDING_HOLDS, TRUE, "2 estimators say so");
     expect(try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, 0, "kvm", 1 }), DUET_FINDING_UNDECIDED,
         TRUE, "too few");
+}
+
+/* Its p is one of the page's, and what a page with more claims does not show does not hold. */
+static void test_memory_holm(void)
+{
+    DuetFinding page[3];
+
+    for (guint i = 0; i < 3; i++)
+        duet_finding_init(&page[i]);
+    page[0] = try_memory((ClaimsUse){ 100 * MIB, 2 * MIB, 0, 0, "kvm", 3 });
+    g_assert_cmpint(page[0].verdict, ==, DUET_FINDING_HOLDS);
+    g_assert_nonnull(strstr(page[0].why, "estimators say so; p "));
+    g_assert_cmpfloat(page[0].contrast.p_holm, <, 0.05);
+    page[0].contrast.p = 0.03;
+    page[1].contrast.p = page[2].contrast.p = 0.5;
+    duet_claims_judge(page, 3);
+    expect(page[0], DUET_FINDING_UNDECIDED, TRUE, "no difference shown (p 0.090)");
 }
 
 static DuetFinding try_density(const char *accel, ClaimsReached vm, ClaimsReached container)
@@ -483,6 +506,7 @@ int main(int argc, char **argv)
     g_test_add_func("/claims/boot-undecided", test_boot_undecided);
     g_test_add_func("/claims/holm", test_holm);
     g_test_add_func("/claims/memory", test_memory);
+    g_test_add_func("/claims/memory-holm", test_memory_holm);
     g_test_add_func("/claims/density", test_density);
     g_test_add_func("/claims/kernels", test_kernels);
     g_test_add_func("/claims/processes", test_processes);
