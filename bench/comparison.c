@@ -14,6 +14,7 @@ static const char *const verdict_names[] = {
     [DUET_VERDICT_TOO_FEW] = "too few samples",
     [DUET_VERDICT_FAILURES] = "withheld: samples failed",
     [DUET_VERDICT_NESTED] = "withheld: nested under TCG",
+    [DUET_VERDICT_MODES] = "withheld: measured in different modes",
     [DUET_VERDICT_NO_DATA] = "no data",
 };
 
@@ -26,7 +27,7 @@ const char *duet_verdict_to_string(DuetVerdict verdict)
 gboolean duet_verdict_withholds(DuetVerdict verdict)
 {
     return verdict == DUET_VERDICT_FAILURES || verdict == DUET_VERDICT_NESTED ||
-        verdict == DUET_VERDICT_NO_DATA;
+        verdict == DUET_VERDICT_MODES || verdict == DUET_VERDICT_NO_DATA;
 }
 
 void duet_run_values(
@@ -66,6 +67,8 @@ static DuetVerdict contrast_arms(const DuetMatch *match, DuetComparison *compari
         return DUET_VERDICT_FAILURES;
     if (duet_match_nested(match))
         return DUET_VERDICT_NESTED;
+    if (match->measure->alike && !match->measure->alike(match, a, b))
+        return DUET_VERDICT_MODES;
     if (!match->measure->contrast(match, a, b, comparison->metric, seed, &comparison->contrast, &n))
         return DUET_VERDICT_NO_DATA;
     return n < DUET_STATS_INTERVAL_MIN ? DUET_VERDICT_TOO_FEW : DUET_VERDICT_SAME;

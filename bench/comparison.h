@@ -11,6 +11,7 @@ G_BEGIN_DECLS
  * @DUET_VERDICT_TOO_FEW: less than DUET_STATS_INTERVAL_MIN samples on a side; there is a contrast,
  *     but neither intervals nor a chance for the test to find anything
  * @DUET_VERDICT_NESTED: measured on emulated CPUs: not to be published
+ * @DUET_VERDICT_MODES: the arms were not measured in one way: a ratio would compare the ways
  */
 typedef enum {
     DUET_VERDICT_DIFFERS,
@@ -19,6 +20,7 @@ typedef enum {
     DUET_VERDICT_TOO_FEW,
     DUET_VERDICT_FAILURES,
     DUET_VERDICT_NESTED,
+    DUET_VERDICT_MODES,
     DUET_VERDICT_NO_DATA,
 } DuetVerdict;
 
@@ -42,6 +44,7 @@ typedef struct DuetMatch DuetMatch;
  * @difference: Returns: (transfer full): that of a contrast for people, with its interval
  * @pair: (nullable): @inout_metric: one of the first @n_default: what two arms are compared by in
  * its place. Returns: %FALSE where they are not to be compared
+ * @alike: (nullable): Returns: whether two arms were measured in one way; NULL: all are
  * @contrast: @out_n: samples of the smaller side. Returns: %FALSE where there are no data
  * @higher_is_better: (nullable): whether a metric is a rate; NULL: all are times or costs
  * @tell: (nullable): adds to @notes what of two arms of two runs is no metric
@@ -56,6 +59,7 @@ typedef struct {
     char *(*text)(guint metric, double value);
     char *(*difference)(guint metric, const DuetContrast *contrast);
     gboolean (*pair)(const DuetMatch *match, guint a, guint b, guint *inout_metric);
+    gboolean (*alike)(const DuetMatch *match, guint a, guint b);
     gboolean (*contrast)(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
         DuetContrast *out_contrast, gsize *out_n);
     gboolean (*higher_is_better)(const DuetRunArm *arm, guint metric);

@@ -92,6 +92,16 @@ static gboolean pair(const DuetMatch *match, guint a, guint b, guint *inout_metr
         duet_overhead_arm_test(duet_run_arm(match->b, b)) == test;
 }
 
+/* Direct I/O beside the page cache, in two arms or in one: a ratio would be of these. */
+static gboolean alike(const DuetMatch *match, guint a, guint b)
+{
+    gboolean differ_a, differ_b;
+    const char *of_a = duet_overhead_mode(match->a, a, &differ_a);
+    const char *of_b = duet_overhead_mode(match->b, b, &differ_b);
+
+    return !differ_a && !differ_b && (!of_a || !of_b || g_str_equal(of_a, of_b));
+}
+
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
     DuetContrast *out_contrast, gsize *out_n)
 {
@@ -112,11 +122,18 @@ static void tell(const DuetMatch *match, guint a, guint b, GPtrArray *notes)
 {
     const char *second = duet_overhead_mode(match->a, a, NULL);
     const char *first = duet_overhead_mode(match->b, b, NULL);
+    const char *name = duet_run_arm(match->b, b)->name;
 
-    if (first && second && !g_str_equal(first, second))
+    if (alike(match, a, b))
+        return;
+    if (first && second)
         duet_notes_add(notes, "mode", TRUE,
-            "%s was measured with %s in the first run, with %s in the second: compare them not",
-            duet_run_arm(match->b, b)->name, first, second);
+            "%s was measured with %s in the first run, with %s in the second: there is no ratio",
+            name, first, second);
+    else
+        duet_notes_add(notes, "mode", TRUE,
+            "%s: its samples of the %s run were not all taken in one mode: there is no ratio", name,
+            first ? "second" : "first");
 }
 
 const DuetMeasure duet_measure_overhead = {
@@ -129,6 +146,7 @@ const DuetMeasure duet_measure_overhead = {
     .text = text,
     .difference = difference,
     .pair = pair,
+    .alike = alike,
     .contrast = contrast,
     .higher_is_better = higher_is_better,
     .tell = tell,

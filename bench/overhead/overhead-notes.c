@@ -33,7 +33,7 @@ static void note_drift(
             duet_run_arm(run, index)->name, 100 * headline->drift, headline->autocorrelation);
 }
 
-/* Figures of direct I/O beside such of the page cache compare nothing. */
+/* Figures of direct I/O beside such of the page cache compare nothing: their ratio is withheld. */
 static void note_modes(GPtrArray *notes, const DuetRun *run, const DuetOverheadAnalysis *analysis)
 {
     for (guint i = 0; i < analysis->n_arms; i++) {
@@ -41,12 +41,14 @@ static void note_modes(GPtrArray *notes, const DuetRun *run, const DuetOverheadA
         guint baseline = duet_overhead_baseline(run, i);
         const DuetOverheadArm *base = &analysis->arms[baseline];
         if (arm->modes_differ)
-            duet_notes_add(notes, "mode", TRUE, "%s: its samples were not all taken in one mode",
+            duet_notes_add(notes, "mode", TRUE,
+                "%s: its samples were not all taken in one mode: there is no ratio",
                 duet_run_arm(run, i)->name);
         else if (arm->mode && base->mode && !g_str_equal(arm->mode, base->mode))
             duet_notes_add(notes, "mode", TRUE,
-                "%s was measured with %s, %s with %s: compare them not", duet_run_arm(run, i)->name,
-                arm->mode, duet_run_arm(run, baseline)->name, base->mode);
+                "%s was measured with %s, %s with %s: there is no ratio",
+                duet_run_arm(run, i)->name, arm->mode, duet_run_arm(run, baseline)->name,
+                base->mode);
     }
 }
 

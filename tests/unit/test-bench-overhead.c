@@ -293,9 +293,45 @@ static void test_notes(void)
     g_assert_nonnull(strstr(flat->str, "syscall:native: 1 of 10 samples are not in its figures"));
     g_assert_nonnull(strstr(flat->str, "exit 3 (1)"));
     g_assert_cmpint(row(analysis, 4)->verdict, ==, DUET_VERDICT_FAILURES);
-    g_assert_cmpint(row(analysis, 1)->verdict, ==, DUET_VERDICT_SAME);
+    g_assert_cmpint(row(analysis, 1)->verdict, ==, DUET_VERDICT_MODES);
+    g_assert_cmpint(row(analysis, 2)->verdict, ==, DUET_VERDICT_SAME);
+    g_assert_nonnull(strstr(table, "withheld: measured in different modes\n"));
     g_assert_nonnull(strstr(markdown, "withheld: samples failed"));
+    g_assert_nonnull(strstr(markdown, "| withheld: measured in different modes |"));
     run_fixture_assert_fits(table);
+}
+
+static void set_modes(DuetRun *run, guint arm, const char *even, const char *odd)
+{
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        g_free(sample->overhead->mode);
+        sample->overhead->mode = g_strdup(sample->arm != arm ? "direct=1"
+                : sample->block % 2 == 0                     ? even
+                                                             : odd);
+    }
+}
+
+/* Without a ratio there is no test: it is none of those that Holm's method counts. */
+static void test_modes(void)
+{
+    g_autoptr(DuetRun) run = made_run("kvm", 1.25);
+
+    set_modes(run, 2, "direct=1", "direct=1");
+    g_autoptr(DuetOverheadAnalysis) same = duet_overhead_analysis_new(run, FALSE);
+    g_assert_cmpint(row(same, 2)->verdict, ==, DUET_VERDICT_DIFFERS);
+    /* All of an arm in another mode than its baseline, or every second sample of it. */
+    for (guint i = 0; i < 2; i++) {
+        set_modes(run, 2, i == 0 ? "direct=0" : "direct=1", "direct=0");
+        g_autoptr(DuetOverheadAnalysis) apart = duet_overhead_analysis_new(run, TRUE);
+        g_autofree char *json = duet_overhead_result(run, apart);
+        g_assert_cmpint(row(apart, 2)->verdict, ==, DUET_VERDICT_MODES);
+        g_assert_true(isnan(row(apart, 2)->contrast.p));
+        g_assert_cmpint(row(apart, 1)->verdict, ==, DUET_VERDICT_SAME);
+        g_assert_cmpfloat(row(apart, 5)->contrast.p_holm, <=, 3 * row(apart, 5)->contrast.p);
+        g_auto(GStrv) parts = g_strsplit(json, "\"withheld: measured in different modes\"\n", -1);
+        g_assert_cmpuint(g_strv_length(parts), ==, 2);
+    }
 }
 
 /* What was written is read again, and says the same. */
@@ -365,7 +401,7 @@ static void test_against(void)
     g_assert_nonnull(strstr(error->message, "cpu.events_per_s, syscall.call_ns"));
 }
 
-/* A tool that had to measure in another way is told of, once. */
+/* A tool that had to measure in another way is told of, once, and gives no ratio. */
 static void test_against_mode(void)
 {
     g_autoptr(DuetRun) first = made_run("kvm", 1), second = made_run("kvm", 1);
@@ -383,6 +419,15 @@ static void test_against_mode(void)
     for (guint i = 0; i < against->notes->len; i++)
         told += g_str_equal(((DuetNote *)against->notes->pdata[i])->code, "mode");
     g_assert_cmpuint(told, ==, 1);
+    for (guint i = 0; i < against->comparisons->len; i++) {
+        const DuetComparison *c = &g_array_index(against->comparisons, DuetComparison, i);
+        g_assert_cmpint(c->verdict, ==, c->a == 4 ? DUET_VERDICT_MODES : DUET_VERDICT_SAME);
+    }
+    g_autofree char *table = duet_against_table(against);
+    g_autofree char *json = duet_against_json(against);
+    run_fixture_assert_fits(table);
+    g_assert_nonnull(strstr(table, "withheld: measured in different modes\n"));
+    g_assert_nonnull(strstr(json, "\"withheld: measured in different modes\"\n"));
 }
 
 static void assert_refused(const char *json, const char *from, const char *to)
@@ -462,6 +507,7 @@ int main(int argc, char **argv)
     g_test_add_func("/overhead/nested", test_nested);
     g_test_add_func("/overhead/baseline", test_baseline);
     g_test_add_func("/overhead/notes", test_notes);
+    g_test_add_func("/overhead/modes", test_modes);
     g_test_add_func("/overhead/round-trip", test_round_trip);
     g_test_add_func("/overhead/against", test_against);
     g_test_add_func("/overhead/against/mode", test_against_mode);
