@@ -64,6 +64,8 @@ static void sample_line(
     g_string_append(out, "BenchmarkBoot/arm=");
     append_name(out, duet_run_arm(run, sample->arm)->name);
     g_string_append_printf(out, " 1 %.0f ns/op", headline);
+    pair(out, sample, DUET_METRIC_READY, analysis->headline_to, "ready-ns/op");
+    pair(out, sample, DUET_METRIC_STOPPING, analysis->headline_to, "stopping-ns/op");
     pair(out, sample, DUET_METRIC_TOTAL, analysis->headline_to, "released-ns/op");
     pair(out, sample, DUET_METRIC_MANAGING_CPU, analysis->headline_to, "managing-cpu-ns/op");
     pair(out, sample, DUET_METRIC_PAYLOAD_CPU, analysis->headline_to, "payload-cpu-ns/op");

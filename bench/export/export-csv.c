@@ -73,6 +73,8 @@ static void sample_rows(GString *out, const DuetRun *run, const DuetSample *samp
                 duet_mark_to_string(mark),
                 sample->marks.ns[mark] - sample->marks.ns[DUET_MARK_REQUEST]);
     }
+    if (sample->ready_ns != 0)
+        counter(out, head, "ready", sample->ready_ns - sample->marks.ns[DUET_MARK_REQUEST], "ns");
     counter(out, head, "cpu_managing", sample->managing_cpu_ns, "ns");
     counter(out, head, "cpu_payload", sample->payload_cpu_ns, "ns");
     counter(out, head, "guest_clock_kernel", sample->guest_kernel_ns, "ns");

@@ -118,17 +118,25 @@ PYTHON
 
 @test "CSV has a row for each sample and mark" {
   duet bench show "$scratch/vm.json" --format csv >"$scratch/csv"
-  python - "$scratch/csv" "$scratch/vm.json" <<'PYTHON'
+  # as if each had been asked for, and stopped then
+  edit '.samples[].marks_ns |= (.ready = .output + 1000 | .stop = .output + 2000)'
+  duet bench show "$scratch/edited.json" --format csv >"$scratch/ready.csv"
+  for pair in csv:vm.json ready.csv:edited.json; do
+    python - "$scratch/${pair%:*}" "$scratch/${pair#*:}" <<'PYTHON' || return
 import csv, json, sys
 rows = list(csv.DictReader(open(sys.argv[1], newline="")))
 run = json.load(open(sys.argv[2]))
 wanted = {(s["seq"], m, ns) for s in run["samples"] for m, ns in s["marks_ns"].items()}
 got = {(int(r["seq"]), r["what"], int(r["value"])) for r in rows if r["what"] in
-       ("request", "spawned", "running", "init", "exec", "output", "stop", "exited", "released")}
+       ("request", "spawned", "running", "init", "exec", "output", "ready", "stop", "exited", "released")}
 assert got == wanted, got ^ wanted
 assert {r["run_id"] for r in rows} == {run["run_id"]}
 assert {r["discarded"] for r in rows if int(r["seq"]) < 2} == {"true"}
 PYTHON
+  done
+  # the same in benchstat, for good samples
+  duet bench show "$scratch/edited.json" --format benchstat >"$scratch/go"
+  is "$(grep -cE '^BenchmarkBoot/.* [0-9]+ ready-ns/op [0-9]+ stopping-ns/op ' "$scratch/go")" 24
 }
 
 @test "OpenMetrics and benchstat hold the same figures" {

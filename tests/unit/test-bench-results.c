@@ -312,6 +312,34 @@ static void test_nothing_dropped(void)
     g_assert_nonnull(strstr(go, "# container: 1 of 10 samples failed and are left out\n"));
 }
 
+/* What --ready is for, and the way from the stop to the end, in the formats of others. */
+static void test_ready(void)
+{
+    g_autoptr(DuetRun) run = run_fixture_new(1, 10, 10);
+    g_autoptr(DuetAnalysis) before = duet_analysis_new(run, FALSE);
+    g_autofree char *plain = duet_export_csv(run, before);
+    g_autofree char *plain_go = duet_export_benchstat(run, before);
+
+    g_assert_null(strstr(plain, ",ready,"));
+    g_assert_null(strstr(plain_go, "ready-ns/op"));
+    g_assert_null(strstr(plain_go, "stopping-ns/op"));
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        gint64 request = sample->marks.ns[DUET_MARK_REQUEST];
+        sample->ready_ns = request + 3000 * MS + i;
+        sample->marks.ns[DUET_MARK_STOP] = request + 3001 * MS;
+        sample->marks.ns[DUET_MARK_RELEASED] = request + 3051 * MS + 7;
+    }
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autofree char *csv = duet_export_csv(run, analysis);
+    g_autofree char *go = duet_export_benchstat(run, analysis);
+    g_auto(GStrv) rows = g_strsplit(csv, ",ready,", -1);
+    g_assert_cmpuint(g_strv_length(rows), ==, 20 + 1);
+    g_assert_nonnull(strstr(csv, ",vm,vm,kvm,0,0,false,ok,0,ready,3000000000,ns\n"));
+    g_assert_nonnull(strstr(csv, ",container,container,,9,19,false,ok,0,ready,3000000019,ns\n"));
+    g_assert_nonnull(strstr(go, " 3000000019 ready-ns/op 50000007 stopping-ns/op 3051000007 rel"));
+}
+
 static void test_many_arms(void)
 {
     g_autoptr(DuetRun) run = run_fixture_new(1, 10, 1);
@@ -349,6 +377,7 @@ int main(int argc, char **argv)
     g_test_add_func("/results/foreign-record", test_foreign_record);
     g_test_add_func("/results/hostile", test_hostile);
     g_test_add_func("/results/nothing-dropped", test_nothing_dropped);
+    g_test_add_func("/results/ready", test_ready);
     g_test_add_func("/results/many-arms", test_many_arms);
     return g_test_run();
 }
