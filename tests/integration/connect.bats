@@ -280,7 +280,7 @@ XML
   is "$status" 0
   jq -e '(.arms | map(.name)) == ["container", "virsh"] and (.arms[1].driver.peer_version | test("libvirt"))
     and all(.samples[]; .status == "ok" and .warnings == [] and .command_ns.output > 0
-      and .command_ns.output <= .command_ns.exit)' "$scratch/virsh.json"
+      and .command_ns.output <= .command_ns.exit)' "$scratch/virsh.json" || { jq -c '.samples[]' "$scratch/virsh.json" && false; }
   # What the guest said came through the domain's console.
   is "$(virsh_ list --all --name | grep '^duet-')" ""
   is "$(find "$DUET_ROOT" -maxdepth 1 -name 'peers-*')" ""

@@ -55,7 +55,7 @@ PYTHON
 @test "ten runs with one name: one has it, nine are told" {
   local i
   for ((i = 0; i < 10; i++)); do
-    { "$DUET" run --rm --name same busybox sleep 1 >/dev/null 2>&1 && echo won || echo lost; } >"$scratch/same.$i" 3>&- &
+    { "$DUET" run --rm --name same busybox sleep "$slow" >/dev/null 2>&1 && echo won || echo lost; } >"$scratch/same.$i" 3>&- &
   done
   wait
   is "$(cat "$scratch"/same.* | sort | uniq -c | tr -s ' ' | tr '\n' ,)" " 9 lost, 1 won,"
