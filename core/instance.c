@@ -161,14 +161,18 @@ static DuetInstance *open_id(DuetContext *context, const char *id, GError **erro
         return NULL;
     }
     if (dir_fd < 0) {
-        duet_error_set_errno(error, errno, "cannot open the instance '%s'", id);
+        duet_error_set_errno(error, errno, "the instance '%s' cannot be opened", id);
         return NULL;
     }
-    g_autoptr(GVariant) variant = duet_variant_read(dir_fd, "spec", error);
-    DuetSpec *spec = variant ? duet_spec_from_variant(variant, error) : NULL;
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GVariant) variant = duet_variant_read(dir_fd, "spec", &failure);
+    DuetSpec *spec = variant ? duet_spec_from_variant(variant, &failure) : NULL;
     if (!spec) {
-        g_prefix_error(
-            error, "the instance '%s' is damaged; remove %s/%s: ", id, context->root, path);
+        gboolean damaged = variant || g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND) ||
+            g_error_matches(failure, DUET_ERROR, DUET_ERROR_BROKEN);
+        g_autofree char *remove = g_strdup_printf("; remove %s/%s", context->root, path);
+        g_propagate_prefixed_error(error, g_steal_pointer(&failure), "the instance '%s' %s%s: ", id,
+            damaged ? "is damaged" : "cannot be opened", damaged ? remove : "");
         return NULL;
     }
     return instance_new(context, spec, duet_fd_steal(&dir_fd));

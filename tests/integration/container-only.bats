@@ -163,7 +163,7 @@ PYTHON
   # Where that can't be helped, it is said: an empty list would be a lie.
   run bash -c 'ulimit -n 20 && "$DUET" ps -aq'
   is "$status" 125
-  [[ $output == *"cannot open the instance"* ]]
+  [[ $output == *"cannot be opened"*"Too many open files"* ]]
   duet rm -f --all >/dev/null
 }
 
