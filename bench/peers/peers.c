@@ -194,7 +194,7 @@ static gboolean check_budget(DuetPeers *peers, DuetPeerArm *arm, GError **error)
     guint64 budget_bytes = peers->request->density.budget_bytes;
     g_autoptr(GError) why = NULL;
 
-    if (peers->use != DUET_PEERS_INSTANCES || budget_bytes == 0 || duet_peer_has_members(arm->peer))
+    if (budget_bytes == 0 || duet_peer_has_members(arm->peer))
         return TRUE;
     g_autoptr(DuetPeerPool) pool =
         duet_peer_pool_new(arm, peers->request->arms[0].spec, budget_bytes, &why);
@@ -204,6 +204,12 @@ static gboolean check_budget(DuetPeers *peers, DuetPeerArm *arm, GError **error)
             "'pid-file', 'cgroup' and 'process' of its file, and %s",
             why->message);
     return pool != NULL;
+}
+
+static gboolean check_use(DuetPeers *peers, DuetPeerArm *arm, GError **error)
+{
+    return peers->use != DUET_PEERS_INSTANCES ||
+        (duet_peer_stay_can(arm, error) && check_budget(peers, arm, error));
 }
 
 /* Makes what its file asks for; the guard knows of it before the engine does. */
@@ -242,8 +248,7 @@ static void admit(DuetPeers *peers, DuetPeer *peer)
         g_autofree char *line = g_strdup_printf("preparing the peer %s", peer->name);
         peers->request->progress(line, peers->request->progress_data);
     }
-    if (duet_peer_arm_needs(arm, &why) && check_budget(peers, arm, &why) &&
-        supply(peers, arm, &why)) {
+    if (duet_peer_arm_needs(arm, &why) && check_use(peers, arm, &why) && supply(peers, arm, &why)) {
         if (try_peer(peers, arm, &why))
             return;
         duet_peer_arm_do(arm, DUET_PEER_CLEANUP, NULL, NULL);

@@ -48,16 +48,20 @@ gboolean duet_peer_stay_ask(DuetPeerArm *arm, GError **error)
     return answered;
 }
 
+gboolean duet_peer_stay_can(const DuetPeerArm *arm, GError **error)
+{
+    if (has(arm, DUET_PEER_START) && has(arm, DUET_PEER_REMOVE))
+        return TRUE;
+    g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "its file does not say how to start and to remove an instance that stays (keys 'start' and "
+        "'remove')");
+    return FALSE;
+}
+
 gboolean duet_peer_stay_try(DuetPeerArm *arm, GError **error)
 {
     gint64 ns;
 
-    if (!has(arm, DUET_PEER_START) || !has(arm, DUET_PEER_REMOVE)) {
-        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "its file does not say how to start and to remove an instance that stays (keys 'start' "
-            "and 'remove')");
-        return FALSE;
-    }
     if (!duet_peer_stay_start(arm, &ns, error) || !duet_peer_stay_ask(arm, error) ||
         !duet_peer_arm_do(arm, DUET_PEER_STOP, NULL, error))
         return FALSE;

@@ -7,6 +7,9 @@ G_BEGIN_DECLS
 
 /* Instances of foreign engines that stay, by `start`, `ready`, `exec` and `stop` of their files. */
 
+/** duet_peer_stay_can: Returns: whether its file says how; %FALSE with @error. */
+gboolean duet_peer_stay_can(const DuetPeerArm *arm, GError **error);
+
 /**
  * duet_peer_stay_start: starts {name} and waits until it is ready.
  * @out_ns: what `start` took, from its fork to its end; `ready` is not in it, which takes as long

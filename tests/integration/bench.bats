@@ -91,16 +91,16 @@ assert second - first > 3000'
 }
 
 @test "C47 C49 a QEMU that is slow to start is in the figures, a guest's clock that is years off in none" {
-  cat >"$scratch/slow-qemu" <<'SH'
+  cat >"$DUET_ROOT/slow-qemu" <<'SH'
 #!/bin/sh
 case " $* " in
 *" guest="*) sleep 0.5 && exec qemu-system-x86_64 "$@" -rtc base=2001-09-09T01:46:40 ;;
 esac
 exec qemu-system-x86_64 "$@"
 SH
-  chmod +x "$scratch/slow-qemu"
-  is "$(duet run --rm --vm --qemu "$scratch/slow-qemu" busybox date +%Y 2>/dev/null)" 2001
-  duet bench boot --arms vm -n 1 --qemu "$scratch/slow-qemu" -o "$scratch/slow.json" busybox >/dev/null 2>&1
+  chmod +x "$DUET_ROOT/slow-qemu"
+  is "$(duet run --rm --vm --qemu "$DUET_ROOT/slow-qemu" busybox date +%Y 2>/dev/null)" 2001
+  duet bench boot --arms vm -n 1 --qemu "$DUET_ROOT/slow-qemu" -o "$scratch/slow.json" busybox >/dev/null 2>&1
   jq -e '.samples | length == 2 and all(.[]; .status == "ok" and
     (.marks_ns | .running >= 500e6 and .init > .running and .output > .init and .released > .output and .released < 120e9) and
     (.guest_clock_ns | .kernel > 0 and .kernel < 120e9 and .agent > 0 and .agent < 120e9))' "$scratch/slow.json"
