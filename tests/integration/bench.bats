@@ -10,7 +10,6 @@ setup_file() {
 }
 teardown_file() { root_down; }
 
-# bats test_tags=host
 @test "compare shows both kinds, marks, memory, ratio and accelerator" {
   run --separate-stderr duet compare busybox -- uname -r
   is "$status" 0
@@ -328,7 +327,6 @@ all_of() {
     { jq -c '.samples[]' "$scratch/ready.json"; return 1; }
 }
 
-# bats test_tags=host
 @test "bench boot --ready: by a line, by output, by exec; then it is stopped" {
   local slow_start='sleep 0.3; echo starting; sleep 0.3; echo ready now; exec sleep 100'
   ready 'log:^ready' "$slow_start" >"$scratch/table" 2>/dev/null

@@ -30,6 +30,7 @@ up() {
 }
 gone() { is "$(libvirt_left "$@")" ""; }
 
+# bats test_tags=host
 @test "a run in the daemon gives output, exit code and nothing that stays" {
   is "$(duet run --rm "${system[@]}" --name t-run busybox sh -c 'cat /proc/sys/kernel/ostype' 2>/dev/null)" Linux
   expect 7 duet run --rm "${system[@]}" --name t-run busybox sh -c 'exit 7'
@@ -37,6 +38,7 @@ gone() { is "$(libvirt_left "$@")" ""; }
   gone t-run
 }
 
+# bats test_tags=host
 @test "virsh and duet tell the same" {
   up t-same --cpus 0.5
   is "$(virsh_ domstate duet-t-same)" running
@@ -62,6 +64,7 @@ gone() { is "$(libvirt_left "$@")" ""; }
   gone t-same
 }
 
+# bats test_tags=host
 @test "limits are libvirt's cgroup's, figures are read there" {
   up t-limits --cpus 0.5 -m 192m
   local pid
@@ -82,6 +85,7 @@ has_own_uid() {
   [ "$(field "$1" driver.accel)" = tcg ] || [ "$(stat -c %a /dev/kvm)" = 666 ]
 }
 
+# bats test_tags=host
 @test "files that VMs share keep their owner, and no QEMU can write another's disk" {
   local shared before one two
   up t-one
@@ -107,6 +111,7 @@ has_own_uid() {
   is "$(duet exec t-two echo lives)" lives
 }
 
+# bats test_tags=host
 @test "virsh destroy and reset end the instance, and duet knows at once" {
   local verb
   up t-ended
@@ -119,6 +124,7 @@ has_own_uid() {
   done
 }
 
+# bats test_tags=host
 @test "virsh shutdown is a stop" {
   duet run -d "${system[@]}" --name t-button busybox \
     sh -c 'trap "echo asked; exit 3" TERM; echo up; while :; do sleep 0.1; done' 2>/dev/null
@@ -140,6 +146,7 @@ has_own_uid() {
   duet rm t-behind
 }
 
+# bats test_tags=host
 @test "kill -9 of the monitor: the next command takes the domain away" {
   local pid
   up t-monitor
@@ -213,6 +220,7 @@ XML
   gone t-session
 }
 
+# bats test_tags=host
 @test "a daemon that dies and comes back loses no VM" {
   up t-restart
   daemon_stop KILL
@@ -232,6 +240,7 @@ XML
   gone t-restart
 }
 
+# bats test_tags=host
 @test "a VM ends without its daemon, and is cleaned up when that is back" {
   local pid
   up t-alone
@@ -249,6 +258,7 @@ XML
   duet rm t-alone
 }
 
+# bats test_tags=host
 @test "whole folders are shared, and what can't be kept is refused" {
   mkdir -p "$scratch/folder"
   chmod 755 "$scratch"
@@ -259,6 +269,7 @@ XML
   [[ $output == *"not read-only"* ]]
 }
 
+# bats test_tags=host
 @test "a root directory that QEMU's user can't pass is named" {
   local mode
   # Only that one is closed.

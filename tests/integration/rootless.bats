@@ -93,6 +93,7 @@ suite() {
   fi
 }
 
+# bats test_tags=host
 @test "both kinds run, with all files in the user's own places" {
   is "$(duet run --rm busybox id -u)" 0
   is "$(duet run --rm --vm busybox id -u 2>/dev/null)" 0
@@ -106,7 +107,9 @@ suite() {
   [ ! -e "/run/duet/$id" ]
 }
 
+# bats test_tags=host
 @test "a container's suite passes" { suite kind . KIND=container; }
+# bats test_tags=host
 @test "a VM's suite passes" {
   local cases='run prints|exec|volumes|limits|start again|pause|killed client|marks'
   # Where a guest needs a minute: what only a user's VM has.
@@ -118,8 +121,10 @@ suite() {
 @test "what hostile callers try does no harm" {
   suite hostile 'stalls|closed|without end|ten runs|fifty|ignores|odd places|moment of the end|many commands|deeper'
 }
+# bats test_tags=host
 @test "what is killed leaves nothing" { suite faults "containers leave|container's|VM's monitor|of QEMU|creation"; }
 
+# bats test_tags=host
 @test "owners are the image's, in both kinds, and the user's range on disk" {
   duet image import --name owned "$place/archives/owned.tar" >/dev/null
   local script='stat -c "%n %u %g %a" /own /own/a /own/suid; su -s /bin/sh nobody -c "id -u"'
@@ -147,6 +152,7 @@ suite() {
   swept
 }
 
+# bats test_tags=host
 @test "kill -9 of a VM's monitor and worker leaves nothing, though the guest hangs" {
   local id monitor qemu
   id=$(duet run -d --rm --vm busybox sleep 1000 2>/dev/null)
@@ -197,6 +203,7 @@ one_id() {
   as env "PATH=$place/bin" "XDG_DATA_HOME=$home/one" "$place/build/cli/duet" "$@"
 }
 
+# bats test_tags=host
 @test "without a range of ids an image that is all root's runs, and no other" {
   one_id image import --name busybox "$place/archives/busybox.tar"
   is "$(one_id run --rm busybox sh -c 'id -u; tr -s " " </proc/self/uid_map')" $'0\n 0 0 1'
@@ -217,6 +224,7 @@ forbidden() {
     "$place/build/cli/duet" "$@"
 }
 
+# bats test_tags=host
 @test "without user namespaces VMs run, and containers are refused with what to do" {
   forbidden image import --name busybox "$place/archives/busybox.tar"
   expect 125 forbidden run --rm busybox true
@@ -244,6 +252,7 @@ forbidden() {
   fi
 }
 
+# bats test_tags=host
 @test "sockets go where only the user may look, or nowhere" {
   expect 125 as env XDG_RUNTIME_DIR=/run "$place/build/cli/duet" ps
   [[ $output == *"no private directory of yours"* ]]
@@ -265,6 +274,7 @@ forbidden() {
   fi
 }
 
+# bats test_tags=host
 @test "what is measured is measured for a user too" {
   expect 0 duet bench boot -n 1 -o "$home/result.json" busybox
   is "$(jq '[.samples[] | select(.error == null)] | length' "$home/result.json")" 6
@@ -281,6 +291,7 @@ forbidden() {
   is "$(left)" ''
 }
 
+# bats test_tags=host
 @test "check tells a user of ids, namespaces and cgroups" {
   local names
   names=$(duet check --format json | jq -r '.[].name')

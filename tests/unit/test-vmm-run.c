@@ -44,8 +44,12 @@ typedef struct {
 static int wait_readable(int fd, int timeout_ms, gpointer data)
 {
     struct pollfd ready = { .fd = fd, .events = POLLIN };
+    int polled;
     (void)data;
-    return poll(&ready, 1, timeout_ms);
+    /* The end of a child is none of the wait. */
+    while ((polled = poll(&ready, 1, timeout_ms)) < 0 && errno == EINTR)
+        ;
+    return polled;
 }
 
 static void on_child(int signal_number)
