@@ -78,8 +78,9 @@ static gboolean parse(const char *verb, const GOptionEntry *entries, gboolean fi
     }
     if (help) {
         g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
-        const char *rest = strchr(text, '\n');
-        g_autofree char *options = duet_help_wrap(rest ? rest : "\n");
+        /* Its own usage line ends in an empty one. */
+        const char *rest = strstr(text, "\n\n");
+        g_autofree char *options = duet_help_wrap(rest ? rest + 1 : "\n");
         printf(
             "Usage: duet %s %s\n\nTo %s.\n%s", verb, command->arguments, command->summary, options);
         exit(0);

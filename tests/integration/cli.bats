@@ -50,6 +50,7 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
 @test "the page of a command below another has its own usage line" {
   [ "$(duet bench boot --help | head -1)" = 'Usage: duet bench boot [OPTION...] IMAGE [-- COMMAND [ARG...]]' ]
   [ "$(duet help image ls | head -1)" = 'Usage: duet image ls [--format FORMAT] [-q]' ]
+  is "$(duet run --help | grep -c OPTION)" 1
   expect 0 duet image -h
   expect 125 duet bench memory
   [[ $output == *"bench memory: which image?"* ]]
