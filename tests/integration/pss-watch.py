@@ -65,7 +65,9 @@ while True:
         if not more:
             break
         members |= more
-    now, by_cgroup = time.clock_gettime_ns(time.CLOCK_MONOTONIC), in_cgroups(table)
+    by_cgroup = in_cgroups(table)
     sums = sum(map(pss, members)), sum(map(pss, by_cgroup)) if by_cgroup else -1
+    # When it was all seen: what comes later, their end, is in none of it.
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     print(now, len(monitors), *sums, flush=True)
     time.sleep(0.1)
