@@ -185,7 +185,8 @@ PYTHON
 @test "^C at once ends what was started, and leaves nothing" {
   local delay client code
   for delay in 0 0.002 0.004 0.006 0.008 0.01 0.015 0.02; do
-    setsid "$DUET" run --rm busybox sleep 300 2>"$scratch/said" 3>&- &
+    # A shell has what is in the background ignore it.
+    setsid env --default-signal=INT "$DUET" run --rm busybox sleep 300 2>"$scratch/said" 3>&- &
     client=$! code=0
     wait_for 5 eval '[ "$(ps -o pgid= -p $client | xargs)" = $client ]'
     sleep $delay
