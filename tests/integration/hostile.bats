@@ -13,19 +13,20 @@ teardown() { duet rm -f --all >/dev/null; }
 teardown_file() { root_down; }
 
 # client SIGNAL SCRIPT: runs the script with a reader that never reads; after 1 s the client gets
-# the signal (0: none) and has 5 s to end. Prints its exit code, and what the reader then finds.
+# the signal (0: none) and has 5 s to end; on a slow host each is longer. Prints its exit code, and what the reader then finds.
 client() {
   python3 - "$@" <<'PYTHON'
 import os, signal, subprocess, sys, time
 number, script = int(sys.argv[1]), sys.argv[2]
+slow = min(5, int(os.environ.get("DUET_TEST_SLOW", 1)))
 p = subprocess.Popen([os.environ["DUET"], "run", "--rm", "busybox", "sh", "-c", script], stdout=subprocess.PIPE)
-time.sleep(1)
+time.sleep(slow)
 if number:
     p.send_signal(number)
-    print(p.wait(5))
+    print(p.wait(5 * slow))
 else:
     listed = subprocess.run([os.environ["DUET"], "ps", "-aq"], capture_output=True, text=True).stdout
-    print(len(listed), len(p.stdout.read()), p.wait(5))
+    print(len(listed), len(p.stdout.read()), p.wait(5 * slow))
 PYTHON
 }
 
