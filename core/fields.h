@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
+#include <duet/spec.h>
 
 G_BEGIN_DECLS
 
@@ -15,5 +15,10 @@ void duet_fields_add_text(GByteArray *fields, guint8 tag, const char *text);
  */
 GByteArray *duet_spawn_fields(const char *const *argv, const char *const *env, const char *cwd,
     const char *user, guint32 flags);
+
+/** duet_config_fields: Returns: (transfer full): the CONFIG payload of an instance. */
+GByteArray *duet_config_fields(const DuetSpec *spec);
+/** duet_payload_fields: Returns: (transfer full): the SPAWN payload of its session 0. */
+GByteArray *duet_payload_fields(const DuetSpec *spec);
 
 G_END_DECLS

@@ -10,34 +10,10 @@
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
-#include <duet/vm-limits.h>
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-
-static GByteArray *config_fields(const DuetSpec *spec)
-{
-    GByteArray *fields = g_byte_array_new();
-    duet_fields_add_text(fields, DUET_FIELD_HOSTNAME, spec->hostname);
-    if (spec->kind != DUET_KIND_VM)
-        return fields;
-    if (spec->pids_limit) {
-        guint8 number[8];
-        duet_put_u64(number, spec->pids_limit);
-        duet_fields_add(fields, DUET_FIELD_PIDS_LIMIT, number, sizeof number);
-    }
-    for (guint i = 0; i < spec->mounts->len; i++) {
-        const DuetMount *mount = spec->mounts->pdata[i];
-        g_autoptr(GString) text = g_string_new(NULL);
-        g_autofree char *tag = duet_vm_mount_tag(i);
-        g_string_append_len(text, tag, (gssize)strlen(tag) + 1);
-        g_string_append_len(text, mount->target, (gssize)strlen(mount->target) + 1);
-        g_string_append(text, duet_vm_mount_options(mount));
-        duet_fields_add(fields, DUET_FIELD_MOUNT, text->str, text->len);
-    }
-    return fields;
-}
 
 static void on_hello(Monitor *monitor, const struct duet_frame *frame)
 {
@@ -222,13 +198,8 @@ static void on_closed(DuetLink *link, gpointer data)
 
 void monitor_agent_begin(Monitor *monitor)
 {
-    g_autoptr(GByteArray) config = config_fields(monitor->spec);
-    static const char *const no_words[] = { NULL };
-    const DuetSpec *spec = monitor->spec;
-    const char *const *argv = spec->idle ? no_words : (const char *const *)spec->argv;
-    g_autoptr(GByteArray) spawn =
-        duet_spawn_fields(argv, (const char *const *)spec->env, spec->cwd, spec->user,
-            (spec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (spec->idle ? DUET_SPAWN_IDLE : 0u));
+    g_autoptr(GByteArray) config = duet_config_fields(monitor->spec);
+    g_autoptr(GByteArray) spawn = duet_payload_fields(monitor->spec);
     monitor->agent = duet_link_new(-1, on_frame, on_closed, monitor);
     duet_link_send(monitor->agent, DUET_FRAME_CONFIG, 0, 0, config->data, config->len);
     duet_link_send(monitor->agent, DUET_FRAME_SPAWN, 0, 0, spawn->data, spawn->len);

@@ -37,7 +37,7 @@ gboolean duet_peer_supply_clear(DuetPeerSupply *supply, GError **error);
  */
 GHashTable *duet_peer_supply_values(DuetPeerSupply *supply, const DuetPeer *peer, GError **error);
 
-/** duet_peer_uses_guest: Returns: whether @peer boots the kernel of our VMs. */
+/** duet_peer_uses_guest: Returns: whether @peer boots what our VMs boot. */
 gboolean duet_peer_uses_guest(const DuetPeer *peer);
 /** duet_peer_supply_guest: learns from a VM of ours, once, what foreign ones boot, and on what. */
 gboolean duet_peer_supply_guest(DuetPeerSupply *supply, GError **error);

@@ -9,9 +9,9 @@
 
 /* All there are; docs/peers.md says what they stand for. */
 static const char *const known[] = { "name", "run", "dir", "image", "image-name", "docker-archive",
-    "rootfs", "bundle", "accel", "qemu-accel", "domain-type", "qemu", "kernel", "hostname",
-    "memory-limit", "cpus-limit", "pids-limit", "memory-mib", "cpus", "command", "pool", MANY,
-    NULL };
+    "rootfs", "bundle", "accel", "qemu-accel", "domain-type", "qemu", "kernel", "kernel-cmdline",
+    "initramfs", "root-disk", "agent-frames", "hostname", "memory-limit", "cpus-limit",
+    "pids-limit", "memory-mib", "cpus", "command", "pool", MANY, NULL };
 
 /* A placeholder is '{', lower-case letters, '-' and '.', '}': other braces are only braces, as in
  * "{{.Version}}". Returns: (transfer full) (nullable): the name of the one at @at. */
