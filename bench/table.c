@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "cost/cost.h"
+#include "cost/share.h"
 #include "notes.h"
 #include "record.h"
 #include "text.h"
@@ -337,6 +338,9 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
     comparisons(out, analysis);
     duet_bench_table_phases(out, run, analysis);
     g_autofree char *cost = duet_cost_line(run, analysis);
+    g_autofree char *share = duet_share_line(run, analysis);
+    if (share)
+        duet_text_append_wrapped(out, "\nmanaging    ", "            ", share);
     if (cost)
         duet_text_append_wrapped(out, "\nduet itself ", "            ", cost);
     duet_bench_table_notes(out, analysis->notes);

@@ -3,6 +3,7 @@
 
 #include "bench/benchmark.h"
 #include "bench/cost/cost.h"
+#include "bench/cost/share.h"
 #include "bench/notes.h"
 #include "bench/record.h"
 #include "bench/table.h"
@@ -195,6 +196,10 @@ char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis)
     }
     phases(out, run, analysis);
     g_autofree char *cost = duet_cost_line(run, analysis);
+    g_autofree char *share = duet_share_line(run, analysis);
+    g_autofree char *harmless = share ? duet_text_markdown(share) : NULL;
+    if (harmless)
+        g_string_append_printf(out, "\nmanaging: %s\n", harmless);
     if (cost)
         g_string_append_printf(out, "\nduet itself: %s\n", cost);
     duet_export_markdown_notes(out, analysis->notes);

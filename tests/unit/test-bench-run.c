@@ -12,6 +12,7 @@
 
 #include "bench/analysis.h"
 #include "bench/benchmark.h"
+#include "bench/cost/share.h"
 #include "bench/environment.h"
 #include "bench/instance-sampler.h"
 #include "bench/random.h"
@@ -231,6 +232,39 @@ static void test_three_arms(void)
     g_assert_nonnull(strstr(table, "n/a"));
     g_assert_nonnull(strstr(table, "guest clock"));
     assert_fits(table);
+}
+
+/* A quarter of what one waits for a VM, in all of its good samples; a container has no `running`.
+ */
+static void test_share(void)
+{
+    FakeArm arms[] = { vm_tcg(), container() };
+    Lab lab = { .arms = arms };
+    g_autoptr(DuetRun) run = lab_run(&lab, 2, 10, NULL);
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        gint64 *ns = sample->marks.ns;
+        if (sample->arm != 0)
+            continue;
+        ns[DUET_MARK_OUTPUT] = ns[DUET_MARK_REQUEST] + 400 * MS;
+        ns[DUET_MARK_RUNNING] = ns[DUET_MARK_REQUEST] + (sample->discarded ? 300 : 100) * MS;
+    }
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autofree char *line = duet_share_line(run, analysis);
+    g_autofree char *table = duet_bench_table(run, analysis);
+
+    g_assert_true(g_str_has_prefix(line, "vm: 25.0 % (25.0 to 25.0) of request -> output is"));
+    g_assert_null(strstr(line, "container"));
+    g_assert_nonnull(strstr(table, "managing    vm: 25.0 %"));
+    assert_fits(table);
+    /* What is emulated whole has no share that means anything. */
+    analysis->nested = TRUE;
+    g_assert_null(duet_share_line(run, analysis));
+    arms[0] = container();
+    Lab other = { .arms = arms };
+    g_autoptr(DuetRun) none = lab_run(&other, 2, 10, NULL);
+    g_autoptr(DuetAnalysis) no_vm = duet_analysis_new(none, FALSE);
+    g_assert_null(duet_share_line(none, no_vm));
 }
 
 static void test_kvm_differs(void)
@@ -642,6 +676,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/bench/plan", test_plan);
     g_test_add_func("/bench/three-arms", test_three_arms);
+    g_test_add_func("/bench/share", test_share);
     g_test_add_func("/bench/kvm-differs", test_kvm_differs);
     g_test_add_func("/bench/nested-under-tcg", test_nested_under_tcg);
     g_test_add_func("/bench/floor", test_floor);
