@@ -31,7 +31,10 @@ static void warn_of_cpu(GPtrArray *warnings, JsonObject *host)
     duet_record_number(host, "load_1min", &load);
     duet_record_number(host, "cpu.online", &online);
     if (load > online / 2)
-        warn(warnings, "the host was busy before the run: load %.2f on %.0f CPUs", load, online);
+        warn(warnings, "the host was busy before the run: load %.2f on %.0f CPUs%s", load, online,
+            json_object_has_member(host, DUET_ENVIRONMENT_LOAD_OWN)
+                ? " (an average of a minute, with what the same command measured in it)"
+                : "");
     if (governor && strcmp(governor, "performance") != 0)
         warn(warnings, "CPU frequency governor is '%s', not 'performance'", governor);
 }

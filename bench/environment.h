@@ -20,6 +20,9 @@ gboolean duet_environment_under_tcg(JsonObject *host);
 /** duet_environment_tool: Returns: (transfer full): version, commit and build flags of duet. */
 JsonObject *duet_environment_tool(void);
 
+/* Member of the host (true): what the same command measured before is in "load_1min". */
+#define DUET_ENVIRONMENT_LOAD_OWN "load_includes_own"
+
 /** DuetEnvironmentCount: counters of the kernel since boot: what moved during a run. */
 typedef struct {
     guint64 busy_ticks; /* CPU time wanted, steal_ticks among it */

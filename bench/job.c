@@ -29,6 +29,8 @@ DuetRun *duet_job_run(
     run->tool = duet_environment_tool();
     json_object_unref(run->host);
     run->host = duet_environment_host(duet_context_store_dir(request->context));
+    if (request->after_own)
+        json_object_set_boolean_member(run->host, DUET_ENVIRONMENT_LOAD_OWN, TRUE);
     g_ptr_array_unref(run->warnings);
     run->warnings = duet_environment_warnings(run->host, run->tool);
     for (gsize i = 0; i < request->n_arms; i++) {

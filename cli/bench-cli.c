@@ -339,6 +339,7 @@ static gboolean read_request(
     request->ratio_with_failures = options->ratio_with_failures;
     request->output_path = options->output;
     request->resume = options->resume;
+    request->after_own = options->after_own;
     request->seed_given = options->seed != NULL;
     request->peers = options->peers;
     request->peer_files = options->peer_files;

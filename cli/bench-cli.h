@@ -26,6 +26,7 @@ typedef struct {
     char *seed;
     char *output;
     gboolean resume;
+    gboolean after_own;
     double timeout_s;
     double floor_percent;
     char *cache_mode;

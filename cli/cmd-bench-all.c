@@ -349,6 +349,7 @@ static int carry_out(DuetCli *cli, Suite *suite, const Part *part, double share_
     }
     options.kinds = kinds;
     options.output = path;
+    options.after_own = TRUE;
     if (part->image && !use_image(cli, part, &options))
         return 0;
     double takes_s = part->fit(suite, share_s, &options);

@@ -91,6 +91,8 @@ JsonObject *duet_memory_point_to_json(const DuetMemoryPoint *point)
 
     json_object_set_int_member(object, "count", point->count);
     json_object_set_int_member(object, "started", point->started);
+    if (point->no_room)
+        json_object_set_boolean_member(object, "no_room", TRUE);
     json_object_set_object_member(object, "host_before", duet_host_memory_to_json(&point->before));
     json_object_set_object_member(object, "host", duet_host_memory_to_json(&point->host));
     for (guint i = 0; i < point->instances->len; i++) {
@@ -134,6 +136,7 @@ DuetMemoryPoint *duet_memory_point_from_json(DuetJsonReader *reader, JsonObject 
     JsonArray *instances = duet_json_get_array(reader, object, "instances", INSTANCES_MAX);
 
     point->started = duet_json_get_int(reader, object, "started", 0, INSTANCES_MAX, 0);
+    point->no_room = duet_json_get_boolean(reader, object, "no_room");
     point->before =
         duet_host_memory_from_json(reader, duet_json_get_object(reader, object, "host_before"));
     point->host = duet_host_memory_from_json(reader, duet_json_get_object(reader, object, "host"));

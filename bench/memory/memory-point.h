@@ -35,6 +35,7 @@ typedef struct {
  * DuetMemoryPoint: what one sample of `bench memory` holds.
  * @count: how many instances there were to be
  * @started: how many did start
+ * @no_room: the host had none for one more: as many are not tried again in this arm
  * @before: the host with none of them, just before
  * @host: the host when all were read; not set (at_ns of 0) in a sample that failed
  * @instances: (element-type DuetInstanceMemory)
@@ -43,6 +44,7 @@ typedef struct {
 typedef struct {
     guint count;
     guint started;
+    gboolean no_room;
     DuetHostMemory before;
     DuetHostMemory host;
     GArray *instances;

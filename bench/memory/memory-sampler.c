@@ -17,6 +17,16 @@
 /* What the instances of the sample before had comes back to the host with a delay. */
 #define SETTLE_MS 1000
 
+/* Of a run that was resumed: what did not fit then does not now. */
+static void recall_room(DuetMemorySampler *sampler)
+{
+    for (guint i = 0; i < sampler->run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(sampler->run, i);
+        if (sample->memory && sample->memory->no_room)
+            sampler->too_many[sample->arm] = sample->memory->count;
+    }
+}
+
 void duet_memory_sampler_init(
     DuetMemorySampler *sampler, const DuetBenchRequest *request, DuetRun *run)
 {
@@ -26,6 +36,7 @@ void duet_memory_sampler_init(
         .read_host = duet_host_memory_read,
         .too_many = g_new0(guint, request->n_arms + 1),
     };
+    recall_room(sampler);
     duet_hold_signals(&sampler->old_signals);
 }
 
@@ -118,7 +129,8 @@ static gboolean measure(DuetMemorySampler *sampler, DuetSample *sample, GError *
         read_all(sampler, &group, sample, error);
     duet_group_clear(&group, sample->warnings);
     sampler->interrupted |= group.interrupted;
-    if (!done && group.no_room)
+    point->no_room = !done && group.no_room;
+    if (point->no_room)
         sampler->too_many[sample->arm] = point->count;
     if (done)
         check_swap(sample);

@@ -96,6 +96,7 @@ typedef struct {
  * @output_path: (nullable): where the result file goes; while the run goes on, the samples are in
  *     a file of that name with ".part" behind it
  * @resume: go on with the run that was cut short before it wrote @output_path
+ * @after_own: the same command measured something just before, which is in the host's load
  * @seed_given: the user named @seed; else a run that is resumed keeps its own
  * @json: answer with the result file's text in place of the table
  * @color: terminal colours in the table
@@ -126,6 +127,7 @@ typedef struct {
     char *const *peer_files;
     const char *output_path;
     gboolean resume;
+    gboolean after_own;
     gboolean seed_given;
     gboolean json;
     gboolean color;

@@ -84,7 +84,7 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   stock_image bench
   expect 0 duet bench all --resume -o "$scratch/all" busybox
   [[ $output == *"=== overhead: $scratch/all/overhead.json"* && $output != *"=== boot"* ]]
-  jq -e '.benchmark == "overhead" and .plan.n == 10 and .plan.duration_s == 1 and
+  jq -e '.host.load_includes_own and .benchmark == "overhead" and .plan.n == 10 and .plan.duration_s == 1 and
     [.arms[].name] == ["cpu:container", "cpu:native"] and
     all(.samples[]; .status == "ok") and .comparisons[0].verdict != "too few samples"' "$scratch/all/overhead.json"
   valid_result "$scratch/all/overhead.json"

@@ -213,11 +213,27 @@ static void test_told_once(void)
     g_assert_cmpuint(notes->len, ==, 1);
 }
 
+/* The load that `bench all` finds before each of its benchmarks is for the most part its own. */
+static void test_own_load(void)
+{
+    g_autoptr(DuetRun) run = run_fixture_new(1, 10, 30);
+
+    load(run);
+    g_autoptr(GPtrArray) foreign = duet_environment_warnings(run->host, run->tool);
+    json_object_set_boolean_member(run->host, DUET_ENVIRONMENT_LOAD_OWN, TRUE);
+    g_autoptr(GPtrArray) own = duet_environment_warnings(run->host, run->tool);
+
+    g_assert_null(strstr(g_ptr_array_index(foreign, 0), "the same command"));
+    g_assert_nonnull(strstr(g_ptr_array_index(own, 0), "load 7.00 on 8 CPUs (an average of"));
+    g_assert_nonnull(strstr(g_ptr_array_index(own, 0), "with what the same command measured"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/check/nothing-weak", test_nothing_weak);
     g_test_add_func("/check/weak", test_weak);
     g_test_add_func("/check/told-once", test_told_once);
+    g_test_add_func("/check/own-load", test_own_load);
     return g_test_run();
 }

@@ -134,8 +134,16 @@ static void test_host_is_protected(void)
         g_assert_cmpint(sample->status, ==, DUET_SAMPLE_FAILED);
         g_assert_cmpuint(sample->memory->started, ==, 0);
         g_assert_nonnull(strstr(sample->error, count == 1 ? "must keep" : "not tried"));
+        g_assert_cmpint(sample->memory->no_room, ==, count == 1);
+        if (count == 1)
+            g_ptr_array_add(run->samples, g_steal_pointer(&sample));
     }
     g_assert_false(sampler.interrupted);
+
+    /* What goes on with that run knows it. */
+    g_auto(DuetMemorySampler) resumed = { 0 };
+    duet_memory_sampler_init(&resumed, &request, run);
+    g_assert_cmpuint(resumed.too_many[0], ==, 1);
     g_assert_true(duet_remove_tree(AT_FDCWD, folder, NULL));
 }
 
