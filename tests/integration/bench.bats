@@ -167,7 +167,7 @@ in_cache() {
   fi
 }
 
-# bats test_tags=host
+# bats test_tags=host,quiet
 @test "bench boot --cache cold-host drops what anybody read" {
   needs_root "to drop the host's caches"
   [ -w /proc/sys/vm/drop_caches ] || skip "the host's caches are not ours to drop"
@@ -186,7 +186,7 @@ memory() { duet bench memory --arms container --age 1 -o "$scratch/memory.json" 
 # of libraries is below 1 %, and a process that is left out is above.
 holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
 
-# bats test_tags=host
+# bats test_tags=host,quiet
 @test "bench memory: PSS is what /proc says, its figures follow from the samples" {
   python3 "$source_dir/tests/integration/pss-watch.py" >"$scratch/watched" &
   local watcher=$!
@@ -261,6 +261,7 @@ for summary in run["summary"]:
 PYTHON
 }
 
+# bats test_tags=quiet
 @test "bench memory measures the payload, and the estimators find it" {
   memory --counts 1,3 --rounds 2 busybox -- sh -c "$holder" >"$scratch/table"
   jq -e '.summary[0].ok == 4 and .arms[0].command[0] == "sh"' "$scratch/memory.json"
@@ -327,6 +328,7 @@ all_of() {
     { jq -c '.samples[]' "$scratch/ready.json"; return 1; }
 }
 
+# bats test_tags=quiet
 @test "bench boot --ready: by a line, by output, by exec; then it is stopped" {
   local slow_start='sleep 0.3; echo starting; sleep 0.3; echo ready now; exec sleep 100'
   ready 'log:^ready' "$slow_start" >"$scratch/table" 2>/dev/null

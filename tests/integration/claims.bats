@@ -37,6 +37,7 @@ clean() {
   clean
 }
 
+# bats test_tags=quiet
 @test "a container is throttled as told, within 5 %" {
   needs_limits
   claims --format json busybox --only throttle >"$scratch/claims.json"

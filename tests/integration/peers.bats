@@ -64,9 +64,18 @@ nothing_left() { is "$(peers_left)" ""; is "$(duet ps -aq)" ""; }
     busybox -- echo hello
   echo "$output$stderr"
   is "$status" 0
+  [[ $output == *"managing    vm: "*" % of request -> output"* ]]
   jq -e '(.arms | map(.name)) == ["vm", "qemu", "qemu-microvm"]
     and all(.arms[1:][]; .driver.peer_kind == "vm") and (.arms | map(.driver.accel) | unique | length) == 1
     and all(.samples[]; .status == "ok" and .warnings == [] and .command_ns.output > 0)' "$scratch/qemu.json"
+  nothing_left
+}
+
+@test "plain QEMU has our VM's agent: it sees the same root, and its exit code and both outputs come out" {
+  run --separate-stderr duet bench boot --arms container --peers qemu -n 1 busybox -- sh -c \
+    'grep -q "^overlay / overlay" /proc/mounts && test $$ != 1 || exit 3; echo why >&2; exit 7'
+  echo "$output$stderr"
+  [[ $stderr == *"'qemu' is left out"*"it exited with 7: why"* ]]
   nothing_left
 }
 
@@ -139,6 +148,7 @@ nothing_left() { is "$(peers_left)" ""; is "$(duet ps -aq)" ""; }
   [[ $output == *mine* ]]
 }
 
+# bats test_tags=quiet
 @test "C47 the stopwatch starts before the fork and counts a delay before exec" {
   needs_root "to chroot"
   at_once=$(peer at-once "run=sh -c 'exec \"\$@\"' sh chroot {rootfs} {argv...}")
