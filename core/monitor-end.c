@@ -51,7 +51,11 @@ static void kill_now(Monitor *monitor)
     g_clear_handle_id(&monitor->stop_timer, g_source_remove);
     monitor->kill_due_us = 0;
     monitor->stop_timer = g_timeout_add(2000, on_last_resort, monitor);
-    duet_runtime_kill(monitor->runtime, NULL);
+    /* A driver in a worker may wait for a daemon that hangs. */
+    if (monitor->runtime->helper_pid > 0 && monitor->pidfd >= 0)
+        pidfd_send_signal(monitor->pidfd, SIGKILL, NULL, 0);
+    else
+        duet_runtime_kill(monitor->runtime, NULL);
 }
 
 static gboolean on_patience_over(gpointer data)

@@ -133,9 +133,11 @@ static void tell_panic(Monitor *monitor)
         return;
     g_autofree char *tail = duet_runtime_console_tail(monitor->runtime);
     const char *line = tail ? strstr(tail, panic) : NULL;
-    if (line)
-        monitor->info->error =
-            g_strdup_printf("the guest's kernel panicked: '%.*s'", (int)strcspn(line, "\n"), line);
+    if (!line)
+        return;
+    g_free(monitor->info->error);
+    monitor->info->error =
+        g_strdup_printf("the guest's kernel panicked: '%.*s'", (int)strcspn(line, "\n"), line);
 }
 
 /* How QEMU, or the container's agent, ended: of a guest that died without a word nothing else

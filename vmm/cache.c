@@ -65,10 +65,17 @@ gboolean duet_vm_cache_abandon(const char *fresh)
     return FALSE;
 }
 
+/* Who finds a file there trusts it: after a loss of power, too, it must be whole or absent. */
+static gboolean put(const char *fresh, const char *path)
+{
+    DUET_AUTO_FD fd = open(fresh, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && fchmod(fd, 0644) == 0 && fsync(fd) == 0 && rename(fresh, path) == 0;
+}
+
 gboolean duet_vm_cache_commit(const char *fresh, const char *path, GError **error)
 {
-    gboolean ok = (chmod(fresh, 0644) == 0 && rename(fresh, path) == 0) ||
-        duet_error_set_errno(error, errno, "cannot put '%s' in place", path);
+    gboolean ok =
+        put(fresh, path) || duet_error_set_errno(error, errno, "cannot put '%s' in place", path);
     duet_vm_cache_abandon(fresh);
     return ok;
 }

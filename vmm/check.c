@@ -37,13 +37,12 @@ static void check_kvm(GPtrArray *checks)
         usable ? NULL : advice[kvm->stage]);
     if (kvm->stage < DUET_KVM_NO_DEVICE)
         return;
-    gboolean open_to_qemu = usable;
     if (kvm->stage < DUET_KVM_RUNS)
         add(checks, "kvm-permission", DUET_CHECK_OK, "this user may open '/dev/kvm'", NULL);
     else
-        add(checks, "kvm-permission", open_to_qemu ? DUET_CHECK_OK : DUET_CHECK_WARN,
-            open_to_qemu ? "QEMU's user may open '/dev/kvm'" : kvm->reason,
-            open_to_qemu ? NULL : advice[DUET_KVM_RUNS]);
+        add(checks, "kvm-permission", usable ? DUET_CHECK_OK : DUET_CHECK_WARN,
+            usable ? "QEMU's user may open '/dev/kvm'" : kvm->reason,
+            usable ? NULL : advice[DUET_KVM_RUNS]);
 }
 
 static void check_nested(GPtrArray *checks)
@@ -84,10 +83,10 @@ static void check_programs(GPtrArray *checks)
     g_clear_error(&error);
     if (duet_is_rootless())
         return;
-    gboolean user = duet_vm_user_check(&error);
+    const char *user = duet_vm_user_find(&error);
+    g_autofree char *exists = g_strdup_printf("the user '%s' exists", user ? user : "");
     add(checks, "libvirt-user", user ? DUET_CHECK_OK : DUET_CHECK_NO,
-        user ? "the user 'libvirt-qemu' exists" : error->message,
-        user ? NULL : "install the package libvirt-daemon-system");
+        user ? exists : error->message, user ? NULL : "install the package libvirt-daemon-system");
     const char *virtiofsd = duet_vm_virtiofsd_find();
     add(checks, "virtiofsd", virtiofsd ? DUET_CHECK_OK : DUET_CHECK_WARN,
         virtiofsd ? virtiofsd : "not found: VMs cannot have -v mounts",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The serial console's log. QEMU writes it through a descriptor that libvirt opened, so the file is
- * root's. The guest's root may write there without end: what is old is given back to the disk.
+ * The serial console's log, and QEMU's own. QEMU writes both through descriptors that libvirt
+ * opened, so the files are root's. The guest's root may write there without end: what is old is
+ * given back to the disk.
  */
 #include "vmm/vm.h"
 #include "core/util.h"
@@ -30,16 +31,30 @@ gboolean duet_vm_console_make(const DuetVm *vm, GError **error)
     return fd >= 0 || duet_error_set_errno(error, errno, "cannot create '%s'", vm->console_log);
 }
 
-/* A hole, not a shorter file: QEMU and those who read the end keep their offsets. */
-void duet_vm_console_trim(const DuetVm *vm)
+/* QEMU's own words, in the run directory of an embedded libvirt. A guest's root can make it say the
+ * same for ever. */
+static char *emulator_log(const DuetVm *vm)
 {
-    DUET_AUTO_FD fd = open(vm->console_log, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return g_strdup_printf("%s/log/qemu/%s.log", vm->place->run_dir, vm->spec->id);
+}
+
+/* A hole, not a shorter file: QEMU and those who read the end keep their offsets. */
+static void trim(const char *path)
+{
+    DUET_AUTO_FD fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0 || (gint64)st.st_blocks * 512 <= LOG_MAX_BYTES)
         return;
     off_t end = (st.st_size - LOG_KEEP_BYTES) & ~(off_t)4095;
     if (end > 0)
         fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, end);
+}
+
+void duet_vm_console_trim(const DuetVm *vm)
+{
+    g_autofree char *emulator = emulator_log(vm);
+    trim(vm->console_log);
+    trim(emulator);
 }
 
 static gboolean on_console(int fd, GIOCondition condition, gpointer data)
@@ -54,7 +69,11 @@ static gboolean on_console(int fd, GIOCondition condition, gpointer data)
 
 void duet_vm_console_watch(DuetVm *vm)
 {
+    g_autofree char *emulator = emulator_log(vm);
     vm->console_watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    /* A daemon keeps the second itself. */
+    if (vm->console_watch_fd >= 0)
+        inotify_add_watch(vm->console_watch_fd, emulator, IN_MODIFY);
     if (vm->console_watch_fd >= 0 &&
         inotify_add_watch(vm->console_watch_fd, vm->console_log, IN_MODIFY) >= 0)
         vm->console_source = g_unix_fd_add(vm->console_watch_fd, G_IO_IN, on_console, vm);
@@ -119,7 +138,7 @@ static char *file_tail(const char *path)
  */
 static char *emulator_tail(const DuetVm *vm)
 {
-    g_autofree char *path = g_strdup_printf("%s/log/qemu/%s.log", vm->place->run_dir, vm->spec->id);
+    g_autofree char *path = emulator_log(vm);
     g_autofree char *log = file_tail(path);
     g_auto(GStrv) lines = g_strsplit(log ? log : "", "\n", -1);
     g_autoptr(GString) words = g_string_new(NULL);

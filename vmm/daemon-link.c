@@ -9,6 +9,9 @@
 /* A daemon that does not come back within so many seconds is waited for no longer; whoever needs
  * it tries once more. */
 #define RETRIES_MAX 60
+/* One that hangs has answered nothing for a minute; no call waits for it longer. */
+#define KEEPALIVE_S 10
+#define KEEPALIVES 6
 
 static gboolean on_retry(gpointer data)
 {
@@ -51,6 +54,7 @@ static void on_powerdown(virConnectPtr connection, virDomainPtr domain, const ch
 void duet_vm_daemon_link(DuetVm *vm)
 {
     vm->retries = 0;
+    virConnectSetKeepAlive(vm->connection, KEEPALIVE_S, KEEPALIVES);
     virConnectRegisterCloseCallback(vm->connection, on_closed, vm, NULL);
     vm->powerdown = vm->domain ? virConnectDomainQemuMonitorEventRegister(vm->connection,
                                      vm->domain, "POWERDOWN", on_powerdown, NULL, NULL, 0)

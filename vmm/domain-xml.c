@@ -165,7 +165,9 @@ static void add_disk(xmlNode *devices, const DiskRow *row, guint slot)
     xmlNode *disk =
         add(devices, "disk", NULL, "type", "file", "device", "disk", "model", VIRTIO_MODEL, NULL);
     /* The host's page cache: the root disk's pages are shared by all VMs of the image. */
-    add(disk, "driver", NULL, "name", "qemu", "type", "raw", "cache", "writeback", NULL);
+    add(disk, "driver", NULL, "name", "qemu", "type", "raw", "cache", "writeback",
+        /* A host whose disk is full stops no VM in silence: the guest gets the error. */
+        "error_policy", "report", NULL);
     add(disk, "source", NULL, "file", row->path, NULL);
     add(disk, "target", NULL, "dev", row->target, "bus", "virtio", NULL);
     if (row->readonly)

@@ -15,11 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
 #define META_PACKAGE "linux-image-cloud-amd64"
-#else
-#define META_PACKAGE "linux-image-cloud-arm64"
-#endif
 
 /* The meta package names the real one, "linux-image-<version>". */
 static char *package_of(const char *depends)

@@ -109,8 +109,9 @@ static guint acl_hash(const char *device)
 }
 
 /*
- * What the verdict depends on: this boot, this kernel, this node with these permissions. Not the
- * node's times: udev sets them anew for each VM that anybody makes, the probe's own too.
+ * What the verdict depends on: this boot, this kernel, this node with these permissions, and
+ * whether they admit the caller, whose groups may be others after the next login. Not the node's
+ * times: udev sets them anew for each VM that anybody makes, the probe's own too.
  */
 static char *verdict_key(const char *device)
 {
@@ -120,8 +121,10 @@ static char *verdict_key(const char *device)
     if (uname(&uts) < 0)
         uts.release[0] = '\0';
     struct stat st = { 0 };
-    int err = stat(device, &st) < 0 ? errno : 0;
-    return g_strdup_printf("5 %s %s %s %d %o %u %u %" G_GUINT64_FORMAT " %x %u",
+    int err = stat(device, &st) < 0 || faccessat(AT_FDCWD, device, R_OK | W_OK, AT_EACCESS) < 0
+        ? errno
+        : 0;
+    return g_strdup_printf("6 %s %s %s %d %o %u %u %" G_GUINT64_FORMAT " %x %u",
         boot ? g_strstrip(boot) : "-", uts.release, device, err, (guint)st.st_mode, st.st_uid,
         st.st_gid, (guint64)st.st_rdev, err ? 0 : acl_hash(device),
         duet_is_rootless() ? duet_rootless_uid() : 0);

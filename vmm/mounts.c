@@ -96,20 +96,27 @@ char *duet_vm_mounts_file(
     return g_steal_pointer(&target);
 }
 
-/* Everything below too: a writable mount inside a read-only one would be a hole. */
-static gboolean set_readonly(const char *target, GError **error)
+/*
+ * Everything below too, and nothing that the host mounts there later: a writable mount inside a
+ * read-only one would be a hole. A container's folders are private as well.
+ */
+static gboolean set_private(const char *target, gboolean readonly, GError **error)
 {
-    struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY };
+    struct mount_attr attributes = {
+        .attr_set = readonly ? MOUNT_ATTR_RDONLY : 0,
+        .propagation = MS_PRIVATE,
+    };
     if (syscall(
             SYS_mount_setattr, AT_FDCWD, target, AT_RECURSIVE, &attributes, sizeof attributes) == 0)
         return TRUE;
-    return duet_error_set_errno(error, errno, "cannot make '%s' read-only", target);
+    return duet_error_set_errno(
+        error, errno, "cannot make '%s' %s", target, readonly ? "read-only" : "the VM's own");
 }
 
 static gboolean bind_folder(const DuetMount *mount, const char *target, GError **error)
 {
     return bind(mount->source, target, MS_REC, error) &&
-        (!mount->readonly || set_readonly(target, error));
+        set_private(target, mount->readonly, error);
 }
 
 static gboolean bind_single_file(const DuetMount *mount_of, const char *target, GError **error)
@@ -120,7 +127,7 @@ static gboolean bind_single_file(const DuetMount *mount_of, const char *target, 
         0)
         return duet_error_set_errno(error, errno, "cannot mount a tmpfs on '%s'", target);
     if (!touch(file, error) || !bind(mount_of->source, file, 0, error) ||
-        (mount_of->readonly && !set_readonly(file, error)))
+        !set_private(file, mount_of->readonly, error))
         return FALSE;
     if (mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV | MS_NOSUID, NULL) ==
         0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
+#include "vmm/cache.h"
 #include "vmm/disk.h"
 #include "vmm/kvm-probe.h"
 #include "vmm/root.h"
@@ -55,6 +56,23 @@ static gboolean limits_check(const DuetSpec *spec, GError **error)
     return TRUE;
 }
 
+/* The worker's /dev covers the host's. */
+static gboolean place_check(const DuetVm *vm, GError **error)
+{
+    g_autofree char *cache = duet_vm_cache_path("", NULL);
+    const char *const needed[] = { vm->place->instance_dir, vm->spec->root_disk, cache };
+    for (guint i = 0; i < G_N_ELEMENTS(needed); i++) {
+        if (!g_str_has_prefix(needed[i], "/dev/"))
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "cannot run a VM from '%s': QEMU has a /dev of its own; give another --root, such as "
+            "one on a tmpfs elsewhere",
+            needed[i]);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean accel_choose(DuetVm *vm, GError **error)
 {
     g_autoptr(DuetKvm) kvm = duet_vm_kvm();
@@ -97,7 +115,9 @@ gboolean duet_vm_disk_make(const DuetVm *vm, guint32 uid, GError **error)
 
 gboolean duet_vm_prepare(DuetVm *vm, GError **error)
 {
-    if (!limits_check(vm->spec, error) || (!vm->spec->connect && !duet_vm_user_check(error)))
+    gboolean as_root = !vm->spec->connect && !duet_is_rootless();
+    if (!limits_check(vm->spec, error) ||
+        (as_root && (!duet_vm_user_find(error) || !place_check(vm, error))))
         return FALSE;
     vm->emulator = duet_vm_qemu_find(vm->spec->qemu_path, error);
     if (!vm->emulator || !accel_choose(vm, error))

@@ -15,20 +15,25 @@
 #include <libvirt-glib/libvirt-glib.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* What libvirt makes in its root, our link into the shared cache, and that to its pid file. */
 static const char *const root_entries[] = { "cache", "etc", "lib", "log", "run", "libvirt.log",
     DUET_STRAY_LOCK };
 
-gboolean duet_vm_user_check(GError **error)
+/* Which of them is a choice of whoever built libvirt: Debian's is the first, Fedora's and SUSE's
+ * the second. */
+const char *duet_vm_user_find(GError **error)
 {
-    if (duet_is_rootless() || getpwnam("libvirt-qemu"))
-        return TRUE;
+    static const char *const names[] = { "libvirt-qemu", "qemu" };
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        if (getpwnam(names[i]))
+            return names[i];
     g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "the user 'libvirt-qemu' does not exist, and libvirt's QEMU driver does not start without "
-        "it; install the package libvirt-daemon-system");
-    return FALSE;
+        "there is neither a user 'libvirt-qemu' nor 'qemu', and libvirt's QEMU driver does not "
+        "start without its own; install the package libvirt-daemon-system");
+    return NULL;
 }
 
 /*
@@ -131,10 +136,14 @@ static char *stamp_path(const char *emulator, gboolean kvm_usable, GError **erro
         return NULL;
     }
     unsigned long libvirt = 0;
+    struct utsname uts = { 0 };
     virGetVersion(&libvirt, NULL, NULL);
+    /* Another kernel's KVM may offer the guests other features: libvirt asks anew. */
+    uname(&uts);
     g_autofree char *identity = duet_vm_file_identity(emulator, &st);
-    g_autofree char *name =
-        g_strdup_printf("probed-%lu-%s-%s", libvirt, kvm_usable ? "kvm" : "tcg", identity);
+    g_autofree char *name = kvm_usable
+        ? g_strdup_printf("probed-%lu-kvm-%s-%s", libvirt, uts.release, identity)
+        : g_strdup_printf("probed-%lu-tcg-%s", libvirt, identity);
     return duet_vm_cache_path("libvirt", name, NULL);
 }
 
@@ -182,7 +191,7 @@ static virConnectPtr probe_and_open(
 virConnectPtr duet_vm_root_open(
     const DuetPlace *place, const char *emulator, gboolean kvm_usable, GError **error)
 {
-    if (!duet_vm_user_check(error) || !config_write(place, error) || !cache_link(place, error) ||
+    if (!config_write(place, error) || !cache_link(place, error) ||
         !libvirt_initialize(place, error))
         return NULL;
     duet_virt_error_quiet();

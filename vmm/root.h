@@ -36,8 +36,9 @@ char *duet_vm_qemu_version(const char *emulator, GError **error);
  */
 char *duet_vm_qemu_find(const char *wanted, GError **error);
 
-/** duet_vm_user_check: %FALSE where the user is missing without whom libvirt refuses to start. */
-gboolean duet_vm_user_check(GError **error);
+/** duet_vm_user_find: Returns: (transfer none): the user without whom root's libvirt refuses to
+ * start, or NULL with @error. */
+const char *duet_vm_user_find(GError **error);
 
 /** duet_vm_version_text: Returns: (transfer full): "9.0.0", of a version in libvirt's form. */
 char *duet_vm_version_text(unsigned long version);

@@ -36,26 +36,40 @@ static gboolean vm_release(DuetRuntime *runtime, GError **error)
     return duet_vm_end((DuetVm *)runtime, error);
 }
 
-static gboolean reopen(DuetVm *vm, GError **error)
+/* What pauses it needs a connection, and the domain in it. */
+static gboolean reach(DuetVm *vm, GError **error)
 {
-    return !vm->libvirt->reopen || vm->libvirt->reopen(vm, error);
+    if (vm->libvirt->reopen && !vm->libvirt->reopen(vm, error))
+        return FALSE;
+    if (vm->domain)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND, "libvirt knows no domain of '%s' any more",
+        vm->spec->name);
+    return FALSE;
 }
 
 static gboolean vm_pause(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
-    if (!reopen(vm, error))
+    if (!reach(vm, error))
         return FALSE;
-    return (vm->domain && virDomainSuspend(vm->domain) == 0) ||
+    return virDomainSuspend(vm->domain) == 0 ||
         duet_virt_error_set(error, "cannot pause '%s'", vm->spec->name);
 }
 
+static gboolean is_running(const DuetVm *vm)
+{
+    int state;
+    return virDomainGetState(vm->domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_RUNNING;
+}
+
+/* Somebody else may have resumed it, with virsh. */
 static gboolean vm_resume(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
-    if (!reopen(vm, error))
+    if (!reach(vm, error))
         return FALSE;
-    return (vm->domain && virDomainResume(vm->domain) == 0) ||
+    return is_running(vm) || virDomainResume(vm->domain) == 0 ||
         duet_virt_error_set(error, "cannot resume '%s'", vm->spec->name);
 }
 

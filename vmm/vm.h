@@ -47,7 +47,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @domain_xml: what libvirt was given
  * @pidfd: QEMU; a copy of the one that the monitor gets
  * @hold: see hold.h, or -1
- * @console_watch_fd, @console_source: what keeps the console's log small
+ * @console_watch_fd, @console_source: what keeps both logs small
  * @label: daemon: "+uid:+gid" that QEMU runs as; NULL: the daemon is an ordinary user's
  * @qemu_uid, @qemu_gid: daemon: the same as numbers
  * @cgroup: daemon: see #DuetStarted
@@ -123,11 +123,12 @@ GVariant *duet_vm_facts(const DuetVm *vm);
 /** duet_vm_console_make: an empty log, for the coming boot alone. */
 gboolean duet_vm_console_make(const DuetVm *vm, GError **error);
 
-/** duet_vm_console_watch: from now on the main loop keeps the log from filling the disk. */
+/** duet_vm_console_watch: from now on the main loop keeps the console's log, and QEMU's, from
+ * filling the disk. */
 void duet_vm_console_watch(DuetVm *vm);
 void duet_vm_console_unwatch(DuetVm *vm);
 
-/** duet_vm_console_trim: drops the old part of a long log; its offsets stay. */
+/** duet_vm_console_trim: drops the old part of long logs; their offsets stay. */
 void duet_vm_console_trim(const DuetVm *vm);
 
 /** duet_vm_console_tail: #DuetRuntimeOps console_tail. */

@@ -98,8 +98,8 @@ typedef struct {
     /** kill: (mandatory): ends it at once, whatever state it is in; no error if already gone. */
     gboolean (*kill)(DuetRuntime *runtime, GError **error);
     /**
-     * release: (mandatory): called once after the pidfd became readable: mounts, sockets, libvirt
-     * objects go. The writable layer in instance_dir stays.
+     * release: (mandatory): called once, after the pidfd became readable, or after a start that
+     * failed: mounts, sockets, libvirt objects go. The writable layer in instance_dir stays.
      */
     gboolean (*release)(DuetRuntime *runtime, GError **error);
     /**

@@ -206,3 +206,38 @@ teardown_file() { root_down; }
   is "$status" 125
   [[ $output == *kernel* && $output != *"worker died"* ]]
 }
+
+@test "what the host mounts later below a folder is not in the VM, and nobody there becomes root by a file of it" {
+  needs_root "to mount it"
+  local folder=$scratch/shared
+  mkdir -p "$folder"
+  mount -t tmpfs shared "$folder"
+  mount --make-shared "$folder"
+  mkdir "$folder/later"
+  chmod 0755 "$folder"
+  cp /bin/busybox "$folder/su"
+  chmod 4755 "$folder/su"
+  duet run -d --vm --name folder -v "$folder:/f:ro" busybox sleep 300 2>/dev/null
+  mount -t tmpfs later "$folder/later"
+  touch "$folder/later/seen"
+  run duet exec folder ls /f/later
+  umount "$folder/later" "$folder"
+  is "$status" 0
+  is "$output" ""
+  duet exec folder grep ' /f virtiofs ' /proc/mounts | grep nosuid | grep -q nodev
+  duet rm -f folder
+}
+
+@test "a VM whose host has no room left is told so, and does not stop in silence" {
+  needs_root "to mount it"
+  local small=$scratch/small code=0
+  mkdir "$small"
+  mount -t tmpfs -o size=40m,mode=0711 small "$small"
+  DUET_ROOT=$small duet image import --name busybox "$scratch/busybox.tar" >/dev/null
+  DUET_ROOT=$small duet run --rm --vm --timeout 100 busybox dd if=/dev/zero of=/big bs=1M count=100 conv=fsync \
+    >"$scratch/full" 2>&1 || code=$?
+  umount -l "$small"
+  cat "$scratch/full"
+  [ "$code" != 0 ] && [ "$code" != 137 ]
+  grep -q '^dd: .*/big' "$scratch/full"
+}

@@ -4,11 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+/* Nobody's. */
+#define TEST_ID 48123
 
 static void assert_stage(const char *device, DuetKvmStage stage)
 {
@@ -116,6 +121,42 @@ static void test_permission_change(void)
     g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
 }
 
+/* What a caller with (or without) the device's group is told: its stage. */
+static int stage_as(const char *device, const char *dir, gid_t group, gboolean is_member)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (setgroups(is_member, &group) < 0 || setresgid(TEST_ID, TEST_ID, TEST_ID) < 0 ||
+            setresuid(TEST_ID, TEST_ID, TEST_ID) < 0)
+            _exit(255);
+        _exit(duet_kvm_probe_cached(device, dir)->stage);
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    return WEXITSTATUS(status);
+}
+
+/* The advice is to join the group kvm: whoever did, and logged in anew, is not told the old "no".
+ */
+static void test_group_change(void)
+{
+    if (geteuid() != 0) {
+        g_test_skip("needs root to change its groups");
+        return;
+    }
+    g_autofree char *dir = temp_dir();
+    g_autofree char *device = g_build_filename(dir, "kvm", NULL);
+    g_assert_true(g_file_set_contents(device, "", 0, NULL));
+    g_assert_cmpint(chmod(dir, 0777), ==, 0);
+    g_assert_cmpint(chown(device, 0, TEST_ID + 1), ==, 0);
+    g_assert_cmpint(chmod(device, 0660), ==, 0);
+    g_assert_cmpint(stage_as(device, dir, TEST_ID + 1, FALSE), ==, DUET_KVM_FORBIDDEN);
+    g_assert_cmpint(stage_as(device, dir, TEST_ID + 1, TRUE), ==, DUET_KVM_NO_DEVICE);
+    g_assert_cmpint(stage_as(device, dir, TEST_ID + 1, FALSE), ==, DUET_KVM_FORBIDDEN);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
 /* What is lacking for a moment is no verdict for the whole boot. */
 static void test_passing(void)
 {
@@ -147,6 +188,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-kvm/stale-cache", test_stale_cache);
     g_test_add_func("/vmm-kvm/node-touched", test_node_touched);
     g_test_add_func("/vmm-kvm/permission-change", test_permission_change);
+    g_test_add_func("/vmm-kvm/group-change", test_group_change);
     g_test_add_func("/vmm-kvm/passing", test_passing);
     return g_test_run();
 }

@@ -273,7 +273,8 @@ static bool share_options(struct share *share, struct agent_span options, struct
 static bool config_share(const uint8_t *bytes, uint32_t length, struct agent_text *error)
 {
     struct agent_span tag, target, options;
-    struct share share = { 0 };
+    /* As a container's folders. */
+    struct share share = { .flags = MS_NOSUID | MS_NODEV };
     const char *cursor, *end;
     char *copy = malloc((size_t)length + 1);
     bool ok;
