@@ -51,6 +51,11 @@ gone() { is "$(libvirt_left "$@")" ""; }
   duet pause t-same
   is "$(virsh_ domstate duet-t-same)" paused
   duet unpause t-same
+  # Whoever it was that resumed it.
+  duet pause t-same
+  virsh_ resume duet-t-same
+  duet unpause t-same
+  is "$(state_of t-same)" running
   is "$(virsh_ domstate duet-t-same)" running
   duet exec t-same sh -c 'echo kept >/kept; sync'
   duet stop -t 1 t-same
