@@ -301,3 +301,21 @@ XML
   is "$(virsh_ list --all --name | grep '^duet-')" ""
   is "$(find "$DUET_ROOT" -maxdepth 1 -name 'peers-*')" ""
 }
+
+@test "a daemon that hangs keeps no VM from being killed" {
+  [ -n "${libvirt_ns:-}" ] || skip "the host's own daemon is left alone"
+  local daemon qemu code=0 ended=
+  ended() { [[ $(cat "/proc/$1/stat" 2>/dev/null) == @(|*") Z "*) ]]; }
+  up t-hung
+  daemon=$(in_ns cat /run/libvirt/libvirtd.pid)
+  qemu=$(field t-hung pid)
+  [ -e "/proc/$qemu" ]
+  kill -STOP "$daemon"
+  in_ns timeout 20 "$DUET" kill t-hung || code=$?
+  wait_for 10 ended "$qemu" && ended=1
+  kill -CONT "$daemon"
+  is "$code" 0
+  is "$ended" 1
+  wait_for 60 has_state t-hung exited
+  gone t-hung
+}
