@@ -11,6 +11,9 @@ begin() {
   bench=$!
 }
 # running N: so many instances do.
-running() { [ "$(duet ps -q | wc -l)" = "$1" ]; }
+running() {
+  local out
+  out=$(duet ps -q) && [ "$(grep -c . <<<"$out")" = "$1" ]
+}
 # holds FILTER: of the result; else that is shown.
 holds() { jq -e "$1" "$result" >/dev/null || { jq 'del(.samples)' "$result"; return 1; }; }

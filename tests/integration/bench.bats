@@ -18,7 +18,7 @@ teardown_file() { root_down; }
     [[ ${output,,} == *"$what"* ]] || { echo "no $what in: $output"; return 1; }
   done
   [[ ${output,,} == *tcg* || ${output,,} == *kvm* ]]
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 # bats test_tags=host
@@ -206,7 +206,7 @@ holder='dd if=/dev/zero bs=24000000 count=1 2>/dev/null | sleep 100'
     [[ $output == *"$what"* ]] || { echo "no $what in: $output"; return 1; }
   done
   [[ ${output,,} == *tcg* || ${output,,} == *kvm* ]]
-  is "$(duet ps -aq)" ""
+  none_listed
   jq -e '.schema_version == 1 and .benchmark == "memory" and (.samples | length) == 2 + 2 * (.plan.counts | length) and
     all(.samples[]; .status == "ok" and .warnings == [] and
       (.memory | .count == .started and .count == (.instances | length)))' "$scratch/memory.json" ||
@@ -285,7 +285,7 @@ PYTHON
     sh -c 'n=$(ls /seen | wc -l); touch "/seen/$n"; [ $((n % 2)) = 0 ] && sleep 100'
   jq -e '.summary[0] | .ok == 2 and .failed == 2 and .counts[0].ok == 2' "$scratch/memory.json"
   expect 127 memory --counts 1 busybox -- nosuchprogram
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "bench memory ends at ^C with what it has, and leaves nothing" {
@@ -299,7 +299,7 @@ PYTHON
   local code=0
   wait $bench || code=$?
   is "$code" 130
-  is "$(duet ps -aq)" ""
+  none_listed
   is "$(left_behind)" ""
   jq -e '.interrupted and (.samples | length) == 2 and .samples[1].discarded and
     .arms[0].command == []' "$scratch/memory.json"
@@ -345,14 +345,14 @@ all_of() {
   all_of '.status == "ok" and $at.ready == $at.output and $at.stop < $at.ready + 290'
   ready exec "$slow_start" >/dev/null 2>&1
   all_of '.status == "ok" and $at.ready == $at.exec and $at.output == null'
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "bench boot --ready: by a command inside" {
   ready 'cmd:test -e /up' 'sleep 0.5; touch /up; exec sleep 100' >/dev/null 2>&1
   all_of '.status == "ok" and $at.ready >= $at.exec + 490 and $at.stop >= $at.ready'
   expect 127 ready cmd:nosuchprogram 'sleep 100'
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "bench boot --ready: what never gets ready is censored, what ends before has failed" {
@@ -362,7 +362,7 @@ all_of() {
   all_of '.status == "timeout"'
   expect 1 ready 'log:^never' 'echo x'
   all_of '.status == "failed" and (.error | contains("before it was ready"))'
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "bench boot --ready refuses what it can't do" {
@@ -384,7 +384,7 @@ all_of() {
   kill -INT -- -$bench
   wait $bench || code=$?
   is "$code" 130
-  is "$(duet ps -aq)" ""
+  none_listed
   is "$(left_behind)" ""
 }
 

@@ -18,7 +18,7 @@ claims() { duet bench claims "$@" 2>/dev/null; }
 # says ID FILTER: what the page says of a claim.
 says() { jq -e --arg id "$1" ".claims[] | select(.id == \$id) | $2" "$scratch/claims.json"; }
 clean() {
-  is "$(duet ps -aq)" ""
+  none_listed
   is "$(left_behind)" ""
   is "$(ls -A "$TMPDIR")" ""
 }

@@ -79,14 +79,14 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
     [ "$status" = 125 ] || { echo "$status: duet $words: $output"; return 1; }
     [ -n "$output" ]
   done
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "ps and image ls as JSON and as tables" {
   duet create --name listed busybox true
   duet ps -a --format json | jq -e '.[0].name == "listed" and .[0].state == "created"'
   [[ $(duet ps -a) == *listed* ]]
-  is "$(duet ps -q)" ""
+  none_runs
   duet image ls --format json | jq -e '.[0].name | startswith("busybox")'
   duet image inspect busybox | jq -e type
   duet rm listed

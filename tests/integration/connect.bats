@@ -196,14 +196,14 @@ XML
   expect 125 duet run --rm "${system[@]}" --name t-taken busybox true
   [[ $output == *"has a domain 'duet-t-taken' already"* ]]
   virsh_ undefine duet-t-taken
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "where no daemon answers, one clear error says what to do" {
   expect 125 in_ns unshare -m sh -c 'mount -t tmpfs tmpfs /run/libvirt && exec "$@"' sh \
     "$DUET" run --rm "${system[@]}" busybox true
   [[ $output == *"cannot connect to 'qemu:///system'"*"systemctl start libvirtd"*"leave out --connect"* ]]
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "connections that duet can't use are refused before anything starts" {

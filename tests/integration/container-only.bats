@@ -194,7 +194,7 @@ PYTHON
     wait $client || code=$?
     is $code 130
     is "$(cat "$scratch/said")" ""
-    is "$(duet ps -aq)" ""
+    none_listed
   done
 }
 
@@ -203,5 +203,5 @@ PYTHON
   is "$(state_of once)" created
   is "$(duet inspect once | jq -r '.[0].error')" null
   duet start once
-  wait_for 10 eval '[ -z "$(duet ps -aq)" ]'
+  wait_for 10 none_listed
 }

@@ -50,7 +50,7 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   valid_result "$scratch/density.json"
   jq 'del(.density[0].bound)' "$scratch/density.json" >"$scratch/cut.json"
   expect 1 valid_result "$scratch/cut.json"
-  is "$(duet ps -aq)" ""
+  none_listed
   wait_for 5 no_pool
 }
 
@@ -66,7 +66,7 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   holds '[.density[].reserved_bytes] | sort == [0, 268435456]'
   run duet bench check "$scratch/density.json"
   [[ $output == *"one after the other"* ]]
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "bench density: what ends by itself, or fails, is no density" {
@@ -83,7 +83,7 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   holds '.density[0] | .bound == "instance-ended" and (.detail | test("code 7")) and .reached < 9'
   expect 127 density busybox -- /nosuchcommand
   [[ $output == *nosuchcommand* ]]
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "bench density: the kernel keeps a budget that instances outgrow, and the host lives" {
@@ -98,7 +98,7 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   wait $bench || status=$?
   is "$status" 1
   holds '.density[0] | .answered < .reached and .used_bytes <= 33554432'
-  is "$(duet ps -aq)" ""
+  none_listed
   wait_for 5 no_pool
 }
 
@@ -120,7 +120,7 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   holds '.interrupted and .density[0].bound == "interrupted" and
     ([.samples[] | select(.status == "ok")] | length) == 4'
   grep -q 'take no conclusion' "$scratch/out"
-  is "$(duet ps -aq)" ""
+  none_listed
   wait_for 5 no_pool
 }
 
@@ -130,7 +130,7 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   kill -KILL $bench
   wait $bench || true
   wait_for 20 running 0
-  is "$(duet ps -aq)" ""
+  none_listed
   wait_for 5 no_pool
 }
 
@@ -146,5 +146,5 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   is "$(wc -l <<<"$output")" 1
   expect 125 duet bench density nosuchimage
   expect 125 duet bench density
-  is "$(duet ps -aq)" ""
+  none_listed
 }

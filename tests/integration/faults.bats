@@ -44,7 +44,7 @@ cycles() {
     duet start "cycle$i"
     duet rm -f "cycle$i"
   done 2>/dev/null
-  is "$(duet ps -aq)" ""
+  none_listed
   settled "${seen[@]}"
 }
 
@@ -78,7 +78,7 @@ strike() {
   else
     wait "$client" || true
   fi
-  is "$(duet ps -q)" ""
+  none_runs
   [ -z "$id" ] || settled "$id"
   duet rm -f --all >/dev/null
 }

@@ -22,7 +22,7 @@ memory() {
 
 # has_lines N: the journal's first line, one for the facts of each driver, and one for each sample.
 has_lines() { [ "$(wc -l <"$scratch/run.json.part")" -ge "$1" ]; }
-nothing_runs() { [ -z "$(duet ps -aq)" ]; }
+nothing_runs() { none_listed; }
 
 # kill_after LINES COMMAND...: kills the benchmark, and nothing else, with so much in its journal.
 kill_after() {
@@ -119,7 +119,7 @@ complete() {
   expect 125 duet bench boot --resume -o "$scratch/other.json" busybox
   [[ $output == *"nothing to resume"* ]]
   cmp "$scratch/before" "$scratch/run.json.part"
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "a run that the user interrupted is resumed from its result" {

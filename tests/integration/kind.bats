@@ -96,7 +96,7 @@ teardown_file() { root_down; }
   duet run --rm --as "$KIND" busybox yes 2>/dev/null | head -1 >"$scratch/out"
   is "$(cat "$scratch/out")" y
   [ $((SECONDS - start)) -le $((10 * slow)) ]
-  is "$(duet ps -aq)" ""
+  none_listed
 }
 
 @test "$KIND C41 arguments and variables arrive as they are" {
@@ -249,7 +249,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' "$DUET" run --rm --as "$KIND" --name signa
     kill -"${pair%:*}" "$client"
     wait "$client" || code=$?
     is "$code" "${pair#*:}"
-    is "$(duet ps -aq)" ""
+    none_listed
   done
 }
 
@@ -261,7 +261,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' "$DUET" run --rm --as "$KIND" --name signa
     kill -TERM "$client"
     wait "$client" || code=$?
     is "$code" 143
-    is "$(duet ps -aq)" ""
+    none_listed
   done
 }
 

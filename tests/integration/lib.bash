@@ -164,6 +164,15 @@ has_state() { [ "$(state_of "$1")" = "$2" ]; }
 # field INSTANCE NAME: of what `duet inspect` tells.
 field() { duet inspect "$1" | jq -r ".[0].$2"; }
 state_of() { field "$1" state; }
+# none_listed, none_runs: no instance is, and `duet ps` itself did not fail.
+none_listed() {
+  local out
+  out=$(duet ps -aq) && is "$out" ""
+}
+none_runs() {
+  local out
+  out=$(duet ps -q) && is "$out" ""
+}
 
 # crun refuses the hybrid layout while no v1 hierarchy holds the controller that v2 has.
 cgroups_for_crun() {

@@ -20,7 +20,7 @@ load_of() {
   is "$status" 0
   [ "$(wc -L <<<"$output")" -le 80 ]
 }
-nothing_runs() { [ -z "$(duet ps -aq)" ]; }
+nothing_runs() { none_listed; }
 part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
 
 @test "bench boot --parallel: each start is there with its marks, and figures follow from them" {

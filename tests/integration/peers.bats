@@ -28,7 +28,7 @@ peers_left() {
   grep -F "$DUET_ROOT/peers-" /proc/self/mountinfo
   grep -lzF "$DUET_ROOT/peers-" /proc/[0-9]*/cmdline 2>/dev/null
 }
-nothing_left() { is "$(peers_left)" ""; is "$(duet ps -aq)" ""; }
+nothing_left() { is "$(peers_left)" ""; none_listed; }
 
 @test "the peers that Debian has run beside ours" {
   needs_root "for most engines"
@@ -232,7 +232,7 @@ PYTHON
     kill "-$signal" $bench
     wait $bench || true
     wait_for 30 no_density
-    is "$(duet ps -aq)" ""
+    none_listed
   }
   # The trial is over at once, the first sample never.
   cat >"$scratch/later" <<'SCRIPT'
@@ -367,5 +367,5 @@ SCRIPT
   # Nothing ends them but what duet left for that, which then goes as well.
   wait_for 60 no_density
   is "$(podman ps -aq 2>/dev/null)" ""
-  is "$(duet ps -aq)" ""
+  none_listed
 }
