@@ -103,6 +103,27 @@ strike() {
   for ((n = 0; n < $(many 3 20); n++)); do strike vm qemu; done
 }
 
+# What all suites rest on: root_down, left_behind.
+@test "an agent and a QEMU that are left are found" {
+  is "$(left_now)" ""
+  cp "$(command -v bash)" "$scratch/qemu-system-x86_64"
+  mkfifo "$scratch/never"
+  # Of another test is an agent that has its monitor.
+  cp "$(command -v bash)" "$scratch/duet-monitor"
+  "$scratch/duet-monitor" -c '(exec -c -a duet-agent sleep 60) & wait' 3>&- &
+  local monitor=$! agent qemu
+  agent=$(bash -c '(exec -c -a duet-agent sleep 60) >/dev/null 2>&1 3>&- & echo $!')
+  env -i "$scratch/qemu-system-x86_64" -c 'read -r <"$1"' "$DUET_ROOT/instances/x/rw.img" "$scratch/never" 3>&- &
+  qemu=$!
+  wait_for 5 eval '[ "$(left_now | wc -l)" = 3 ]' || true
+  run left_now
+  kill "$monitor" "$agent" "$qemu" $(pgrep -P "$monitor")
+  echo "$output"
+  # The monitor has our environment.
+  is "$(awk '{ print $2 }' <<<"$output" | sort)" "$(printf '%s\n' "$monitor" "$agent" "$qemu" | sort)"
+  is "$(left_behind)" ""
+}
+
 @test "a full disk while an instance is made is one clear error and leaves nothing" {
   needs_root "to mount a file system"
   local small=$scratch/small

@@ -49,10 +49,32 @@ ours() {
     # Not by cat: a process for each of a busy host's takes seconds.
     { read -r stat <"$pid/stat"; } 2>/dev/null || continue
     case $stat in
-    *") Z "*) ;;
-    *"(duet"* | *"(qemu-system-x86"* | *"(virtiofsd"*) echo "${pid#/proc/}" ;;
+    *") Z "*) continue ;;
+    *"(duet"* | *"(qemu-system-x86"* | *"(virtiofsd"*) ;;
+    *) is_agent "$pid" || continue ;;
     esac
+    echo "${pid#/proc/}"
   done
+}
+# is_agent DIRECTORY: of a process. An agent is executed from a memfd: what its name is depends on the kernel.
+is_agent() {
+  local word=''
+  { read -r -d '' word <"$1/cmdline"; } 2>/dev/null
+  [ "$word" = duet-agent ]
+}
+# Whether a process of ours is one that this test left; other tests may run beside this one. Monitors have our
+# environment, QEMU and virtiofsd have names of files below our directories as arguments, and an agent, which has
+# neither, lives below its monitor.
+is_left() {
+  local stat parent
+  grep -qzF "DUET_ROOT=$DUET_ROOT" "/proc/$1/environ" 2>/dev/null && return
+  if is_agent "/proc/$1"; then
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return
+    read -r _ parent _ <<<"${stat##*) }"
+    { read -r stat <"/proc/$parent/comm"; } 2>/dev/null && [[ $stat != duet* ]]
+  else
+    grep -qzF -e "$DUET_ROOT/" -e "$scratch/" "/proc/$1/cmdline" 2>/dev/null
+  fi
 }
 
 # What this test's instances left: named by their ids, which are directories of this root.
@@ -72,9 +94,7 @@ left_now() {
   done
   grep -F "$DUET_ROOT/" /proc/self/mountinfo
   for pid in $(comm -13 <(echo "$processes_before") <(ours | sort)); do
-    # Of ours only: other tests may run beside this one.
-    grep -qzF "DUET_ROOT=$DUET_ROOT" "/proc/$pid/environ" 2>/dev/null &&
-      echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+    ! is_left "$pid" || echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
   done
   for id in "$@"; do
     find /sys/fs/cgroup -type d '(' -name "$id" -o -name "duet-$id.scope" ')' 2>/dev/null
