@@ -145,11 +145,14 @@ in_cache() {
   local unread disk
   unread=$(find "$DUET_ROOT/" -name unread -size +19000k)
   disk=$(find "$DUET_ROOT/" -type f -size +19000k ! -name unread ! -path '*/blobs/*')
-  [ -f "$unread" ] && [ -f "$disk" ]
+  [ -f "$unread" ]
+  [ -f "$disk" ]
   cat "$unread" "$disk" >/dev/null
-  [ "$(in_cache "$unread")" -ge 20000000 ] && [ "$(in_cache "$disk")" -ge 20000000 ]
+  [ "$(in_cache "$unread")" -ge 20000000 ]
+  [ "$(in_cache "$disk")" -ge 20000000 ]
   boot container warm
-  [ "$(in_cache "$unread")" -ge 20000000 ] && [ "$(in_cache "$disk")" -ge 20000000 ]
+  [ "$(in_cache "$unread")" -ge 20000000 ]
+  [ "$(in_cache "$disk")" -ge 20000000 ]
   boot container cold-guest
   is "$(in_cache "$unread")" 0
   boot vm cold-guest
@@ -356,9 +359,9 @@ all_of() {
 }
 
 @test "bench boot --ready: what never gets ready is censored, what ends before has failed" {
-  expect 1 ready 'log:^never' 'echo x; exec sleep 100' --timeout 2
+  expect 1 ready 'log:^never' 'echo x; exec sleep 100' --timeout 1
   all_of '.status == "timeout" and $at.ready == null'
-  expect 1 ready cmd:false 'exec sleep 100' --timeout 2
+  expect 1 ready cmd:false 'exec sleep 100' --timeout 1
   all_of '.status == "timeout"'
   expect 1 ready 'log:^never' 'echo x'
   all_of '.status == "failed" and (.error | contains("before it was ready"))'

@@ -65,7 +65,8 @@ complete() {
   local k
   duet bench show --format json "$scratch/run.json.part" >"$scratch/shown.json"
   k=$(jq '.samples | length' "$scratch/shown.json")
-  [ "$k" -ge 4 ] && [ "$k" -lt 14 ]
+  [ "$k" -ge 4 ]
+  [ "$k" -lt 14 ]
   jq -e '.interrupted and .plan.seed == 5 and .plan.n == 6' "$scratch/shown.json"
   duet bench show "$scratch/run.json.part" | grep -q 'interrupted'
   expect 1 duet bench check "$scratch/run.json.part"

@@ -166,7 +166,8 @@ END
   duet bench show "$scratch/load.json.part" | grep -q interrupted
   local taken
   taken=$(duet bench show --format json "$scratch/load.json.part" | jq '[.samples[] | select(.discarded | not)] | length')
-  [ "$taken" -ge 1 ] && [ "$taken" -lt 4 ]
+  [ "$taken" -ge 1 ]
+  [ "$taken" -lt 4 ]
   expect 125 duet bench boot --arms container --parallel 1,2 -n 2 -o "$scratch/load.json" --resume busybox -- \
     sh -c 'echo x; sleep 0.7'
   [[ $output == *"cannot resume"* ]]
