@@ -17,6 +17,8 @@ typedef struct {
 } Fake;
 
 void (*fake_agent)(int fd);
+guint fake_boot_timeout_s;
+const char *fake_console;
 
 static G_NORETURN void run_agent(int fd)
 {
@@ -49,6 +51,7 @@ static gboolean fake_start(
     out_started->agent_fd = fds[0];
     out_started->pidfd = pidfd_open(fake->pid, 0);
     out_started->pid = fake->pid;
+    out_started->boot_timeout_s = fake_boot_timeout_s;
     return TRUE;
 }
 
@@ -66,6 +69,12 @@ static gboolean fake_release(DuetRuntime *runtime, GError **error)
     return TRUE;
 }
 
+static char *fake_console_tail(DuetRuntime *runtime)
+{
+    (void)runtime;
+    return g_strdup(fake_console);
+}
+
 static void fake_free(DuetRuntime *runtime)
 {
     g_free(runtime);
@@ -75,6 +84,7 @@ static const DuetRuntimeOps fake_ops = {
     .start = fake_start,
     .kill = fake_kill,
     .release = fake_release,
+    .console_tail = fake_console_tail,
     .free = fake_free,
 };
 

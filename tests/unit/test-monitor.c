@@ -79,6 +79,14 @@ static void stays(int fd)
         pause();
 }
 
+/* Not even a first word. */
+static void mute(int fd)
+{
+    (void)fd;
+    for (;;)
+        pause();
+}
+
 static const DuetDriverEntry drivers[] = {
     { DUET_KIND_CONTAINER, &fake_driver, NULL, NULL },
     { DUET_KIND_CONTAINER, NULL, NULL, NULL },
@@ -90,7 +98,7 @@ typedef struct {
     DuetInstance *instance;
 } Fixture;
 
-static void begin(Fixture *fixture, void (*what)(int fd))
+static void make(Fixture *fixture, void (*what)(int fd))
 {
     g_autoptr(GError) error = NULL;
     DuetSpec *spec = duet_spec_new();
@@ -105,8 +113,26 @@ static void begin(Fixture *fixture, void (*what)(int fd))
     spec->image_digest = g_strdup("sha256:none");
     fixture->instance = duet_instance_create(fixture->context, spec, &error);
     g_assert_no_error(error);
+}
+
+static void begin(Fixture *fixture, void (*what)(int fd))
+{
+    g_autoptr(GError) error = NULL;
+
+    make(fixture, what);
     g_assert_true(duet_instance_start(fixture->instance, &error));
     g_assert_no_error(error);
+}
+
+static void wait_for_state(Fixture *fixture, DuetState state)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        g_autoptr(DuetInfo) info = duet_instance_info(fixture->instance, NULL);
+        if (info && info->state == state)
+            return;
+        g_usleep(10000);
+    }
+    g_assert_not_reached();
 }
 
 static void end(Fixture *fixture)
@@ -128,7 +154,7 @@ static void test_ends_for_ever(void)
     g_autoptr(GError) error = NULL;
 
     begin(&fixture, ends_for_ever);
-    g_usleep(300000);
+    wait_for_state(&fixture, DUET_STATE_STOPPING);
     g_assert_true(duet_instance_stop(fixture.instance, 0, &error));
     g_assert_no_error(error);
     g_autoptr(DuetInfo) info = duet_instance_info(fixture.instance, &error);
@@ -179,6 +205,15 @@ static pid_t stop_in_child(DuetInstance *instance, guint grace_ms)
     return pid;
 }
 
+static void assert_stopped(pid_t child)
+{
+    int status = -1;
+
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+}
+
 /* Who has more patience does not take it from whom the end was promised. */
 static void test_patience(void)
 {
@@ -189,10 +224,37 @@ static void test_patience(void)
     pid_t first = stop_in_child(fixture.instance, 500);
     g_usleep(200000);
     pid_t second = stop_in_child(fixture.instance, 3600000);
-    g_assert_cmpint(waitpid(first, NULL, 0), ==, first);
-    g_assert_cmpint(waitpid(second, NULL, 0), ==, second);
-    g_assert_cmpint(g_get_monotonic_time() - began_us, <, 30 * G_USEC_PER_SEC);
+    assert_stopped(first);
+    assert_stopped(second);
+    gint64 took_us = g_get_monotonic_time() - began_us;
+    g_assert_cmpint(took_us, >=, 500000);
+    g_assert_cmpint(took_us, <, 30 * G_USEC_PER_SEC);
+    g_autoptr(DuetInfo) info = duet_instance_info(fixture.instance, NULL);
+    g_assert_cmpint(info->state, ==, DUET_STATE_EXITED);
+    g_assert_cmpint(info->exit_code, ==, 128 + SIGKILL);
     end(&fixture);
+}
+
+/* A guest that does not come up is given up, and its console's last lines tell why. */
+static void test_mute(void)
+{
+    Fixture fixture;
+    g_autoptr(GError) error = NULL;
+
+    fake_boot_timeout_s = 1;
+    fake_console = "No working init found.";
+    make(&fixture, mute);
+    g_assert_false(duet_instance_start(fixture.instance, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_BOOT);
+    g_assert_nonnull(strstr(error->message,
+        "it did not come up within 1 s; its console's last lines:\nNo working init found."));
+    g_autoptr(DuetInfo) info = duet_instance_info(fixture.instance, NULL);
+    g_assert_cmpint(info->state, ==, DUET_STATE_EXITED);
+    g_assert_cmpint(info->exit_code, ==, 125);
+    g_assert_nonnull(strstr(info->error, "No working init found."));
+    end(&fixture);
+    fake_boot_timeout_s = 0;
+    fake_console = NULL;
 }
 
 int main(int argc, char **argv)
@@ -203,5 +265,6 @@ int main(int argc, char **argv)
     g_test_add_func("/monitor/never-reads", test_never_reads);
     g_test_add_func("/monitor/lies-of-exec", test_lies_of_exec);
     g_test_add_func("/monitor/patience", test_patience);
+    g_test_add_func("/monitor/mute", test_mute);
     return g_test_run();
 }
