@@ -241,6 +241,7 @@ void box_expect(Box *box, const char *script, const char *output)
     g_autofree char *text = box_sh(box, script, &code);
     g_test_message("%s: exit code %d, '%s'", script, code, text);
     g_assert_cmpstr(text, ==, output);
+    g_assert_cmpint(code, ==, 0);
 }
 
 void box_stop(Box *box)

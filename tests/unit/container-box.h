@@ -34,7 +34,7 @@ gboolean box_start(Box *box, GError **error);
 void box_started(Box *box);
 /** box_sh: runs @script as root. Returns: (transfer full): its output; @out_code may be NULL. */
 char *box_sh(Box *box, const char *script, int *out_code);
-/** box_expect: the script must print @output. */
+/** box_expect: the script must print @output and end well. */
 void box_expect(Box *box, const char *script, const char *output);
 /** box_stop: ends it and checks that nothing but the writable layer is left. */
 void box_stop(Box *box);

@@ -43,7 +43,7 @@ static void test_identity(void)
         "hidden\nlow\n");
     box_expect(box,
         "busybox grep -c . /proc/self/cgroup >/dev/null; busybox cut -d: -f3 "
-        "/proc/self/cgroup | busybox grep -c duet",
+        "/proc/self/cgroup | busybox grep -c duet || true",
         "0\n");
     /* one tty-less session and limits that don't come from our caller */
     box_expect(box, "ulimit -n; ulimit -c", "1024\n0\n");
@@ -80,7 +80,7 @@ static void test_mounts(void)
         "busybox mount -o remount,rw /proc/sys 2>/dev/null && echo remounted; echo done",
         "done\n");
     box_expect(box,
-        "busybox stat -c '%a %u %g' / /dev /dev/null /dev/pts /dev/mqueue /tmp 2>/dev/null",
+        "busybox stat -c '%a %u %g' / /dev /dev/null /dev/pts /dev/mqueue; test ! -e /tmp",
         "755 0 0\n755 0 0\n666 0 0\n755 0 0\n1777 0 0\n");
     box_free(box);
 }
@@ -399,8 +399,11 @@ static void test_cpu_limit(void)
     box_expect(box, "true", "");
     duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &before);
     gint64 start_ns = duet_now_ns();
-    box_expect(box, "exec busybox timeout 1 busybox yes >/dev/null", "");
+    int code = 0;
+    g_autofree char *text = box_sh(box, "exec busybox timeout 1 busybox yes >/dev/null", &code);
     gint64 wall_ns = duet_now_ns() - start_ns;
+    g_assert_cmpstr(text, ==, "");
+    g_assert_cmpint(code, ==, 128 + SIGTERM);
     duet_cgroup_usage(box->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &after);
     double share = (double)(after.cpu_ns - before.cpu_ns) / (double)wall_ns;
     g_test_message("share of a CPU: %.2f", share);
@@ -454,8 +457,8 @@ static void test_descriptors(void)
     g_assert_null(strstr(text, "/"));
     g_assert_nonnull(strstr(text, "socket"));
     /* the payload: three pipes and nothing else */
-    box_expect(
-        box, "cd /proc/self/fd; for f in [3-9] [1-9][0-9]*; do busybox readlink $f; done", "");
+    box_expect(box,
+        "cd /proc/self/fd; for f in [3-9] [1-9][0-9]*; do busybox readlink $f || true; done", "");
     close(leak);
     box_free(box);
 }
