@@ -12,8 +12,12 @@ setup_file() {
 teardown_file() { root_down; }
 
 @test "every namespace is the container's own" {
-  for ns in user mnt pid net uts ipc cgroup; do
-    [ "$(run_as busybox readlink "/proc/self/ns/$ns")" != "$(readlink "/proc/self/ns/$ns")" ]
+  local all=(user mnt pid net uts ipc cgroup) ns
+  run run_as busybox sh -c 'cd /proc/self/ns; for ns; do readlink "$ns"; done' s "${all[@]}"
+  is "$status" 0
+  is "$(cut -d: -f1 <<<"$output" | xargs)" "${all[*]}"
+  for ns in "${all[@]}"; do
+    [[ $output != *"$(readlink "/proc/self/ns/$ns")"* ]]
   done
 }
 
@@ -49,6 +53,7 @@ teardown_file() { root_down; }
 
 @test "no host mount and no descriptor is seen inside" {
   run run_as busybox cat /proc/self/mountinfo
+  is "$status" 0
   [[ $output != *"$DUET_ROOT"*" - ext4"* ]]
   is "$(run_as busybox sh -c 'ls /proc/self/fd | wc -l')" 4
 }
