@@ -139,7 +139,7 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
 }
 
 @test "a scope that is empty from its birth is ended by the sweep" {
-  systemd_runs || { is "$(duet ps -q)" ""; return; }
+  systemd_runs || { none_runs; return; }
   # As if the monitor had been killed while systemd put it there: its path is written down, nobody
   # holds its lock, and the unit has no process that could end.
   local id slice
@@ -173,7 +173,7 @@ END
 }
 
 @test "systemctl stop, as a host that goes down, lets the payload end well" {
-  systemd_runs || { is "$(duet ps -q)" ""; return; }
+  systemd_runs || skip "systemd is not the init here"
   local id kind kinds='container vm'
   # A user's systemd may not signal KVM's kernel thread that is in QEMU's cgroup, waits for nobody then, and kills.
   [ "$(id -u)" = 0 ] || kinds=container
@@ -211,7 +211,8 @@ END
 }
 
 @test "a bus that does not answer is given up after 5 s" {
-  systemd_runs && [ "$(id -u)" = 0 ] || { is "$(duet ps -q)" ""; return; }
+  systemd_runs || skip "systemd is not the init here"
+  needs_root "to whom the system's bus is the one that is asked"
   python3 - "$scratch/mute" <<'END' &
 import socket, sys, time
 s = socket.socket(socket.AF_UNIX)
@@ -228,7 +229,8 @@ END
 }
 
 @test "a user to whom the CPUs are not delegated is told what to do" {
-  systemd_runs && [ "$(id -u)" = 0 ] || { is "$(duet ps -q)" ""; return; }
+  systemd_runs || skip "systemd is not the init here"
+  needs_root "to change what is delegated"
   local uid=65534 drop_in=/run/systemd/system/user@65534.service.d
   mkdir -p "$drop_in"
   printf '[Service]\nDelegate=\nDelegate=memory pids\n' >"$drop_in/delegate.conf"
