@@ -15,5 +15,8 @@ running() {
   local out
   out=$(duet ps -q) && [ "$(grep -c . <<<"$out")" = "$1" ]
 }
+# What a case that failed in the middle leaves.
+end_bench() { [ -z "${bench:-}" ] || kill -KILL -- "-$bench" 2>/dev/null || true; }
+teardown() { end_bench; }
 # holds FILTER: of the result; else that is shown.
 holds() { jq -e "$1" "$result" >/dev/null || { jq 'del(.samples)' "$result"; return 1; }; }

@@ -12,7 +12,7 @@ setup_file() {
 }
 teardown_file() { root_down; }
 setup() { benchmark=(boot --arms container) result=$scratch/load.json; }
-teardown() { rm -f "$scratch"/load.json*; }
+teardown() { end_bench; rm -f "$scratch"/load.json*; }
 
 # load_of ARGUMENT...: of containers, into $scratch/load.json, with a table within the terminal.
 load_of() {

@@ -13,6 +13,8 @@ setup_file() {
 }
 teardown_file() { root_down; }
 setup() { benchmark=(density --arms container) result=$scratch/density.json; }
+# Of a case that failed.
+teardown() { end_bench; pkill -KILL -xf 'sleep 98765' || true; }
 
 # peer NAME LINE...: a key file of that name, for --peer; prints its path.
 peer() {
@@ -29,6 +31,9 @@ peers_left() {
   grep -lzF "$DUET_ROOT/peers-" /proc/[0-9]*/cmdline 2>/dev/null
 }
 nothing_left() { is "$(peers_left)" ""; none_listed; }
+
+# has_lines FILE N: a journal, which has a line for each sample.
+has_lines() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 
 @test "the peers that Debian has run beside ours" {
   needs_root "for most engines"
@@ -190,9 +195,9 @@ PYTHON
 
 @test "^C ends a run with peers, and nothing is left" {
   slow_peer=$(peer slow "run=sh -c 'sleep 0.2 && echo slow'" "cleanup=touch $scratch/cleaned")
-  "$DUET" bench boot --arms container -n 100 --peer "$slow_peer" -o "$scratch/cut.json" busybox >/dev/null 2>&1 &
+  "$DUET" bench boot --arms container -n 100 --peer "$slow_peer" -o "$scratch/cut.json" busybox >/dev/null 2>&1 3>&- &
   pid=$!
-  sleep 2
+  wait_for 20 has_lines "$scratch/cut.json.part" 5
   kill -INT $pid
   status=0
   wait $pid || status=$?
@@ -204,10 +209,9 @@ PYTHON
 
 @test "what a killed run left of its peers, the next one removes" {
   slow_peer=$(peer slow "run=sh -c 'sleep 0.2 && echo slow'")
-  "$DUET" bench boot --arms container -n 100 --peer "$slow_peer" busybox >/dev/null 2>&1 &
+  "$DUET" bench boot --arms container -n 100 --peer "$slow_peer" -o "$scratch/struck.json" busybox >/dev/null 2>&1 3>&- &
   pid=$!
-  wait_for 10 sh -c "ls -d $DUET_ROOT/peers-*"
-  sleep 1
+  wait_for 20 has_lines "$scratch/struck.json.part" 5
   # With its guard, which would remove it at once.
   # shellcheck disable=SC2046
   kill -KILL $(pgrep -P $pid) $pid
