@@ -13,9 +13,11 @@
 #include <duet/instance.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -247,8 +249,10 @@ static void test_killed_monitor(gconstpointer data)
     g_assert_true(duet_instance_start(instance, &error));
     g_assert_no_error(error);
     g_autoptr(DuetInfo) alive = duet_instance_info(instance, &error);
-    kill((pid_t)alive->monitor_pid, SIGKILL);
-    g_usleep(50000);
+    DUET_AUTO_FD monitor = pidfd_open((pid_t)alive->monitor_pid, 0);
+    struct pollfd death = { .fd = monitor, .events = POLLIN };
+    g_assert_cmpint(kill((pid_t)alive->monitor_pid, SIGKILL), ==, 0);
+    g_assert_cmpint(poll(&death, 1, 10000), ==, 1);
     duet_context_sweep(context);
     g_autoptr(DuetInfo) info = duet_instance_info(instance, &error);
     g_assert_cmpint(info->state, ==, DUET_STATE_EXITED);
