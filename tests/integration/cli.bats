@@ -57,6 +57,13 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
   expect 125 duet bench quick --memory-budget 1g busybox
 }
 
+@test "compare exits with 1 where its command never ran in one arm, and says which" {
+  # No guest is up by then.
+  expect 1 duet compare --timeout 0.2 busybox true
+  [[ $output == *"! vm: timed out"* && $output != *"! container"* ]]
+  none_listed
+}
+
 @test "a near miss is answered with the nearest verb" {
   run duet rnu
   is "$status" 125
