@@ -37,9 +37,9 @@ teardown_file() { root_down; }
   expect 126 duet exec codes /etc/passwd
   expect 42 duet exec codes sh -c 'exit 42'
   expect 137 duet exec codes sh -c 'kill -9 $$'
-  duet exec codes sleep 30 &
+  duet exec codes sh -c 'echo on; exec sleep 30' >"$scratch/on" 3>&- &
   local waiter=$!
-  sleep 0.5
+  wait_for 10 grep -qx on "$scratch/on"
   duet stop -t 1 codes
   local code=0
   wait "$waiter" || code=$?
@@ -56,21 +56,16 @@ teardown_file() { root_down; }
 
 @test "$KIND standard streams are apart and binary" {
   head -c 300000 /dev/urandom >"$scratch/in"
-  run_as -i busybox cat <"$scratch/in" >"$scratch/out"
+  run_plain -i busybox sh -c 'cat; echo e >&2' <"$scratch/in" >"$scratch/out" 2>"$scratch/e"
   cmp "$scratch/in" "$scratch/out"
-  run_plain busybox sh -c 'echo o; echo e >&2' >"$scratch/o" 2>"$scratch/e"
-  is "$(cat "$scratch/o")" o
   is "$(grep -v '^duet: ' "$scratch/e")" e
 }
 
 @test "$KIND C39 nothing is added, cut or mixed" {
-  is "$(run_as busybox seq 1 200000 | sha256sum)" "$(seq 1 200000 | sha256sum)"
-  run_as busybox printf 'no newline' >"$scratch/out"
-  is "$(wc -c <"$scratch/out")" 10
-  if [ "$KIND" = vm ]; then
-    run_as busybox sh -c 'echo "<0>kernel noise" > /dev/kmsg; echo x' >"$scratch/out"
-    is "$(od -c -An "$scratch/out" | tr -d ' ')" 'x\n'
-  fi
+  local noise=':'
+  [ "$KIND" != vm ] || noise='echo "<0>kernel noise" > /dev/kmsg'
+  run_as busybox sh -ec "$noise; seq 1 200000; $noise; printf 'no newline'" >"$scratch/out"
+  cmp "$scratch/out" <(seq 1 200000; printf 'no newline')
 }
 
 @test "$KIND C31 large output is whole" {
@@ -79,16 +74,18 @@ teardown_file() { root_down; }
     bytes=5000000 times=2
     sum=$(yes 0123456789 | head -c 5000000 | sha256sum | cut -d' ' -f1)
   fi
-  [ -n "$DUET_TEST_FULL" ] || times=2
+  [ -n "$DUET_TEST_FULL" ] || times=1
   for ((i = 0; i < times; i++)); do
     is "$(run_as busybox sh -c "yes 0123456789 | head -c $bytes" | sha256sum | cut -d' ' -f1)" "$sum"
   done
   sum=$(yes 0123456789 | head -c 5000000 | sha256sum | cut -d' ' -f1)
-  is "$(run_plain busybox sh -c "yes 0123456789 | head -c 5000000 >&2" 2>&1 >/dev/null | grep -av '^duet: ' | head -c 5000000 | sha256sum | cut -d' ' -f1)" "$sum"
+  run_plain busybox sh -c 'yes 0123456789 | head -c 5000000 >&2; head -c 3000000 /dev/zero | tr "\0" x' \
+    >"$scratch/out" 2>"$scratch/e"
+  is "$(grep -av '^duet: ' "$scratch/e" | head -c 5000000 | sha256sum | cut -d' ' -f1)" "$sum"
+  is "$(tr -d x <"$scratch/out" | wc -c) $(wc -c <"$scratch/out")" "0 3000000"
   duet run --as "$KIND" --name big busybox sh -c 'yes 0123456789 | head -c 5000000' >/dev/null
   is "$(duet logs big | sha256sum | cut -d' ' -f1)" "$sum"
   duet rm big
-  is "$(run_as busybox sh -c 'head -c 3000000 /dev/zero | tr "\0" x' | wc -c)" 3000000
 }
 
 @test "$KIND C31 a reader that goes away ends the payload" {
@@ -100,22 +97,19 @@ teardown_file() { root_down; }
 }
 
 @test "$KIND C41 arguments and variables arrive as they are" {
-  run_as -e 'J={"m":"a b"}' -e 'N=x y' -e 'E=' busybox \
-    sh -c 'for a; do echo "[$a]"; done; echo "$J|$N|$E"' s \
-    'a b' '' '"q"' "it's" '$HOME' $'l1\nl2' 'ü' '--' '-x' >"$scratch/out"
-  printf '[a b]\n[]\n["q"]\n[it'"'"'s]\n[$HOME]\n[l1\nl2]\n[ü]\n[--]\n[-x]\n{"m":"a b"}|x y|\n' >"$scratch/want"
-  cmp "$scratch/out" "$scratch/want"
-  is "$(run_as busybox sh -c 'printf %s "$1" | wc -c' s "$(printf '%0100000d' 0)")" 100000
   local many=()
   for ((i = 0; i < 300; i++)); do many+=(-e "V$i=$(printf '%050d' "$i")"); done
-  is "$(run_as "${many[@]}" busybox sh -c 'env | grep -c "^V[0-9]*=0*[0-9]*$"')" 300
+  run_as -e 'J={"m":"a b"}' -e 'N=x y' -e 'E=' "${many[@]}" busybox \
+    sh -c 'printf %s "$1" | wc -c; shift; for a; do echo "[$a]"; done; echo "$J|$N|$E"
+      env | grep -c "^V[0-9]*=0*[0-9]*$"' s "$(printf '%0100000d' 0)" \
+    'a b' '' '"q"' "it's" '$HOME' $'l1\nl2' 'ü' '--' '-x' >"$scratch/out"
+  printf '100000\n[a b]\n[]\n["q"]\n[it'"'"'s]\n[$HOME]\n[l1\nl2]\n[ü]\n[--]\n[-x]\n{"m":"a b"}|x y|\n300\n' >"$scratch/want"
+  cmp "$scratch/out" "$scratch/want"
 }
 
 @test "$KIND environment, working directory, entrypoint, hostname, user" {
-  is "$(run_as -w /usr -e A=1 busybox sh -c 'echo $PWD $A')" "/usr 1"
-  is "$(run_as --entrypoint /bin/echo busybox a b)" "a b"
-  is "$(run_as --hostname lab busybox hostname)" lab
-  is "$(run_as -u 1000:1000 busybox id -u)" 1000
+  is "$(run_as -w /usr -e A=1 --entrypoint /bin/sh --hostname lab -u 1000:1001 busybox \
+    -c 'echo $PWD $A $(hostname) $(id -u) $(id -g) $0 $1' a b)" "/usr 1 lab 1000 1001 a b"
   expect 125 run_as -w relative busybox true
 }
 
@@ -128,11 +122,13 @@ teardown_file() { root_down; }
     return 0
   fi
   echo from-host >"$scratch/vol/a"
-  is "$(run_as -v "$scratch/vol:/mnt/v" busybox sh -c 'cat /mnt/v/a; echo from-inside > /mnt/v/b')" from-host
-  is "$(cat "$scratch/vol/b")" from-inside
+  is "$(run_as -v "$scratch/vol:/mnt/v" -v "$scratch/vol:/mnt/r:ro" -v "$scratch/vol/a:/etc/one:ro" busybox \
+    sh -c 'cat /mnt/v/a /mnt/r/a /etc/one; echo from-inside > /mnt/v/b
+      touch /mnt/r/c 2>/dev/null || echo no; (echo x >>/etc/one) 2>/dev/null || echo no')" \
+    $'from-host\nfrom-host\nfrom-host\nno\nno'
+  is "$(cat "$scratch/vol/a" "$scratch/vol/b")" $'from-host\nfrom-inside'
   is "$(stat -c %u "$scratch/vol/b")" "$(id -u)"
-  is "$(run_as -v "$scratch/vol:/mnt/v:ro" busybox sh -c 'cat /mnt/v/a; touch /mnt/v/c 2>/dev/null || echo no')" "$(printf 'from-host\nno')"
-  is "$(run_as -v "$scratch/vol/a:/etc/one:ro" busybox cat /etc/one)" from-host
+  [ ! -e "$scratch/vol/c" ]
   expect 125 run_as -v "$scratch/nosuch:/x" busybox true
 }
 
@@ -145,11 +141,10 @@ teardown_file() { root_down; }
     expect 125 run_as --pids-limit 50 busybox true
     return 0
   fi
-  expect 0 run_as -m 128m --cpus 1 --pids-limit 50 busybox true
   # fork fails at the limit, and the shell says so
   run run_as --pids-limit 10 busybox sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done; wait'
   [[ $output == *fork* ]]
-  run run_as --pids-limit 40 busybox sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.1 & done; wait; echo all'
+  run run_as -m 128m --cpus 1 --pids-limit 40 busybox sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.1 & done; wait; echo all'
   is "$output" all
 }
 
@@ -225,16 +220,18 @@ teardown_file() { root_down; }
 }
 
 @test "$KIND a time-out kills and is said" {
-  run --separate-stderr duet run --rm --as "$KIND" --timeout $((2 + 3 * slow)) busybox sleep 300
+  local limit=1
+  [ "$KIND" = container ] || limit=$((2 + 3 * slow)) # its boot is part of it
+  run --separate-stderr duet run --rm --as "$KIND" --timeout $limit busybox sleep 300
   is "$status" 137
   [[ $stderr == *"timed out"* ]]
 }
 
 @test "$KIND C29 orphans are reaped and do not outlive the payload" {
-  expect 6 run_as busybox sh -c 'for i in 1 2 3 4 5; do (sleep 0.2 &) ; done; sleep 1; grep -l "State:.Z" /proc/[0-9]*/status 2>/dev/null | wc -l; exit 6'
-  is "$output" 0
   local start=$SECONDS
-  expect 4 run_as busybox sh -c '(sleep 300 &); exit 4'
+  expect 6 run_as busybox sh -c 'for i in 1 2 3 4 5; do (sleep 0.2 &) ; done; sleep 1
+    grep -l "State:.Z" /proc/[0-9]*/status 2>/dev/null | wc -l; (sleep 300 &); exit 6'
+  is "$output" 0
   [ $((SECONDS - start)) -lt $((20 * slow)) ]
 }
 
@@ -256,7 +253,9 @@ os.execvp(sys.argv[1], sys.argv[1:])' "$DUET" run --rm --as "$KIND" --name signa
 @test "$KIND C59 a signal right after the start" {
   for delay in 0.001 0.01 0.03; do
     bash -c 'exec "$DUET" run --rm --as "$KIND" busybox sleep 300' 3>&- &
-    local client=$! code=0
+    local client=$! code=0 name='' deadline=$((SECONDS + 5 * slow))
+    # Not the shell that it was.
+    until [ "$name" = duet ] || [ $SECONDS -ge $deadline ]; do read -r name <"/proc/$client/comm"; done
     sleep "$delay"
     kill -TERM "$client"
     wait "$client" || code=$?
