@@ -128,7 +128,7 @@ strikes() {
   "$scratch/duet-monitor" -c '(exec -c -a duet-agent sleep 60) & wait' 3>&- &
   local monitor=$! agent qemu
   agent=$(bash -c '(exec -c -a duet-agent sleep 60) >/dev/null 2>&1 3>&- & echo $!')
-  env -i "$scratch/qemu-system-x86_64" -c 'read -r <"$1"' "$DUET_ROOT/instances/x/rw.img" "$scratch/never" 3>&- &
+  (exec -c -a qemu "$scratch/qemu-system-x86_64" -c 'read -r -t 60' <>"$scratch/never" 4>"$DUET_ROOT/console.log" 3>&-) &
   qemu=$!
   wait_for 5 eval '[ "$(left_now | wc -l)" = 3 ]' || true
   run left_now

@@ -62,19 +62,21 @@ is_agent() {
   { read -r -d '' word <"$1/cmdline"; } 2>/dev/null
   [ "$word" = duet-agent ]
 }
-# Whether a process of ours is one that this test left; other tests may run beside this one. Monitors have our
-# environment, QEMU and virtiofsd have names of files below our directories as arguments, and an agent, which has
-# neither, lives below its monitor.
+# Whether a process of ours is one that this test left; other tests may run beside this one. A monitor has our
+# environment, QEMU has files of our root open or as arguments.
 is_left() {
-  local stat parent
-  grep -qzF "DUET_ROOT=$DUET_ROOT" "/proc/$1/environ" 2>/dev/null && return
-  if is_agent "/proc/$1"; then
-    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return
-    read -r _ parent _ <<<"${stat##*) }"
-    { read -r stat <"/proc/$parent/comm"; } 2>/dev/null && [[ $stat != duet* ]]
-  else
-    grep -qzF -e "$DUET_ROOT/" -e "$scratch/" "/proc/$1/cmdline" 2>/dev/null
-  fi
+  grep -qzF "DUET_ROOT=$DUET_ROOT" "/proc/$1/environ" 2>/dev/null ||
+    grep -qzF -e "$DUET_ROOT/" -e "$scratch/" "/proc/$1/cmdline" 2>/dev/null ||
+    find "/proc/$1/fd" -lname "$DUET_ROOT/*" 2>/dev/null | grep -q . || is_orphan "$1"
+}
+# Nothing tells whose an agent is, or a virtiofsd of a VM that is in no daemon; but it lives below its monitor.
+is_orphan() {
+  local stat parent above
+  is_agent "/proc/$1" || grep -qzF "source=$(run_base)/" "/proc/$1/cmdline" 2>/dev/null || return
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return
+  read -r _ parent _ <<<"${stat##*) }"
+  { read -r above <"/proc/$parent/comm"; } 2>/dev/null || return
+  [[ $above != duet* && $above != virtiofsd ]]
 }
 
 # What this test's instances left: named by their ids, which are directories of this root.
