@@ -162,9 +162,9 @@ static gboolean link_alias(Aliases *aliases, const char *alias, GError **error)
     struct stat st;
     g_autofree char *dir = NULL, *same = NULL;
     duet_split(alias, &dir);
-    /* Not if this layer has that name, or a layer between hides it. */
+    /* Not if this layer has that name or another file above it, or a layer between hides it. */
     if (g_str_equal(alias, aliases->real) ||
-        fstatat(unpack->root, alias, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+        duet_look_in_layer(unpack->root, alias, &st) != DUET_LOOK_MISSING ||
         duet_unpack_find_visible(unpack, alias, &st) != (gssize)aliases->lower)
         return TRUE;
     if (!duet_unpack_resolve(unpack, dir, TRUE, &same, error))

@@ -91,17 +91,6 @@ static gboolean set_opaque(DuetUnpack *unpack, const char *real, GError **error)
     return TRUE;
 }
 
-/* Whether the archive leaves a directory for @real to be in. */
-static gboolean has_parent(DuetUnpack *unpack, const char *real, gboolean *out_has, GError **error)
-{
-    g_autofree char *dir = NULL, *found = NULL;
-    duet_split(real, &dir);
-    if (!duet_unpack_resolve(unpack, dir, FALSE, &found, error))
-        return FALSE;
-    *out_has = g_strcmp0(found, dir) == 0;
-    return TRUE;
-}
-
 static gboolean apply_opaque(DuetUnpack *unpack, const char *real, GError **error)
 {
     struct stat own, st;
@@ -110,16 +99,13 @@ static gboolean apply_opaque(DuetUnpack *unpack, const char *real, GError **erro
     gssize lower = duet_unpack_find_lower(unpack, real, &st);
     if (lower < 0 || !S_ISDIR(st.st_mode))
         return TRUE;
-    if (fstatat(unpack->root, real, &own, AT_SYMLINK_NOFOLLOW) == 0)
-        return !S_ISDIR(own.st_mode) || set_opaque(unpack, real, error);
-    gboolean has = FALSE;
+    DuetLook look = duet_look_in_layer(unpack->root, real, &own);
+    if (look != DUET_LOOK_MISSING)
+        return look == DUET_LOOK_HIDDEN || !S_ISDIR(own.st_mode) || set_opaque(unpack, real, error);
     g_autofree char *same = NULL, *dir = NULL;
     duet_split(real, &dir);
-    if (!has_parent(unpack, real, &has, error))
-        return FALSE;
-    return !has ||
-        (duet_unpack_resolve(unpack, dir, TRUE, &same, error) &&
-            duet_copy_up_dir(unpack, (gsize)lower, real, error) && set_opaque(unpack, real, error));
+    return duet_unpack_resolve(unpack, dir, TRUE, &same, error) &&
+        duet_copy_up_dir(unpack, (gsize)lower, real, error) && set_opaque(unpack, real, error);
 }
 
 static gboolean apply_whiteout(DuetUnpack *unpack, const char *real, GError **error)
@@ -127,15 +113,12 @@ static gboolean apply_whiteout(DuetUnpack *unpack, const char *real, GError **er
     struct stat own, st;
     if (below_opaque(unpack, real) || duet_unpack_find_lower(unpack, real, &st) < 0)
         return TRUE;
-    if (fstatat(unpack->root, real, &own, AT_SYMLINK_NOFOLLOW) == 0)
-        return !S_ISDIR(own.st_mode) || !S_ISDIR(st.st_mode) || set_opaque(unpack, real, error);
-    gboolean has = FALSE;
+    DuetLook look = duet_look_in_layer(unpack->root, real, &own);
+    if (look != DUET_LOOK_MISSING)
+        return look == DUET_LOOK_HIDDEN || !S_ISDIR(own.st_mode) || !S_ISDIR(st.st_mode) ||
+            set_opaque(unpack, real, error);
     g_autofree char *same = NULL, *dir = NULL;
     duet_split(real, &dir);
-    if (!has_parent(unpack, real, &has, error))
-        return FALSE;
-    if (!has)
-        return TRUE;
     if (!duet_unpack_resolve(unpack, dir, TRUE, &same, error))
         return FALSE;
     return mknodat(unpack->root, real, S_IFCHR, makedev(0, 0)) == 0 ||

@@ -66,14 +66,8 @@ gboolean duet_dir_is_opaque(int fd, const char *name)
     return dir >= 0 && fgetxattr(dir, duet_opaque_attribute(), &value, 1) == 1 && value == 'y';
 }
 
-typedef enum {
-    LOOK_FOUND,
-    LOOK_MISSING, /* the layers below may have it */
-    LOOK_HIDDEN, /* this layer hides it in those below */
-} Look;
-
 /* Every prefix is checked to be a directory before a longer one is used: no symlink is passed. */
-static Look look_in_layer(int root, const char *real, struct stat *out_st)
+DuetLook duet_look_in_layer(int root, const char *real, struct stat *out_st)
 {
     g_autofree char *prefix = g_strdup(real);
     gboolean opaque = FALSE;
@@ -82,13 +76,13 @@ static Look look_in_layer(int root, const char *real, struct stat *out_st)
         if (end)
             *end = '\0';
         if (fstatat(root, prefix, out_st, AT_SYMLINK_NOFOLLOW) < 0)
-            return opaque ? LOOK_HIDDEN : LOOK_MISSING;
+            return opaque ? DUET_LOOK_HIDDEN : DUET_LOOK_MISSING;
         if (duet_is_whiteout(out_st))
-            return LOOK_HIDDEN;
+            return DUET_LOOK_HIDDEN;
         if (!end)
-            return LOOK_FOUND;
+            return DUET_LOOK_FOUND;
         if (!S_ISDIR(out_st->st_mode))
-            return LOOK_HIDDEN;
+            return DUET_LOOK_HIDDEN;
         opaque = opaque || duet_dir_is_opaque(root, prefix);
         *end = '/';
     }
@@ -114,10 +108,10 @@ gboolean duet_unpack_hides(DuetUnpack *unpack, const char *real)
 gssize duet_unpack_find_lower(DuetUnpack *unpack, const char *real, struct stat *out_st)
 {
     for (gsize i = 0; i < unpack->n_lowers; i++) {
-        Look look = look_in_layer(unpack->lowers[i], real, out_st);
-        if (look == LOOK_FOUND)
+        DuetLook look = duet_look_in_layer(unpack->lowers[i], real, out_st);
+        if (look == DUET_LOOK_FOUND)
             return (gssize)i;
-        if (look == LOOK_HIDDEN)
+        if (look == DUET_LOOK_HIDDEN)
             return -1;
     }
     return -1;

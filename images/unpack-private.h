@@ -60,6 +60,14 @@ int duet_open_beneath(int root, const char *real);
 gboolean duet_is_whiteout(const struct stat *st);
 /** duet_dir_is_opaque: @name below the directory @fd. */
 gboolean duet_dir_is_opaque(int fd, const char *name);
+
+typedef enum {
+    DUET_LOOK_FOUND,
+    DUET_LOOK_MISSING, /* the layers below may have it */
+    DUET_LOOK_HIDDEN, /* this layer hides it in those below */
+} DuetLook;
+/** duet_look_in_layer: what one layer has to say of a path. @out_st: set if it is found */
+DuetLook duet_look_in_layer(int root, const char *real, struct stat *out_st);
 /**
  * duet_unpack_find_lower: looks a real path up in the merged view of the layers below.
  * Returns: the index of the layer that shows it, or -1

@@ -204,6 +204,8 @@ if 'MKIMAGE_BASE' in os.environ:
         B = base.read()
 else:
     B = tar(BASE)
+ALIASED = tar([D('d'), F('keep', 'v1\n'), L('d/x', 'keep'), D('e'), F('e/own', '1')])
+MARKED = tar([D('d'), D('d/x'), F('d/x/1', '1'), D('d/s'), F('d/s/2', '2'), D('e'), F('e/own', '1')])
 HI, BYE = tar([F('hi', 'hi\n')]), tar([F('hi', 'bye\n')])
 LONG = 'x' * 120 + '/' + 'é' * 100 + '/' + 'y' * 200
 NAMES = [F(LONG, 'long\n'), S('symlink', LONG), L('hardlink', LONG)]
@@ -351,6 +353,17 @@ IMAGES = {
                        tar([L('bin/two', 'lib/real'), W('lib/real')])]),
     'links-alias': oci([B, tar([D('lib'), F('lib/real', 'v1\n'), L('lib/alias', 'lib/real')]),
                         tar([L('bin/two', 'lib/real')])]),
+    # The alias is below a name that the upper layer gives to another file.
+    'links-replaced': oci([ALIASED, tar([F('d', 'file\n'), L('new', 'keep')])]),
+    'links-replaced-late': oci([ALIASED, tar([L('new', 'keep'), F('d', 'file\n')])]),
+    'links-symlink': oci([ALIASED, tar([S('d', 'e'), L('new', 'keep')])]),
+    'links-symlink-late': oci([ALIASED, tar([L('new', 'keep'), S('d', 'e')])]),
+    'links-absolute': oci([ALIASED, tar([S('d', '/e'), L('new', 'keep')])]),
+    'links-absolute-late': oci([ALIASED, tar([L('new', 'keep'), S('d', '/e')])]),
+    # So is what the upper layer deletes.
+    'marks-replaced': oci([MARKED, tar([W('d/x'), F('d/s/.wh..wh..opq'), F('d', 'file\n')])]),
+    'marks-symlink': oci([MARKED, tar([W('d/x'), F('d/s/.wh..wh..opq'), S('d', 'e'), D('e/x'), D('e/s')])]),
+    'marks-absolute': oci([MARKED, tar([W('d/x'), F('d/s/.wh..wh..opq'), S('d', '/e'), D('e/x'), D('e/s')])]),
     'names-pax': oci([B, tar(NAMES, common={'comment': '0123456789abcdef'})]),
     'names-gnu': oci([B, tar(NAMES, fmt=tarfile.GNU_FORMAT)]),
     'owners-pax': oci([B, tar(OWNERS)]),

@@ -44,8 +44,11 @@ static void assert_no_marks(ImageFixture *fixture)
 static void test_same_in_both(ImageFixture *fixture)
 {
     static const char *const names[] = { "late-marks", "marks", "type-changes", "changes-inside",
-        "links", "links-late", "links-alias", "names-pax", "names-gnu", "owners-pax", "owners-gnu",
-        "docker-links", "repeat", "zero-layer", "attributes", "merged-usr", "rootfs" };
+        "links", "links-late", "links-alias", "links-replaced", "links-replaced-late",
+        "links-symlink", "links-symlink-late", "links-absolute", "links-absolute-late",
+        "marks-replaced", "marks-symlink", "marks-absolute", "names-pax", "names-gnu", "owners-pax",
+        "owners-gnu", "docker-links", "repeat", "zero-layer", "attributes", "merged-usr",
+        "rootfs" };
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         g_test_message("%s", names[i]);
         g_autoptr(DuetImage) image = image_import(fixture, names[i]);
@@ -177,6 +180,68 @@ static void test_links_alias(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) image = image_import(fixture, "links-alias");
     CHECK(fixture, image, check_links_alias);
+}
+
+/* An alias of the lower layer is gone with the directory that it was in. */
+static void check_replaced(ImageFixture *fixture)
+{
+    assert_same_inode(fixture, "new", "keep", 2);
+    assert_text(fixture, "new", "v1\n");
+    assert_text(fixture, "e/own", "1");
+    g_assert_false(image_has(fixture, "e/x"));
+}
+
+static void check_replaced_by_file(ImageFixture *fixture)
+{
+    check_replaced(fixture);
+    assert_text(fixture, "d", "file\n");
+}
+
+static void check_replaced_by_symlink(ImageFixture *fixture)
+{
+    check_replaced(fixture);
+    g_assert_true(S_ISLNK(stat_of(fixture, "d").st_mode));
+}
+
+static void test_links_replaced(ImageFixture *fixture)
+{
+    static const char *const files[] = { "links-replaced", "links-replaced-late" };
+    static const char *const symlinks[] = { "links-symlink", "links-symlink-late", "links-absolute",
+        "links-absolute-late" };
+    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autoptr(DuetImage) image = image_import(fixture, files[i]);
+        CHECK(fixture, image, check_replaced_by_file);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(symlinks); i++) {
+        g_autoptr(DuetImage) image = image_import(fixture, symlinks[i]);
+        CHECK(fixture, image, check_replaced_by_symlink);
+    }
+}
+
+static void check_marks_file(ImageFixture *fixture)
+{
+    assert_text(fixture, "d", "file\n");
+    assert_text(fixture, "e/own", "1");
+}
+
+static void check_marks_symlink(ImageFixture *fixture)
+{
+    g_assert_true(S_ISLNK(stat_of(fixture, "d").st_mode));
+    g_assert_true(S_ISDIR(stat_of(fixture, "e/x").st_mode));
+    g_assert_true(S_ISDIR(stat_of(fixture, "e/s").st_mode));
+    assert_text(fixture, "e/own", "1");
+}
+
+/* A mark is about a name of its layer's below, whatever a symlink of the upper one leads to. */
+static void test_marks_replaced(ImageFixture *fixture)
+{
+    g_autoptr(DuetImage) file = image_import(fixture, "marks-replaced");
+    CHECK(fixture, file, check_marks_file);
+    static const char *const symlinks[] = { "marks-symlink", "marks-absolute" };
+    for (guint i = 0; i < G_N_ELEMENTS(symlinks); i++) {
+        g_autoptr(DuetImage) image = image_import(fixture, symlinks[i]);
+        CHECK(fixture, image, check_marks_symlink);
+    }
 }
 
 static void check_names(ImageFixture *fixture)
@@ -331,6 +396,8 @@ int main(int argc, char **argv)
     image_test("/image-files/links", test_links);
     image_test("/image-files/links-late", test_links_late);
     image_test("/image-files/links-alias", test_links_alias);
+    image_test("/image-files/links-replaced", test_links_replaced);
+    image_test("/image-files/marks-replaced", test_marks_replaced);
     image_test("/image-files/names", test_names);
     image_test("/image-files/owners", test_owners);
     image_test("/image-files/attributes", test_attributes);
