@@ -122,6 +122,9 @@ static gboolean refresh(DuetStore *store, gboolean unpack, GError **error)
 {
     if (!duet_store_has(store, "index.json"))
         return TRUE;
+    DuetIndexStamp read;
+    if (!duet_index_stamp(store->fd, "index.json", &read, error))
+        return FALSE;
     g_autoptr(DuetSource) source = duet_source_open_store(store->fd, store->dir);
     g_autoptr(GPtrArray) picks = duet_pick_images(source, FALSE, error);
     if (!picks)
@@ -135,7 +138,7 @@ static gboolean refresh(DuetStore *store, gboolean unpack, GError **error)
             make_missing_record(transaction, store->dir, pick->manifest, &local);
         g_ptr_array_add(rows, row_of(pick, local));
     }
-    return duet_transaction_commit(transaction, NULL, rows, error);
+    return duet_transaction_commit(transaction, &read, NULL, rows, error);
 }
 
 static GPtrArray *rows_from(GVariant *refs)

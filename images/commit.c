@@ -4,7 +4,8 @@
  * The end of a transaction. First everything is written and brought to disk in the work directory,
  * where it may fail without a trace; then it is renamed into place, index.json last. The table of
  * names is stamped with the identity of an index.json that is not in place yet: rename(2) keeps
- * inode, size and time.
+ * inode, size and time. Other tools take no lock: so the index is written when all else is in place
+ * and on disk, and only over the one that it was made from.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,17 +107,17 @@ static gboolean make_skeleton(DuetTransaction *transaction, GError **error)
 static gboolean stage_index(DuetTransaction *transaction, JsonNode *index, GError **error)
 {
     g_autofree char *text = duet_json_text(index, FALSE);
-    return stage_file(transaction, STAGED_INDEX, text, strlen(text), error);
+    if (!stage_file(transaction, STAGED_INDEX, text, strlen(text), error))
+        return FALSE;
+    DUET_AUTO_FD fd = openat(transaction->store->tmp_fd, STAGED_INDEX, O_RDONLY | O_CLOEXEC);
+    return (fd >= 0 && fsync(fd) == 0) ||
+        duet_error_set_errno(
+            error, errno, "cannot write '%s/index.json' to disk", transaction->store->dir);
 }
 
 static gboolean stage_refs(
-    DuetTransaction *transaction, gboolean new_index, GPtrArray *rows, GError **error)
+    DuetTransaction *transaction, const DuetIndexStamp *stamp, GPtrArray *rows, GError **error)
 {
-    struct stat st;
-    if (fstatat(new_index ? transaction->store->tmp_fd : transaction->store->fd, "index.json", &st,
-            0) < 0)
-        return duet_error_set_errno(
-            error, errno, "cannot read '%s/index.json'", transaction->store->dir);
     g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sssis)"));
     for (guint i = 0; i < rows->len; i++) {
         const DuetRow *row = rows->pdata[i];
@@ -126,8 +127,7 @@ static gboolean stage_refs(
             row->config_hex, row->code, message);
     }
     g_autoptr(GVariant) refs = g_variant_ref_sink(g_variant_new("(sttta(sssis))", DUET_REFS_MAGIC,
-        (guint64)st.st_mtim.tv_sec * 1000000000u + (guint64)st.st_mtim.tv_nsec, (guint64)st.st_size,
-        (guint64)st.st_ino, &builder));
+        stamp->mtime_ns, stamp->size_bytes, stamp->inode, &builder));
     return stage_file(
         transaction, STAGED_REFS, g_variant_get_data(refs), g_variant_get_size(refs), error);
 }
@@ -154,22 +154,57 @@ static gboolean move_table(
         g_autofree char *path = g_strconcat(where, hex, NULL);
         if (!move(transaction, name, path, error))
             return FALSE;
+        g_hash_table_iter_remove(&iter);
     }
     return TRUE;
 }
 
-static gboolean move_all(DuetTransaction *transaction, gboolean new_index, GError **error)
+/* All but the index and the table of names; nothing is left to do the second time. */
+static gboolean place(DuetTransaction *transaction, GError **error)
 {
-    gboolean new_layout = !duet_store_has(transaction->store, "oci-layout");
+    DuetStore *store = transaction->store;
+    if (!make_skeleton(transaction, error))
+        return FALSE;
+    /* A layer that is there by name must be there by contents, also after a power failure. */
+    if (!transaction->synced && syncfs(store->fd) < 0)
+        return duet_error_set_errno(error, errno, "cannot write '%s' to disk", store->dir);
+    transaction->synced = TRUE;
     return move_table(transaction, transaction->blobs, "blobs/sha256/", error) &&
         move_table(transaction, transaction->layers, "layers/", error) &&
         move_table(transaction, transaction->records, DUET_RECORD_DIR "/", error) &&
-        (!new_layout || move(transaction, STAGED_LAYOUT, "oci-layout", error)) &&
-        move(transaction, STAGED_REFS, DUET_RECORD_REFS, error) &&
-        (!new_index || move(transaction, STAGED_INDEX, "index.json", error));
+        (duet_store_has(store, "oci-layout") ||
+            move(transaction, STAGED_LAYOUT, "oci-layout", error));
 }
 
-static void undo(DuetTransaction *transaction)
+static gboolean check_unchanged(DuetStore *store, const DuetIndexStamp *read, GError **error)
+{
+    DuetIndexStamp now;
+    if (!duet_index_stamp(store->fd, "index.json", &now, error))
+        return FALSE;
+    if (now.mtime_ns == read->mtime_ns && now.size_bytes == read->size_bytes &&
+        now.inode == read->inode)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_STALE,
+        "another tool changes '%s/index.json'; try again when it is done", store->dir);
+    return FALSE;
+}
+
+static gboolean replace_index(DuetTransaction *transaction, const DuetIndexStamp *read,
+    JsonNode *index, GPtrArray *rows, GError **error)
+{
+    DuetStore *store = transaction->store;
+    DuetIndexStamp stamp = *read;
+    if (index &&
+        (!stage_index(transaction, index, error) ||
+            !duet_index_stamp(store->tmp_fd, STAGED_INDEX, &stamp, error)))
+        return FALSE;
+    return stage_refs(transaction, &stamp, rows, error) &&
+        (!index || check_unchanged(store, read, error)) &&
+        move(transaction, STAGED_REFS, DUET_RECORD_REFS, error) &&
+        (!index || move(transaction, STAGED_INDEX, "index.json", error));
+}
+
+void duet_transaction_undo(DuetTransaction *transaction)
 {
     while (transaction->moved->len > 0) {
         g_autofree char *path =
@@ -178,20 +213,18 @@ static void undo(DuetTransaction *transaction)
     }
 }
 
-gboolean duet_transaction_commit(
-    DuetTransaction *transaction, JsonNode *index, GPtrArray *rows, GError **error)
+gboolean duet_transaction_commit(DuetTransaction *transaction, const DuetIndexStamp *read,
+    JsonNode *index, GPtrArray *rows, GError **error)
 {
-    DuetStore *store = transaction->store;
-    if (!make_skeleton(transaction, error) || (index && !stage_index(transaction, index, error)) ||
-        !stage_refs(transaction, index != NULL, rows, error))
-        return FALSE;
-    /* A layer that is there by name must be there by contents, also after a power failure. */
-    if (syncfs(store->fd) < 0)
-        return duet_error_set_errno(error, errno, "cannot write '%s' to disk", store->dir);
-    if (!move_all(transaction, index != NULL, error)) {
-        undo(transaction);
+    g_autoptr(GError) local = NULL;
+    if (!place(transaction, &local) || !replace_index(transaction, read, index, rows, &local)) {
+        /* What is in place stays there for another try. */
+        if (!g_error_matches(local, DUET_ERROR, DUET_ERROR_STALE))
+            duet_transaction_undo(transaction);
+        g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;
     }
-    fsync(store->fd);
+    g_ptr_array_set_size(transaction->moved, 0);
+    fsync(transaction->store->fd);
     return TRUE;
 }

@@ -147,15 +147,24 @@ static gboolean store_image(DuetImport *import, const DuetManifest *manifest, GE
         duet_transaction_record(transaction, image, chains, error);
 }
 
-static gboolean add_rows(
-    DuetImport *import, guint n, JsonNode *index, GPtrArray *rows, GError **error)
+static gboolean check_names(DuetImport *import, GError **error)
+{
+    for (guint n = 0; n < import->names->len; n++) {
+        GPtrArray *names = import->names->pdata[n];
+        for (guint i = 0; i < names->len; i++) {
+            if (!check_name(names->pdata[i], "as the archive has it", error))
+                return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static void add_rows(DuetImport *import, guint n, JsonNode *index, GPtrArray *rows)
 {
     const DuetManifest *manifest = import->found->pdata[n];
     GPtrArray *names = import->names->pdata[n];
     const char *config = manifest->config_descriptor->hex;
     for (guint i = 0; i < names->len; i++) {
-        if (!check_name(names->pdata[i], "as the archive has it", error))
-            return FALSE;
         duet_index_add(index, manifest->self, names->pdata[i]);
         duet_catalog_add(rows, names->pdata[i], manifest->self->hex, config);
     }
@@ -163,21 +172,41 @@ static gboolean add_rows(
         duet_index_add(index, manifest->self, NULL);
         duet_catalog_add(rows, NULL, manifest->self->hex, config);
     }
-    return TRUE;
 }
 
-static gboolean store_images(DuetImport *import, GError **error)
+static gboolean commit(DuetImport *import, GError **error)
 {
+    DuetIndexStamp read;
+    if (!duet_index_stamp(import->store->fd, "index.json", &read, error))
+        return FALSE;
     g_autoptr(JsonNode) index = duet_index_load(import->store, error);
     g_autoptr(GPtrArray) rows = index ? duet_catalog_load(import->store, error) : NULL;
     if (!rows)
         return FALSE;
+    for (guint i = 0; i < import->found->len; i++)
+        add_rows(import, i, index, rows);
+    return duet_transaction_commit(import->transaction, &read, index, rows, error);
+}
+
+/* Unpacking takes minutes, in which other tools may write: the index is read after it. */
+static gboolean store_images(DuetImport *import, GError **error)
+{
+    if (!check_names(import, error))
+        return FALSE;
     for (guint i = 0; i < import->found->len; i++) {
-        if (!store_image(import, import->found->pdata[i], error) ||
-            !add_rows(import, i, index, rows, error))
+        if (!store_image(import, import->found->pdata[i], error))
             return FALSE;
     }
-    return duet_transaction_commit(import->transaction, index, rows, error);
+    g_autoptr(GError) local = NULL;
+    for (guint i = 0; i < DUET_MAX_TRIES; i++) {
+        g_clear_error(&local);
+        if (commit(import, &local))
+            return TRUE;
+        if (!g_error_matches(local, DUET_ERROR, DUET_ERROR_STALE))
+            break;
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 static gboolean add_result(

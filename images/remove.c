@@ -121,7 +121,11 @@ static gboolean collect_needed(
     g_autoptr(GPtrArray) picks = duet_pick_images(source, FALSE, error);
     if (!picks)
         return FALSE;
-    JsonArray *rows = duet_json_array(json_node_get_object(removal->index), "manifests");
+    /* As it is now: another tool may have added a row. */
+    g_autoptr(JsonNode) index = duet_index_load(removal->store, error);
+    if (!index)
+        return FALSE;
+    JsonArray *rows = duet_json_array(json_node_get_object(index), "manifests");
     for (guint i = 0; i < json_array_get_length(rows); i++) {
         g_autoptr(DuetDescriptor) row =
             duet_descriptor_parse(duet_json_element(rows, i), "index.json", NULL);
@@ -196,14 +200,48 @@ static gboolean collect_garbage(Removal *removal, GError **error)
     return TRUE;
 }
 
-static gboolean run_removal(Removal *removal, const char *ref, GError **error)
+static void removal_clear(Removal *removal)
 {
-    if (!find_target(removal, ref, error) || !drop_rows(removal, error) ||
-        !check_in_use(removal, ref, error))
+    g_clear_pointer(&removal->index, json_node_unref);
+    g_clear_pointer(&removal->rows, g_ptr_array_unref);
+    g_clear_pointer(&removal->dropped, g_hash_table_unref);
+    g_clear_pointer(&removal->name, g_free);
+    g_clear_pointer(&removal->hex, g_free);
+}
+
+static gboolean load(Removal *removal, DuetIndexStamp *out_read, GError **error)
+{
+    if (!duet_index_stamp(removal->store->fd, "index.json", out_read, error))
+        return FALSE;
+    removal->dropped = new_set();
+    removal->rows = duet_catalog_load(removal->store, error);
+    removal->index = removal->rows ? duet_index_load(removal->store, error) : NULL;
+    return removal->index != NULL;
+}
+
+static gboolean drop_image(Removal *removal, const char *ref, GError **error)
+{
+    DuetIndexStamp read;
+    if (!load(removal, &read, error) || !find_target(removal, ref, error) ||
+        !drop_rows(removal, error) || !check_in_use(removal, ref, error))
         return FALSE;
     g_autoptr(DuetTransaction) transaction = duet_transaction_new(removal->store);
-    return duet_transaction_commit(transaction, removal->index, removal->rows, error) &&
-        collect_garbage(removal, error);
+    return duet_transaction_commit(transaction, &read, removal->index, removal->rows, error);
+}
+
+static gboolean run_removal(Removal *removal, const char *ref, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    for (guint i = 0; i < DUET_MAX_TRIES; i++) {
+        g_clear_error(&local);
+        removal_clear(removal);
+        if (drop_image(removal, ref, &local))
+            return collect_garbage(removal, error);
+        if (!g_error_matches(local, DUET_ERROR, DUET_ERROR_STALE))
+            break;
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 gboolean duet_images_remove(
@@ -217,21 +255,10 @@ gboolean duet_images_remove(
         return FALSE;
     }
     g_autoptr(DuetStore) store = duet_store_open_write(store_dir, error);
-    g_autoptr(GPtrArray) rows = store ? duet_catalog_load(store, error) : NULL;
-    g_autoptr(JsonNode) index = rows ? duet_index_load(store, error) : NULL;
-    if (!index)
+    if (!store)
         return FALSE;
-    Removal removal = {
-        .store = store,
-        .index = index,
-        .rows = rows,
-        .dropped = new_set(),
-        .in_use = in_use,
-        .data = data,
-    };
+    Removal removal = { .store = store, .in_use = in_use, .data = data };
     gboolean good = run_removal(&removal, ref, error);
-    g_hash_table_unref(removal.dropped);
-    g_free(removal.name);
-    g_free(removal.hex);
+    removal_clear(&removal);
     return good;
 }

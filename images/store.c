@@ -126,6 +126,18 @@ gboolean duet_store_mkdir(DuetStore *store, const char *path, int mode, GError *
     return duet_error_set_errno(error, errno, "cannot make '%s/%s'", store->dir, path);
 }
 
+gboolean duet_index_stamp(int dir_fd, const char *name, DuetIndexStamp *out_stamp, GError **error)
+{
+    struct stat st;
+    *out_stamp = (DuetIndexStamp){ 0 };
+    if (fstatat(dir_fd, name, &st, 0) < 0)
+        return errno == ENOENT || duet_error_set_errno(error, errno, "cannot read '%s'", name);
+    out_stamp->mtime_ns = (guint64)st.st_mtim.tv_sec * 1000000000u + (guint64)st.st_mtim.tv_nsec;
+    out_stamp->size_bytes = (guint64)st.st_size;
+    out_stamp->inode = (guint64)st.st_ino;
+    return TRUE;
+}
+
 JsonNode *duet_index_new(void)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();

@@ -67,6 +67,19 @@ gboolean duet_store_has(DuetStore *store, const char *path);
 /** duet_store_mkdir: one directory below the store; an existing one is fine. */
 gboolean duet_store_mkdir(DuetStore *store, const char *path, int mode, GError **error);
 
+/**
+ * DuetIndexStamp: which index.json it was; all 0 where there is none. Other tools take no lock:
+ * with it a writer sees that one of them came between.
+ */
+typedef struct {
+    guint64 mtime_ns;
+    guint64 size_bytes;
+    guint64 inode;
+} DuetIndexStamp;
+
+/** duet_index_stamp: of the file @name below @dir_fd. */
+gboolean duet_index_stamp(int dir_fd, const char *name, DuetIndexStamp *out_stamp, GError **error);
+
 /* The index of the layout: rows are descriptors of manifests or of indexes. */
 
 /** duet_index_new: Returns: (transfer full): an index without rows. */

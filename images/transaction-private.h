@@ -8,6 +8,7 @@ G_BEGIN_DECLS
 /**
  * @blobs, @layers, @records: hex -> name of the staged file in the work directory
  * @moved: paths below the store that commit() has made, to undo
+ * @synced: what was staged is on disk
  */
 struct _DuetTransaction {
     DuetStore *store;
@@ -15,9 +16,10 @@ struct _DuetTransaction {
     GHashTable *layers;
     GHashTable *records;
     GPtrArray *moved;
+    gboolean synced;
 };
 
-/** duet_transaction_open_layer: Returns: a staged or stored layer, or -1. */
-int duet_transaction_open_layer(DuetTransaction *transaction, const char *chain);
+/** duet_transaction_undo: takes away what commit() has moved into place. */
+void duet_transaction_undo(DuetTransaction *transaction);
 
 G_END_DECLS

@@ -26,6 +26,7 @@ void duet_transaction_free(DuetTransaction *transaction)
 {
     if (!transaction)
         return;
+    duet_transaction_undo(transaction);
     g_hash_table_unref(transaction->blobs);
     g_hash_table_unref(transaction->layers);
     g_hash_table_unref(transaction->records);
@@ -157,7 +158,8 @@ int duet_transaction_open_blob(DuetTransaction *transaction, const char *hex, GE
     return fd;
 }
 
-int duet_transaction_open_layer(DuetTransaction *transaction, const char *chain)
+/* Returns: a staged or stored layer, or -1. */
+static int open_layer(DuetTransaction *transaction, const char *chain)
 {
     g_autofree char *path = g_strconcat("layers/", chain, NULL);
     const char *staged = g_hash_table_lookup(transaction->layers, chain);
@@ -238,7 +240,7 @@ static gboolean check_layer(
 static int make_layer(
     DuetTransaction *transaction, const Layer *layer, DuetFacts *facts, GError **error)
 {
-    DUET_AUTO_FD root = duet_transaction_open_layer(transaction, layer->chain);
+    DUET_AUTO_FD root = open_layer(transaction, layer->chain);
     if (root < 0)
         return unpack_layer(transaction, layer, facts, error);
     if (!check_layer(transaction, root, layer, facts, error))

@@ -11,12 +11,16 @@ G_BEGIN_DECLS
  * DuetTransaction: all that a writer adds to the store. Blobs and layers are staged in the work
  * directory and moved into place by commit(), after everything else has been done that can fail;
  * index.json is replaced last, which is the moment when the images are there.
+ *
+ * A writer stamps index.json before it reads index and rows, changes them, and calls commit(). If
+ * that finds that another tool has changed the file meanwhile, the writer begins again with the
+ * stamp. So whatever takes long is done before.
  */
 typedef struct _DuetTransaction DuetTransaction;
 
 /** duet_transaction_new: @store: (transfer none) opened to write */
 DuetTransaction *duet_transaction_new(DuetStore *store);
-/** duet_transaction_free: what was not committed is gone with the work directory. */
+/** duet_transaction_free: what was not committed is gone, with the work directory at the latest. */
 void duet_transaction_free(DuetTransaction *transaction);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetTransaction, duet_transaction_free)
 
@@ -68,12 +72,19 @@ typedef struct {
 } DuetRow;
 void duet_row_free(DuetRow *row);
 
+/** DUET_MAX_TRIES: so often is a commit tried anew while other tools change index.json. */
+#define DUET_MAX_TRIES 16
+
 /**
  * duet_transaction_commit:
+ * @read: the index.json that @index and @rows were made from
  * @index: (nullable): the new index.json; NULL leaves it as it is
  * @rows: (element-type DuetRow): the table of names that belongs to it
+ *
+ * Returns: FALSE with %DUET_ERROR_STALE when index.json is another one than @read and a new one was
+ *     to take its place; it may be called again then.
  */
-gboolean duet_transaction_commit(
-    DuetTransaction *transaction, JsonNode *index, GPtrArray *rows, GError **error);
+gboolean duet_transaction_commit(DuetTransaction *transaction, const DuetIndexStamp *read,
+    JsonNode *index, GPtrArray *rows, GError **error);
 
 G_END_DECLS

@@ -6,15 +6,19 @@
 #include <duet/error.h>
 
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/util.h"
+#include "images/catalog.h"
+#include "images/transaction.h"
 
 static GPtrArray *import(
     ImageFixture *fixture, const char *archive, const char *name, GError **error)
@@ -539,6 +543,125 @@ static void test_import_stale(ImageFixture *fixture)
     assert_finds(fixture, "repeat", "repeat:latest");
 }
 
+/* Another tool adds a row for an image that the store has, as skopeo does: without our lock. */
+static void add_row(const char *store, const char *digest, const char *name)
+{
+    static const char script[] =
+        "import json, sys, os\n"
+        "path, digest, name = sys.argv[1:]\n"
+        "index = json.load(open(path))\n"
+        "row = next(r for r in index['manifests'] if r['digest'] == digest)\n"
+        "row = {**row, 'annotations': "
+        "{'org.opencontainers.image.ref.name': name}}\n"
+        "index['manifests'].append(row)\n"
+        "json.dump(index, open(path + '.new', 'w'))\n"
+        "os.rename(path + '.new', path)\n";
+    g_autofree char *index = g_build_filename(store, "index.json", NULL);
+    const char *argv[] = { "python3", "-c", script, index, digest, name, NULL };
+    g_autoptr(GError) error = NULL;
+    g_autofree char *output = duet_capture(argv, &error);
+    g_assert_nonnull(output);
+    g_assert_no_error(error);
+}
+
+static pid_t import_beside(ImageFixture *fixture, const char *archive)
+{
+    pid_t pid = fork();
+    g_assert_cmpint(pid, >=, 0);
+    if (pid == 0) {
+        g_autoptr(GPtrArray) images = import(fixture, archive, archive, NULL);
+        _exit(images ? 0 : 1);
+    }
+    return pid;
+}
+
+static gboolean is_unpacking(ImageFixture *fixture)
+{
+    g_autofree char *pattern = g_build_filename(fixture->store, "tmp", "*", "*", "noise", NULL);
+    glob_t found = { 0 };
+    gboolean is = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+    globfree(&found);
+    return is;
+}
+
+/* It adds a row while an import unpacks: both are there in the end. */
+static void test_foreign_meanwhile(ImageFixture *fixture)
+{
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    pid_t pid = import_beside(fixture, "large");
+    int status = 0;
+    pid_t ended = 0;
+    while (!is_unpacking(fixture) && (ended = waitpid(pid, &status, WNOHANG)) == 0)
+        g_usleep(50);
+    if (ended == 0) {
+        g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+        g_assert_cmpint(waitpid(pid, &status, WUNTRACED), ==, pid);
+    }
+    g_test_message("the import %s", WIFSTOPPED(status) ? "is stopped" : "was too fast");
+    add_row(fixture->store, image->digest, "foreign:1");
+    if (WIFSTOPPED(status)) {
+        g_assert_cmpint(kill(pid, SIGCONT), ==, 0);
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    }
+    g_assert_cmpint(status, ==, 0);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(duet_images.refresh(fixture->store, &error));
+    g_assert_no_error(error);
+    assert_finds(fixture, "foreign:1", "foreign:1");
+    assert_finds(fixture, "large", "large:latest");
+    assert_finds(fixture, "gzip", "gzip:latest");
+}
+
+/* An index.json that is not the one that was read is not replaced; the next try has both. */
+static void test_foreign_commit(ImageFixture *fixture)
+{
+    static const char config[] = "{}",
+                      hex[] = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", hex, NULL);
+    {
+        g_autoptr(DuetStore) store = duet_store_open_write(fixture->store, &error);
+        g_assert_no_error(error);
+        g_autoptr(DuetTransaction) transaction = duet_transaction_new(store);
+        g_assert_true(duet_transaction_blob(transaction, hex, config, sizeof config - 1, &error));
+        for (guint i = 0; i < 2; i++) {
+            DuetIndexStamp stamp;
+            g_assert_true(duet_index_stamp(store->fd, "index.json", &stamp, &error));
+            g_autoptr(GPtrArray) rows = duet_catalog_load(store, &error);
+            g_assert_no_error(error);
+            g_autoptr(JsonNode) index = duet_index_load(store, &error);
+            duet_index_drop(index, "gzip:latest", NULL);
+            duet_catalog_drop(rows, "gzip:latest", NULL);
+            if (i == 0)
+                add_row(fixture->store, image->digest, "foreign:1");
+            gboolean good = duet_transaction_commit(transaction, &stamp, index, rows, &error);
+            g_assert_cmpint(good, ==, i == 1);
+            if (i == 0)
+                g_assert_error(error, DUET_ERROR, DUET_ERROR_STALE);
+            g_clear_error(&error);
+            g_assert_cmpint(access(blob, F_OK), ==, 0);
+        }
+    }
+    assert_finds(fixture, "foreign:1", "foreign:1");
+    assert_finds_not(fixture, "gzip", DUET_ERROR_NOT_FOUND);
+    {
+        /* What was not committed is taken back. */
+        g_autoptr(DuetStore) store = duet_store_open_write(fixture->store, &error);
+        g_assert_no_error(error);
+        g_autoptr(DuetTransaction) transaction = duet_transaction_new(store);
+        g_autoptr(GPtrArray) rows = g_ptr_array_new();
+        g_autoptr(JsonNode) index = duet_index_new();
+        const DuetIndexStamp none = { 0 };
+        g_assert_cmpint(unlink(blob), ==, 0);
+        g_assert_true(duet_transaction_blob(transaction, hex, config, sizeof config - 1, &error));
+        g_assert_false(duet_transaction_commit(transaction, &none, index, rows, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_STALE);
+    }
+    g_assert_cmpint(access(blob, F_OK), ==, -1);
+    assert_finds(fixture, "foreign:1", "foreign:1");
+}
+
 /* What another tool put there and can't be used is listed with the reason, and does no harm. */
 static void test_foreign_damage(ImageFixture *fixture)
 {
@@ -719,6 +842,8 @@ int main(int argc, char **argv)
     image_test("/image-store/name-moves", test_name_moves);
     image_test("/image-store/refresh", test_refresh);
     image_test("/image-store/import-stale", test_import_stale);
+    image_test("/image-store/foreign-meanwhile", test_foreign_meanwhile);
+    image_test("/image-store/foreign-commit", test_foreign_commit);
     image_test("/image-store/foreign-damage", test_foreign_damage);
     image_test("/image-store/foreign-too-large", test_foreign_too_large);
     image_test("/image-store/foreign-too-large-removed", test_foreign_too_large_removed);
