@@ -95,11 +95,11 @@ static gboolean make_skeleton(DuetTransaction *transaction, GError **error)
 {
     DuetStore *store = transaction->store;
     static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
-    return duet_store_mkdir(store, "blobs", 0755, error) &&
-        duet_store_mkdir(store, "blobs/sha256", 0755, error) &&
+    return duet_store_mkdir(store, "blobs", 0700, error) &&
+        duet_store_mkdir(store, "blobs/sha256", 0700, error) &&
         duet_store_mkdir(store, "layers", 0700, error) &&
-        duet_store_mkdir(store, "vmroot", 0755, error) &&
-        duet_store_mkdir(store, DUET_RECORD_DIR, 0755, error) &&
+        duet_store_mkdir(store, "vmroot", 0711, error) &&
+        duet_store_mkdir(store, DUET_RECORD_DIR, 0700, error) &&
         (duet_store_has(store, "oci-layout") ||
             stage_file(transaction, STAGED_LAYOUT, layout, sizeof layout - 1, error));
 }

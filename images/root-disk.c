@@ -140,7 +140,7 @@ static gboolean put_in_place(DuetStore *store, const char *disk, GError **error)
     /* QEMU runs as another user than the store's. */
     if (fd < 0 || fchmod(fd, 0644) < 0 || fsync(fd) < 0)
         return duet_error_set_errno(error, errno, "cannot finish '%s'", disk);
-    return duet_store_mkdir(store, "vmroot", 0755, error) &&
+    return duet_store_mkdir(store, "vmroot", 0711, error) &&
         (renameat(store->tmp_fd, STAGED, AT_FDCWD, disk) == 0 ||
             duet_error_set_errno(error, errno, "cannot make '%s'", disk));
 }

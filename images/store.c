@@ -116,12 +116,15 @@ gboolean duet_store_has(DuetStore *store, const char *path)
 
 gboolean duet_store_mkdir(DuetStore *store, const char *path, int mode, GError **error)
 {
+    struct stat st;
     if (mkdirat(store->fd, path, (mode_t)mode) == 0) {
         /* A VM's process is another user: the caller's umask must not lock it out. */
         if (fchmodat(store->fd, path, (mode_t)mode, 0) == 0)
             return TRUE;
-    } else if (errno == EEXIST) {
-        return TRUE;
+    } else if (errno == EEXIST && fstatat(store->fd, path, &st, 0) == 0) {
+        mode_t less = st.st_mode & 07777 & (mode_t)mode;
+        if (less == (st.st_mode & 07777) || fchmodat(store->fd, path, less, 0) == 0)
+            return TRUE;
     }
     return duet_error_set_errno(error, errno, "cannot make '%s/%s'", store->dir, path);
 }

@@ -11,11 +11,13 @@ G_BEGIN_DECLS
  * The store's directory: an OCI image layout that other tools may read and write, and beside it
  * what is derived from it.
  *
- *   oci-layout index.json blobs/sha256/   the layout
+ *   oci-layout index.json blobs/sha256/   the layout; 0700 from blobs/ on, as other users of the
+ *                                         host have no business with what images hold
  *   layers/<chain id>/                    unpacked layers, as overlayfs wants them; 0700, as they
  *                                         hold other people's set-user-id programs
- *   vmroot/<chain id>                     root disks for VMs
- *   records/                              see record.h
+ *   vmroot/<chain id>.img                 root disks for VMs; 0711, as a libvirt daemon's QEMU is
+ *                                         another user, who opens them by name
+ *   records/                              see record.h; 0700
  *   tmp/<random>/                         work of the one writer that holds the lock
  *   lock                                  flock(2)ed by writers
  *
@@ -64,7 +66,7 @@ int duet_store_tmpfile(int dir_fd, GError **error);
 /** duet_store_has: @path is below the store. */
 gboolean duet_store_has(DuetStore *store, const char *path);
 
-/** duet_store_mkdir: one directory below the store; an existing one is fine. */
+/** duet_store_mkdir: one directory below the store; an existing one loses what @mode has not. */
 gboolean duet_store_mkdir(DuetStore *store, const char *path, int mode, GError **error);
 
 /**

@@ -793,6 +793,39 @@ static void test_foreign_row(ImageFixture *fixture)
     g_assert_nonnull(strstr(text, "sha512:00"));
 }
 
+static guint mode_of(ImageFixture *fixture, const char *path)
+{
+    g_autofree char *full = g_build_filename(fixture->store, path, NULL);
+    struct stat st;
+    g_assert_cmpint(stat(full, &st), ==, 0);
+    return st.st_mode & 07777;
+}
+
+/* Other users of the host can't read what images hold; also not in a store of an older version. */
+static void test_modes(ImageFixture *fixture)
+{
+    static const struct {
+        const char *path;
+        guint mode;
+    } rows[] = { { "blobs", 0700 }, { "blobs/sha256", 0700 }, { "layers", 0700 },
+        { "records", 0700 }, { "vmroot", 0711 } };
+    for (guint n = 0; n < 2; n++) {
+        g_autoptr(DuetImage) image = image_import(fixture, n ? "config" : "gzip");
+        g_assert_nonnull(image);
+        for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+            g_autofree char *full = g_build_filename(fixture->store, rows[i].path, NULL);
+            g_assert_cmpuint(mode_of(fixture, rows[i].path), ==, rows[i].mode);
+            g_assert_cmpint(chmod(full, 0755), ==, 0);
+        }
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, "gzip", &error);
+    g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(disk);
+    g_assert_cmpuint(mode_of(fixture, "vmroot"), ==, 0711);
+}
+
 static void test_leftovers(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) image = image_import(fixture, "gzip");
@@ -849,6 +882,7 @@ int main(int argc, char **argv)
     image_test("/image-store/foreign-too-large-removed", test_foreign_too_large_removed);
     image_test("/image-store/remove-variants", test_remove_variants);
     image_test("/image-store/foreign-row", test_foreign_row);
+    image_test("/image-store/modes", test_modes);
     image_test("/image-store/leftovers", test_leftovers);
     image_test("/image-store/root-disk", test_root_disk);
     return image_fixture_main();
