@@ -18,19 +18,33 @@
 
 #define COPY_BYTES (128 * 1024)
 #define MAX_XATTR (64 * 1024)
+/* tar2sqfs takes a map of 65536 entries; what lies behind is data with zeros in it. */
+#define MAX_EXTENTS 32768
+/*
+ * A hole costs an image nothing, but tar2sqfs some 0.3 s for each GiB, and all writers of the store
+ * wait for it.
+ */
+#define MAX_HOLES_GIB 64
+/* libarchive cuts the name of a sparse file that is longer, or not ASCII. */
+#define MAX_SPARSE_NAME 99
+#define MAX_HOLE_BYTES ((guint64)MAX_HOLES_GIB << 30)
 
 /**
  * Merge: one walk.
  * @links: (guint64 inode) -> the name under which it was written; all layers are on one file
  *     system, the store's
  * @hung_up: the reader is gone
+ * @hole_bytes: of all files so far
+ * @zeros: of COPY_BYTES
  */
 typedef struct {
     struct archive *archive;
     int socket_fd;
     GHashTable *links;
     gboolean hung_up;
+    guint64 hole_bytes;
     char *buffer;
+    char *zeros;
 } Merge;
 
 /* One directory of the merged view: the same path in each layer that shows it, highest first. */
@@ -120,14 +134,66 @@ static struct archive_entry *entry_of(const char *path, const struct stat *st)
     return entry;
 }
 
-static gboolean write_contents(
-    Merge *merge, int dir_fd, const char *name, const char *path, off_t size, GError **error)
+static gboolean is_sparse(const struct stat *st)
 {
-    DUET_AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOATIME);
-    if (fd < 0)
-        return read_error(path, error);
-    for (off_t done = 0; done < size;) {
-        ssize_t n = read(fd, merge->buffer, COPY_BYTES);
+    return (guint64)st->st_blocks * 512 < (guint64)st->st_size;
+}
+
+/* Where the next data or hole is from @at on. */
+static off_t seek(int fd, off_t at, int whence, off_t size)
+{
+    off_t found = lseek(fd, at, whence);
+    /* All is data where the file system does not tell. */
+    if (found < 0)
+        return whence == SEEK_DATA && errno != ENXIO ? at : size;
+    return MIN(found, size);
+}
+
+static gboolean count_hole(Merge *merge, const char *path, off_t length, GError **error)
+{
+    merge->hole_bytes += (guint64)length;
+    if (merge->hole_bytes <= MAX_HOLE_BYTES)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "'%s' is refused: with it the holes in the image's sparse files are more than %d GiB, too "
+        "much for a root disk; run the image as a container",
+        path, MAX_HOLES_GIB);
+    return FALSE;
+}
+
+/* Counts the holes. libarchive writes only what is data then; else zeros are written. */
+static gboolean add_extents(
+    Merge *merge, struct archive_entry *entry, int fd, const char *path, off_t size, GError **error)
+{
+    gboolean can_name = strlen(path) <= MAX_SPARSE_NAME && g_str_is_ascii(path);
+    guint n = 0;
+    for (off_t at = 0, end; at < size; at = end, n++) {
+        off_t data = seek(fd, at, SEEK_DATA, size);
+        if (!count_hole(merge, path, data - at, error))
+            return FALSE;
+        end = seek(fd, data, SEEK_HOLE, size);
+        /* The last one may be empty: it tells where the file ends. */
+        if (can_name && n <= MAX_EXTENTS)
+            archive_entry_sparse_add_entry(entry, data, (n < MAX_EXTENTS ? end : size) - data);
+    }
+    return TRUE;
+}
+
+static gboolean write_zeros(Merge *merge, const char *path, off_t length, GError **error)
+{
+    for (off_t n; length > 0; length -= n) {
+        n = MIN(length, COPY_BYTES);
+        if (archive_write_data(merge->archive, merge->zeros, (size_t)n) < 0)
+            return write_error(merge, path, error);
+    }
+    return TRUE;
+}
+
+static gboolean write_data(
+    Merge *merge, int fd, const char *path, off_t from, off_t to, GError **error)
+{
+    while (from < to) {
+        ssize_t n = pread(fd, merge->buffer, (size_t)MIN(to - from, COPY_BYTES), from);
         if (n < 0 && errno == EINTR)
             continue;
         if (n == 0)
@@ -136,7 +202,23 @@ static gboolean write_contents(
             return read_error(path, error);
         if (archive_write_data(merge->archive, merge->buffer, (size_t)n) < 0)
             return write_error(merge, path, error);
-        done += n;
+        from += n;
+    }
+    return TRUE;
+}
+
+static gboolean write_contents(
+    Merge *merge, int fd, const char *path, const struct stat *st, GError **error)
+{
+    off_t size = st->st_size;
+    if (!is_sparse(st))
+        return write_data(merge, fd, path, 0, size, error);
+    for (off_t at = 0, data, end; at < size; at = end) {
+        data = seek(fd, at, SEEK_DATA, size);
+        end = seek(fd, data, SEEK_HOLE, size);
+        if (!write_zeros(merge, path, data - at, error) ||
+            !write_data(merge, fd, path, data, end, error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -163,7 +245,9 @@ static gboolean write_entry(Merge *merge, int dir_fd, const char *name, const ch
     struct archive_entry *entry = entry_of(path, st);
     note_link(merge, entry, st, path);
     gboolean linked = archive_entry_hardlink(entry) != NULL;
-    gboolean good = TRUE;
+    gboolean good = TRUE, has_contents = S_ISREG(st->st_mode) && !linked;
+    DUET_AUTO_FD fd =
+        has_contents ? openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOATIME) : -1;
     if (S_ISLNK(st->st_mode) && !linked) {
         char target[PATH_MAX];
         ssize_t n = readlinkat(dir_fd, name, target, sizeof target - 1);
@@ -173,11 +257,14 @@ static gboolean write_entry(Merge *merge, int dir_fd, const char *name, const ch
     } else if (!linked) {
         add_xattrs(merge, entry, dir_fd, name);
     }
+    if (good && has_contents)
+        good = fd < 0 ? read_error(path, error)
+                      : !is_sparse(st) || add_extents(merge, entry, fd, path, st->st_size, error);
     if (good && archive_write_header(merge->archive, entry) < ARCHIVE_WARN)
         good = write_error(merge, path, error);
     archive_entry_free(entry);
-    if (good && S_ISREG(st->st_mode) && !linked)
-        good = write_contents(merge, dir_fd, name, path, st->st_size, error);
+    if (good && has_contents)
+        good = write_contents(merge, fd, path, st, error);
     return good;
 }
 
@@ -286,6 +373,7 @@ gboolean duet_merge_write(char **layer_dirs, int socket_fd, GError **error)
     Merge merge = { .socket_fd = socket_fd };
     merge.links = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     merge.buffer = g_malloc(MAX(COPY_BYTES, MAX_XATTR));
+    merge.zeros = g_malloc0(COPY_BYTES);
     merge.archive = archive_write_new();
     archive_write_set_format_pax(merge.archive);
     archive_write_set_options(merge.archive, "pax:hdrcharset=BINARY,pax:xattrheader=SCHILY");
@@ -301,5 +389,6 @@ gboolean duet_merge_write(char **layer_dirs, int socket_fd, GError **error)
     archive_write_free(merge.archive);
     g_hash_table_unref(merge.links);
     g_free(merge.buffer);
+    g_free(merge.zeros);
     return good;
 }

@@ -67,6 +67,16 @@ def C(name, major, minor, **over):
     return member(name, tarfile.CHRTYPE, 0o600, device=(major, minor), **over)
 
 
+def SPARSE(name, size, *extents):
+    """extents: (offset, data); GNU's form 1.0"""
+    numbers = [len(extents)] + [n for offset, data in extents for n in (offset, len(data))]
+    table = ''.join('%d\n' % n for n in numbers).encode()
+    table += b'\0' * (-len(table) % 512)
+    return F('GNUSparseFile.0/' + os.path.basename(name), table + b''.join(data for _, data in extents),
+             pax={'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.name': name,
+                  'GNU.sparse.realsize': str(size)})
+
+
 def W(name):
     directory, base = os.path.split(name)
     return F(os.path.join(directory, '.wh.' + base), mode=0)
@@ -394,6 +404,16 @@ IMAGES = {
     'owned': oci([B, tar([D('own', uid=1000, gid=100, mode=0o750), F('own/a', uid=65534, gid=33, mode=0o640),
                           F('own/suid', uid=5, mode=0o4755), C('own/null', 1, 3), F('hidden', '1')]),
                   tar([C('hidden', 1, 3)])]),
+    'sparse': oci([B, tar([D('sparse'), SPARSE('sparse/hole', 64 << 20),
+                           SPARSE('sparse/middle', 2 << 30, (1 << 30, b'data' * 3000)),
+                           SPARSE('sparse/ends', 20 << 20, (0, b'begin' * 2000), ((20 << 20) - 4, b'end\n')),
+                           SPARSE('sparse/' + 'long' * 60, 5 << 20, ((1 << 20) + 777, b'odd')),
+                           SPARSE('sparse/é', 5 << 20, ((1 << 20) + 777, b'odd')),
+                           SPARSE('sparse/many', 33000 << 13, *((n << 13, b'%d' % n) for n in range(33000))),
+                           L('sparse/link', 'sparse/middle')])]),
+    'sparse-bomb': oci([B, tar([SPARSE('bomb', 8 << 40, (4 << 40, b'x' * 512))])]),
+    # More of them than there can be in a map, and then one more hole.
+    'sparse-crowd': oci([B, tar([SPARSE('bomb', 8 << 40, *((n << 13, b'x') for n in range(33000)))])]),
     'closed': oci([tar([D('shut', mode=0o555), F('shut/none', 'x', mode=0), D('nil', mode=0),
                         F('nil/x', '1')])]),
     'high-70000': oci([B, tar([F('x', uid=70000)])]),

@@ -3,10 +3,14 @@
 /* The files of an image as a container (overlayfs) and a VM (root disk) see them. */
 #include "image-fixture.h"
 
+#include <duet/error.h>
+
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include "core/util.h"
 
 #define CHECK(fixture, image, checks)                                                              \
     do {                                                                                           \
@@ -363,6 +367,53 @@ static void test_compression(ImageFixture *fixture)
     }
 }
 
+/* What a sparse file has where, in both kinds; holes take no room. */
+static void test_sparse(ImageFixture *fixture)
+{
+    static const char *const names[] = { "hole", "middle", "ends", "many" };
+    g_autoptr(DuetImage) image = image_import(fixture, "sparse");
+    image_mount_disk(fixture, image);
+    g_autofree char *layer = g_build_filename(image->layer_dirs[1], "sparse", NULL);
+    g_autofree char *view = g_build_filename(fixture->view, "sparse", NULL);
+    g_autofree char *middle = g_build_filename(layer, "middle", NULL);
+    struct stat st;
+    g_assert_cmpint(stat(middle, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, 2LL << 30);
+    g_assert_cmpint(st.st_blocks, <, 1000);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *there = g_build_filename(layer, names[i], NULL);
+        g_autofree char *here = g_build_filename(view, names[i], NULL);
+        const char *argv[] = { "cmp", there, here, NULL };
+        g_autoptr(GError) error = NULL;
+        g_autofree char *output = duet_capture(argv, &error);
+        g_assert_no_error(error);
+    }
+    /* The others, whose names are long or not ASCII. */
+    const char *argv[] = { "diff", "-r", "--exclude=middle", "--exclude=link", "--exclude=many",
+        layer, view, NULL };
+    g_autoptr(GError) error = NULL;
+    g_autofree char *output = duet_capture(argv, &error);
+    g_assert_no_error(error);
+    assert_same_inode(fixture, "sparse/middle", "sparse/link", 2);
+    image_unmount(fixture);
+}
+
+/* Nobody waits for terabytes of zeros. */
+static void test_sparse_bomb(ImageFixture *fixture)
+{
+    static const char *const names[] = { "sparse-bomb", "sparse-crowd" };
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(DuetImage) image = image_import(fixture, names[i]);
+        g_autoptr(GError) error = NULL;
+        gint64 start = g_get_monotonic_time();
+        g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
+        g_assert_null(disk);
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED);
+        g_assert_nonnull(strstr(error->message, "'bomb' is refused"));
+        g_assert_cmpint(g_get_monotonic_time() - start, <, 60 * G_USEC_PER_SEC);
+    }
+}
+
 /* Without user namespaces an ordinary user reads, packs and deletes what its owner may not. */
 static void test_flat(ImageFixture *fixture)
 {
@@ -403,6 +454,8 @@ int main(int argc, char **argv)
     image_test("/image-files/attributes", test_attributes);
     image_test("/image-files/merged-usr", test_merged_usr);
     image_test("/image-files/compression", test_compression);
+    image_test("/image-files/sparse", test_sparse);
+    image_test("/image-files/sparse-bomb", test_sparse_bomb);
     image_test("/image-files/flat", test_flat);
     return image_fixture_main();
 }
