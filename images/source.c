@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <duet/error.h>
@@ -247,17 +249,42 @@ static gboolean sink_add(Sink *sink, const void *bytes, gsize length, GError **e
     return TRUE;
 }
 
-static gboolean copy_from_dir(DuetSource *source, const char *name, Sink *sink, GError **error)
+/*
+ * A regular file of a directory that may be anyone's: a device is not even opened, as that alone
+ * starts a watchdog or rewinds a tape. The store's own directory may be spread over several by
+ * symlinks; others' lead nowhere else.
+ */
+static int open_in_dir(DuetSource *source, const char *name, GError **error)
 {
-    DUET_AUTO_FD fd = openat(source->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct open_how how = {
+        .flags = O_PATH | O_CLOEXEC,
+        .resolve = RESOLVE_NO_MAGICLINKS | (source->own_dir ? RESOLVE_BENEATH : 0),
+    };
+    DUET_AUTO_FD place = (int)syscall(SYS_openat2, source->dir_fd, name, &how, sizeof how);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return duet_error_set_errno(error, errno, "cannot open '%s' of '%s'", name, source->what);
-    if (!S_ISREG(st.st_mode)) {
+    if (place < 0 && errno == EXDEV) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+            "'%s' of '%s' is a symlink that leads out of the directory", name, source->what);
+        return -1;
+    }
+    if (place >= 0 && fstat(place, &st) == 0 && !S_ISREG(st.st_mode)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "'%s' of '%s' is not a regular file",
             name, source->what);
-        return FALSE;
+        return -1;
     }
+    char path[64];
+    g_snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+    int fd = place < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        duet_error_set_errno(error, errno, "cannot open '%s' of '%s'", name, source->what);
+    return fd;
+}
+
+static gboolean copy_from_dir(DuetSource *source, const char *name, Sink *sink, GError **error)
+{
+    DUET_AUTO_FD fd = open_in_dir(source, name, error);
+    if (fd < 0)
+        return FALSE;
     g_autofree char *buffer = g_malloc(128 * 1024);
     for (;;) {
         ssize_t n = read(fd, buffer, 128 * 1024);

@@ -793,6 +793,47 @@ static void test_foreign_row(ImageFixture *fixture)
     g_assert_nonnull(strstr(text, "sha512:00"));
 }
 
+static void assert_dir_refused(ImageFixture *fixture, const char *dir, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) images = duet_images.import(fixture->store, dir, NULL, &error);
+    g_assert_null(images);
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+    if (!strstr(error->message, text))
+        g_error("'%s' is not in: %s", text, error->message);
+}
+
+/* What the names of a directory lead to is only opened if it is a file in there. */
+static void test_directory(ImageFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
+    g_assert_nonnull(image);
+    g_autofree char *dir = g_build_filename(fixture->dir, "layout", NULL);
+    g_autofree char *index = g_build_filename(dir, "index.json", NULL);
+    g_autofree char *real = g_build_filename(dir, "real.json", NULL);
+    g_autofree char *outside = g_build_filename(fixture->dir, "outside.json", NULL);
+    const char *argv[] = { "cp", "-r", fixture->store, dir, NULL };
+    g_autofree char *output = duet_capture(argv, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(rename(index, real), ==, 0);
+    g_assert_cmpint(symlink("real.json", index), ==, 0);
+    g_autoptr(GPtrArray) images = duet_images.import(fixture->store, dir, "linked", &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(images);
+
+    g_assert_cmpint(rename(real, outside), ==, 0);
+    g_assert_cmpint(unlink(index), ==, 0);
+    g_assert_cmpint(symlink("../outside.json", index), ==, 0);
+    assert_dir_refused(fixture, dir, "leads out of the directory");
+    g_assert_cmpint(unlink(index), ==, 0);
+    g_assert_cmpint(symlink("/dev/null", index), ==, 0);
+    assert_dir_refused(fixture, dir, "leads out of the directory");
+    g_assert_cmpint(unlink(index), ==, 0);
+    g_assert_cmpint(mkfifo(index, 0600), ==, 0);
+    assert_dir_refused(fixture, dir, "not a regular file");
+}
+
 static guint mode_of(ImageFixture *fixture, const char *path)
 {
     g_autofree char *full = g_build_filename(fixture->store, path, NULL);
@@ -882,6 +923,7 @@ int main(int argc, char **argv)
     image_test("/image-store/foreign-too-large-removed", test_foreign_too_large_removed);
     image_test("/image-store/remove-variants", test_remove_variants);
     image_test("/image-store/foreign-row", test_foreign_row);
+    image_test("/image-store/directory", test_directory);
     image_test("/image-store/modes", test_modes);
     image_test("/image-store/leftovers", test_leftovers);
     image_test("/image-store/root-disk", test_root_disk);
