@@ -10,9 +10,13 @@
 
 #include <duet/error.h>
 
+#include "core/util.h"
+
 #define LAST_PLAIN_ID 65535
 /* The kernel takes the last one for "leave it as it is". */
 #define MAX_ID (G_MAXUINT32 - 1)
+/* They are kept in memory. */
+#define MAX_ACL_BYTES (64u << 20)
 
 DuetFacts *duet_facts_new(void)
 {
@@ -124,8 +128,46 @@ static gboolean set_xattr(DuetUnpack *unpack, int fd, const char *name, const ch
     return xattr_error(unpack, fd, errno, name, attribute, length, error);
 }
 
-static gboolean set_xattrs(
-    DuetUnpack *unpack, int fd, const char *name, struct archive_entry *entry, GError **error)
+gboolean duet_unpack_keep_default_acl(
+    DuetUnpack *unpack, const char *real, const void *value, gsize length, GError **error)
+{
+    unpack->acl_bytes += length;
+    if (unpack->acl_bytes > MAX_ACL_BYTES) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "'%s' is refused: the default ACLs of its directories are longer than %u MiB",
+            unpack->what, MAX_ACL_BYTES >> 20);
+        return FALSE;
+    }
+    g_hash_table_replace(unpack->default_acls, g_strdup(real), g_bytes_new(value, length));
+    return TRUE;
+}
+
+gboolean duet_unpack_set_default_acls(DuetUnpack *unpack, GError **error)
+{
+    GHashTableIter iter;
+    gpointer real, acl;
+    g_hash_table_iter_init(&iter, unpack->default_acls);
+    while (g_hash_table_iter_next(&iter, &real, &acl)) {
+        gsize length = 0;
+        const void *value = g_bytes_get_data(acl, &length);
+        DUET_AUTO_FD fd = duet_open_beneath(unpack->root, real);
+        if (fd >= 0 && !set_xattr(unpack, fd, real, DUET_XATTR_DEFAULT_ACL, value, length, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Sets it, or keeps it for the end; what is not a directory has no default ACL. */
+static gboolean add_xattr(DuetUnpack *unpack, int fd, const char *name, const char *real,
+    const char *attribute, const void *value, gsize length, GError **error)
+{
+    if (!g_str_equal(attribute, DUET_XATTR_DEFAULT_ACL))
+        return set_xattr(unpack, fd, name, attribute, value, length, error);
+    return !real || duet_unpack_keep_default_acl(unpack, real, value, length, error);
+}
+
+static gboolean set_xattrs(DuetUnpack *unpack, int fd, const char *name, const char *real,
+    struct archive_entry *entry, GError **error)
 {
     const char *attribute = NULL;
     const void *value = NULL;
@@ -133,7 +175,7 @@ static gboolean set_xattrs(
     archive_entry_xattr_reset(entry);
     while (archive_entry_xattr_next(entry, &attribute, &value, &length) == ARCHIVE_OK) {
         if (attribute && keeps_xattr(unpack, attribute) &&
-            !set_xattr(unpack, fd, name, attribute, value, length, error))
+            !add_xattr(unpack, fd, name, real, attribute, value, length, error))
             return FALSE;
     }
     return TRUE;
@@ -194,8 +236,8 @@ static GArray *acl_entries(struct archive_entry *entry, int kind)
     return entries;
 }
 
-static gboolean set_acl(DuetUnpack *unpack, int fd, const char *name, struct archive_entry *entry,
-    int kind, const char *attribute, GError **error)
+static gboolean set_acl(DuetUnpack *unpack, int fd, const char *name, const char *real,
+    struct archive_entry *entry, int kind, const char *attribute, GError **error)
 {
     if (!(archive_entry_acl_types(entry) & kind))
         return TRUE;
@@ -208,7 +250,7 @@ static gboolean set_acl(DuetUnpack *unpack, int fd, const char *name, struct arc
     g_byte_array_append(value, (const guint8 *)&version, sizeof version);
     g_byte_array_append(
         value, (const guint8 *)entries->data, entries->len * (guint)sizeof(AclEntry));
-    return set_xattr(unpack, fd, name, attribute, value->data, value->len, error);
+    return add_xattr(unpack, fd, name, real, attribute, value->data, value->len, error);
 }
 
 static mode_t mode_of(DuetUnpack *unpack, struct archive_entry *entry)
@@ -222,8 +264,8 @@ static mode_t mode_of(DuetUnpack *unpack, struct archive_entry *entry)
     return mode | needed;
 }
 
-gboolean duet_entry_attributes(
-    DuetUnpack *unpack, int fd, const char *name, struct archive_entry *entry, GError **error)
+gboolean duet_entry_attributes(DuetUnpack *unpack, int fd, const char *name, const char *real,
+    struct archive_entry *entry, GError **error)
 {
     /* chown(2) takes set-user-id bits and capabilities away: it comes first. */
     if (fchown(fd, duet_owner_to_disk(archive_entry_uid(entry)),
@@ -233,9 +275,9 @@ gboolean duet_entry_attributes(
     if (fchmod(fd, mode_of(unpack, entry)) < 0)
         return duet_error_set_errno(
             error, errno, "cannot set the mode of '%s' of '%s'", name, unpack->what);
-    return set_xattrs(unpack, fd, name, entry, error) &&
-        set_acl(unpack, fd, name, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access",
-            error) &&
-        set_acl(unpack, fd, name, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default",
-            error);
+    return set_xattrs(unpack, fd, name, real, entry, error) &&
+        set_acl(unpack, fd, name, real, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS,
+            "system.posix_acl_access", error) &&
+        set_acl(unpack, fd, name, real, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT,
+            DUET_XATTR_DEFAULT_ACL, error);
 }

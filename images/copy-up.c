@@ -26,7 +26,7 @@ static gboolean set_error(DuetUnpack *unpack, const char *real, GError **error)
         error, errno, "cannot copy '%s' of '%s' from a lower layer", real, unpack->what);
 }
 
-/* overlayfs' own marks describe the lower layer, not the file. */
+/* overlayfs' own marks describe the lower layer, not the file; a default ACL comes last. */
 static gboolean copy_xattrs(int from, int to)
 {
     g_autofree char *names = g_malloc(MAX_XATTR);
@@ -35,7 +35,8 @@ static gboolean copy_xattrs(int from, int to)
     if (length < 0)
         return errno == ENOTSUP;
     for (char *name = names; name < names + length; name += strlen(name) + 1) {
-        if (g_str_has_prefix(name, "trusted.") || g_str_has_prefix(name, DUET_XATTR_USER_MARKS))
+        if (g_str_has_prefix(name, "trusted.") || g_str_has_prefix(name, DUET_XATTR_USER_MARKS) ||
+            g_str_equal(name, DUET_XATTR_DEFAULT_ACL))
             continue;
         ssize_t n = fgetxattr(from, name, value, MAX_XATTR);
         if (n < 0 || (fsetxattr(to, name, value, (size_t)n, 0) < 0 && errno != ENOTSUP))
@@ -51,6 +52,15 @@ static gboolean copy_attributes(int from, int to, const struct stat *st)
         copy_xattrs(from, to);
 }
 
+static gboolean keep_default_acl(DuetUnpack *unpack, int from, const char *real, GError **error)
+{
+    g_autofree char *value = g_malloc(MAX_XATTR);
+    ssize_t n = fgetxattr(from, DUET_XATTR_DEFAULT_ACL, value, MAX_XATTR);
+    if (n < 0)
+        return errno == ENODATA || errno == ENOTSUP || set_error(unpack, real, error);
+    return duet_unpack_keep_default_acl(unpack, real, value, (gsize)n, error);
+}
+
 gboolean duet_copy_up_dir(DuetUnpack *unpack, gsize lower, const char *real, GError **error)
 {
     DUET_AUTO_FD from = duet_open_beneath(unpack->lowers[lower], real);
@@ -62,6 +72,8 @@ gboolean duet_copy_up_dir(DuetUnpack *unpack, gsize lower, const char *real, GEr
     DUET_AUTO_FD to = duet_open_beneath(unpack->root, real);
     if (to < 0 || !copy_attributes(from, to, &st))
         return set_error(unpack, real, error);
+    if (!keep_default_acl(unpack, from, real, error))
+        return FALSE;
     duet_unpack_set_dir_time(unpack, real, st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
     return TRUE;
 }

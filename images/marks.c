@@ -159,5 +159,6 @@ gboolean duet_unpack_finish(DuetUnpack *unpack, GError **error)
 {
     return expand_opaque_root(unpack, error) && drop_copied(unpack, error) &&
         apply_all(unpack, unpack->opaques, apply_opaque, error) &&
-        apply_all(unpack, unpack->whiteouts, apply_whiteout, error) && set_dir_times(unpack, error);
+        apply_all(unpack, unpack->whiteouts, apply_whiteout, error) &&
+        duet_unpack_set_default_acls(unpack, error) && set_dir_times(unpack, error);
 }

@@ -16,6 +16,8 @@ G_BEGIN_DECLS
  * has no symlink in it.
  * @lowers: the layers below, nearest first
  * @dir_times: real path -> gint64[2], the time that a directory gets at the end
+ * @default_acls: real path -> GBytes, the default ACL that a directory gets at the end: the kernel
+ *     would give what is made in it meanwhile an ACL of its own; @acl_bytes in all
  * @whiteouts, @opaques: real paths that the layer hides in the layers below; applied at the end, so
  *     that they never touch the layer's own files whatever the order
  * @copied: real paths that came from the layers below and are not in the archive
@@ -28,6 +30,8 @@ typedef struct {
     const int *lowers;
     gsize n_lowers;
     GHashTable *dir_times;
+    GHashTable *default_acls;
+    gsize acl_bytes;
     GHashTable *whiteouts;
     GHashTable *opaques;
     GHashTable *copied;
@@ -93,7 +97,7 @@ void duet_unpack_set_dir_time(DuetUnpack *unpack, const char *real, gint64 secon
 
 /* marks.c */
 
-/** duet_unpack_finish: applies what waits for the archive's end: whiteouts, opaque marks, times. */
+/** duet_unpack_finish: applies what waits for the archive's end: marks, default ACLs, times. */
 gboolean duet_unpack_finish(DuetUnpack *unpack, GError **error);
 
 /* copy-up.c */
@@ -108,9 +112,19 @@ gboolean duet_copy_file(DuetUnpack *unpack, gsize lower, const char *real, int t
 
 /* attributes.c */
 
-/** duet_entry_attributes: owner, mode, extended attributes and ACLs of an open file. */
-gboolean duet_entry_attributes(
-    DuetUnpack *unpack, int fd, const char *name, struct archive_entry *entry, GError **error);
+#define DUET_XATTR_DEFAULT_ACL "system.posix_acl_default"
+
+/**
+ * duet_entry_attributes: owner, mode, extended attributes and ACLs of an open file.
+ * @real: a directory's real path, under which its default ACL is kept for the end; else NULL
+ */
+gboolean duet_entry_attributes(DuetUnpack *unpack, int fd, const char *name, const char *real,
+    struct archive_entry *entry, GError **error);
+/** duet_unpack_keep_default_acl: @value: in the kernel's form */
+gboolean duet_unpack_keep_default_acl(
+    DuetUnpack *unpack, const char *real, const void *value, gsize length, GError **error);
+/** duet_unpack_set_default_acls: those that were kept. */
+gboolean duet_unpack_set_default_acls(DuetUnpack *unpack, GError **error);
 gboolean duet_entry_ids(DuetUnpack *unpack, struct archive_entry *entry, GError **error);
 
 /** duet_join: Returns: (transfer full): "dir/name", or "name" if @dir is "". */

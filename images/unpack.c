@@ -65,11 +65,12 @@ static gboolean key_is_below(gpointer key, gpointer value, gpointer dir)
 /* A directory of this layer goes, with all that is known of what was in it. */
 static gboolean remove_dir(DuetUnpack *unpack, Member *member, GError **error)
 {
-    GHashTable *tables[] = { unpack->dir_times, unpack->whiteouts, unpack->opaques,
-        unpack->copied };
+    GHashTable *tables[] = { unpack->dir_times, unpack->default_acls, unpack->whiteouts,
+        unpack->opaques, unpack->copied };
     for (gsize i = 0; i < G_N_ELEMENTS(tables); i++)
         g_hash_table_foreach_remove(tables[i], key_is_below, member->real);
     g_hash_table_remove(unpack->dir_times, member->real);
+    g_hash_table_remove(unpack->default_acls, member->real);
     g_hash_table_remove(unpack->opaques, member->real);
     /* What is remembered may be below it; the descriptor is in use until the next member. */
     g_clear_pointer(&unpack->last_dir, g_free);
@@ -132,7 +133,7 @@ static gboolean unpack_regular(DuetUnpack *unpack, Member *member, GError **erro
     struct timespec times[2];
     entry_times(member->entry, times);
     if (!write_contents(unpack, member, fd, error) ||
-        !duet_entry_attributes(unpack, fd, member->path, member->entry, error))
+        !duet_entry_attributes(unpack, fd, member->path, NULL, member->entry, error))
         return FALSE;
     return futimens(fd, times) == 0 || member_errno(unpack, member, error);
 }
@@ -162,7 +163,7 @@ static gboolean unpack_dir(DuetUnpack *unpack, Member *member, GError **error)
     duet_unpack_set_dir_time(unpack, member->real, archive_entry_mtime(member->entry),
         archive_entry_mtime_nsec(member->entry));
     return duet_entry_attributes(
-        unpack, fd, *member->path ? member->path : "/", member->entry, error);
+        unpack, fd, *member->path ? member->path : "/", member->real, member->entry, error);
 }
 
 /* Symlinks, devices and fifos: what has no descriptor to work on. */
@@ -392,6 +393,7 @@ gboolean duet_layer_unpack(DuetStream *stream, int root_fd, const int *lowers, g
         .lowers = lowers,
         .n_lowers = n_lowers,
         .dir_times = new_set(g_free),
+        .default_acls = new_set((GDestroyNotify)g_bytes_unref),
         .whiteouts = new_set(NULL),
         .opaques = new_set(NULL),
         .copied = new_set(NULL),
@@ -404,6 +406,7 @@ gboolean duet_layer_unpack(DuetStream *stream, int root_fd, const int *lowers, g
     duet_unpack_forget_dir(&unpack);
     duet_owners_clear(&unpack);
     g_hash_table_unref(unpack.dir_times);
+    g_hash_table_unref(unpack.default_acls);
     g_hash_table_unref(unpack.whiteouts);
     g_hash_table_unref(unpack.opaques);
     g_hash_table_unref(unpack.copied);

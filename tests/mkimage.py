@@ -246,6 +246,16 @@ def attributes():
     ], fmt=tarfile.PAX_FORMAT)
 
 
+def acls():
+    """A directory's default ACL, told in both ways, and what is made in it: in its layer and the next."""
+    default = {'SCHILY.xattr.system.posix_acl_default': ACL.decode('utf-8', 'surrogateescape')}
+    text = {'SCHILY.acl.default': 'user::rw-,user:1234:r--:1234,group::r--,mask::r--,other::r--'}
+    lower = tar([D('both', pax=default), F('both/file', 'x'), D('both/dir'), F('both/dir/file', 'x'),
+                 D('text', pax=text), F('text/file', 'x'), D('text/dir'),
+                 D('gone', pax=default), F('gone', 'x'), D('gone')])
+    return [lower, tar([F('both/new', 'y'), F('both/dir/new', 'y'), F('made/new', 'y')])]
+
+
 def nested(*entries, flat=False):
     """entries: (platform, layers, annotations); an index in an index, or rows without a name"""
     def make(path):
@@ -400,6 +410,7 @@ IMAGES = {
     'config': oci([B], Entrypoint=['/bin/e'], Cmd=['a', 'b c'], Env=['PATH=/x', 'NONE', 'E='],
                   WorkingDir='work/dir', User='app:extra', StopSignal='SIGUSR1'),
     'attributes': oci([attributes()]),
+    'acls': oci(acls()),
     # What an ordinary user's ids reach, with a device; and what they don't.
     'owned': oci([B, tar([D('own', uid=1000, gid=100, mode=0o750), F('own/a', uid=65534, gid=33, mode=0o640),
                           F('own/suid', uid=5, mode=0o4755), C('own/null', 1, 3), F('hidden', '1')]),

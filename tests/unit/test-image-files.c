@@ -51,7 +51,7 @@ static void test_same_in_both(ImageFixture *fixture)
         "links", "links-late", "links-alias", "links-replaced", "links-replaced-late",
         "links-symlink", "links-symlink-late", "links-absolute", "links-absolute-late",
         "marks-replaced", "marks-symlink", "marks-absolute", "names-pax", "names-gnu", "owners-pax",
-        "owners-gnu", "docker-links", "repeat", "zero-layer", "attributes", "merged-usr",
+        "owners-gnu", "docker-links", "repeat", "zero-layer", "attributes", "acls", "merged-usr",
         "rootfs" };
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         g_test_message("%s", names[i]);
@@ -332,6 +332,36 @@ static void test_attributes(ImageFixture *fixture)
         (const char *const *)image->warnings, "POSIX ACLs are not in a VM's root disk"));
 }
 
+static ssize_t acl_bytes(const char *dir, const char *path, const char *attribute)
+{
+    char value[256];
+    g_autofree char *full = g_build_filename(dir, path, NULL);
+    g_assert_cmpint(access(full, F_OK), ==, 0);
+    return getxattr(full, attribute, value, sizeof value);
+}
+
+/* A directory's default ACL is for what is made in it later; no member has one but its own. */
+static void test_default_acls(ImageFixture *fixture)
+{
+    static const struct {
+        guint layer;
+        const char *path;
+        ssize_t expected;
+    } rows[] = { { 0, "both", 44 }, { 0, "both/file", -1 }, { 0, "both/dir", -1 },
+        { 0, "both/dir/file", -1 }, { 0, "text", 44 }, { 0, "text/file", -1 },
+        { 0, "text/dir", -1 }, { 0, "gone", -1 }, { 1, "both", 44 }, { 1, "both/new", -1 },
+        { 1, "both/dir", -1 }, { 1, "both/dir/new", -1 }, { 1, "made", -1 },
+        { 1, "made/new", -1 } };
+    g_autoptr(DuetImage) image = image_import(fixture, "acls");
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const char *dir = image->layer_dirs[rows[i].layer];
+        g_test_message("%u %s", rows[i].layer, rows[i].path);
+        g_assert_cmpint(
+            acl_bytes(dir, rows[i].path, "system.posix_acl_default"), ==, rows[i].expected);
+        g_assert_cmpint(acl_bytes(dir, rows[i].path, "system.posix_acl_access"), ==, -1);
+    }
+}
+
 static void check_merged_usr(ImageFixture *fixture)
 {
     assert_text(fixture, "usr/bin/tool", "tool\n");
@@ -452,6 +482,7 @@ int main(int argc, char **argv)
     image_test("/image-files/names", test_names);
     image_test("/image-files/owners", test_owners);
     image_test("/image-files/attributes", test_attributes);
+    image_test("/image-files/default-acls", test_default_acls);
     image_test("/image-files/merged-usr", test_merged_usr);
     image_test("/image-files/compression", test_compression);
     image_test("/image-files/sparse", test_sparse);
