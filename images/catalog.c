@@ -190,7 +190,8 @@ gboolean duet_images_refresh(const char *store_dir, GError **error)
     return store && refresh(store, TRUE, error);
 }
 
-GVariant *duet_catalog_refs(const char *store_dir, GError **error)
+/* Like duet_record_refs(), but refreshes a table that is out of date. */
+static GVariant *fresh_refs(const char *store_dir, GError **error)
 {
     g_autoptr(GError) local = NULL;
     GVariant *refs = duet_record_refs(store_dir, &local);
@@ -268,7 +269,7 @@ GPtrArray *duet_images_list(const char *store_dir, GError **error)
 {
     g_autoptr(GPtrArray) images = g_ptr_array_new_with_free_func((GDestroyNotify)duet_image_free);
     g_autoptr(GError) local = NULL;
-    g_autoptr(GVariant) refs = duet_catalog_refs(store_dir, &local);
+    g_autoptr(GVariant) refs = fresh_refs(store_dir, &local);
     if (g_error_matches(local, DUET_ERROR, DUET_ERROR_NOT_FOUND))
         return g_steal_pointer(&images);
     if (refs && list_rows(store_dir, refs, images, &local))

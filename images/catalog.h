@@ -20,12 +20,6 @@ void duet_catalog_add(
 /** duet_catalog_drop: the rows of @name, or, if that is NULL, all of @manifest_hex. */
 void duet_catalog_drop(GPtrArray *rows, const char *name, const char *manifest_hex);
 
-/**
- * duet_catalog_refs: like duet_record_refs, but refreshes a table that is out of date.
- * Returns: (transfer full)
- */
-GVariant *duet_catalog_refs(const char *store_dir, GError **error);
-
 /** duet_catalog_lookup: like duet_image_lookup, but refreshes. */
 DuetImage *duet_catalog_lookup(const char *store_dir, const char *ref, GError **error);
 

@@ -209,7 +209,8 @@ char **duet_manifest_chains(const DuetManifest *manifest)
     return chains;
 }
 
-guint64 duet_manifest_bytes(const DuetManifest *manifest)
+/* The sum of the sizes of the layers' blobs. */
+static guint64 layer_bytes(const DuetManifest *manifest)
 {
     guint64 sum = 0;
     for (guint i = 0; i < manifest->layers->len; i++) {
@@ -273,7 +274,7 @@ DuetImage *duet_manifest_image(const DuetManifest *manifest, const char *what, G
     image->created = g_strdup(non_empty(duet_json_string(object, "created")));
     image->digest = g_strconcat("sha256:", manifest->self->hex, NULL);
     image->config_digest = g_strconcat("sha256:", manifest->config_descriptor->hex, NULL);
-    image->size_bytes = duet_manifest_bytes(manifest);
+    image->size_bytes = layer_bytes(manifest);
     image->high_ids = g_array_new(FALSE, FALSE, sizeof(guint32));
     image->layer_dirs = g_new0(char *, 1);
     image->warnings = g_strv_builder_end(warnings);

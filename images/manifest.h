@@ -50,18 +50,11 @@ gboolean duet_manifest_check_platform(DuetManifest *manifest, const char *what, 
 /** duet_manifest_chains: Returns: (transfer full): the chain id of each layer, in hex. */
 char **duet_manifest_chains(const DuetManifest *manifest);
 
-/** duet_manifest_bytes: the sum of the sizes of the layers' blobs. */
-guint64 duet_manifest_bytes(const DuetManifest *manifest);
-
 /**
  * duet_manifest_image: the image as the config describes it; without layer directories, high ids,
  * ref.
  */
 DuetImage *duet_manifest_image(const DuetManifest *manifest, const char *what, GError **error);
-
-/** duet_is_index: duet_is_manifest: by media type. */
-gboolean duet_is_index(const char *media_type);
-gboolean duet_is_manifest(const char *media_type);
 
 /**
  * DuetPick: one image of an index.json, brought down to the manifest for this host.

@@ -13,13 +13,13 @@
 #define MAX_DEPTH 8
 #define MAX_CANDIDATES 1000
 
-gboolean duet_is_index(const char *media_type)
+static gboolean is_index(const char *media_type)
 {
     return g_strcmp0(media_type, DUET_MEDIA_INDEX) == 0 ||
         g_strcmp0(media_type, DUET_MEDIA_DOCKER_LIST) == 0;
 }
 
-gboolean duet_is_manifest(const char *media_type)
+static gboolean is_manifest(const char *media_type)
 {
     return g_strcmp0(media_type, DUET_MEDIA_MANIFEST) == 0 ||
         g_strcmp0(media_type, DUET_MEDIA_DOCKER_MANIFEST) == 0;
@@ -73,11 +73,11 @@ static gboolean expand(DuetSource *source, const DuetDescriptor *descriptor, int
     }
     if (descriptor->attestation)
         return TRUE;
-    if (duet_is_manifest(descriptor->media_type)) {
+    if (is_manifest(descriptor->media_type)) {
         g_ptr_array_add(candidates, duet_descriptor_copy(descriptor));
         return TRUE;
     }
-    if (descriptor->media_type && *descriptor->media_type && !duet_is_index(descriptor->media_type))
+    if (descriptor->media_type && *descriptor->media_type && !is_index(descriptor->media_type))
         return TRUE;
     g_autoptr(JsonNode) root = read_json(source, descriptor, error);
     if (!root)
@@ -85,7 +85,7 @@ static gboolean expand(DuetSource *source, const DuetDescriptor *descriptor, int
     JsonArray *rows = duet_json_array(json_node_get_object(root), "manifests");
     if (rows)
         return expand_index(source, rows, depth, candidates, error);
-    if (!duet_is_index(descriptor->media_type))
+    if (!is_index(descriptor->media_type))
         g_ptr_array_add(candidates, duet_descriptor_copy(descriptor));
     return TRUE;
 }
@@ -200,7 +200,7 @@ static void add_pick(DuetSource *source, GPtrArray *rows, GPtrArray *picks)
 static void pick_row(
     DuetSource *source, const DuetDescriptor *row, GPtrArray *variants, GPtrArray *picks)
 {
-    gboolean variant = !row->name && row->platform && duet_is_manifest(row->media_type);
+    gboolean variant = !row->name && row->platform && is_manifest(row->media_type);
     GPtrArray *rows = variant ? variants : new_descriptors();
     g_ptr_array_add(rows, duet_descriptor_copy(row));
     if (!variant)
