@@ -34,6 +34,7 @@
  * @links: (guint64 inode) -> the name under which it was written; all layers are on one file
  *     system, the store's
  * @hung_up: the reader is gone
+ * @failed: nothing more is to be written
  * @hole_bytes: of all files so far
  * @zeros: of COPY_BYTES
  */
@@ -42,6 +43,7 @@ typedef struct {
     int socket_fd;
     GHashTable *links;
     gboolean hung_up;
+    gboolean failed;
     guint64 hole_bytes;
     char *buffer;
     char *zeros;
@@ -71,6 +73,10 @@ static la_ssize_t on_write(struct archive *archive, void *data, const void *byte
 {
     Merge *merge = data;
     ssize_t n;
+    if (merge->failed) {
+        archive_set_error(archive, ECANCELED, "given up");
+        return -1;
+    }
     do
         n = send(merge->socket_fd, bytes, length, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
@@ -382,10 +388,10 @@ gboolean duet_merge_write(char **layer_dirs, int socket_fd, GError **error)
         archive_write_open(merge.archive, &merge, NULL, on_write, NULL) >= ARCHIVE_WARN ||
         write_error(&merge, "/", error);
     good = good && merge_root(&merge, layer_dirs, error);
-    if (good && archive_write_close(merge.archive) < ARCHIVE_WARN)
+    /* archive_write_fail() would leak the archive's buffer. */
+    merge.failed = !good;
+    if (archive_write_close(merge.archive) < ARCHIVE_WARN && good)
         good = write_error(&merge, "/", error);
-    else if (!good)
-        archive_write_fail(merge.archive);
     archive_write_free(merge.archive);
     g_hash_table_unref(merge.links);
     g_free(merge.buffer);
