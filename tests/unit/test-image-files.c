@@ -416,6 +416,7 @@ static void test_sparse(ImageFixture *fixture)
         const char *argv[] = { "cmp", there, here, NULL };
         g_autoptr(GError) error = NULL;
         g_autofree char *output = duet_capture(argv, &error);
+        g_assert_nonnull(output);
         g_assert_no_error(error);
     }
     /* The others, whose names are long or not ASCII. */
@@ -423,6 +424,7 @@ static void test_sparse(ImageFixture *fixture)
         layer, view, NULL };
     g_autoptr(GError) error = NULL;
     g_autofree char *output = duet_capture(argv, &error);
+    g_assert_nonnull(output);
     g_assert_no_error(error);
     assert_same_inode(fixture, "sparse/middle", "sparse/link", 2);
     image_unmount(fixture);

@@ -815,6 +815,7 @@ static void test_directory(ImageFixture *fixture)
     g_autofree char *outside = g_build_filename(fixture->dir, "outside.json", NULL);
     const char *argv[] = { "cp", "-r", fixture->store, dir, NULL };
     g_autofree char *output = duet_capture(argv, &error);
+    g_assert_nonnull(output);
     g_assert_no_error(error);
     g_assert_cmpint(rename(index, real), ==, 0);
     g_assert_cmpint(symlink("real.json", index), ==, 0);
