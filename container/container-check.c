@@ -63,7 +63,7 @@ static void check_overlay(GPtrArray *checks, int userns_fd)
             duet_error_set_errno(&error, errno, "cannot make a directory in '%s'", root);
     }
     if (error == NULL) {
-        DuetOverlay overlay;
+        DuetOverlay overlay = { .root_fd = -1 };
         char *const layers[] = { NULL };
         gboolean ok = duet_overlay_make(
             &overlay, layers, dir, rootless ? -1 : userns_fd, CHECK_ID_BASE, TRUE, &error);

@@ -46,6 +46,8 @@
 /* fsconfig() takes values of less than 256 bytes, mount(2) a page of options. */
 #define FSCONFIG_VALUE_MAX 255
 #define MOUNT_DATA_MAX 4095
+/* A descriptor's number and a colon. */
+#define LOWER_NAME_MAX 8
 
 /* Ways to hand the layers over, from new kernels to old ones. */
 typedef enum {
@@ -56,12 +58,15 @@ typedef enum {
     WAY_COUNT,
 } OverlayWay;
 
-gboolean duet_overlay_private_ns(GError **error)
+gboolean duet_overlay_private_ns(DuetOverlay *overlay, GError **error)
 {
+    if (overlay->is_private)
+        return TRUE;
     if (unshare(CLONE_NEWNS) != 0)
         return duet_error_set_errno(error, errno, "cannot make a mount namespace for the monitor");
     if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) != 0)
         return duet_error_set_errno(error, errno, "cannot keep the monitor's mounts private");
+    overlay->is_private = TRUE;
     return TRUE;
 }
 
@@ -170,7 +175,7 @@ static int mount_syscall(const DuetLayerPlan *plan, int *out_fd)
 
 static gboolean attach_trees(const DuetLayerPlan *plan, DuetOverlay *overlay, GError **error)
 {
-    if (!duet_overlay_private_ns(error))
+    if (!duet_overlay_private_ns(overlay, error))
         return FALSE;
     overlay->attached = g_strdup(plan->attach_point);
     for (guint i = 0; i < plan->trees->len; i++) {
@@ -243,8 +248,9 @@ static gboolean plan_mount(DuetLayerPlan *plan, DuetOverlay *overlay, const char
     for (OverlayWay way = first_way(); way < WAY_COUNT; way++) {
         if (way == WAY_DETACHED && !mapped)
             continue; /* nothing is detached: the host's own mounts are the layers */
-        gboolean private_ns = overlay->attached != NULL;
-        if (way != WAY_DETACHED && !private_ns && (mapped || way == WAY_MOUNT_SYSCALL) &&
+        if (way == WAY_MOUNT_SYSCALL && !mapped && !overlay->is_private)
+            break; /* the host would see it, and the layers were short enough for one string */
+        if (way != WAY_DETACHED && mapped && overlay->attached == NULL &&
             !attach_trees(plan, overlay, error))
             return FALSE;
         err = mount_by(plan, way, &overlay->root_fd, &log);
@@ -256,10 +262,19 @@ static gboolean plan_mount(DuetLayerPlan *plan, DuetOverlay *overlay, const char
     return overlay_error(error, err, instance_dir, log);
 }
 
+/* Whether unmapped layers may need mount(2), which wants a place to mount at. A mount namespace
+ * made after they were opened would not do: overlayfs takes no layer of another one. */
+static gboolean may_need_place(char *const *layers)
+{
+    return first_way() == WAY_ONE_STRING &&
+        g_strv_length((char **)layers) * LOWER_NAME_MAX > FSCONFIG_VALUE_MAX;
+}
+
 gboolean duet_overlay_make(DuetOverlay *overlay, char *const *layers, const char *instance_dir,
     int userns_fd, guint32 id_base, gboolean is_volatile, GError **error)
 {
-    *overlay = (DuetOverlay){ .root_fd = -1 };
+    if (userns_fd < 0 && may_need_place(layers) && !duet_overlay_private_ns(overlay, error))
+        return FALSE;
     g_autofree char *attach_point = g_build_filename(instance_dir, "work", NULL);
     g_auto(DuetLayerPlan) plan = {
         .upper_fd = -1,

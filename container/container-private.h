@@ -221,15 +221,18 @@ int duet_idmap_open(pid_t pid, GError **error);
  * @root_fd: the detached or moved mount; holding it keeps the overlay's last reference, whose
  *     dropping syncs a disk, out of the container's exit
  * @attached: where help mounts are in our mount namespace, or NULL
+ * @is_private: this process has a mount namespace of its own
  */
 typedef struct {
     int root_fd;
     char *attached;
     guint attached_count;
+    gboolean is_private;
 } DuetOverlay;
 
 /**
  * duet_overlay_make:
+ * @overlay: zeroed but for a @root_fd of -1, or cleared
  * @layers: lowest first
  * @userns_fd: the id map, or -1 for none
  * @id_base: the container's root on the host
@@ -239,7 +242,7 @@ gboolean duet_overlay_make(DuetOverlay *overlay, char *const *layers, const char
     int userns_fd, guint32 id_base, gboolean is_volatile, GError **error);
 void duet_overlay_clear(DuetOverlay *overlay);
 /** duet_overlay_private_ns: gives the calling process a mount namespace of its own, once. */
-gboolean duet_overlay_private_ns(GError **error);
+gboolean duet_overlay_private_ns(DuetOverlay *overlay, GError **error);
 
 /* ---- container-dev.c ---- */
 

@@ -123,7 +123,7 @@ static gboolean attach_host_dir(const Native *native, const char *path, GError *
 static gboolean make_root(Native *native, char **out_notice, GError **error)
 {
     const DuetSpec *spec = native->spec;
-    if (!duet_overlay_private_ns(error) ||
+    if (!duet_overlay_private_ns(&native->overlay, error) ||
         !duet_overlay_make(&native->overlay, spec->layers, native->place->instance_dir, -1, 0,
             spec->remove_at_exit, error))
         return FALSE;

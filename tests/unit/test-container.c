@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -219,29 +220,45 @@ static void test_writable_layer(void)
     box_free(box);
 }
 
-static void run_layers(guint count)
+/* @flags: the personality of the monitor, which may take its caller's mount namespace. */
+static void run_layers(const DuetDriverOps *driver, guint count, unsigned long flags)
 {
-    Box *box = box_new(&duet_container_driver);
+    Box *box = box_new(driver);
     while (g_strv_length(box->spec->layers) < count) {
         g_autofree char *layer = box_layer(box);
         g_autofree char *name = g_strdup_printf("f%u", g_strv_length(box->spec->layers));
         box_write(layer, name, "x", 0644);
         box_write(layer, "all", name, 0644);
     }
-    g_autofree char *expected = g_strdup_printf("%u\nf%u", count - 1, count);
-    box_started(box);
-    box_expect(box, "busybox ls -d /f* | busybox wc -l; busybox cat /all", expected);
+    pid_t pid = fork();
+    if (pid == 0) {
+        g_autofree char *expected = g_strdup_printf("%u\nf%u", count - 1, count);
+        g_assert_cmpint(personality(flags), !=, -1);
+        box_started(box);
+        box_expect(box, "busybox ls -d /f* | busybox wc -l; busybox cat /all", expected);
+        box_stop(box);
+        _exit(0);
+    }
+    int status = 0;
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_cmpint(status, ==, 0);
     box_free(box);
 }
 
 static void test_layers_20(void)
 {
-    run_layers(20);
+    run_layers(&duet_container_driver, 20, 0);
 }
 
 static void test_layers_120(void)
 {
-    run_layers(120);
+    run_layers(&duet_container_driver, 120, 0);
+}
+
+/* A kernel that says it is an old one: more than one string of fsconfig() holds. */
+static void test_layers_old_kernel(void)
+{
+    run_layers(&duet_container_driver, 120, UNAME26);
 }
 
 static void add_volume(Box *box, const char *source, const char *target, gboolean readonly)
@@ -630,6 +647,16 @@ static void test_native(void)
     box_free(box);
 }
 
+static void test_native_layers(void)
+{
+    run_layers(&duet_native_driver, 120, 0);
+}
+
+static void test_native_layers_old_kernel(void)
+{
+    run_layers(&duet_native_driver, 120, UNAME26);
+}
+
 static void test_native_monitor_killed(void)
 {
     run_monitor_killed(&duet_native_driver, begin_payload);
@@ -665,6 +692,7 @@ int main(int argc, char **argv)
     g_test_add_func("/container/writable-layer", test_writable_layer);
     g_test_add_func("/container/layers/20", test_layers_20);
     g_test_add_func("/container/layers/120", test_layers_120);
+    g_test_add_func("/container/layers/old-kernel", test_layers_old_kernel);
     g_test_add_func("/container/volumes", test_volumes);
     g_test_add_func("/container/volumes/symlinks", test_volume_symlinks);
     g_test_add_func("/container/failures", test_failures);
@@ -678,6 +706,8 @@ int main(int argc, char **argv)
     g_test_add_func("/container/monitor-killed/early", test_monitor_killed_early);
     g_test_add_func("/container/check", test_check);
     g_test_add_func("/native/run", test_native);
+    g_test_add_func("/native/layers/120", test_native_layers);
+    g_test_add_func("/native/layers/old-kernel", test_native_layers_old_kernel);
     g_test_add_func("/native/monitor-killed", test_native_monitor_killed);
     return g_test_run();
 }
