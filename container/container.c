@@ -184,8 +184,10 @@ static gboolean clone_error(GError **error, int err, const char *name)
     return FALSE;
 }
 
-/* Tells the child to go on; %FALSE when it is gone: its report is waiting then. */
-static gboolean send_go(const Start *start, char byte, const int *fds, int count)
+/* Tells the child to go on. Returns: %FALSE with @error when it can't be told, and would wait for
+ * ever; @out_gone says that it is gone, so that its report is waiting. */
+static gboolean send_go(
+    const Start *start, char byte, const int *fds, int count, gboolean *out_gone, GError **error)
 {
     struct iovec part = { .iov_base = &byte, .iov_len = 1 };
     union {
@@ -204,7 +206,13 @@ static gboolean send_go(const Start *start, char byte, const int *fds, int count
         };
         memcpy(CMSG_DATA(&control.header), fds, bytes);
     }
-    return sendmsg(start->sync[0], &message, MSG_NOSIGNAL) == 1;
+    gssize sent;
+    do
+        sent = sendmsg(start->sync[0], &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    *out_gone = sent < 0 && (errno == EPIPE || errno == ECONNRESET);
+    return sent == 1 || *out_gone ||
+        duet_error_set_errno(error, errno, "cannot tell the container's first process to go on");
 }
 
 static gboolean mount_volumes(Start *start, const DuetSpec *spec, int userns_fd, GError **error)
@@ -266,11 +274,13 @@ static gboolean start_child(Container *container, Start *start, DuetMarks *marks
         container->rootless ? -1 : duet_dev_make(container->place->id_base, error);
     if (dev_fd < 0 && !container->rootless)
         return FALSE;
-    if (send_go(start, DUET_GO_MAPPED, &dev_fd, dev_fd >= 0 ? 1 : 0)) {
-        if (!make_mounts(container, start, error))
-            return FALSE;
-        send_go(start, DUET_GO_MOUNTS, start->fds, start->fds_count);
-    }
+    gboolean gone = FALSE;
+    if (!send_go(start, DUET_GO_MAPPED, &dev_fd, dev_fd >= 0 ? 1 : 0, &gone, error))
+        return FALSE;
+    if (!gone &&
+        (!make_mounts(container, start, error) ||
+            !send_go(start, DUET_GO_MOUNTS, start->fds, start->fds_count, &gone, error)))
+        return FALSE;
     return wait_child(container, start, error);
 }
 

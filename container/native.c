@@ -162,14 +162,17 @@ static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClo
 {
     int cgroup_fd = duet_cgroup_clone_fd(native->place->cgroup, DUET_CGROUP_PAYLOAD);
     gboolean tracked = duet_cgroup_tracks(native->place->cgroup, DUET_CGROUP_PAYLOAD);
-    if (!duet_clone(tracked ? 0 : CLONE_NEWPID, cgroup_fd, native_run, child, clone))
-        return duet_error_set_errno(error, errno, "cannot make a process");
-    duet_marks_set(marks, DUET_MARK_SPAWNED);
+    gboolean ok = duet_clone(tracked ? 0 : CLONE_NEWPID, cgroup_fd, native_run, child, clone);
+    int err = errno;
     /* The child shares this memory until its exec: close our copies, but leave it the numbers. */
     close(child->sync_fd);
     close(child->agent_fd);
+    if (!ok)
+        return duet_error_set_errno(error, err, "cannot make a process");
+    duet_marks_set(marks, DUET_MARK_SPAWNED);
     char byte = DUET_GO_MOUNTS;
-    (void)!send(sync_fd, &byte, 1, MSG_NOSIGNAL);
+    if (send(sync_fd, &byte, 1, MSG_NOSIGNAL) != 1 && errno != EPIPE && errno != ECONNRESET)
+        return duet_error_set_errno(error, errno, "cannot tell the process to go on");
     DuetReport report;
     return !duet_report_receive(sync_fd, &report) ||
         duet_report_to_error(&report, native->spec, error);
