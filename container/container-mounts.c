@@ -73,11 +73,13 @@ int duet_volume_mount(
     gboolean is_part = FALSE;
     int fd = set_attributes(tree_fd, mount, &attr, &is_part);
     int err = fd < 0 ? errno : 0;
-    if (is_part && *out_notice == NULL)
+    if (is_part) {
+        g_autofree char *before = *out_notice;
         *out_notice = g_strdup_printf(
-            "volume '%s': file systems mounted below it are not shared, for one of them has no "
+            "%s%svolume '%s': file systems mounted below it are not shared, for one of them has no "
             "idmapped mounts",
-            mount->source);
+            before != NULL ? before : "", before != NULL ? "; " : "", mount->source);
+    }
     if (fd >= 0)
         return fd;
     if (err == EINVAL || err == EOPNOTSUPP)

@@ -266,7 +266,7 @@ int duet_volume_open(const DuetMount *mount, gboolean *out_is_dir, GError **erro
  * duet_volume_mount:
  * @tree_fd: of duet_volume_open()
  * @userns_fd: the id map, or -1 for none
- * @out_notice: (inout) (nullable): set when something has to be said
+ * @out_notice: (inout) (nullable): gets what has to be said, after what is there already
  * Returns: the detached mount to attach, or -1 with @error.
  */
 int duet_volume_mount(
