@@ -38,7 +38,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "core/cgroup.h"
 #include "raw.h"
 
 void duet_child_fail(const DuetChild *child, DuetStep step, long result, int volume)
@@ -59,8 +58,8 @@ void duet_child_begin(const DuetChild *child)
 {
     /* With its own copy open it would wait for itself once the monitor was killed. */
     raw(SYS_close, child->monitor_fd);
-    duet_child_check(
-        child, DUET_STEP_CGROUP, -(long)duet_cgroup_join_born(child->cgroup, DUET_CGROUP_PAYLOAD));
+    for (guint i = 0; i < child->cgroup_fds_count; i++)
+        duet_child_check(child, DUET_STEP_CGROUP, raw(SYS_write, child->cgroup_fds[i], "0", 1));
 }
 
 void duet_child_receive(DuetChild *child, char wanted)

@@ -22,6 +22,8 @@
 #include <duet/driver.h>
 #include <signal.h>
 
+#include "core/cgroup.h"
+
 G_BEGIN_DECLS
 
 /* ---- container-clone.c ---- */
@@ -124,6 +126,7 @@ enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
  * @monitor_fd: the monitor's end, of which the child has a copy
  * @agent_fd: becomes descriptor 3 of the agent
  * @exec_fd: the agent's program
+ * @cgroup_fds: to write "0" to, of duet_cgroup_born_fds()
  * @argv: of the agent
  * @rootless: an ordinary user's: with the host's devices, and groups that may have to stay
  * @dev_fd: the container's /dev; came with %DUET_GO_MAPPED, or -1: to be made from the host's
@@ -134,7 +137,8 @@ typedef struct {
     int monitor_fd;
     int agent_fd;
     int exec_fd;
-    struct _DuetCgroup *cgroup;
+    int cgroup_fds[DUET_CGROUP_MEMBERS_MAX];
+    guint cgroup_fds_count;
     char *const *argv;
     const char *hostname;
     gsize hostname_length;

@@ -150,7 +150,8 @@ static gboolean start_prepare(Start *start, const Container *container, GError *
     child->sync_fd = start->sync[1];
     child->monitor_fd = start->sync[0];
     child->agent_fd = start->agent[1];
-    child->cgroup = container->place->cgroup;
+    child->cgroup_fds_count =
+        duet_cgroup_born_fds(container->place->cgroup, DUET_CGROUP_PAYLOAD, child->cgroup_fds);
     child->argv = agent_argv;
     child->hostname = spec->hostname;
     child->hostname_length = strlen(spec->hostname);

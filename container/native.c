@@ -201,7 +201,8 @@ static gboolean native_start(
         child->monitor_fd = sync[0];
         child->exec_fd = exec_fd;
         child->agent_fd = duet_fd_steal(&agent[1]);
-        child->cgroup = native->place->cgroup;
+        child->cgroup_fds_count =
+            duet_cgroup_born_fds(native->place->cgroup, DUET_CGROUP_PAYLOAD, child->cgroup_fds);
         child->argv = native_argv;
         child->fds[DUET_CHILD_FD_ROOT] = native->overlay.root_fd;
         ok = run_child(native, child, sync[0], &clone, marks, error);

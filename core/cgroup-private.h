@@ -82,7 +82,6 @@ GPtrArray *duet_cgroup_layout_read(GError **error);
 void duet_cgroup_layout_keep_delegated(GPtrArray *layout);
 
 #define DUET_CGROUP_PARENT "duet"
-#define DUET_CGROUP_MEMBERS_MAX 8
 
 /* Below the payload's directory, where the payload must not own what its limits are written to. */
 #define DUET_CGROUP_BOX "box"

@@ -36,12 +36,13 @@ int duet_cgroup_member_leave(const DuetCgroupMember *member)
     return err;
 }
 
-static int join_members(DuetCgroup *cgroup, DuetCgroupPart part, gboolean born_there)
+int duet_cgroup_join(DuetCgroup *cgroup, DuetCgroupPart part)
 {
+    /* Each join may cost v2 a wait for all CPUs. */
+    if (cgroup->joined && cgroup->was_in_payload == (part == DUET_CGROUP_PAYLOAD))
+        return 0;
     for (guint i = 0; i < cgroup->members_count; i++) {
         const DuetCgroupMember *member = &cgroup->members[i];
-        if (born_there && member == cgroup->tracking[part] && member->version == DUET_CGROUP_V2)
-            continue;
         if (member->join_fds[part] >= 0) {
             if (write(member->join_fds[part], "0", 1) != 1)
                 return errno;
@@ -51,19 +52,9 @@ static int join_members(DuetCgroup *cgroup, DuetCgroupPart part, gboolean born_t
                 return err;
         }
     }
-    if (born_there) /* a child, perhaps one that shares our memory */
-        return 0;
     cgroup->joined = TRUE;
     cgroup->was_in_payload = part == DUET_CGROUP_PAYLOAD;
     return 0;
-}
-
-int duet_cgroup_join(DuetCgroup *cgroup, DuetCgroupPart part)
-{
-    /* Each join may cost v2 a wait for all CPUs. */
-    if (cgroup->joined && cgroup->was_in_payload == (part == DUET_CGROUP_PAYLOAD))
-        return 0;
-    return join_members(cgroup, part, FALSE);
 }
 
 int duet_cgroup_clone_fd(DuetCgroup *cgroup, DuetCgroupPart part)
@@ -75,9 +66,16 @@ int duet_cgroup_clone_fd(DuetCgroup *cgroup, DuetCgroupPart part)
                                                               : member->part_fds[part];
 }
 
-int duet_cgroup_join_born(DuetCgroup *cgroup, DuetCgroupPart part)
+guint duet_cgroup_born_fds(const DuetCgroup *cgroup, DuetCgroupPart part, int *out_fds)
 {
-    return join_members(cgroup, part, TRUE);
+    guint count = 0;
+    for (guint i = 0; i < cgroup->members_count; i++) {
+        const DuetCgroupMember *member = &cgroup->members[i];
+        if (member->join_fds[part] >= 0 &&
+            (member != cgroup->tracking[part] || member->version != DUET_CGROUP_V2))
+            out_fds[count++] = member->join_fds[part];
+    }
+    return count;
 }
 
 gboolean duet_cgroup_is_pure_v2(DuetCgroup *cgroup)

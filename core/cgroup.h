@@ -6,6 +6,9 @@
 
 G_BEGIN_DECLS
 
+/* The hierarchies that a cgroup has a directory in are at most so many. */
+#define DUET_CGROUP_MEMBERS_MAX 8
+
 /*
  * An instance's cgroup has two children, `monitor` and `payload`. Where systemd is the init it is a
  * transient scope, `duet-<id>.scope`, for systemd wants to be the only one who makes cgroups but
@@ -95,10 +98,12 @@ int duet_cgroup_join(DuetCgroup *cgroup, DuetCgroupPart part);
  */
 int duet_cgroup_clone_fd(DuetCgroup *cgroup, DuetCgroupPart part);
 /**
- * duet_cgroup_join_born: duet_cgroup_join() for a child that was born by CLONE_INTO_CGROUP with
- * duet_cgroup_clone_fd(), if there was one. Async-signal-safe. Returns: 0 or an errno value.
+ * duet_cgroup_born_fds: what a child that was born by CLONE_INTO_CGROUP with
+ * duet_cgroup_clone_fd(), if there was one, still has to write "0" to, to be in the part.
+ * @out_fds: of %DUET_CGROUP_MEMBERS_MAX; they belong to @cgroup
+ * Returns: how many.
  */
-int duet_cgroup_join_born(DuetCgroup *cgroup, DuetCgroupPart part);
+guint duet_cgroup_born_fds(const DuetCgroup *cgroup, DuetCgroupPart part, int *out_fds);
 /** duet_cgroup_is_pure_v2: Returns: whether v2 is all that is used. */
 gboolean duet_cgroup_is_pure_v2(DuetCgroup *cgroup);
 

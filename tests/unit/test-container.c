@@ -560,7 +560,8 @@ static pid_t begin_child(Box *box)
     DuetChild *child = g_new0(DuetChild, 1);
     child->sync_fd = sync[1];
     child->monitor_fd = sync[0];
-    child->cgroup = box->cgroup;
+    child->cgroup_fds_count =
+        duet_cgroup_born_fds(box->cgroup, DUET_CGROUP_PAYLOAD, child->cgroup_fds);
     child->hostname = "box";
     child->hostname_length = 3;
     g_assert_true(duet_clone(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS,
