@@ -12,8 +12,9 @@
  *   net, cgroup namespace    need no ids: made while the monitor writes the maps; the cgroup
  *              namespace comes after joining, so that the container's cgroup is its root
  *   ids        uid and gid 0 of the namespace. Changing ids forgets PDEATHSIG, so that is set
- *              after it: from then on the child can't outlive the monitor; and the monitor's next
- *              message comes later still, so it was alive then
+ *              after it: from then on the child can't outlive the monitor. One that was killed
+ *              before may have left all its messages in the socket: then the agent is executed,
+ *              and ends at once, since nobody holds the other end of its own
  *   ipc        after the ids, for its mqueue belongs to who makes it
  *   mounts     container-rootfs.c, in two steps
  *   limits, keyring, capabilities, no_new_privs; seccomp belongs right here, as the last

@@ -138,11 +138,14 @@ static gboolean write_map(pid_t pid, const char *file, const char *text, GError 
     if (fd < 0)
         return duet_error_set_errno(error, errno, "cannot open '%s'", path);
     gssize length = (gssize)strlen(text);
-    if (write(fd, text, (gsize)length) != length)
-        return duet_error_set_errno(error, errno,
-            "cannot map the container's ids ('%.*s' to '%s'); duet needs root with CAP_SETUID and "
-            "CAP_SETGID over all ids",
-            (int)strcspn(text, "\n"), text, path);
+    if (write(fd, text, (gsize)length) != length) {
+        int err = errno;
+        return duet_error_set_errno(error, err,
+            "cannot map the container's ids ('%.*s' to '%s'); %s", (int)strcspn(text, "\n"), text,
+            path,
+            duet_is_rootless() ? "the user namespace that duet runs in must have all of these ids"
+                               : "duet needs root with CAP_SETUID and CAP_SETGID over all ids");
+    }
     return TRUE;
 }
 

@@ -33,11 +33,12 @@ G_BEGIN_DECLS
  * @flags: CLONE_NEW* and CLONE_INTO_CGROUP; CLONE_PIDFD is added
  * @cgroup_fd: for CLONE_INTO_CGROUP
  * @run: never returns; all its signals are blocked
+ * @out: its pidfd is the caller's to close after duet_clone_settled(); duet_clone_abort() does both
  *
  * The child has copies of the descriptors; @data and all memory stay shared until it executes
- * something (see raw.h): the caller keeps @data and @stack until then.
+ * something (see raw.h): the caller keeps @data until then.
  *
- * Returns: the pid, or -1 with errno.
+ * Returns: %FALSE with errno, and nothing to clear in @out.
  */
 typedef void (*DuetCloneFunc)(void *data);
 typedef struct {
