@@ -26,6 +26,10 @@
 
 G_BEGIN_DECLS
 
+#define DUET_KILL_TIMEOUT_MS 5000
+/* Descriptors that the child needs until it executes must not be in the way of 0 to 3. */
+#define DUET_FD_MIN 10
+
 /* ---- container-clone.c ---- */
 
 /**

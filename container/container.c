@@ -35,9 +35,6 @@
 
 /* Below this the container would be killed while it is being made; the same is docker's minimum. */
 #define MEMORY_MIN_BYTES (6u * 1024 * 1024)
-#define KILL_TIMEOUT_MS 5000
-/* Descriptors that the child needs until it executes must not be in the way of 0 to 3. */
-#define FD_MIN 10
 
 typedef struct {
     DuetRuntime base;
@@ -88,7 +85,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Start, start_clear)
 
 static gboolean raise_fd(int *fd)
 {
-    int raised = fcntl(*fd, F_DUPFD_CLOEXEC, FD_MIN);
+    int raised = fcntl(*fd, F_DUPFD_CLOEXEC, DUET_FD_MIN);
     if (raised < 0)
         return FALSE;
     close(*fd);
@@ -325,7 +322,8 @@ static gboolean container_kill(DuetRuntime *runtime, GError **error)
     const Container *container = (const Container *)runtime;
     if (container->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, container->pidfd, SIGKILL, NULL, 0);
-    return duet_cgroup_kill(container->place->cgroup, DUET_CGROUP_PAYLOAD, KILL_TIMEOUT_MS, error);
+    return duet_cgroup_kill(
+        container->place->cgroup, DUET_CGROUP_PAYLOAD, DUET_KILL_TIMEOUT_MS, error);
 }
 
 static gboolean container_release(DuetRuntime *runtime, GError **error)

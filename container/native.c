@@ -36,9 +36,6 @@
 #define MOVE_MOUNT_T_EMPTY_PATH 0x00000040
 #endif
 
-#define KILL_TIMEOUT_MS 5000
-#define FD_MIN 10
-
 typedef struct {
     DuetRuntime base;
     const DuetSpec *spec;
@@ -192,8 +189,8 @@ static gboolean native_start(
     if (ok &&
         (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) != 0 ||
             socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, agent) != 0 ||
-            (exec_fd = fcntl(memfd, F_DUPFD_CLOEXEC, FD_MIN)) < 0 ||
-            (child->sync_fd = fcntl(sync[1], F_DUPFD_CLOEXEC, FD_MIN)) < 0))
+            (exec_fd = fcntl(memfd, F_DUPFD_CLOEXEC, DUET_FD_MIN)) < 0 ||
+            (child->sync_fd = fcntl(sync[1], F_DUPFD_CLOEXEC, DUET_FD_MIN)) < 0))
         ok = duet_error_set_errno(
             error, errno, "cannot make the sockets of '%s'", native->spec->name);
     duet_fd_clear(&sync[1]);
@@ -230,7 +227,7 @@ static gboolean native_start(
 static gboolean native_kill(DuetRuntime *runtime, GError **error)
 {
     return duet_cgroup_kill(
-        ((Native *)runtime)->place->cgroup, DUET_CGROUP_PAYLOAD, KILL_TIMEOUT_MS, error);
+        ((Native *)runtime)->place->cgroup, DUET_CGROUP_PAYLOAD, DUET_KILL_TIMEOUT_MS, error);
 }
 
 static gboolean native_release(DuetRuntime *runtime, GError **error)
