@@ -25,22 +25,22 @@
 #include <unistd.h>
 
 #include <duet/error.h>
+#include <duet/image.h>
 
 #include "core/rootless.h"
 #include "core/util.h"
 
 #define LOW_IDS 65536u
-#define HIGH_IDS_MAX 300
 #define MAP_BYTES_MAX 4095u
 
 char *duet_idmap_text(guint32 id_base, const GArray *high_ids, GError **error)
 {
     guint count = high_ids != NULL ? high_ids->len : 0;
-    if (count > HIGH_IDS_MAX) {
+    if (count > DUET_IMAGE_HIGH_IDS_MAX) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "the image has files of %u owners above 65535, and a container can have %u; rebuild it "
             "with fewer, or run it with --as vm",
-            count, HIGH_IDS_MAX);
+            count, DUET_IMAGE_HIGH_IDS_MAX);
         return NULL;
     }
     GString *text = g_string_new(NULL);

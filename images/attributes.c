@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <duet/error.h>
+#include <duet/image.h>
 
 #include "core/util.h"
 
@@ -46,12 +47,12 @@ gboolean duet_facts_add_id(DuetFacts *facts, guint32 id, const char *what, GErro
     if (id <= LAST_PLAIN_ID)
         return TRUE;
     g_hash_table_add(facts->high_ids, GUINT_TO_POINTER(id));
-    if (g_hash_table_size(facts->high_ids) <= DUET_MAX_HIGH_IDS)
+    if (g_hash_table_size(facts->high_ids) <= DUET_IMAGE_HIGH_IDS_MAX)
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
         "'%s' is refused: its files have more than %d different owners and groups above %d, "
         "which is more than a user namespace can map",
-        what, DUET_MAX_HIGH_IDS, LAST_PLAIN_ID);
+        what, DUET_IMAGE_HIGH_IDS_MAX, LAST_PLAIN_ID);
     return FALSE;
 }
 

@@ -5,10 +5,6 @@
 
 G_BEGIN_DECLS
 
-/** DUET_MAX_HIGH_IDS: more one-id extents than this don't fit a user namespace's map (340 lines).
- */
-#define DUET_MAX_HIGH_IDS 300
-
 /**
  * DuetFacts: what unpacking or scanning found, collected over the layers of an image.
  * @high_ids: (element-type guint32): a set of the ids above 65535

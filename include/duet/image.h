@@ -5,6 +5,9 @@
 
 G_BEGIN_DECLS
 
+/* An image has no more owners above 65535: a user namespace's map has 340 lines. */
+#define DUET_IMAGE_HIGH_IDS_MAX 300
+
 /**
  * DuetImage: one image of the store, as an instance needs it. Never changes.
  * @ref: name in the store ("busybox:latest"), or NULL for an image without one
