@@ -44,7 +44,7 @@ static void allow_many_descriptors(void)
 int main(int argc, char **argv)
 {
     DuetCli cli = { 0 };
-    duet_monitor_set_words(argv);
+    duet_monitor_set_caller(argv);
     ensure_standard_descriptors();
     allow_many_descriptors();
     signal(SIGPIPE, SIG_IGN);

@@ -273,7 +273,8 @@ static DuetRuntime *native_create(const DuetSpec *spec, const DuetPlace *place, 
     native->base = (DuetRuntime){ .ops = &native_ops, .driver_name = "native" };
     native->spec = spec;
     native->place = place;
-    native->root = g_build_filename(place->instance_dir, "root", NULL);
+    /* A mount point alone, so not on the disk. */
+    native->root = g_build_filename(place->run_dir, "root", NULL);
     native->overlay.root_fd = -1;
     native->pidfd = -1;
     return &native->base;

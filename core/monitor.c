@@ -284,8 +284,9 @@ static const DuetDriverEntry *find_driver(DuetContext *context, DuetKind kind, G
 
 static char *words;
 static gsize words_size;
+static GArray *callers_fds;
 
-void duet_monitor_set_words(char **argv)
+static void set_words(char **argv)
 {
     char **last = argv;
     while (*last && last[1])
@@ -293,6 +294,21 @@ void duet_monitor_set_words(char **argv)
     words = argv[0];
     /* They lie one behind the other. */
     words_size = words ? (gsize)(*last - words) + strlen(*last) + 1 : 0;
+}
+
+void duet_monitor_set_caller(char **argv)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+    set_words(argv);
+    callers_fds = g_array_new(FALSE, FALSE, sizeof(int));
+    while (dir && (entry = readdir(dir))) {
+        int fd = atoi(entry->d_name);
+        if (fd > STDERR_FILENO && fd != dirfd(dir))
+            g_array_append_val(callers_fds, fd);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 static void wipe_words(const char *name)
@@ -307,16 +323,12 @@ static void wipe_words(const char *name)
  * All that is ours is closed by an exec, and so can be told from it. */
 static void close_callers(void)
 {
-    DIR *dir = opendir("/proc/self/fd");
-    struct dirent *entry;
-    while (dir && (entry = readdir(dir))) {
-        int fd = atoi(entry->d_name);
-        int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
+    for (guint i = 0; callers_fds && i < callers_fds->len; i++) {
+        int fd = g_array_index(callers_fds, int, i);
+        int flags = fcntl(fd, F_GETFD);
         if (flags >= 0 && !(flags & FD_CLOEXEC))
             close(fd);
     }
-    if (dir)
-        closedir(dir);
 }
 
 static void become_monitor(Monitor *monitor)

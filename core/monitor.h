@@ -20,11 +20,11 @@ typedef struct {
 } DuetMonitorArgs;
 
 /**
- * duet_monitor_set_words: tells where the command line lies. Each monitor wipes it there: it may
- * have secrets in it (`-e PASSWORD=...`), and any user may read a process's command line for as
- * long as that lives.
+ * duet_monitor_set_caller: tells what is the caller's, before anything else is opened. Each monitor
+ * wipes the command line where it lies: it may have secrets in it (`-e PASSWORD=...`), and any user
+ * may read a process's command line for as long as that lives. And it closes what was open.
  */
-void duet_monitor_set_words(char **argv);
+void duet_monitor_set_caller(char **argv);
 
 /**
  * duet_monitor_main: owns the instance from start to exit, in a freshly forked process. The first

@@ -58,9 +58,14 @@
 
 gboolean duet_is_rootless(void)
 {
+    /* The host's root makes user namespaces for others only. */
+    static gboolean hosts_root;
     struct stat st;
-    return geteuid() != 0 ||
-        (stat("/proc/self/ns/user", &st) == 0 && st.st_ino != INIT_USERNS_INODE);
+    if (geteuid() != 0)
+        return TRUE;
+    if (!hosts_root)
+        hosts_root = stat("/proc/self/ns/user", &st) != 0 || st.st_ino == INIT_USERNS_INODE;
+    return !hosts_root;
 }
 
 gboolean duet_is_flat(void)
