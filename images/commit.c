@@ -23,6 +23,8 @@
 #define STAGED_INDEX "index.json"
 #define STAGED_REFS "refs"
 #define STAGED_LAYOUT "oci-layout"
+/* So often is a commit tried while other tools change index.json. */
+#define MAX_TRIES 16
 
 void duet_row_free(DuetRow *row)
 {
@@ -227,4 +229,19 @@ gboolean duet_transaction_commit(DuetTransaction *transaction, const DuetIndexSt
     g_ptr_array_set_size(transaction->moved, 0);
     fsync(transaction->store->fd);
     return TRUE;
+}
+
+gboolean duet_transaction_try(
+    gboolean (*attempt)(gpointer data, GError **error), gpointer data, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    for (guint i = 0; i < MAX_TRIES; i++) {
+        g_clear_error(&local);
+        if (attempt(data, &local))
+            return TRUE;
+        if (!g_error_matches(local, DUET_ERROR, DUET_ERROR_STALE))
+            break;
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }

@@ -174,8 +174,9 @@ static void add_rows(DuetImport *import, guint n, JsonNode *index, GPtrArray *ro
     }
 }
 
-static gboolean commit(DuetImport *import, GError **error)
+static gboolean commit(gpointer data, GError **error)
 {
+    DuetImport *import = data;
     DuetIndexStamp read;
     if (!duet_index_stamp(import->store->fd, "index.json", &read, error))
         return FALSE;
@@ -197,16 +198,7 @@ static gboolean store_images(DuetImport *import, GError **error)
         if (!store_image(import, import->found->pdata[i], error))
             return FALSE;
     }
-    g_autoptr(GError) local = NULL;
-    for (guint i = 0; i < DUET_MAX_TRIES; i++) {
-        g_clear_error(&local);
-        if (commit(import, &local))
-            return TRUE;
-        if (!g_error_matches(local, DUET_ERROR, DUET_ERROR_STALE))
-            break;
-    }
-    g_propagate_error(error, g_steal_pointer(&local));
-    return FALSE;
+    return duet_transaction_try(commit, import, error);
 }
 
 static gboolean add_result(

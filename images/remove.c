@@ -17,6 +17,7 @@
 
 /**
  * Removal: one call of remove().
+ * @ref: what is to go, as the caller called it
  * @name: the name that goes, or NULL: the image goes with all its names
  * @hex: the image
  * @dropped: blobs that the dropped rows need
@@ -24,6 +25,7 @@
  */
 typedef struct {
     DuetStore *store;
+    const char *ref;
     JsonNode *index;
     GPtrArray *rows;
     char *name;
@@ -38,8 +40,9 @@ static GHashTable *new_set(void)
     return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
-static gboolean find_target(Removal *removal, const char *ref, GError **error)
+static gboolean find_target(Removal *removal, GError **error)
 {
+    const char *ref = removal->ref;
     g_autoptr(GVariant) refs = duet_record_refs(removal->store->dir, error);
     gboolean by_digest = FALSE;
     gssize n = refs ? duet_record_find(removal->store->dir, refs, ref, &by_digest, error) : -1;
@@ -95,7 +98,7 @@ static gboolean ask_in_use(Removal *removal, char ***out_dirs, GError **error)
     return *out_dirs || !removal->in_use;
 }
 
-static gboolean check_in_use(Removal *removal, const char *ref, GError **error)
+static gboolean check_in_use(Removal *removal, GError **error)
 {
     g_auto(GStrv) in_use = NULL;
     if (!ask_in_use(removal, &in_use, error))
@@ -106,7 +109,8 @@ static gboolean check_in_use(Removal *removal, const char *ref, GError **error)
     for (char **dir = image ? image->layer_dirs : NULL; dir && *dir; dir++) {
         if (g_strv_contains((const char *const *)in_use, *dir)) {
             g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
-                "image '%s' is in use by an instance; remove the instance first (duet rm)", ref);
+                "image '%s' is in use by an instance; remove the instance first (duet rm)",
+                removal->ref);
             return FALSE;
         }
     }
@@ -219,29 +223,21 @@ static gboolean load(Removal *removal, DuetIndexStamp *out_read, GError **error)
     return removal->index != NULL;
 }
 
-static gboolean drop_image(Removal *removal, const char *ref, GError **error)
+static gboolean drop_image(gpointer data, GError **error)
 {
+    Removal *removal = data;
     DuetIndexStamp read;
-    if (!load(removal, &read, error) || !find_target(removal, ref, error) ||
-        !drop_rows(removal, error) || !check_in_use(removal, ref, error))
+    removal_clear(removal);
+    if (!load(removal, &read, error) || !find_target(removal, error) ||
+        !drop_rows(removal, error) || !check_in_use(removal, error))
         return FALSE;
     g_autoptr(DuetTransaction) transaction = duet_transaction_new(removal->store);
     return duet_transaction_commit(transaction, &read, removal->index, removal->rows, error);
 }
 
-static gboolean run_removal(Removal *removal, const char *ref, GError **error)
+static gboolean run_removal(Removal *removal, GError **error)
 {
-    g_autoptr(GError) local = NULL;
-    for (guint i = 0; i < DUET_MAX_TRIES; i++) {
-        g_clear_error(&local);
-        removal_clear(removal);
-        if (drop_image(removal, ref, &local))
-            return collect_garbage(removal, error);
-        if (!g_error_matches(local, DUET_ERROR, DUET_ERROR_STALE))
-            break;
-    }
-    g_propagate_error(error, g_steal_pointer(&local));
-    return FALSE;
+    return duet_transaction_try(drop_image, removal, error) && collect_garbage(removal, error);
 }
 
 gboolean duet_images_remove(
@@ -257,8 +253,8 @@ gboolean duet_images_remove(
     g_autoptr(DuetStore) store = duet_store_open_write(store_dir, error);
     if (!store)
         return FALSE;
-    Removal removal = { .store = store, .in_use = in_use, .data = data };
-    gboolean good = run_removal(&removal, ref, error);
+    Removal removal = { .store = store, .ref = ref, .in_use = in_use, .data = data };
+    gboolean good = run_removal(&removal, error);
     removal_clear(&removal);
     return good;
 }

@@ -72,9 +72,6 @@ typedef struct {
 } DuetRow;
 void duet_row_free(DuetRow *row);
 
-/** DUET_MAX_TRIES: so often is a commit tried anew while other tools change index.json. */
-#define DUET_MAX_TRIES 16
-
 /**
  * duet_transaction_commit:
  * @read: the index.json that @index and @rows were made from
@@ -86,5 +83,13 @@ void duet_row_free(DuetRow *row);
  */
 gboolean duet_transaction_commit(DuetTransaction *transaction, const DuetIndexStamp *read,
     JsonNode *index, GPtrArray *rows, GError **error);
+
+/**
+ * duet_transaction_try: calls @attempt anew, 16 times at most, while it fails with
+ * %DUET_ERROR_STALE.
+ * @attempt: reads index.json, changes it and commits
+ */
+gboolean duet_transaction_try(
+    gboolean (*attempt)(gpointer data, GError **error), gpointer data, GError **error);
 
 G_END_DECLS
