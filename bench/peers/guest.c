@@ -14,28 +14,26 @@
 #include "core/module.h"
 #include "core/util.h"
 
+/* What a peer may ask for, and the fact of a VM of ours that says it; without one it is made of
+ * such facts, or known before. */
 static const struct {
     const char *placeholder, *fact;
-} facts_given[] = {
+} given[] = {
     { "accel", "accel" },
     { "qemu", "qemu" },
     { "kernel", "kernel_booted" },
     { "kernel-cmdline", "kernel_cmdline" },
     { "initramfs", "initramfs" },
+    { "qemu-accel", NULL },
+    { "domain-type", NULL },
+    { "root-disk", NULL },
+    { "agent-frames", NULL },
 };
-
-/* What is made of these facts, or known before them. */
-static const char *const others_given[] = { "qemu-accel", "domain-type", "root-disk",
-    "agent-frames" };
 
 gboolean duet_peer_uses_guest(const DuetPeer *peer)
 {
-    for (gsize i = 0; i < G_N_ELEMENTS(facts_given); i++) {
-        if (duet_peer_uses(peer, facts_given[i].placeholder))
-            return TRUE;
-    }
-    for (gsize i = 0; i < G_N_ELEMENTS(others_given); i++) {
-        if (duet_peer_uses(peer, others_given[i]))
+    for (gsize i = 0; i < G_N_ELEMENTS(given); i++) {
+        if (duet_peer_uses(peer, given[i].placeholder))
             return TRUE;
     }
     return FALSE;
@@ -116,10 +114,10 @@ gboolean duet_peer_supply_guest(DuetPeerSupply *supply, GError **error)
     if (g_hash_table_contains(supply->shared, "kernel"))
         return TRUE;
     g_autoptr(GVariant) facts = learn(supply, error);
-    for (gsize i = 0; facts && i < G_N_ELEMENTS(facts_given); i++) {
+    for (gsize i = 0; facts && i < G_N_ELEMENTS(given); i++) {
         const char *text = NULL;
-        if (g_variant_lookup(facts, facts_given[i].fact, "&s", &text))
-            set(supply, facts_given[i].placeholder, text);
+        if (given[i].fact && g_variant_lookup(facts, given[i].fact, "&s", &text))
+            set(supply, given[i].placeholder, text);
     }
     const char *accel = g_hash_table_lookup(supply->shared, "accel");
     /* As ours: by default QEMU takes a gigabyte for translated code. */
