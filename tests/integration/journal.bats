@@ -22,7 +22,6 @@ memory() {
 
 # has_lines N: the journal's first line, one for the facts of each driver, and one for each sample.
 has_lines() { [ "$(wc -l <"$scratch/run.json.part")" -ge "$1" ]; }
-nothing_runs() { none_listed; }
 
 # kill_after LINES COMMAND...: kills the benchmark, and nothing else, with so much in its journal.
 kill_after() {
@@ -35,7 +34,7 @@ kill_after() {
   wait $! || true
   # What it had started ends by itself, without any other command.
   is "$(left_behind)" ""
-  wait_for 10 nothing_runs
+  wait_for 10 none_listed
 }
 # The shell of the job, or the command that it became.
 child_of() {
@@ -101,7 +100,7 @@ complete() {
   one_runs() { [ -n "$(duet ps -q)" ]; }
   wait_for 60 one_runs
   kill -KILL $bench
-  wait_for 30 nothing_runs
+  wait_for 30 none_listed
   is "$(left_behind)" ""
   # Not one sample was taken.
   [ ! -e "$scratch/run.json.part" ]

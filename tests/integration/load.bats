@@ -20,7 +20,6 @@ load_of() {
   is "$status" 0
   [ "$(wc -L <<<"$output")" -le 80 ]
 }
-nothing_runs() { none_listed; }
 part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
 
 @test "bench boot --parallel: each start is there with its marks, and figures follow from them" {
@@ -62,7 +61,7 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
   duet bench compare "$scratch/load.json" "$scratch/load.json" | grep '^x1, second / first'
   expect 125 duet bench compare --metric x2 "$scratch/load.json" "$scratch/cut.json"
   [[ $output == *"choose from x3"* ]]
-  nothing_runs
+  none_listed
 }
 
 @test "bench boot --parallel: a VM, two at once" {
@@ -71,7 +70,7 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
   holds '.arms[0].driver.accel and .summary[0].levels[0].ok == 2 and
     ([.samples[-1].load.starts[].marks_ns | .running > 0 and .init > .running] | all)'
   valid_result "$scratch/load.json"
-  nothing_runs
+  none_listed
 }
 
 @test "bench boot --rate: starts come when they are due, whatever became of those before" {
@@ -107,7 +106,7 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
   [[ $output == *failures* ]]
   expect 127 duet bench boot --arms container --parallel 2 -n 1 busybox -- /no/such
   [[ $output == *"/no/such"* ]]
-  nothing_runs
+  none_listed
 }
 
 @test "bench boot --parallel, --rate: what cannot be is refused with one line" {
@@ -137,7 +136,7 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
 END
   expect 125 duet bench boot --arms vm --parallel 1000 -m 4g busybox
   [[ $output == *"--parallel 1000: so many VMs"* ]]
-  nothing_runs
+  none_listed
 }
 
 @test "bench boot --parallel: Ctrl-C ends all, and keeps what was measured" {
@@ -148,7 +147,7 @@ END
   status=0
   wait "$bench" || status=$?
   is "$status" 130
-  nothing_runs
+  none_listed
   is "$(left_behind)" ""
   holds '.interrupted and ([.samples[] | select(.status == "ok" and (.discarded | not))] | length) >= 1'
   grep -q interrupted "$scratch/out"
@@ -161,7 +160,7 @@ END
   kill -KILL "$bench"
   wait "$bench" || true
   is "$(left_behind)" ""
-  nothing_runs
+  none_listed
   [ ! -e "$scratch/load.json" ]
   duet bench show "$scratch/load.json.part" | grep -q interrupted
   local taken
