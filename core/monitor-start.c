@@ -69,7 +69,9 @@ static gboolean make_place(Monitor *monitor, GError **error)
                 !duet_error_set_errno(
                     error, errno, "cannot make the directory '%s'", monitor->run_dir))))
         return FALSE;
-    if (!duet_ids_take(context, id, &monitor->ids_fd, &monitor->place.id_base, error))
+    /* The baseline is the host's root. */
+    if (monitor->spec->kind != DUET_KIND_NATIVE &&
+        !duet_ids_take(context, id, &monitor->ids_fd, &monitor->place.id_base, error))
         return FALSE;
     if (!duet_cgroup_make(monitor->cgroup, error))
         return FALSE;

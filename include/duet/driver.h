@@ -40,7 +40,7 @@ void duet_check_free(DuetCheck *check);
  * it
  * @id_base: first of the 131072 host ids that belong to this instance alone while it runs:
  *     65536 for the ids 0-65535, then one for each high id. QEMU runs under @id_base itself.
- *     An ordinary user's instances have no range of their own: 0.
+ *     An ordinary user's instances, and the baseline, have no range of their own: 0.
  * @wait: waits at most @timeout_ms until @fd is readable; 1, 0 when it took too long,
  * -1 with errno. Who keeps the monitor waiting waits with it: the monitor reaps meanwhile (libvirt
  *     waits 20 s for each orphan of its that nobody reaps), and answers clients during start()
