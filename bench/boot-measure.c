@@ -10,7 +10,8 @@ static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric,
 
     duet_run_values(match->a, a, metric, match->headline_to, &of_a);
     duet_run_values(match->b, b, metric, match->headline_to, &of_b);
-    return duet_column_contrast(&of_a, &of_b, match->a == match->b, seed, out_contrast, out_n);
+    gboolean blocked = match->a == match->b && duet_plan_is_blocked(match->a->plan);
+    return duet_column_contrast(&of_a, &of_b, blocked, seed, out_contrast, out_n);
 }
 
 static char *id(const DuetMatch *match, guint metric)

@@ -6,16 +6,17 @@
 #include "environment.h"
 #include "random.h"
 #include "stats.h"
+#include "words.h"
 
 static const char *const verdict_names[] = {
-    [DUET_VERDICT_DIFFERS] = "differs",
-    [DUET_VERDICT_SAME] = "no difference shown",
-    [DUET_VERDICT_NO_KVM] = "undecided (no KVM)",
-    [DUET_VERDICT_TOO_FEW] = "too few samples",
-    [DUET_VERDICT_FAILURES] = "withheld: samples failed",
-    [DUET_VERDICT_NESTED] = "withheld: nested under TCG",
-    [DUET_VERDICT_MODES] = "withheld: measured in different modes",
-    [DUET_VERDICT_NO_DATA] = "no data",
+    [DUET_VERDICT_DIFFERS] = N_("differs"),
+    [DUET_VERDICT_SAME] = N_("no difference shown"),
+    [DUET_VERDICT_NO_KVM] = N_("undecided (no KVM)"),
+    [DUET_VERDICT_TOO_FEW] = N_("too few samples"),
+    [DUET_VERDICT_FAILURES] = N_("withheld: samples failed"),
+    [DUET_VERDICT_NESTED] = N_("withheld: nested under TCG"),
+    [DUET_VERDICT_MODES] = N_("withheld: measured in different modes"),
+    [DUET_VERDICT_NO_DATA] = N_("no data"),
 };
 
 const char *duet_verdict_to_string(DuetVerdict verdict)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "inference.h"
+#include "inference-private.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,28 +9,6 @@
 
 #include "random.h"
 #include "stats.h"
-
-/* A value, where it stands among all values of both series and where in its own. */
-typedef struct {
-    double value;
-    guint block;
-    guint rank; /* in its own series, ascending */
-    gboolean of_b;
-} Item;
-
-/*
- * Both series as items in ascending order of value, and the same items grouped by block:
- * by_block[start[k]] .. by_block[start[k + 1] - 1] are the indices of block k's items.
- */
-typedef struct {
-    Item *items;
-    gsize n, n_a, n_b;
-    guint *by_block;
-    guint *start;
-    gsize n_blocks;
-    gboolean blocked;
-    double *sorted_a, *sorted_b;
-} Pool;
 
 static void pool_clear(Pool *pool)
 {
@@ -100,6 +78,7 @@ static void pool_init(Pool *pool, const DuetSeries *a, const DuetSeries *b)
     pool->sorted_a = duet_stats_sorted(a->values, a->n);
     pool->sorted_b = duet_stats_sorted(b->values, b->n);
     pool_group(pool);
+    pool->large = MIN(a->n, b->n) > DUET_STATS_LARGE && duet_pool_has_pairs(pool);
 }
 
 /* One bootstrap resample as counts of each sorted value; the totals may differ when blocks lack a
@@ -143,15 +122,21 @@ static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContr
     g_autofree guint *counts_b = g_new(guint, pool->n_b);
     guint *counts[2] = { counts_a, counts_b };
     gboolean positive = pool->sorted_a[0] > 0 && pool->sorted_b[0] > 0;
+    double correlation = pool->large ? duet_pool_correlation(pool) : 0;
     DuetRandom random;
     duet_random_init(&random, seed);
     for (guint r = 0; r < resamples; r++) {
         gsize totals[2];
-        do
-            resample(pool, &random, counts, totals);
-        while (totals[0] == 0 || totals[1] == 0);
-        double a = duet_stats_counted_median(pool->sorted_a, counts_a, totals[0]);
-        double b = duet_stats_counted_median(pool->sorted_b, counts_b, totals[1]);
+        double a, b;
+        if (pool->large) {
+            duet_pool_draw_medians(pool, correlation, &random, &a, &b);
+        } else {
+            do
+                resample(pool, &random, counts, totals);
+            while (totals[0] == 0 || totals[1] == 0);
+            a = duet_stats_counted_median(pool->sorted_a, counts_a, totals[0]);
+            b = duet_stats_counted_median(pool->sorted_b, counts_b, totals[1]);
+        }
         differences[r] = a - b;
         ratios[r] = positive ? a / b : 0;
         logs[r] = positive ? log(a / b) : 0;
@@ -252,8 +237,9 @@ gboolean duet_contrast(const DuetSeries *a, const DuetSeries *b, guint64 seed, g
         .ratio = median_a > 0 && median_b > 0 ? median_a / median_b : NAN,
         .difference = median_a - median_b,
         .cliffs_delta = cliffs_delta(&pool),
-        .p = permutation(&pool, duet_random_derive(seed, 1), resamples),
     };
+    contrast.p = pool.large ? duet_pool_permutation(&pool, duet_random_derive(seed, 1), resamples)
+                            : permutation(&pool, duet_random_derive(seed, 1), resamples);
     contrast.p_holm = contrast.p;
     bootstrap(&pool, duet_random_derive(seed, 2), resamples, &contrast);
     *out_contrast = contrast;

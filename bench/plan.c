@@ -90,6 +90,11 @@ void duet_plan_set_mode(DuetPlan *plan, const char *mode)
     plan->mode = g_strdup(mode);
 }
 
+gboolean duet_plan_is_blocked(const DuetPlan *plan)
+{
+    return !g_str_equal(plan->mode, DUET_PLAN_IMPORTED);
+}
+
 void duet_plan_free(DuetPlan *plan)
 {
     if (!plan)

@@ -54,8 +54,14 @@ typedef struct {
  */
 DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, double floor);
 
+/* The mode of what others measured: nothing is known of the order. */
+#define DUET_PLAN_IMPORTED "imported"
+
 /** duet_plan_set_mode: @mode: (nullable): as it is. */
 void duet_plan_set_mode(DuetPlan *plan, const char *mode);
+
+/** duet_plan_is_blocked: Returns: whether the samples of one block belong together. */
+gboolean duet_plan_is_blocked(const DuetPlan *plan);
 
 /** duet_plan_new_memory: @n is the number of rounds: one sample of each arm and count in each. */
 DuetPlan *duet_plan_new_memory(guint n_arms, const guint *counts, guint n_counts, guint n,

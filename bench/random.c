@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "random.h"
 
+#include <math.h>
+
 static guint64 splitmix(guint64 *state)
 {
     guint64 z = *state += G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
@@ -60,6 +62,17 @@ void duet_random_shuffle(DuetRandom *random, guint *items, gsize n)
         items[i - 1] = items[j];
         items[j] = kept;
     }
+}
+
+void duet_random_normal(DuetRandom *random, double out_pair[2])
+{
+    /* (0, 1]: there is no logarithm of 0. */
+    double first = (double)((duet_random_next(random) >> 11) + 1) * 0x1p-53;
+    double angle = 2 * G_PI * (double)(duet_random_next(random) >> 11) * 0x1p-53;
+    double length = sqrt(-2 * log(first));
+
+    out_pair[0] = length * cos(angle);
+    out_pair[1] = length * sin(angle);
 }
 
 guint64 duet_random_derive(guint64 seed, guint64 stream)

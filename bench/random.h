@@ -20,6 +20,9 @@ guint64 duet_random_next(DuetRandom *random);
 guint32 duet_random_below(DuetRandom *random, guint32 bound);
 /** duet_random_shuffle: puts @items into a uniformly random order. */
 void duet_random_shuffle(DuetRandom *random, guint *items, gsize n);
+/** duet_random_normal: Returns: two independent numbers of the standard normal distribution (Box
+ * and Muller 1958, Annals of Mathematical Statistics 29, 610). */
+void duet_random_normal(DuetRandom *random, double out_pair[2]);
 /** duet_random_derive: Returns: a seed for the stream number @stream of @seed. */
 guint64 duet_random_derive(guint64 seed, guint64 stream);
 

@@ -7,6 +7,7 @@
 #include "benchmark.h"
 #include "check.h"
 #include "format.h"
+#include "import.h"
 #include "result.h"
 
 static const char *const check_formats[] = { "table", "json", NULL };
@@ -87,4 +88,5 @@ __attribute__((visibility("default"))) const DuetResultsOps duet_results = {
     .show = show,
     .check = check,
     .compare = compare,
+    .import = duet_import,
 };

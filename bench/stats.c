@@ -196,6 +196,36 @@ static double drift_of(const double *values, gsize n)
     return first > 0 ? last / first - 1 : NAN;
 }
 
+double duet_stats_drawn_median(const double *sorted, gsize n, double z)
+{
+    double share = 0.5 + z / (2 * sqrt((double)n));
+
+    return duet_stats_percentile(sorted, n, CLAMP(share, 0, 1));
+}
+
+static void draw_medians(const double *sorted, gsize n, DuetRandom *random, double *medians)
+{
+    double pair[2];
+
+    for (gsize r = 0; r < DUET_STATS_RESAMPLES; r++) {
+        if (r % 2 == 0)
+            duet_random_normal(random, pair);
+        medians[r] = duet_stats_drawn_median(sorted, n, pair[r % 2]);
+    }
+}
+
+static void count_medians(const double *sorted, gsize n, DuetRandom *random, double *medians)
+{
+    g_autofree guint *counts = g_new(guint, n);
+
+    for (gsize r = 0; r < DUET_STATS_RESAMPLES; r++) {
+        memset(counts, 0, n * sizeof *counts);
+        for (gsize i = 0; i < n; i++)
+            counts[duet_random_below(random, n)]++;
+        medians[r] = duet_stats_counted_median(sorted, counts, n);
+    }
+}
+
 static void bootstrap(const double *sorted, gsize n, guint64 seed, DuetSummary *summary)
 {
     summary->low = summary->high = NAN;
@@ -203,15 +233,12 @@ static void bootstrap(const double *sorted, gsize n, guint64 seed, DuetSummary *
         return;
 
     g_autofree double *medians = g_new(double, DUET_STATS_RESAMPLES);
-    g_autofree guint *counts = g_new(guint, n);
     DuetRandom random;
     duet_random_init(&random, seed);
-    for (gsize r = 0; r < DUET_STATS_RESAMPLES; r++) {
-        memset(counts, 0, n * sizeof *counts);
-        for (gsize i = 0; i < n; i++)
-            counts[duet_random_below(&random, n)]++;
-        medians[r] = duet_stats_counted_median(sorted, counts, n);
-    }
+    if (n > DUET_STATS_LARGE)
+        draw_medians(sorted, n, &random, medians);
+    else
+        count_medians(sorted, n, &random, medians);
     duet_stats_interval(medians, DUET_STATS_RESAMPLES, &summary->low, &summary->high);
 }
 

@@ -128,6 +128,21 @@ double duet_stats_sd(const double *values, gsize n);
  */
 double duet_stats_detectable(double log_sd, guint tests, double floor);
 
+/* Of series longer than this, medians of resamples are not counted out but drawn: see
+ * duet_stats_drawn_median(). */
+#define DUET_STATS_LARGE 2000
+
+/**
+ * duet_stats_drawn_median: the median of a bootstrap resample, drawn by its rank.
+ * @sorted: ascending, @n > DUET_STATS_LARGE
+ * @z: a number of the standard normal distribution
+ *
+ * How many of a resample's n values are at most the original's value of rank k is binomial, so the
+ * rank of its median is, for large n, normal around n / 2 with a variance of n / 4 (de Moivre and
+ * Laplace).
+ */
+double duet_stats_drawn_median(const double *sorted, gsize n, double z);
+
 /** duet_stats_sorted: Returns: (transfer full): an ascending copy. */
 double *duet_stats_sorted(const double *values, gsize n);
 

@@ -80,6 +80,9 @@ char *duet_bench_table_plan(const DuetRun *run)
 {
     const DuetPlan *plan = run->plan;
 
+    if (!duet_plan_is_blocked(plan))
+        return g_strdup_printf(
+            "up to %u samples per arm, imported, in an order that is not known", plan->n);
     return g_strdup_printf("n %u per arm, mode %s (1 discarded)%s%s, seed %" G_GUINT64_FORMAT
                            ", interleaved in random blocks",
         plan->n, plan->mode, plan->ready ? ", stopped when ready by " : "",

@@ -154,6 +154,7 @@ int duet_bench_quick(DuetCli *cli, int argc, char **argv);
 int duet_bench_show(DuetCli *cli, int argc, char **argv);
 int duet_bench_check(DuetCli *cli, int argc, char **argv);
 int duet_bench_compare(DuetCli *cli, int argc, char **argv);
+int duet_bench_import(DuetCli *cli, int argc, char **argv);
 
 /** What is said of VMs and containers, tried, and what was published, beside ours. */
 int duet_bench_claims(DuetCli *cli, int argc, char **argv);

@@ -4,6 +4,7 @@
 #include <duet/driver.h>
 #include <duet/image.h>
 #include <duet/instance.h>
+#include <duet/report.h>
 
 G_BEGIN_DECLS
 
@@ -131,6 +132,12 @@ DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind ki
 /** duet_cli_default_kind: $DUET_AS, else container. */
 gboolean duet_cli_kind(const char *wanted, gboolean vm, DuetKind *out_kind, GError **error);
 
+/**
+ * duet_cli_report: makes a report, what goes to standard output included.
+ * @open: shows the written page with the desktop's browser
+ */
+gboolean duet_cli_report(const DuetReportRequest *request, gboolean open, GError **error);
+
 /** duet_cli_print_json: prints @value (floating is sunk) through json-glib. */
 gboolean duet_cli_print_json(GVariant *value, GError **error);
 /** duet_cli_format: reads `--format`. */
@@ -145,6 +152,7 @@ void duet_table_print(DuetTable *table);
 
 /* Verbs: one file each. */
 int duet_cmd_run(DuetCli *cli, int argc, char **argv);
+int duet_cmd_report(DuetCli *cli, int argc, char **argv);
 int duet_cmd_create(DuetCli *cli, int argc, char **argv);
 int duet_cmd_start(DuetCli *cli, int argc, char **argv);
 int duet_cmd_stop(DuetCli *cli, int argc, char **argv);

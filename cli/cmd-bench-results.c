@@ -72,6 +72,45 @@ int duet_bench_check(DuetCli *cli, int argc, char **argv)
     return duet_cli_print(text, weak ? 1 : 0);
 }
 
+int duet_bench_import(DuetCli *cli, int argc, char **argv)
+{
+    g_autofree char *unit = NULL, *kind = NULL, *output = NULL;
+    g_autoptr(GError) error = NULL;
+    gint column = 1;
+    DuetKind of = DUET_KIND_VM;
+    const GOptionEntry entries[] = {
+        { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "write the result to FILE", "FILE" },
+        { "unit", 0, 0, G_OPTION_ARG_FILENAME, &unit,
+            "unit of the numbers: ns, us, ms (default) or s", "UNIT" },
+        { "column", 0, 0, G_OPTION_ARG_INT, &column, "which number of each line (default 1)", "N" },
+        { "kind", 0, 0, G_OPTION_ARG_FILENAME, &kind,
+            "what was measured: vm (default), container or native", "KIND" },
+        G_OPTION_ENTRY_NULL,
+    };
+
+    (void)cli;
+    if (!duet_cli_options("bench import", entries, &argc, &argv, &error))
+        return duet_cli_fail(error);
+    if (argc < 2 || !output)
+        return duet_cli_usage("bench import",
+            "give NAME=FILE of numbers, or a JSON export of hyperfine, and -o FILE");
+    if (column < 1)
+        return duet_cli_usage("bench import", "--column counts from 1");
+    if (kind && !duet_kind_from_string(kind, &of))
+        return duet_cli_usage("bench import", "'%s' is no kind: vm, container or native", kind);
+    DuetResultsImport request = {
+        .arms = argv + 1,
+        .unit = unit,
+        .column = (guint)column,
+        .kind = duet_kind_to_string(of),
+        .output = output,
+    };
+    const DuetResultsOps *ops = results(&error);
+    if (!ops || !ops->import(&request, &error))
+        return duet_cli_fail(error);
+    return 0;
+}
+
 int duet_bench_compare(DuetCli *cli, int argc, char **argv)
 {
     g_autofree char *format = NULL, *metrics = NULL, *text = NULL;

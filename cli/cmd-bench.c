@@ -16,6 +16,8 @@ const DuetCommand duet_bench_commands[] = {
     { "check", "[OPTION...] RESULT", "tell all that makes a result weak", duet_bench_check },
     { "compare", "[OPTION...] RESULT RESULT", "compare two results arm by arm",
         duet_bench_compare },
+    { "import", "[OPTION...] NAME=FILE... -o RESULT", "make a result of times that others measured",
+        duet_bench_import },
     { "claims", "[OPTION...] [IMAGE] [--results FILE...]", "try what is said of VMs and containers",
         duet_bench_claims },
     { "reproduce", "[ID --results FILE...]", "set published figures beside ours",

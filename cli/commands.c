@@ -27,6 +27,7 @@ const DuetCommand duet_commands[] = {
         "run one command both ways and show the difference", duet_cmd_compare },
     { "bench", "COMMAND [OPTION...] ARG...", "measure VM against container, many times",
         duet_command_below },
+    { "report", "[OPTION...] RESULT...", "make a page of results", duet_cmd_report },
     { "check", "[OPTION...]", "tell what this host can do", duet_cmd_check },
     { "help", "[COMMAND...]", "show this help, or a command's", duet_cmd_help },
     { NULL, NULL, NULL, NULL },

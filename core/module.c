@@ -3,6 +3,13 @@
 
 #include <duet/error.h>
 
+gboolean duet_module_in_build(void)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+
+    return self && g_str_has_prefix(self, DUET_BUILD_DIR "/");
+}
+
 /* Where a module lies: beside the sources' folders in a build tree, else where it was installed. */
 static char *module_path(const char *module)
 {
@@ -10,8 +17,7 @@ static char *module_path(const char *module)
     const char *override = g_getenv("DUET_MODULE_DIR");
     if (override && g_path_is_absolute(override))
         return g_build_filename(override, file, NULL);
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    if (self && g_str_has_prefix(self, DUET_BUILD_DIR "/")) {
+    if (duet_module_in_build()) {
         static const char *const folders[] = { "vmm", "images", "cli", "core" };
         for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
             g_autofree char *path = g_build_filename(DUET_BUILD_DIR, folders[i], file, NULL);

@@ -5,6 +5,9 @@
 
 G_BEGIN_DECLS
 
+/** duet_module_in_build: Returns: whether the executable runs from its build tree. */
+gboolean duet_module_in_build(void);
+
 /**
  * duet_module_open: loads a module, to be unloaded by g_module_close(), and looks up @symbol.
  * @module: see duet_module_symbol()

@@ -5,10 +5,12 @@
 
 #include "bench/stats.h"
 #include "bench/text.h"
+#include "bench/words.h"
 
 const char *duet_finding_verdict_to_string(DuetFindingVerdict verdict)
 {
-    static const char *const names[] = { "holds", "does not hold", "undecided", "not run" };
+    static const char *const names[] = { N_("holds"), N_("does not hold"), N_("undecided"),
+        N_("not run") };
 
     g_return_val_if_fail((gsize)verdict < G_N_ELEMENTS(names), "not run");
     return names[verdict];

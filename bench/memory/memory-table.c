@@ -5,6 +5,7 @@
 
 #include "bench/table.h"
 #include "bench/text.h"
+#include "bench/words.h"
 
 #define LABEL_COLUMNS 21
 #define PART_COLUMNS 34
@@ -103,18 +104,18 @@ static void append_arm(
 }
 
 static const DuetMemoryPart breakdown[] = {
-    { "guest's RAM, resident", DUET_MEMORY_GUEST_RAM, TRUE },
-    { "anonymous", DUET_MEMORY_OWN_ANON, FALSE },
-    { "file, mapped", DUET_MEMORY_OWN_FILE, FALSE },
-    { "shared memory", DUET_MEMORY_OWN_SHMEM, FALSE },
-    { "helpers", DUET_MEMORY_HELPERS, TRUE },
-    { "monitor and worker", DUET_MEMORY_MANAGING, FALSE },
-    { "page tables", DUET_MEMORY_PAGE_TABLES, FALSE },
-    { "kernel, by the cgroup", DUET_MEMORY_KERNEL, FALSE },
-    { "page cache, by the cgroups", DUET_MEMORY_CGROUP_FILE, FALSE },
-    { "page cache in the guest", DUET_MEMORY_GUEST_CACHE, TRUE },
-    { "free in the guest", DUET_MEMORY_GUEST_FREE, TRUE },
-    { "available in the guest", DUET_MEMORY_GUEST_AVAILABLE, TRUE },
+    { N_("guest's RAM, resident"), DUET_MEMORY_GUEST_RAM, TRUE },
+    { N_("anonymous"), DUET_MEMORY_OWN_ANON, FALSE },
+    { N_("file, mapped"), DUET_MEMORY_OWN_FILE, FALSE },
+    { N_("shared memory"), DUET_MEMORY_OWN_SHMEM, FALSE },
+    { N_("helpers"), DUET_MEMORY_HELPERS, TRUE },
+    { N_("monitor and worker"), DUET_MEMORY_MANAGING, FALSE },
+    { N_("page tables"), DUET_MEMORY_PAGE_TABLES, FALSE },
+    { N_("kernel, by the cgroup"), DUET_MEMORY_KERNEL, FALSE },
+    { N_("page cache, by the cgroups"), DUET_MEMORY_CGROUP_FILE, FALSE },
+    { N_("page cache in the guest"), DUET_MEMORY_GUEST_CACHE, TRUE },
+    { N_("free in the guest"), DUET_MEMORY_GUEST_FREE, TRUE },
+    { N_("available in the guest"), DUET_MEMORY_GUEST_AVAILABLE, TRUE },
     { NULL, 0, FALSE },
 };
 

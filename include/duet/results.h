@@ -24,6 +24,23 @@ typedef struct {
 } DuetResultsCompare;
 
 /**
+ * DuetResultsImport: what `bench import` was asked.
+ * @arms: "NAME=FILE", one number a line; or files that hyperfine exported as JSON, with or without
+ *     a name
+ * @unit: (nullable): of the numbers: "ns", "us", "ms" (NULL) or "s"
+ * @column: which number of a line, from 1
+ * @kind: of arms that are not themselves called "vm", "container" or "native"
+ * @output: where the result goes
+ */
+typedef struct {
+    char *const *arms;
+    const char *unit;
+    guint column;
+    const char *kind;
+    const char *output;
+} DuetResultsImport;
+
+/**
  * DuetResultsOps: what is done with result files alone, without measuring. In the module
  * "duet-tools" under the symbol "duet_results". Files may come from anybody. All fail with
  * %DUET_ERROR_BROKEN or %DUET_ERROR_UNSUPPORTED for what is no result file of a known schema.
@@ -44,6 +61,8 @@ typedef struct {
     gboolean (*check)(
         const char *path, const char *format, char **out_text, gboolean *out_weak, GError **error);
     gboolean (*compare)(const DuetResultsCompare *request, char **out_text, GError **error);
+    /** import: times that others measured, as a result of `bench boot`. */
+    gboolean (*import)(const DuetResultsImport *request, GError **error);
 } DuetResultsOps;
 
 extern const DuetResultsOps duet_results;

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* `bench boot`: start and end of an instance. */
+#include "part.h"
+
+#include <math.h>
+
+#include "bench/analysis.h"
+#include "bench/benchmark.h"
+#include "bench/cost/cost.h"
+#include "bench/cost/share.h"
+#include "bench/table.h"
+#include "bench/text.h"
+#include "bench/words.h"
+
+/* More dots than this on a page tell no more, and make it heavy: every so many-th is drawn. */
+#define DOTS_MAX 400
+#define STEPS_MAX 500
+
+/* What the figures of one metric have in common. */
+typedef struct {
+    const DuetRun *run;
+    const DuetAnalysis *analysis;
+    DuetMetric metric;
+    GArray *arms; /* (element-type guint): those with a value */
+    DuetColumn *columns; /* of each of @arms */
+    DuetUnit unit;
+    gboolean log;
+} Series;
+
+static void series_clear(Series *series)
+{
+    for (guint i = 0; i < series->arms->len; i++)
+        duet_column_clear(&series->columns[i]);
+    g_free(series->columns);
+    g_array_unref(series->arms);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Series, series_clear)
+
+static const DuetSummary *summary_of(const Series *series, guint i)
+{
+    guint arm = g_array_index(series->arms, guint, i);
+
+    return &series->analysis->arms[arm].summary[series->metric];
+}
+
+static void series_init(
+    Series *series, const DuetRun *run, const DuetAnalysis *analysis, DuetMetric metric)
+{
+    double least = INFINITY, most = 0;
+
+    *series = (Series){
+        .run = run,
+        .analysis = analysis,
+        .metric = metric,
+        .arms = g_array_new(FALSE, FALSE, sizeof(guint)),
+    };
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        const DuetSummary *s = &analysis->arms[arm].summary[metric];
+        if (s->n == 0)
+            continue;
+        g_array_append_val(series->arms, arm);
+        least = MIN(least, s->min);
+        most = MAX(most, s->max);
+    }
+    series->columns = g_new0(DuetColumn, series->arms->len);
+    for (guint i = 0; i < series->arms->len; i++)
+        duet_run_values(run, g_array_index(series->arms, guint, i), metric, analysis->headline_to,
+            &series->columns[i]);
+    series->log = least > 0 && most / least > DUET_REPORT_LOG_FROM;
+    series->unit = duet_unit_for(series->log ? least : most);
+}
+
+static double in_unit(const Series *series, double ns)
+{
+    return ns / series->unit.ns;
+}
+
+/* Returns: (transfer full): an axis' text: "from request to output, ms". */
+static char *axis_text(const Series *series)
+{
+    const char *to = duet_mark_to_string(series->analysis->headline_to);
+
+    switch (series->metric) {
+    case DUET_METRIC_HEADLINE:
+        return g_strdup_printf(_("from request to %s, %s"), to, series->unit.name);
+    case DUET_METRIC_STOPPING:
+        return g_strdup_printf(_("from stop to released, %s"), series->unit.name);
+    default:
+        return g_strdup_printf(_("from the command to its first output, %s"), series->unit.name);
+    }
+}
+
+static DuetChart *chart_new(const Series *series, const char *script, const char *id)
+{
+    g_autofree char *name = g_strdup_printf("%s-%s", id, script);
+    g_autofree char *axis = axis_text(series);
+    DuetChart *chart = duet_chart_new(script, name);
+
+    duet_report_arms(chart, series->run, series->arms);
+    duet_chart_set_text(chart, "xlabel", axis);
+    duet_chart_set_number(chart, "log", series->log);
+    return chart;
+}
+
+static void next_block(GString *data)
+{
+    g_string_append(data, "\n\n");
+}
+
+static void add_ecdf(DuetReport *report, const Series *series, const char *id)
+{
+    DuetChart *chart = chart_new(series, "ecdf", id);
+    GString *steps = duet_chart_data(chart, "steps");
+
+    duet_chart_set_text(chart, "ylabel", _("share of samples"));
+    for (guint i = 0; i < series->arms->len; i++) {
+        DuetSeries s = duet_column_series(&series->columns[i]);
+        g_autofree double *sorted = duet_stats_sorted(s.values, s.n);
+        gsize step = (s.n + STEPS_MAX - 1) / STEPS_MAX;
+        for (gsize k = step - 1; k < s.n; k += step)
+            DUET_CHART_ROW(steps, in_unit(series, sorted[k]), (k + 1.0) / s.n);
+        if (s.n % step != 0)
+            DUET_CHART_ROW(steps, in_unit(series, sorted[s.n - 1]), 1);
+        next_block(steps);
+    }
+    duet_report_figure(report, chart, _("How the samples are distributed"),
+        _("Each curve tells what share of the starts took at most as long as the time below it. "
+          "The "
+          "further left, the faster; the steeper, the more alike the starts are."),
+        _("Empirical distribution of all good samples; none was dropped."));
+}
+
+static void add_box(DuetReport *report, const Series *series, const char *id)
+{
+    DuetChart *chart = chart_new(series, "box", id);
+    GString *dots = duet_chart_data(chart, "dots"), *boxes = duet_chart_data(chart, "boxes");
+    gboolean thinned = FALSE;
+
+    for (guint i = 0; i < series->arms->len; i++) {
+        const DuetSummary *s = summary_of(series, i);
+        DuetSeries values = duet_column_series(&series->columns[i]);
+        gsize step = (values.n + DOTS_MAX - 1) / DOTS_MAX;
+        double fence = 1.5 * (s->q3 - s->q1);
+        double low = s->max, high = s->min;
+        for (gsize k = 0; k < values.n; k++) {
+            double y = values.values[k];
+            if (y >= s->q1 - fence)
+                low = MIN(low, y);
+            if (y <= s->q3 + fence)
+                high = MAX(high, y);
+            /* multiples of the golden ratio are spread evenly, however many there are */
+            if (k % step == 0)
+                DUET_CHART_ROW(dots, in_unit(series, y), fmod(k / step * 0.6180339887, 1));
+        }
+        thinned |= step > 1;
+        next_block(dots);
+        DUET_CHART_ROW(boxes, i + 1, in_unit(series, low), in_unit(series, s->q1),
+            in_unit(series, s->median), in_unit(series, s->q3), in_unit(series, high));
+    }
+    g_autofree char *how = g_strconcat(
+        _("The box is from the first to the third quartile, the line in it the median; whiskers "
+          "reach to the last sample within 1.5 of the box's length."),
+        thinned ? " " : "",
+        thinned ? _("Of many samples only some are drawn as dots, evenly chosen; box and whiskers "
+                    "are of all.")
+                : "",
+        NULL);
+    DuetReportFigure *figure =
+        duet_report_figure(report, chart, _("All samples, and the middle half of them"),
+            _("Each dot is one start. Half of all starts lie in the box."), how);
+    for (guint i = 0; i < series->arms->len; i++) {
+        guint arm = g_array_index(series->arms, guint, i);
+        double median = summary_of(series, i)->median;
+        g_autofree char *text = duet_text_time(median);
+        duet_report_bar(figure, duet_run_arm(series->run, arm)->name, text, median);
+    }
+}
+
+static void add_order(DuetReport *report, const Series *series, const char *id)
+{
+    DuetChart *chart = chart_new(series, "order", id);
+    GString *dots = duet_chart_data(chart, "dots");
+
+    duet_chart_set_text(chart, "xlabel", _("sample, in the order of measuring"));
+    duet_chart_set_text(chart, "ylabel", _("over the arm's median"));
+    for (guint i = 0; i < series->arms->len; i++) {
+        DuetSeries s = duet_column_series(&series->columns[i]);
+        double median = summary_of(series, i)->median;
+        gsize step = (s.n + DOTS_MAX - 1) / DOTS_MAX;
+        for (gsize k = 0; k < s.n; k += step)
+            DUET_CHART_ROW(dots, k + 1, s.values[k] / median);
+        next_block(dots);
+    }
+    duet_report_figure(report, chart, _("Whether the host changed while it was measured"),
+        _("Dots that stay around 1 from left to right mean that the host was as fast at the end as "
+          "at the beginning. A slope or a step would mean that something else was measured too."),
+        _("Each sample over the median of its arm, in the order in which they were taken."));
+}
+
+static void add_summary(DuetReport *report, const Series *series)
+{
+    const DuetRun *run = series->run;
+    g_autofree char *axis = axis_text(series);
+    DuetReportTable *table = duet_report_time_table(report, axis);
+
+    for (guint arm = 0; arm < series->analysis->n_arms; arm++) {
+        const DuetArmAnalysis *a = &series->analysis->arms[arm];
+        if (duet_run_arm_is_peer(duet_run_arm(run, arm)) && series->metric < DUET_METRIC_OWN_COUNT)
+            continue;
+        duet_report_cells(table,
+            duet_report_time_cells(duet_run_arm(run, arm)->name, a->ok, a->failed + a->timeouts,
+                &a->summary[series->metric]));
+    }
+}
+
+/* ---- the waterfall ---- */
+
+/* Of one arm and mark: when it was, since the request. Returns: %FALSE: it has no such mark. */
+static gboolean when(const DuetRun *run, guint arm, DuetMark mark, double *out_q1,
+    double *out_median, double *out_q3)
+{
+    g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        const gint64 *ns = sample->marks.ns;
+        if (sample->arm != arm || sample->discarded || sample->status != DUET_SAMPLE_OK ||
+            ns[mark] == 0)
+            continue;
+        double since = (double)(ns[mark] - ns[DUET_MARK_REQUEST]);
+        g_array_append_val(values, since);
+    }
+    if (values->len == 0)
+        return FALSE;
+    g_autofree double *sorted = duet_stats_sorted(duet_stats_doubles(values), values->len);
+    *out_q1 = duet_stats_percentile(sorted, values->len, 0.25);
+    *out_median = duet_stats_percentile(sorted, values->len, 0.5);
+    *out_q3 = duet_stats_percentile(sorted, values->len, 0.75);
+    return TRUE;
+}
+
+/* The guest's own clock tells how long its kernel and our process 1 had run at `init`. */
+static void guest_rows(
+    GString *data, const DuetAnalysis *analysis, guint arm, guint row, double init, DuetUnit unit)
+{
+    const DuetSummary *kernel = &analysis->arms[arm].summary[DUET_METRIC_GUEST_KERNEL];
+    const DuetSummary *agent = &analysis->arms[arm].summary[DUET_METRIC_GUEST_AGENT];
+    double up = kernel->n > 0 ? kernel->median : 0, ours = agent->n > 0 ? agent->median : 0;
+
+    if (up <= 0)
+        return;
+    DUET_CHART_ROW(data, row, MAX(0, init - up - ours) / unit.ns, MAX(0, init - ours) / unit.ns, 1);
+    DUET_CHART_ROW(data, row, MAX(0, init - ours) / unit.ns, init / unit.ns, 2);
+}
+
+typedef struct {
+    GString *totals, *bars, *guest;
+    GPtrArray *units;
+    DuetUnit total_unit;
+} Waterfall;
+
+static void waterfall_arm(Waterfall *w, const DuetRun *run, const DuetAnalysis *analysis, guint arm,
+    guint row, const DuetMark *marks, guint n_marks)
+{
+    const DuetSummary *total = &analysis->arms[arm].summary[DUET_METRIC_TOTAL];
+    DuetUnit unit = duet_unit_for(total->median);
+    double before = 0, init = 0;
+
+    for (guint i = 0; i < n_marks; i++) {
+        double q1, median, q3;
+        if (!when(run, arm, marks[i], &q1, &median, &q3))
+            continue;
+        DUET_CHART_ROW(
+            w->bars, row, i + 1, before / unit.ns, median / unit.ns, q1 / unit.ns, q3 / unit.ns);
+        before = median;
+        if (marks[i] == DUET_MARK_INIT)
+            init = median;
+    }
+    if (init > 0)
+        guest_rows(w->guest, analysis, arm, row, init, unit);
+    DUET_CHART_ROW(w->totals, row, total->median / w->total_unit.ns, total->q1 / w->total_unit.ns,
+        total->q3 / w->total_unit.ns);
+    g_ptr_array_add(w->units, g_strdup_printf(_("since request, %s"), unit.name));
+}
+
+static guint marks_of(const DuetAnalysis *analysis, DuetMark *out_marks, GPtrArray *out_names)
+{
+    guint n = 0;
+
+    for (DuetMark mark = DUET_MARK_REQUEST + 1; mark < DUET_MARK_COUNT; mark++) {
+        if (!duet_bench_table_has(analysis, duet_metric_of_phase(mark)))
+            continue;
+        out_marks[n++] = mark;
+        g_ptr_array_add(out_names, (gpointer)duet_mark_to_string(mark));
+    }
+    return n;
+}
+
+static void add_waterfall(
+    DuetReport *report, const DuetRun *run, const DuetAnalysis *analysis, const char *id)
+{
+    g_auto(Series) series = { 0 };
+    g_autofree char *name = g_strdup_printf("%s-waterfall", id);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autoptr(GPtrArray) units = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) guest = g_ptr_array_new();
+    DuetMark marks[DUET_MARK_COUNT];
+    guint n_marks = marks_of(analysis, marks, names);
+
+    series_init(&series, run, analysis, DUET_METRIC_TOTAL);
+    if (series.arms->len == 0)
+        return;
+    DuetChart *chart = duet_chart_new("waterfall", name);
+    double longest = 0;
+    for (guint i = 0; i < series.arms->len; i++)
+        longest = MAX(longest, summary_of(&series, i)->median);
+    Waterfall w = { .units = units, .total_unit = duet_unit_for(longest) };
+    g_autofree char *total_unit =
+        g_strdup_printf(_("from request until all is released, %s"), w.total_unit.name);
+    duet_report_arms(chart, run, series.arms);
+    duet_chart_set_texts(chart, "phase", names);
+    duet_chart_set_text(chart, "total_unit", total_unit);
+    g_ptr_array_add(guest, (gpointer)_("guest's kernel, by its own clock"));
+    g_ptr_array_add(guest, (gpointer)_("process 1 in it"));
+    duet_chart_set_texts(chart, "guest_part", guest);
+    w.totals = duet_chart_data(chart, "totals");
+    w.bars = duet_chart_data(chart, "bars");
+    w.guest = duet_chart_data(chart, "guest");
+    for (guint i = 0; i < series.arms->len; i++)
+        waterfall_arm(
+            &w, run, analysis, g_array_index(series.arms, guint, i), i + 1, marks, n_marks);
+    duet_chart_set_texts(chart, "arm_unit", units);
+    DuetReportFigure *figure = duet_report_figure(report, chart, _("What a start is made of"),
+        _("Above, all arms on one scale. Below, each on a scale of its own: every bar begins where "
+          "the one before it ended, and its name is what had happened when it ended. Hatched: what "
+          "a guest's kernel and process 1 took by the guest's own clock."),
+        _("Medians of all good samples, whiskers from the first to the third quartile. All marks "
+          "are read from one clock of the host."));
+    for (guint i = 0; i < series.arms->len; i++) {
+        guint arm = g_array_index(series.arms, guint, i);
+        g_autofree char *text = duet_text_time(summary_of(&series, i)->median);
+        duet_report_bar(figure, duet_run_arm(run, arm)->name, text, summary_of(&series, i)->median);
+    }
+}
+
+static void add_phases(DuetReport *report, const DuetRun *run, const DuetAnalysis *analysis)
+{
+    g_autoptr(GString) align = g_string_new("l");
+    GPtrArray *head = g_ptr_array_new();
+
+    g_ptr_array_add(head, g_strdup(_("phase")));
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        if (duet_run_arm_is_peer(duet_run_arm(run, arm)))
+            continue;
+        g_string_append_c(align, 'r');
+        g_ptr_array_add(head, g_strdup(duet_run_arm(run, arm)->name));
+    }
+    DuetReportTable *table = duet_report_table(report,
+        _("Medians of all phases; a phase begins with the mark before it"),
+        g_intern_string(align->str));
+    duet_report_cells(table, head);
+    for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_OWN_COUNT; metric++) {
+        if (!duet_bench_table_has(analysis, metric))
+            continue;
+        GPtrArray *cells = g_ptr_array_new();
+        g_ptr_array_add(cells, g_strstrip(duet_bench_table_label(metric)));
+        for (guint arm = 0; arm < analysis->n_arms; arm++) {
+            const DuetSummary *s = &analysis->arms[arm].summary[metric];
+            if (!duet_run_arm_is_peer(duet_run_arm(run, arm)))
+                g_ptr_array_add(cells, s->n > 0 ? duet_text_time(s->median) : g_strdup("n/a"));
+        }
+        duet_report_cells(table, cells);
+    }
+}
+
+/* ---- */
+
+static void add_metric(DuetReport *report, const DuetRun *run, const DuetAnalysis *analysis,
+    DuetMetric metric, const char *id)
+{
+    g_autofree char *metric_id = duet_metric_id(metric, analysis->headline_to);
+    g_autofree char *name =
+        metric == DUET_METRIC_HEADLINE ? g_strdup(id) : g_strdup_printf("%s-%s", id, metric_id);
+    g_auto(Series) series = { 0 };
+
+    series_init(&series, run, analysis, metric);
+    if (series.arms->len == 0)
+        return;
+    add_ecdf(report, &series, name);
+    add_box(report, &series, name);
+    if (metric == DUET_METRIC_HEADLINE)
+        add_order(report, &series, name);
+    add_summary(report, &series);
+    g_autoptr(GArray) rows = duet_analysis_comparisons(analysis, metric);
+    duet_report_comparisons(
+        report, _("Arms against each other: ratios of medians"), &analysis->match, rows);
+}
+
+static void add(DuetReport *report, const DuetRun *run, const char *id)
+{
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    static const DuetMetric metrics[] = { DUET_METRIC_HEADLINE, DUET_METRIC_STOPPING,
+        DUET_METRIC_COMMAND_OUTPUT };
+
+    add_waterfall(report, run, analysis, id);
+    for (gsize i = 0; i < G_N_ELEMENTS(metrics); i++)
+        add_metric(report, run, analysis, metrics[i], id);
+    if (duet_bench_table_has(analysis, DUET_METRIC_TOTAL))
+        add_phases(report, run, analysis);
+    g_autofree char *share = duet_share_line(run, analysis);
+    g_autofree char *cost = duet_cost_line(run, analysis);
+    g_autofree char *managing = share ? g_strdup_printf(_("Managing: %s."), share) : NULL;
+    g_autofree char *own = cost ? g_strdup_printf(_("What duet itself costs: %s."), cost) : NULL;
+    if (managing)
+        duet_report_text(report, managing);
+    if (own)
+        duet_report_text(report, own);
+    duet_report_notes(report, analysis->notes);
+}
+
+static void options(GString *command, const DuetRun *run)
+{
+    const DuetPlan *plan = run->plan;
+
+    g_string_append_printf(
+        command, " -n %u --cache %s --timeout %g", plan->n, plan->mode, plan->timeout_ms / 1000.0);
+    if (plan->ready) {
+        g_autofree char *ready = g_shell_quote(plan->ready);
+        g_string_append_printf(command, " --ready %s", ready);
+    }
+}
+
+const DuetReportPart duet_report_boot = {
+    .benchmark = "boot",
+    .title = N_("Start and end"),
+    .add = add,
+    .options = options,
+};

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a reader came for: VM against container, and what is said of both. */
+#include "part.h"
+
+#include <math.h>
+
+#include "bench/benchmark.h"
+#include "bench/claims/claim.h"
+#include "bench/text.h"
+#include "bench/words.h"
+
+static const struct {
+    const char *claim, *label;
+} rows[] = {
+    { "start", N_("start") },
+    { "stop", N_("stop") },
+    { "cpu", N_("CPU time") },
+    { "memory", N_("memory") },
+    { "density", N_("density") },
+};
+
+/* The first result of each benchmark, borrowed. */
+static DuetClaimTrial trial_of(const GPtrArray *runs)
+{
+    static const char why[] = "no result here tells this";
+    static const DuetClaimsRequest nothing_runs = { .no_container = why, .no_vm = why };
+    DuetClaimTrial trial = {
+        .request = &nothing_runs,
+        .no_boot = (char *)why,
+        .no_memory = (char *)why,
+        .no_density = (char *)why,
+    };
+
+    for (guint i = runs->len; i > 0; i--) {
+        DuetRun *run = runs->pdata[i - 1];
+        if (run->benchmark == &duet_benchmark_boot)
+            trial.boot = run;
+        else if (run->benchmark == &duet_benchmark_memory)
+            trial.memory = run;
+        else if (run->benchmark == &duet_benchmark_density)
+            trial.density = run;
+    }
+    return trial;
+}
+
+static const DuetClaim *claim_of(const char *id)
+{
+    const DuetClaim *claim = duet_claims_rows();
+
+    while (!g_str_equal(claim->id, id))
+        claim++;
+    return claim;
+}
+
+/* Returns: (transfer full): "17.2 (16.8 to 17.9)". */
+static char *value_text(const DuetFinding *finding)
+{
+    g_autofree char *value = duet_text_ratio(finding->value);
+
+    if (!isfinite(finding->low) || !isfinite(finding->high))
+        return g_steal_pointer(&value);
+    g_autofree char *interval = duet_text_ratio_interval(finding->low, finding->high);
+    return g_strdup_printf("%s (%s)", value, interval);
+}
+
+/* Returns: (transfer full): a row of the figure in words. */
+static char *sentence(gsize row, const DuetFinding *finding)
+{
+    const char *claim = rows[row].claim;
+    g_autofree char *value = value_text(finding);
+    const char *format = g_str_equal(claim, "start") ? _("A VM takes %s times as long to start.")
+        : g_str_equal(claim, "stop")                 ? _("A VM takes %s times as long to stop.")
+        : g_str_equal(claim, "cpu")                  ? _("A VM costs %s times as much CPU time.")
+        : g_str_equal(claim, "memory") ? _("One more VM takes %s times as much memory.")
+                                       : _("%s times as many containers fit.");
+
+    if (finding->verdict == DUET_FINDING_HOLDS)
+        return g_strdup_printf(format, value);
+    if (finding->tcg && finding->low > 1) {
+        g_autofree char *told = g_strdup_printf(format, value);
+        return g_strdup_printf(_("%s At most: there was no KVM."), told);
+    }
+    return g_strdup_printf("%s: %s, %s", _(rows[row].label), value,
+        _(duet_finding_verdict_to_string(finding->verdict)));
+}
+
+static void add_figure(DuetReport *report, const DuetFinding *findings)
+{
+    g_autoptr(GPtrArray) labels = g_ptr_array_new();
+    g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(DuetChart) chart = duet_chart_new("ratio", "headline");
+    GString *data = duet_chart_data(chart, "rows");
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const DuetFinding *f = &findings[i];
+        if (!isfinite(f->value) || f->value <= 0)
+            continue;
+        g_ptr_array_add(labels, (gpointer)_(rows[i].label));
+        g_ptr_array_add(texts, value_text(f));
+        DUET_CHART_ROW(data, labels->len, f->value, f->low, f->high,
+            f->tcg || f->verdict != DUET_FINDING_HOLDS);
+    }
+    if (labels->len == 0)
+        return;
+    duet_chart_set_texts(chart, "label", labels);
+    duet_chart_set_texts(chart, "value_text", texts);
+    duet_chart_set_text(
+        chart, "xlabel", _("VM over container; of density, containers over VMs (ratio)"));
+    DuetReportFigure *figure = duet_report_figure(report, g_steal_pointer(&chart),
+        _("A VM against a container of the same image"),
+        _("Right of 1 the container needs less, or more of them fit. A hollow dot is an upper "
+          "bound, or no difference that could be shown."),
+        _("Ratios of medians with bootstrap intervals (95 %); of memory the ratio of what one more "
+          "instance takes, of density the ratio of the numbers reached."));
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = value_text(&findings[i]);
+        if (isfinite(findings[i].value) && findings[i].value > 0)
+            duet_report_bar(figure, _(rows[i].label), text, findings[i].value);
+    }
+}
+
+void duet_report_headline(DuetReport *report, const GPtrArray *runs)
+{
+    DuetClaimTrial trial = trial_of(runs);
+    DuetFinding findings[G_N_ELEMENTS(rows)];
+    gboolean any = FALSE;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        duet_finding_init(&findings[i]);
+        duet_claim_apply(claim_of(rows[i].claim), &trial, &findings[i]);
+        any |= isfinite(findings[i].value);
+    }
+    duet_claims_judge(findings, G_N_ELEMENTS(rows));
+    if (any) {
+        duet_report_section(report, "result", _("The result"));
+        GPtrArray *items = duet_report_list(report);
+        for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
+            if (isfinite(findings[i].value))
+                g_ptr_array_add(items, sentence(i, &findings[i]));
+        add_figure(report, findings);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
+        duet_finding_clear(&findings[i]);
+}
+
+static gboolean any_tried(const GArray *findings)
+{
+    for (guint i = 0; i < findings->len; i++) {
+        if (g_array_index(findings, DuetFinding, i).verdict != DUET_FINDING_NOT_RUN)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+void duet_report_claims(DuetReport *report, const GPtrArray *runs)
+{
+    DuetClaimTrial trial = trial_of(runs);
+    g_autoptr(GArray) findings = g_array_new(FALSE, TRUE, sizeof(DuetFinding));
+
+    if (!trial.boot && !trial.memory && !trial.density)
+        return;
+    g_array_set_clear_func(findings, (GDestroyNotify)duet_finding_clear);
+    for (const DuetClaim *claim = duet_claims_rows(); claim->id; claim++) {
+        DuetFinding finding;
+        duet_finding_init(&finding);
+        duet_claim_apply(claim, &trial, &finding);
+        g_array_append_val(findings, finding);
+    }
+    duet_claims_judge((DuetFinding *)(gpointer)findings->data, findings->len);
+    if (!any_tried(findings))
+        return;
+    duet_report_section(report, "claims", _("What is said of VMs and containers"));
+    DuetReportTable *table =
+        duet_report_table(report, _("Each claim, as far as these results tell"), "llrl");
+    duet_report_row(table, _("claim"), _("verdict"), _("figure (95 %)"), _("what was seen"));
+    for (guint i = 0; i < findings->len; i++) {
+        const DuetFinding *finding = &g_array_index(findings, DuetFinding, i);
+        g_autofree char *value = isnan(finding->value) ? g_strdup("") : value_text(finding);
+        duet_report_row(table, _(duet_claims_rows()[i].sentence),
+            _(duet_finding_verdict_to_string(finding->verdict)), value,
+            finding->why ? finding->why : "");
+    }
+    duet_report_text(report,
+        _("Claims that no result tells are tried by `duet bench claims IMAGE`, with instances."));
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "part.h"
+
+#include <math.h>
+
+#include "bench/benchmark.h"
+#include "bench/notes.h"
+#include "bench/text.h"
+#include "bench/words.h"
+
+/* Those of Okabe and Ito (2008), which people with every kind of colour vision tell apart. */
+static const struct {
+    const char *kind, *color;
+} kinds[] = {
+    { "vm", "#0072B2" },
+    { "container", "#D55E00" },
+    { "native", "#009E73" },
+};
+static const char *const others[] = { "#CC79A7", "#E69F00", "#56B4E9", "#666666" };
+
+static const DuetReportPart *const parts[] = { &duet_report_boot, &duet_report_memory,
+    &duet_report_density, &duet_report_overhead, &duet_report_load };
+
+const DuetReportPart *duet_report_part(const DuetRun *run)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
+        if (g_str_equal(parts[i]->benchmark, run->benchmark->name))
+            return parts[i];
+    }
+    g_assert_not_reached();
+}
+
+const char *duet_report_kind_color(const char *kind)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (g_str_equal(kinds[i].kind, kind))
+            return kinds[i].color;
+    }
+    return NULL;
+}
+
+static gboolean is_first_of_kind(const DuetRun *run, guint arm)
+{
+    for (guint i = 0; i < arm; i++) {
+        if (g_str_equal(duet_run_arm(run, i)->kind, duet_run_arm(run, arm)->kind))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The first of a kind has the kind's; the rest take turns with the others. */
+static const char *color_of(const DuetRun *run, guint arm)
+{
+    const char *color = NULL;
+    guint next = 0;
+
+    for (guint i = 0; i <= arm; i++) {
+        const char *own = duet_report_kind_color(duet_run_arm(run, i)->kind);
+        color = own && is_first_of_kind(run, i) ? own : others[next++ % G_N_ELEMENTS(others)];
+    }
+    return color;
+}
+
+void duet_report_arms(DuetChart *chart, const DuetRun *run, const GArray *arms)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new(), colors = g_ptr_array_new();
+
+    for (guint i = 0; i < arms->len; i++) {
+        guint arm = g_array_index(arms, guint, i);
+        g_ptr_array_add(names, duet_run_arm(run, arm)->name);
+        g_ptr_array_add(colors, (gpointer)color_of(run, arm));
+    }
+    duet_chart_set_texts(chart, "arm", names);
+    duet_chart_set_texts(chart, "color", colors);
+}
+
+static void comparison_row(
+    DuetReportTable *table, const DuetMatch *match, const DuetComparison *comparison)
+{
+    const DuetContrast *c = &comparison->contrast;
+    g_autofree char *pair = duet_match_pair(match, comparison);
+    const char *verdict = _(duet_verdict_to_string(comparison->verdict));
+
+    if (duet_verdict_withholds(comparison->verdict)) {
+        duet_report_row(table, pair, "", "", verdict, "", "", "", "");
+        return;
+    }
+    g_autofree char *ratio = duet_text_ratio(c->ratio);
+    g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
+    g_autofree char *difference = match->measure->difference(comparison->metric, c);
+    g_autofree char *p = duet_text_p(c->p_holm);
+    g_autofree char *delta =
+        isnan(c->cliffs_delta) ? g_strdup("") : g_strdup_printf("%.2f", c->cliffs_delta);
+    g_autofree char *detectable = duet_text_percent(c->detectable);
+    duet_report_row(table, pair, ratio, interval, verdict, difference, p, delta, detectable);
+}
+
+void duet_report_comparisons(
+    DuetReport *report, const char *caption, const DuetMatch *match, const GArray *comparisons)
+{
+    if (comparisons->len == 0)
+        return;
+    DuetReportTable *table = duet_report_table(report, caption, "lrrlrrrr");
+    duet_report_row(table, _("a / b"), _("ratio"), _("95 %"), _("verdict"), _("difference"),
+        _("p (Holm)"), _("Cliff's δ"), _("detectable"));
+    for (guint i = 0; i < comparisons->len; i++)
+        comparison_row(table, match, &g_array_index(comparisons, DuetComparison, i));
+}
+
+void duet_report_notes(DuetReport *report, const GPtrArray *notes)
+{
+    if (notes->len == 0)
+        return;
+    duet_report_text(report, _("What a reader must know of these figures:"));
+    GPtrArray *items = duet_report_list(report);
+    for (guint i = 0; i < notes->len; i++)
+        g_ptr_array_add(items, g_strdup(((const DuetNote *)notes->pdata[i])->text));
+}
+
+const char duet_report_time_align[] = "lrrrrrrr";
+
+DuetReportTable *duet_report_time_table(DuetReport *report, const char *caption)
+{
+    DuetReportTable *table = duet_report_table(report, caption, duet_report_time_align);
+
+    duet_report_row(table, _("arm"), _("ok"), _("failed"), _("median"), _("median, 95 %"), _("IQR"),
+        "p95", "p99");
+    return table;
+}
+
+GPtrArray *duet_report_time_cells(
+    const char *name, guint ok, guint failed, const DuetSummary *summary)
+{
+    GPtrArray *cells = g_ptr_array_new();
+
+    g_ptr_array_add(cells, g_strdup(name));
+    g_ptr_array_add(cells, g_strdup_printf("%u", ok));
+    g_ptr_array_add(cells, g_strdup_printf("%u", failed));
+    if (summary->n == 0) {
+        for (guint i = 0; i < 5; i++)
+            g_ptr_array_add(cells, g_strdup("n/a"));
+        return cells;
+    }
+    DuetUnit unit = duet_unit_for(summary->median);
+    unit.digits++;
+    g_autofree char *median = duet_unit_format(unit, summary->median);
+    g_autofree char *interval = duet_text_interval(unit, summary->low, summary->high);
+    g_autofree char *iqr = duet_unit_format(unit, summary->q3 - summary->q1);
+    g_autofree char *p95 = duet_unit_format(unit, summary->p95);
+    g_autofree char *p99 = duet_unit_format(unit, summary->p99);
+    const char *const figures[] = { median, interval, iqr, p95, p99 };
+    for (gsize i = 0; i < G_N_ELEMENTS(figures); i++)
+        g_ptr_array_add(cells,
+            g_str_equal(figures[i], "n/a") ? g_strdup("n/a")
+                                           : g_strdup_printf("%s %s", figures[i], unit.name));
+    return cells;
+}

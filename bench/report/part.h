@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "bench/comparison.h"
+#include "bench/stats.h"
+#include "report.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DuetReportPart: what results of one benchmark have to say.
+ * @title: of its section; to be translated
+ * @add: adds to the report's last section. @id: what names of its pictures begin with
+ * @options: appends what its command was given beside what all benchmarks know
+ */
+typedef struct {
+    const char *benchmark, *title;
+    void (*add)(DuetReport *report, const DuetRun *run, const char *id);
+    void (*options)(GString *command, const DuetRun *run);
+} DuetReportPart;
+
+/** duet_report_part: Returns: that of a run's benchmark. */
+const DuetReportPart *duet_report_part(const DuetRun *run);
+
+/* Above this ratio of the largest to the smallest value an axis is logarithmic. */
+#define DUET_REPORT_LOG_FROM 20
+
+/** duet_report_headline: VM against container, in a figure and in words; nothing where no result
+ * tells. @runs: (element-type DuetRun). */
+void duet_report_headline(DuetReport *report, const GPtrArray *runs);
+
+/** duet_report_claims: what is said of VMs and containers, as far as results tell. */
+void duet_report_claims(DuetReport *report, const GPtrArray *runs);
+
+/** duet_report_change: what became of @first in @second, of the same benchmark. */
+void duet_report_change(DuetReport *report, const DuetRun *first, const char *first_path,
+    const DuetRun *second, const char *second_path, const char *id);
+
+/** duet_report_method: how a run was taken: the host, the plan, how to do it again. */
+void duet_report_method(DuetReport *report, const DuetRun *run, const char *path);
+
+/* What several parts need. */
+
+/** duet_report_kind_color: Returns: (nullable): the colour that stands for a kind everywhere. */
+const char *duet_report_kind_color(const char *kind);
+
+/** duet_report_arms: gives @chart the names and colours of some arms. @arms: (element-type guint).
+ */
+void duet_report_arms(DuetChart *chart, const DuetRun *run, const GArray *arms);
+
+/** duet_report_comparisons: a table of them, if there are any. */
+void duet_report_comparisons(
+    DuetReport *report, const char *caption, const DuetMatch *match, const GArray *comparisons);
+
+/** duet_report_notes: what a reader must know of a run. @notes: (element-type DuetNote). */
+void duet_report_notes(DuetReport *report, const GPtrArray *notes);
+
+/** duet_report_time_cells: Returns: (transfer full): the cells that describe a series of times:
+ * ok, failed, median, 95 %, IQR, p95, p99. */
+GPtrArray *duet_report_time_cells(
+    const char *name, guint ok, guint failed, const DuetSummary *summary);
+extern const char duet_report_time_align[];
+/** duet_report_time_table: Returns: (transfer none): a table of such rows, with its head. */
+DuetReportTable *duet_report_time_table(DuetReport *report, const char *caption);
+
+extern const DuetReportPart duet_report_boot, duet_report_memory, duet_report_density,
+    duet_report_overhead, duet_report_load;
+
+G_END_DECLS

@@ -1,0 +1,207 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# `duet report` and `duet bench import`: pages of result files.
+
+load lib
+
+setup_file() {
+  root_up
+  stock_image busybox
+  duet bench boot --arms container,native -n 12 --seed 1 -o "$scratch/boot.json" busybox >/dev/null 2>&1
+  duet bench boot --arms container,native -n 12 --seed 2 -o "$scratch/later.json" busybox >/dev/null 2>&1
+  duet bench memory --arms container,native --counts 1,2 --rounds 3 --age 0.1 --seed 4 -o "$scratch/memory.json" \
+    busybox >/dev/null 2>&1
+  duet bench density --arms container,native --max 3 --age 0.1 -o "$scratch/density.json" busybox >/dev/null 2>&1
+  # Whatever this host is: nothing is shown of one whose CPUs are emulated.
+  for run in boot later memory density; do
+    jq '.host.cpu.hypervisor = null' "$scratch/$run.json" >"$scratch/edited.json"
+    mv "$scratch/edited.json" "$scratch/$run.json"
+  done
+}
+teardown_file() { root_down; }
+
+# Debian's, which has Debian's modules, whatever comes first in PATH.
+python() { /usr/bin/python3 "$@"; }
+numbers() { python "$tests_dir/integration/report-numbers.py" "$@"; }
+page() { duet report -o "$scratch/page.html" "$@"; }
+# edit FILTER: the boot result with something else in it, in $scratch/edited.json.
+edit() { jq "$1" "$scratch/boot.json" >"$scratch/edited.json"; }
+# fails_with CODE TEXT COMMAND...: one line of error, which has TEXT in it.
+fails_with() {
+  local code=$1 text=$2
+  shift 2
+  run --separate-stderr duet "$@"
+  [ "$status" = "$code" ] || { echo "exit code $status: $stderr"; return 1; }
+  [ "$(wc -l <<<"$stderr")" = 1 ] || { echo "more than a line: $stderr"; return 1; }
+  [[ $stderr == *"$text"* ]] || { echo "$stderr"; return 1; }
+}
+
+@test "the numbers in a page are those of the samples" {
+  for run in boot memory; do
+    page "$scratch/$run.json"
+    numbers "$scratch/page.html" "$scratch/$run.json"
+  done
+  # and the test would tell
+  edit '(.samples[] | select(.arm == "container") | .marks_ns.output) *= 1.5'
+  run numbers "$scratch/page.html" "$scratch/edited.json"
+  [ "$status" != 0 ]
+}
+
+@test "a page is one file: no script, no request, its raw data in it" {
+  page "$scratch/boot.json" "$scratch/memory.json" "$scratch/density.json"
+  [ "$(ls "$scratch"/page*)" = "$scratch/page.html" ]
+  run grep -oiE '<script|<link|<iframe|<img|@import|https?://[^"'"'"' <]*' "$scratch/page.html"
+  # names of XML's own
+  [ "$(grep -vc 'http://www.w3.org/' <<<"$output")" = 0 ] || { echo "$output"; return 1; }
+  python - "$scratch" <<'PYTHON'
+import base64, re, sys
+scratch = sys.argv[1]
+page = open(f"{scratch}/page.html", encoding="utf-8").read()
+for name in "boot", "memory", "density":
+    data = re.search(rf'download="{name}.json" href="data:application/json;base64,([^"]*)"', page)[1]
+    assert base64.b64decode(data) == open(f"{scratch}/{name}.json", "rb").read(), name
+csv = re.search(r'download="boot.json.csv" href="data:text/csv;base64,([^"]*)"', page)[1]
+assert base64.b64decode(csv).count(b"\n") > 24
+assert page.count("<svg") == 2 * page.count("<figure"), "a figure has no picture"
+PYTHON
+}
+
+@test "names of anybody are shown as text" {
+  edit '.arms[0].name = "<script>alert(1)</script>" | .arms[0].image.ref = "\"><img src=x onerror=alert(1)>" |
+    .arms[1].name = "'"'"'; set output \"pwned\"; `touch pwned`; system(\"touch pwned\") #" |
+    .arms as $a | .plan.arms = [$a[].name] | .samples |= map(.arm = (if .arm == "container" then $a[0].name else $a[1].name end)) |
+    .plan.order |= map(map(if . == "container" then $a[0].name else $a[1].name end)) |
+    .host.os = "\u0007\u001b[31m</style><script>1</script>"'
+  cd "$scratch"
+  duet report -o page.html --keep edited.json
+  for format in md tex text; do duet report --format $format edited.json >out."$format"; done
+  duet report --format png -o pictures edited.json
+  [ -z "$(find . -name 'pwned*')" ]
+  run grep -c '<script\|<img' page.html
+  [ "$output" = 0 ]
+  grep -q '&lt;script&gt;alert(1)&lt;/script&gt;' page.html
+  run grep -c $'\e' page.html out.md out.tex out.text
+  [[ $output != *:[1-9]* ]]
+  # well-formed, as anybody's text is escaped
+  sed 's/^<!DOCTYPE html>//' page.html | python -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.stdin)'
+}
+
+@test "each format" {
+  cd "$scratch"
+  duet report boot.json >text
+  [ "$(wc -L <text)" -le 80 ] || { cat text; return 1; }
+  grep -q '####' text
+  duet report --format md boot.json | grep -q '^# '
+  duet report -o page.md boot.json
+  [ "$(grep -c '!\[' page.md)" -ge 3 ]
+  grep -o '(page-figures/[^)]*)' page.md | tr -d '()' | while read -r file; do [ -s "$file" ]; done
+  duet report -o page.tex boot.json
+  grep -q toprule page.tex
+  grep -o 'detokenize{[^}]*' page.tex | cut -d'{' -f2 | while read -r file; do
+    # vector, and each font in it
+    [ -s "$file" ]
+    pdffonts "$file" | awk 'NR > 2 && $(NF - 4) != "yes" { bad = 1 } END { exit bad || NR < 3 }'
+    [ "$(pdfimages -list "$file" | tail -n +3 | wc -l)" = 0 ]
+  done
+  for format in svg pdf png; do
+    duet report --format $format -o "pictures-$format" boot.json
+    [ "$(find "pictures-$format" -name "*.$format" -size +1k | wc -l)" -ge 3 ]
+    [ "$(find "pictures-$format" ! -name "*.$format" -type f | wc -l)" = 0 ]
+  done
+}
+
+@test "scripts and data are kept for who asks, and draw the same again" {
+  cd "$scratch"
+  duet report -o kept.html --keep boot.json
+  cd kept-figures
+  before=$(sha256sum boot-ecdf.svg)
+  rm boot-ecdf.svg
+  gnuplot -e "medium = 'page'" boot-ecdf.gnuplot
+  [ "$(sha256sum boot-ecdf.svg)" = "$before" ]
+  gnuplot -e "medium = 'pdf'" boot-ecdf.gnuplot
+  [ -s boot-ecdf.pdf ]
+}
+
+@test "two results of one benchmark show what changed" {
+  page "$scratch/boot.json" "$scratch/later.json"
+  grep -q 'What changed from the first result to the second' "$scratch/page.html"
+  duet report --format md "$scratch/boot.json" "$scratch/later.json" >"$scratch/out"
+  # the same figures as the command that compares
+  ratio=$(duet bench compare --format md "$scratch/boot.json" "$scratch/later.json" |
+    awk -F'|' '$2 ~ /^ container/ { print $5; exit }')
+  [ -n "$ratio" ]
+  grep -q "^| container |.*|$ratio|" "$scratch/out" || { echo "$ratio"; cat "$scratch/out"; return 1; }
+}
+
+@test "what is emulated is said loudly, and not shown where all is" {
+  edit '.arms[0].kind = "vm" | .arms[0].driver.accel = "tcg"'
+  duet report "$scratch/edited.json" | grep -q '^\*\*\* No hardware virtualization'
+  edit '.host.cpu.hypervisor = "tcg"'
+  duet report "$scratch/edited.json" >"$scratch/out"
+  grep -q 'Nested under TCG' "$scratch/out"
+  run grep -c 'median' "$scratch/out"
+  [ "$output" = 0 ] || { cat "$scratch/out"; return 1; }
+}
+
+@test "files that are no results give one clear error and leave nothing" {
+  cd "$scratch"
+  head -c 2000 boot.json >cut.json
+  : >empty.json
+  echo '{"schema_version": 99}' >other.json
+  echo '[1, 2' >foreign.json
+  for file in cut empty foreign; do fails_with 125 "'$file.json'" report -o no.html "$file.json"; done
+  fails_with 125 'schema 99' report -o no.html other.json
+  fails_with 125 "'missing.json'" report -o no.html missing.json
+  fails_with 125 "no format" report --format docx boot.json
+  fails_with 125 "no reports in 'xx'" report --lang xx boot.json
+  fails_with 125 'name a directory' report --format png boot.json
+  fails_with 125 "'/proc/no/page.html" report -o /proc/no/page.html boot.json
+  [ ! -e no.html ]
+  [ -z "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'duet-report-*')" ]
+}
+
+@test "without gnuplot a page has its tables, and pictures are refused" {
+  run --separate-stderr env PATH=/nonexistent "$DUET" report --format html "$scratch/boot.json"
+  [ "$status" = 0 ]
+  [[ $stderr == *'install gnuplot-nox'* ]]
+  [[ $output == *'<table'* ]]
+  run --separate-stderr env PATH=/nonexistent "$DUET" report --format png -o "$scratch/none" "$scratch/boot.json"
+  [ "$status" != 0 ]
+  [[ $stderr == *'install gnuplot-nox'* ]]
+  [ ! -e "$scratch/none" ]
+}
+
+@test "in Korean" {
+  duet report --lang ko -o "$scratch/page.html" "$scratch/boot.json"
+  grep -q '<html lang="ko"' "$scratch/page.html"
+  # as many letters of Hangul as a page of it has
+  [ "$(python -c 'import sys; print(sum("\uac00" <= c <= "\ud7a3" for c in open(sys.argv[1], encoding="utf-8").read()))' \
+    "$scratch/page.html")" -gt 500 ]
+}
+
+@test "times of others are imported" {
+  cd "$scratch"
+  python -c 'import random; random.seed(7)
+for name, middle in ("a", 243), ("b", 214):
+    with open(f"{name}.dat", "w") as f:
+        print("# microseconds", file=f)
+        for _ in range(50): print(round(random.gauss(middle, 5) * 1000), 7, file=f)'
+  duet bench import --unit us a=a.dat b=b.dat -o imported.json
+  valid_result imported.json
+  page "$scratch/imported.json"
+  numbers "$scratch/page.html" imported.json
+  duet bench import --unit us --column 2 sevens=a.dat -o sevens.json
+  jq -e '[.samples[].marks_ns.output] | unique == [7000]' sevens.json
+  hyperfine -N -r 3 --export-json fine.json true false -i >/dev/null
+  duet bench import fine.json -o hyperfine.json
+  jq -e --slurpfile fine fine.json '[.arms[].name] == ["true", "false"] and
+    ([.samples[] | select(.arm == "true").marks_ns.output] ==
+     [$fine[0].results[0].times[] | . * 1e9 | round])' hyperfine.json
+  printf '1\nfast\n' >bad.dat
+  fails_with 125 'line 2 has no number in column 1: fast' bench import x=bad.dat -o no.json
+  fails_with 125 'no unit of time' bench import --unit h x=a.dat -o no.json
+  fails_with 125 "give its arm a name" bench import a.dat -o no.json
+  fails_with 125 "already" bench import x=a.dat x=b.dat -o no.json
+  fails_with 125 "is none" bench import --unit s x=a.dat -o no.json
+  [ ! -e no.json ]
+}
