@@ -58,88 +58,101 @@ void duet_pool_draw_medians(
 
 /* ---- the permutation test ---- */
 
-/* Of one series of a permutation, as its values go by in ascending order. */
+/* Where in ascending order the middle values of both groups of a permutation are. */
 typedef struct {
-    gsize seen, lower, upper;
-    double low, high;
-} Median;
+    gsize seen[2], lower[2], upper[2];
+    gsize low[2], high[2];
+    guint done;
+} Middle;
 
-static void see(Median *median, double value)
+static void begin(const Pool *pool, Middle *middle)
 {
-    if (median->seen == median->lower)
-        median->low = value;
-    if (median->seen == median->upper)
-        median->high = value;
-    median->seen++;
+    *middle = (Middle){
+        .lower = { (pool->n_a - 1) / 2, (pool->n_b - 1) / 2 },
+        .upper = { pool->n_a / 2, pool->n_b / 2 },
+    };
 }
 
-static gboolean is_done(const Median *median)
+/* Value number @i is of @group. Returns: whether the middle of both is known. */
+static inline gboolean see(Middle *middle, gsize i, guint group)
 {
-    return median->seen > median->upper;
-}
+    gsize seen = middle->seen[group]++;
 
-static void begin(const Pool *pool, Median *medians)
-{
-    medians[0] = (Median){ .lower = (pool->n_a - 1) / 2, .upper = pool->n_a / 2 };
-    medians[1] = (Median){ .lower = (pool->n_b - 1) / 2, .upper = pool->n_b / 2 };
-}
-
-static double difference(const Median *medians)
-{
-    return medians[0].low + (medians[0].high - medians[0].low) / 2 -
-        (medians[1].low + (medians[1].high - medians[1].low) / 2);
-}
-
-/* Which block each value is of, in the order of the values. */
-static guint *blocks_of(const Pool *pool)
-{
-    guint *block = g_new(guint, pool->n);
-
-    for (gsize k = 0; k < pool->n_blocks; k++)
-        for (guint i = pool->start[k]; i < pool->start[k + 1]; i++)
-            block[pool->by_block[i]] = k;
-    return block;
-}
-
-/* Each pair is swapped or not. */
-static double swapped_difference(
-    const Pool *pool, const guint *block, guint8 *swap, DuetRandom *random)
-{
-    Median medians[2];
-    guint64 bits = 0;
-
-    for (gsize k = 0; k < pool->n_blocks; k++, bits >>= 1) {
-        if (k % 64 == 0)
-            bits = duet_random_next(random);
-        swap[k] = (bits & 1) && is_pair(pool, k);
+    if (seen == middle->lower[group])
+        middle->low[group] = i;
+    if (seen == middle->upper[group]) {
+        middle->high[group] = i;
+        middle->done++;
     }
-    begin(pool, medians);
-    for (gsize i = 0; i < pool->n && !(is_done(&medians[0]) && is_done(&medians[1])); i++)
-        see(&medians[pool->items[i].of_b ^ swap[block[i]]], pool->items[i].value);
-    return difference(medians);
+    return middle->done == 2;
+}
+
+static double difference(const Pool *pool, const Middle *middle)
+{
+    double median[2];
+
+    for (guint group = 0; group < 2; group++) {
+        double low = pool->items[middle->low[group]].value;
+        median[group] = low + (pool->items[middle->high[group]].value - low) / 2;
+    }
+    return median[0] - median[1];
+}
+
+/* Of each value, in ascending order: twice the number of its block, and 1 for b. What has no
+ * partner is never swapped: it is of a block behind the last one. */
+static guint *codes_of(const Pool *pool)
+{
+    guint *codes = g_new(guint, pool->n);
+
+    for (gsize k = 0; k < pool->n_blocks; k++) {
+        guint block = is_pair(pool, k) ? k : pool->n_blocks;
+        for (guint i = pool->start[k]; i < pool->start[k + 1]; i++)
+            codes[pool->by_block[i]] = 2 * block + pool->items[pool->by_block[i]].of_b;
+    }
+    return codes;
+}
+
+/* Each pair is swapped or not: a bit of chance for each block. */
+static double swapped_difference(
+    const Pool *pool, const guint *codes, guint64 *swaps, DuetRandom *random)
+{
+    Middle middle;
+
+    for (gsize k = 0; k < pool->n_blocks; k += 64)
+        swaps[k / 64] = duet_random_next(random);
+    swaps[pool->n_blocks / 64] &= (G_GUINT64_CONSTANT(1) << pool->n_blocks % 64) - 1;
+    begin(pool, &middle);
+    for (gsize i = 0; i < pool->n; i++) {
+        guint block = codes[i] / 2;
+        if (see(&middle, i, (codes[i] ^ swaps[block / 64] >> block % 64) & 1))
+            break;
+    }
+    return difference(pool, &middle);
 }
 
 /* Without blocks: so many of the values are a's, whichever (Knuth's selection sampling). */
 static double dealt_difference(const Pool *pool, DuetRandom *random)
 {
     gsize left = pool->n, left_of_a = pool->n_a;
-    Median medians[2];
+    guint64 chance = 0;
+    Middle middle;
 
-    begin(pool, medians);
-    for (gsize i = 0; i < pool->n && !(is_done(&medians[0]) && is_done(&medians[1])); i++, left--) {
-        gboolean of_a = duet_random_below(random, left) < left_of_a;
+    begin(pool, &middle);
+    for (gsize i = 0; i < pool->n; i++, left--) {
+        chance = i % 2 == 0 ? duet_random_next(random) : chance >> 32;
+        gboolean of_a = ((chance & G_MAXUINT32) * left >> 32) < left_of_a;
         left_of_a -= of_a;
-        see(&medians[!of_a], pool->items[i].value);
+        if (see(&middle, i, !of_a))
+            break;
     }
-    return difference(medians);
+    return difference(pool, &middle);
 }
 
 double duet_pool_permutation(const Pool *pool, guint64 seed, guint resamples)
 {
-    gsize looks = pool->n * (pool->blocked ? 1 : LOOKS_UNBLOCKED);
-    guint rounds = MIN(resamples, MAX(RESAMPLES_MIN, LOOKS_MAX / looks));
-    g_autofree guint *block = pool->blocked ? blocks_of(pool) : NULL;
-    g_autofree guint8 *swap = g_new(guint8, pool->n_blocks);
+    guint rounds = MIN(resamples, MAX(RESAMPLES_MIN, LOOKS_MAX / pool->n));
+    g_autofree guint *codes = pool->blocked ? codes_of(pool) : NULL;
+    g_autofree guint64 *swaps = g_new0(guint64, pool->n_blocks / 64 + 1);
     double observed = duet_stats_percentile(pool->sorted_a, pool->n_a, 0.5) -
         duet_stats_percentile(pool->sorted_b, pool->n_b, 0.5);
     /* Equal arrangements must count as hits although sums of doubles round. */
@@ -149,7 +162,7 @@ double duet_pool_permutation(const Pool *pool, guint64 seed, guint resamples)
 
     duet_random_init(&random, seed);
     for (guint r = 0; r < rounds; r++) {
-        double d = pool->blocked ? swapped_difference(pool, block, swap, &random)
+        double d = pool->blocked ? swapped_difference(pool, codes, swaps, &random)
                                  : dealt_difference(pool, &random);
         hits += fabs(d) >= threshold;
     }

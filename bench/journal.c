@@ -29,7 +29,9 @@ gboolean duet_journal_is(const char *text, gsize length)
 {
     const char *end = memchr(text, '\n', length);
 
-    if (!end || end == text || end[-1] != '}')
+    /* cheap tests first: a large result may be one line */
+    if (!end || end == text || end[-1] != '}' ||
+        !memmem(text, end - text, "\"journal\"", strlen("\"journal\"")))
         return FALSE;
     g_autoptr(JsonNode) node = duet_json_parse(text, end - text, NULL);
     return node && JSON_NODE_HOLDS_OBJECT(node) &&

@@ -188,22 +188,50 @@ static gboolean write_chart(const DuetChart *chart, const char *dir, GError **er
     return write_script(dir, chart->script, error) && write_file(dir, name, text, -1, error);
 }
 
-static gboolean run(const DuetChart *chart, const char *medium, const char *dir, GError **error)
+/* Returns: (transfer full): gnuplot at work. */
+static GSubprocess *start(
+    const DuetChart *chart, const char *medium, const char *dir, GError **error)
 {
+    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
+        G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
     g_autofree char *name = g_strconcat(chart->id, ".gnuplot", NULL);
     g_autofree char *set = g_strdup_printf("medium = '%s'", medium);
-    g_autofree char *said = NULL;
     const char *argv[] = { "gnuplot", "--default-settings", "-e", set, name, NULL };
-    int status = 0;
 
-    if (!g_spawn_sync(dir, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL,
-            NULL, NULL, NULL, &said, &status, error))
+    g_subprocess_launcher_set_cwd(launcher, dir);
+    return g_subprocess_launcher_spawnv(launcher, argv, error);
+}
+
+static gboolean finish(const DuetChart *chart, GSubprocess *gnuplot, GError **error)
+{
+    g_autofree char *said = NULL;
+
+    if (!g_subprocess_communicate_utf8(gnuplot, NULL, NULL, NULL, &said, error))
         return FALSE;
-    if (g_spawn_check_wait_status(status, NULL))
+    if (g_subprocess_get_successful(gnuplot))
         return TRUE;
     g_autofree char *line = duet_text_line(g_strstrip(said));
     g_set_error(
         error, DUET_ERROR, DUET_ERROR_FAILED, "gnuplot could not draw '%s': %s", chart->id, line);
+    return FALSE;
+}
+
+/* A page has two pictures of each, and most hosts two CPUs. */
+static gboolean draw(
+    const DuetChart *chart, DuetChartMedium medium, const char *dir, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GSubprocess) wide = start(chart, media[medium].name, dir, &failure);
+    g_autoptr(GSubprocess) narrow =
+        wide && medium == DUET_CHART_PAGE ? start(chart, "page-narrow", dir, &failure) : NULL;
+
+    if (wide)
+        finish(chart, wide, failure ? NULL : &failure);
+    if (narrow)
+        finish(chart, narrow, failure ? NULL : &failure);
+    if (!failure)
+        return TRUE;
+    g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, failure->message);
     return FALSE;
 }
 
@@ -214,8 +242,7 @@ gboolean duet_charts_draw(
         return FALSE;
     for (guint i = 0; i < charts->len; i++) {
         const DuetChart *chart = charts->pdata[i];
-        if (!write_chart(chart, dir, error) || !run(chart, media[medium].name, dir, error) ||
-            (medium == DUET_CHART_PAGE && !run(chart, "page-narrow", dir, error)))
+        if (!write_chart(chart, dir, error) || !draw(chart, medium, dir, error))
             return FALSE;
     }
     return TRUE;

@@ -80,8 +80,8 @@ static char *sentence(gsize row, const DuetFinding *finding)
         g_autofree char *told = g_strdup_printf(format, value);
         return g_strdup_printf(_("%s At most: there was no KVM."), told);
     }
-    return g_strdup_printf("%s: %s, %s", _(rows[row].label), value,
-        _(duet_finding_verdict_to_string(finding->verdict)));
+    return g_strdup_printf("%s: %s, %s: %s", _(rows[row].label), value,
+        _(duet_finding_verdict_to_string(finding->verdict)), finding->why);
 }
 
 static void add_figure(DuetReport *report, const DuetFinding *findings)

@@ -205,3 +205,20 @@ for name, middle in ("a", 243), ("b", 214):
   fails_with 125 "is none" bench import --unit s x=a.dat -o no.json
   [ ! -e no.json ]
 }
+
+# bats test_tags=quiet
+@test "a file of 100,000 samples" {
+  cd "$scratch"
+  python -c 'import random; random.seed(9)
+for arm in range(7):
+    with open(f"{arm}.dat", "w") as f:
+        for _ in range(14286): print(random.lognormvariate(0, 0.1) * (5 + arm), file=f)'
+  duet bench import vm=0.dat container=1.dat native=2.dat a=3.dat b=4.dat c=5.dat d=6.dat -o large.json
+  # as if taken in blocks, which is what duet does
+  sed -i 's/"mode" : "imported"/"mode" : "warm"/' large.json
+  [ "$(jq '.samples | length' large.json)" -ge 100000 ]
+  local before=$EPOCHREALTIME
+  duet report -o large.html large.json
+  awk -v a="$before" -v b="$EPOCHREALTIME" 'BEGIN { print b - a, "s"; exit b - a > 10 }'
+  numbers large.html large.json
+}
