@@ -388,7 +388,7 @@ static void add_metric(DuetReport *report, const DuetRun *run, const DuetAnalysi
         return;
     add_ecdf(report, &series, name);
     add_box(report, &series, name);
-    if (metric == DUET_METRIC_HEADLINE)
+    if (metric == DUET_METRIC_HEADLINE && run->plan->n > 1)
         add_order(report, &series, name);
     add_summary(report, &series);
     g_autoptr(GArray) rows = duet_analysis_comparisons(analysis, metric);

@@ -18,6 +18,9 @@ teardown_file() { root_down; }
     [[ ${output,,} == *"$what"* ]] || { echo "no $what in: $output"; return 1; }
   done
   [[ ${output,,} == *tcg* || ${output,,} == *kvm* ]]
+  # and it ends with a page, of which nothing could not be drawn
+  [[ ${lines[-1]} == "page: $DUET_ROOT/compare.html" ]] || { echo "${lines[-1]} $stderr"; return 1; }
+  grep -q "</html>" "$DUET_ROOT/compare.html"
   none_listed
 }
 

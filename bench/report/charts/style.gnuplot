@@ -109,7 +109,7 @@ if (!exists('height')) {
     # of 3. There are as many as one wants; those beyond the axis are not drawn. `tic_room` is the
     # axis' length in pixels.
     nice(x) = x < 1.5 ? 1 : x < 3 ? 2 : x < 7 ? 5 : 10
-    rounded(x) = nice(x / 10**floor(log10(x))) * 10**floor(log10(x))
+    rounded(x) = x > 0 ? nice(x / 10**floor(log10(x))) * 10**floor(log10(x)) : 1
     tic_step(lo, hi) = rounded((hi - lo) * 70.0 / tic_room)
     decade_room(lo, hi) = tic_room / log10(hi / lo)
     log_steps(lo, hi) = decade_room(lo, hi) < 115 ? '1' : decade_room(lo, hi) < 450 ? '1 2 5' : \
