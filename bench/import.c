@@ -19,7 +19,8 @@
 
 #define FILE_MAX_BYTES (256u * 1024 * 1024)
 /* As many blocks as a result file may have. */
-#define VALUES_MAX (DUET_JSON_ARRAY_MAX / 64)
+#define ARMS_MAX 64u
+#define VALUES_MAX (DUET_JSON_ARRAY_MAX / ARMS_MAX)
 /* A day: the sum of a mark and the longest time is far from where a mark would overflow. */
 #define TIME_MAX_NS 86400e9
 
@@ -73,14 +74,16 @@ static gboolean add_value(GArray *values, double ns, const char *path, GError **
     return TRUE;
 }
 
-/* Returns: (transfer none) (nullable): field @column (from 1) of @line, which is cut up. */
+/* Returns: (transfer none) (nullable): field @column (from 1) of @line, which is cut up. Blanks go
+ * together, and between two commas is an empty field. */
 static char *field_of(char *line, guint column)
 {
-    char *save = NULL, *field = strtok_r(line, " \t,;", &save);
+    const char *blanks = strpbrk(line, ",;") ? NULL : " \t";
+    char *rest = line, *field = NULL;
 
-    while (field && --column > 0)
-        field = strtok_r(NULL, " \t,;", &save);
-    return field;
+    while (column > 0 && (field = strsep(&rest, blanks ? blanks : ",;")))
+        column -= !blanks || *field;
+    return field ? g_strstrip(field) : NULL;
 }
 
 static gboolean read_list(
@@ -94,7 +97,7 @@ static gboolean read_list(
             continue;
         const char *field = field_of(line, import->column);
         double value = field ? g_ascii_strtod(field, &end) : 0;
-        if (!field || *end)
+        if (!field || !*field || *end)
             return broken(error, path, "line %u has no number in column %u%s%s", i + 1,
                 import->column, field ? ": " : "", field ? field : "");
         if (!add_value(values, value * import->unit_ns, path, error))
@@ -107,6 +110,10 @@ static gboolean read_list(
 static GArray *add_arm(Import *import, const char *name, const char *path, GError **error)
 {
     DuetKind kind;
+    if (import->run->arms->len >= ARMS_MAX) {
+        broken(error, path, "a result has at most %u arms", ARMS_MAX);
+        return NULL;
+    }
     /* An arm that is called as a kind is one of it. */
     DuetRunArm *arm =
         duet_run_arm_new(name, duet_kind_from_string(name, &kind) ? name : import->kind);
@@ -124,6 +131,18 @@ static GArray *add_arm(Import *import, const char *name, const char *path, GErro
     return import->series->pdata[import->series->len - 1];
 }
 
+static gboolean all_zero(JsonNode *codes)
+{
+    JsonArray *array = JSON_NODE_HOLDS_ARRAY(codes) ? json_node_get_array(codes) : NULL;
+
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *code = json_array_get_element(array, i);
+        if (!JSON_NODE_HOLDS_VALUE(code) || json_node_get_int(code) != 0)
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* One of hyperfine's "results": a command with all its "times", in seconds. */
 static gboolean read_command(
     Import *import, const char *name, JsonNode *node, const char *path, GError **error)
@@ -132,19 +151,23 @@ static gboolean read_command(
     JsonObject *result = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
     const char *command = duet_json_get_string(&reader, result, "command");
     JsonArray *times = duet_json_get_array(&reader, result, "times", VALUES_MAX);
+    JsonNode *codes = duet_json_member(result, "exit_codes");
     GArray *values = NULL;
 
     g_free(reader.broken);
     if (!command || !times || json_array_get_length(times) == 0)
         return broken(error, path, "a result has no 'command', or no 'times'");
+    if (codes && !all_zero(codes))
+        return broken(error, path, "runs of '%s' failed: their times are no result", command);
     values = add_arm(import, name ? name : command, path, error);
     if (!values)
         return FALSE;
     for (guint i = 0; i < json_array_get_length(times); i++) {
         JsonNode *time = json_array_get_element(times, i);
-        if (!JSON_NODE_HOLDS_VALUE(time) ||
-            !add_value(values, json_node_get_double(time) * 1e9, path, error))
-            return *error ? FALSE : broken(error, path, "one of 'times' is no number");
+        if (!JSON_NODE_HOLDS_VALUE(time))
+            return broken(error, path, "one of 'times' is no number");
+        if (!add_value(values, json_node_get_double(time) * 1e9, path, error))
+            return FALSE;
     }
     return TRUE;
 }

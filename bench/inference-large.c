@@ -5,10 +5,8 @@
 
 #include "stats.h"
 
-/* So many looks at a value take some hundredths of a second; without blocks each takes four times
- * as long, as chance is asked for each. */
+/* So many looks at a value take some hundredths of a second. */
 #define LOOKS_MAX 30000000
-#define LOOKS_UNBLOCKED 4
 #define RESAMPLES_MIN 999
 
 gboolean duet_pool_has_pairs(const Pool *pool)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LAST "compare.json"
 #define SUFFIX ".json"
@@ -13,7 +14,8 @@ static char *last_result(DuetCli *cli, GError **error)
     DuetContext *context = duet_cli_context(cli, error);
     g_autofree char *root = context ? g_path_get_dirname(duet_context_store_dir(context)) : NULL;
 
-    return root ? g_build_filename(root, LAST, NULL) : NULL;
+    /* The comparison does without. */
+    return root && access(root, W_OK) == 0 ? g_build_filename(root, LAST, NULL) : NULL;
 }
 
 /* The page beside the result. The comparison stands whether there is one or not. */
@@ -42,7 +44,8 @@ static int compare(DuetCli *cli, const DuetBenchCli *options, gboolean open)
     if (!duet_bench_cli_measure(cli, options, DUET_BENCH_COMPARE, &text, &code, &error))
         return duet_cli_fail(error);
     code = duet_cli_print(text, code);
-    if (!options->format || !g_str_equal(options->format, "json"))
+    if (options->output && code != DUET_BENCH_EXIT_INTERRUPTED &&
+        (!options->format || !g_str_equal(options->format, "json")))
         write_page(options->output, open);
     return code;
 }
@@ -70,9 +73,11 @@ int duet_cmd_compare(DuetCli *cli, int argc, char **argv)
     };
     if (!duet_bench_cli_parse(&options, "compare", entries, 0, argc, argv, &error))
         return duet_cli_fail(error);
+    if (open && options.format && g_str_equal(options.format, "json"))
+        return duet_cli_usage("compare", "--open shows a page, and --format json makes none");
     if (!options.output)
         options.output = last_result(cli, &error);
-    if (!options.output)
+    if (error)
         return duet_cli_fail(error);
     return compare(cli, &options, open);
 }

@@ -44,6 +44,8 @@ static gboolean find_pair(const DuetRun *run, DuetFinding *finding, Pair *out_pa
     const char *why = NULL;
     if (duet_environment_under_tcg(run->host))
         why = "nested under TCG: this host's CPUs are emulated";
+    else if (!duet_plan_is_blocked(run->plan))
+        why = "imported: nothing is known of how it was measured";
     else if (run->interrupted)
         why = "the run was interrupted";
     else if (g_strcmp0(duet_run_arm(run, vm)->image_digest,
@@ -101,7 +103,8 @@ gboolean duet_figure_contrast(const DuetRun *run, guint a, guint b, DuetFigureFu
 
     figures_of(run, a, value, &of_a);
     figures_of(run, b, value, &of_b);
-    return duet_column_contrast(&of_a, &of_b, TRUE, seed, out_contrast, out_n);
+    return duet_column_contrast(
+        &of_a, &of_b, duet_plan_is_blocked(run->plan), seed, out_contrast, out_n);
 }
 
 static gboolean of_boot(

@@ -62,10 +62,11 @@ void duet_finding_direction(
         duet_finding_set(finding, DUET_FINDING_FAILS, "%s", seen);
     else if (low <= 1)
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "the interval includes 1");
-    else if (tcg)
+    else if (tcg) {
         duet_finding_set(finding, DUET_FINDING_UNDECIDED,
             "no KVM: emulation favours this direction, so it proves nothing");
-    else
+        finding->is_bound = TRUE;
+    } else
         duet_finding_set(finding, DUET_FINDING_HOLDS, "%s", seen);
 }
 

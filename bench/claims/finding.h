@@ -28,6 +28,7 @@ const char *duet_finding_verdict_to_string(DuetFindingVerdict verdict);
  *     duet_finding_judge()'s
  * @seen: (nullable): what such a verdict tells before its p
  * @tcg: the VM ran without hardware virtualization
+ * @is_bound: but for that it would hold: the figure is an upper bound
  * @floor: the smallest relative effect that is called one
  */
 typedef struct {
@@ -35,7 +36,7 @@ typedef struct {
     char *why;
     const char *unit;
     double value, low, high;
-    gboolean contrasted, tcg;
+    gboolean contrasted, tcg, is_bound;
     char *seen;
     double floor;
     DuetContrast contrast;

@@ -9,6 +9,7 @@
 
 #include "core/text.h"
 
+#define TEXT_MAX 400
 #define RESOURCES "/org/duet/report/charts"
 
 static const struct {
@@ -55,7 +56,11 @@ void duet_chart_free(DuetChart *chart)
  */
 static void append_quoted(GString *out, const char *text)
 {
-    g_autofree char *line = duet_text_line(text);
+    g_autofree char *whole = duet_text_line(text);
+    /* gnuplot measures letter by letter, and no picture has room for more */
+    g_autofree char *line = g_utf8_strlen(whole, -1) > TEXT_MAX
+        ? g_utf8_substring(whole, 0, TEXT_MAX)
+        : g_strdup(whole);
 
     g_string_append_c(out, '\'');
     for (const char *c = line; *c; c++) {
@@ -102,7 +107,6 @@ void duet_chart_set_texts(DuetChart *chart, const char *name, const GPtrArray *t
 GString *duet_chart_data(DuetChart *chart, const char *name)
 {
     DuetChartData *file = g_new0(DuetChartData, 1);
-    g_autofree char *path = NULL;
 
     file->name = g_strdup_printf("%s-%s.tsv", chart->id, name);
     file->rows = g_string_new(NULL);

@@ -30,6 +30,8 @@ static const char *speak(const char *wanted)
 {
     g_setenv("LANGUAGE", wanted, TRUE);
     for (gsize i = 0; i < G_N_ELEMENTS(locales); i++) {
+        /* with the letters for it */
+        setlocale(LC_CTYPE, locales[i]);
         if (setlocale(LC_MESSAGES, locales[i]) && g_str_equal(current(), wanted))
             return current();
     }
@@ -42,6 +44,7 @@ const char *duet_report_language(const char *wanted, GError **error)
         GETTEXT_PACKAGE, duet_module_in_build() ? DUET_BUILD_DIR "/po" : DUET_LOCALE_DIR);
     bind_textdomain_codeset(GETTEXT_PACKAGE, "UTF-8");
     if (!wanted) {
+        setlocale(LC_CTYPE, "");
         setlocale(LC_MESSAGES, "");
         return current();
     }

@@ -70,18 +70,30 @@ static gboolean load(Input *input, char *const *paths, GError **error)
     return TRUE;
 }
 
-/* Returns: how many of the runs before @until are of the benchmark of run @index. */
-static guint count_alike(const Input *input, guint index, guint until)
+/* Whether there is another result of the benchmark of number @index. */
+static gboolean is_one_of_several(const Input *input, guint index)
 {
     const DuetRun *run = input->runs->pdata[index];
-    guint n = 0;
 
-    for (guint i = 0; i < until; i++)
-        n += ((const DuetRun *)input->runs->pdata[i])->benchmark == run->benchmark;
-    return n;
+    for (guint i = 0; i < input->runs->len; i++) {
+        if (i != index && ((const DuetRun *)input->runs->pdata[i])->benchmark == run->benchmark)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 /* ---- what it says ---- */
+
+static const char *tcg_words(void)
+{
+    return _("No hardware virtualization (QEMU's TCG): the figures of VMs are upper bounds.");
+}
+
+/* Pictures are taken out of a page, too. */
+static void set_stamp(DuetReport *report, const DuetRun *a, const DuetRun *b)
+{
+    report->stamp = duet_run_tcg(a) || (b && duet_run_tcg(b)) ? tcg_words() : NULL;
+}
 
 static void add_banners(DuetReport *report, const DuetRun *run)
 {
@@ -90,16 +102,15 @@ static void add_banners(DuetReport *report, const DuetRun *run)
             _("Nested under TCG: the CPUs of this host are emulated. No figure is a result, and "
               "none is shown."));
     else if (duet_run_tcg(run))
-        duet_report_banner(report,
-            _("No hardware virtualization (QEMU's TCG): the figures of VMs are upper bounds."));
+        duet_report_banner(report, tcg_words());
 }
 
 static void add_run(DuetReport *report, const Input *input, guint i)
 {
     const DuetRun *run = input->runs->pdata[i];
     const DuetReportPart *part = duet_report_part(run);
-    guint before = count_alike(input, i, i);
-    gboolean several = count_alike(input, i, input->runs->len) > 1;
+    guint before = duet_report_nth(input->runs, i);
+    gboolean several = is_one_of_several(input, i);
     g_autofree char *id = before > 0 ? g_strdup_printf("%s-%u", part->benchmark, before + 1)
                                      : g_strdup(part->benchmark);
     g_autofree char *title = several
@@ -107,6 +118,7 @@ static void add_run(DuetReport *report, const Input *input, guint i)
         : g_strdup(_(part->title));
 
     duet_report_section(report, id, title);
+    set_stamp(report, run, NULL);
     if (duet_environment_under_tcg(run->host))
         duet_report_text(report, _("Withheld: nested under TCG."));
     else
@@ -118,7 +130,7 @@ static void add_changes(DuetReport *report, const Input *input)
 {
     for (guint i = 0; i < input->runs->len; i++) {
         const DuetRun *run = input->runs->pdata[i];
-        guint nth = count_alike(input, i, i);
+        guint nth = duet_report_nth(input->runs, i);
         if (nth == 0)
             continue;
         guint first = 0;
@@ -128,6 +140,7 @@ static void add_changes(DuetReport *report, const Input *input)
         g_autofree char *id = g_strdup_printf("%s-change-%u", part->benchmark, nth + 1);
         g_autofree char *title = g_strdup_printf(_("%s: the change"), _(part->title));
         duet_report_section(report, id, title);
+        set_stamp(report, run, input->runs->pdata[first]);
         duet_report_change(
             report, input->runs->pdata[first], input->paths[first], run, input->paths[i], id);
     }
@@ -148,14 +161,27 @@ static void add_files(DuetReport *report, const Input *input, guint i)
     }
 }
 
-/* Returns: (transfer full): "duet: busybox, VM against container". */
+static gboolean has_kind(const Input *input, const char *kind)
+{
+    for (guint i = 0; i < input->runs->len; i++) {
+        const DuetRun *run = input->runs->pdata[i];
+        for (guint arm = 0; arm < run->arms->len; arm++)
+            if (g_str_equal(duet_run_arm(run, arm)->kind, kind))
+                return TRUE;
+    }
+    return FALSE;
+}
+
+/* Returns: (transfer full): "busybox as a VM and as a container". */
 static char *title_of(const Input *input)
 {
     const DuetRun *run = input->runs->pdata[0];
     const char *image = duet_run_arm(run, 0)->image_ref;
 
+    if (image && !(has_kind(input, "vm") && has_kind(input, "container")))
+        return g_strdup_printf(_("Measured: %s"), image);
     return image ? g_strdup_printf(_("%s as a VM and as a container"), image)
-                 : g_strdup(_("VMs and containers"));
+                 : g_strdup(_("Imported times"));
 }
 
 static DuetReport *build(const Input *input, const char *language)
@@ -166,7 +192,9 @@ static DuetReport *build(const Input *input, const char *language)
 
     for (guint i = 0; i < n; i++)
         add_banners(report, input->runs->pdata[i]);
-    duet_report_headline(report, input->runs);
+    for (guint i = 0; i < n && !report->stamp; i++)
+        set_stamp(report, input->runs->pdata[i], NULL);
+    duet_report_headline(report, input->runs, input->paths);
     add_changes(report, input);
     for (guint i = 0; i < n; i++)
         add_run(report, input, i);
@@ -180,6 +208,19 @@ static DuetReport *build(const Input *input, const char *language)
 }
 
 /* ---- where it goes ---- */
+
+/* A file is written beside and renamed, which would take the place of a device. */
+static gboolean may_be_replaced(const char *path, GError **error)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "'%s' is no regular file: name another one, or leave -o out to write to standard output",
+        path);
+    return FALSE;
+}
 
 static const DuetReportWriter *find_writer(const DuetReportRequest *request, GError **error)
 {
@@ -271,14 +312,21 @@ static gboolean write_drawn(const DuetReport *report, const DuetReportRequest *r
 {
     g_autoptr(GPtrArray) charts = duet_report_charts(report);
     g_autoptr(GError) failure = NULL;
-    g_autofree char *work = g_dir_make_tmp("duet-report-XXXXXX", &failure);
+    g_autofree char *work = NULL;
     sigset_t old;
 
-    if (!work) {
-        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, failure->message);
+    if (charts->len == 0 && !writer->write) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "there is no figure in this report: its results have none, or it is withheld");
         return FALSE;
     }
     duet_hold_signals(&old);
+    work = g_dir_make_tmp("duet-report-XXXXXX", &failure);
+    if (!work) {
+        duet_release_signals(&old);
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, failure->message);
+        return FALSE;
+    }
     gboolean ok = duet_charts_draw(charts, writer->medium, work, error) &&
         write_page(report, request, writer, work, out_text, error);
     duet_remove_tree(AT_FDCWD, work, NULL);
@@ -300,8 +348,13 @@ static gboolean make(const DuetReportRequest *request, char **out_text, GError *
             "--format %s writes several pictures: name a directory for them with -o", writer->name);
         return FALSE;
     }
-    const char *language = duet_report_language(request->language, error);
-    if (!language || !load(&input, request->results, error))
+    if (writer->write && request->output && !may_be_replaced(request->output, error))
+        return FALSE;
+    /* What fails before that does so in the words of all other commands. */
+    const char *language = load(&input, request->results, error)
+        ? duet_report_language(request->language, error)
+        : NULL;
+    if (!language)
         return FALSE;
     g_autoptr(DuetReport) report = build(&input, language);
     /* Text has no pictures, nor has a page that has no place to keep them. */

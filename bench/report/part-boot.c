@@ -75,19 +75,41 @@ static double in_unit(const Series *series, double ns)
     return ns / series->unit.ns;
 }
 
-/* Returns: (transfer full): an axis' text: "from request to output, ms". */
-static char *axis_text(const Series *series)
+/* Returns: (transfer full): what a metric is, in words: "from request to output". */
+static char *words_of(const Series *series)
 {
     const char *to = duet_mark_to_string(series->analysis->headline_to);
 
+    if (!duet_plan_is_blocked(series->run->plan))
+        return g_strdup(_("imported time"));
     switch (series->metric) {
     case DUET_METRIC_HEADLINE:
-        return g_strdup_printf(_("from request to %s, %s"), to, series->unit.name);
+        return g_strdup_printf(_("from request to %s"), to);
     case DUET_METRIC_STOPPING:
-        return g_strdup_printf(_("from stop to released, %s"), series->unit.name);
+        return g_strdup(_("from stop to released"));
+    case DUET_METRIC_COMMAND_EXIT:
+        return g_strdup(_("from the command to its end"));
     default:
-        return g_strdup_printf(_("from the command to its first output, %s"), series->unit.name);
+        return g_strdup(_("from the command to its first output"));
     }
+}
+
+/* Returns: (transfer full): an axis' text: "from request to output, ms". */
+static char *axis_text(const Series *series)
+{
+    g_autofree char *words = words_of(series);
+
+    return series->log ? g_strdup_printf(_("%s, %s, logarithmic"), words, series->unit.name)
+                       : g_strdup_printf(_("%s, %s"), words, series->unit.name);
+}
+
+/* Returns: (transfer full): a figure's title, with what it is of where others are of the start. */
+static char *titled(const Series *series, const char *title)
+{
+    g_autofree char *words = words_of(series);
+
+    return series->metric == DUET_METRIC_HEADLINE ? g_strdup(title)
+                                                  : g_strdup_printf(_("%s, %s"), title, words);
 }
 
 static DuetChart *chart_new(const Series *series, const char *script, const char *id)
@@ -123,11 +145,12 @@ static void add_ecdf(DuetReport *report, const Series *series, const char *id)
             DUET_CHART_ROW(steps, in_unit(series, sorted[s.n - 1]), 1);
         next_block(steps);
     }
-    duet_report_figure(report, chart, _("How the samples are distributed"),
-        _("Each curve tells what share of the starts took at most as long as the time below it. "
-          "The "
-          "further left, the faster; the steeper, the more alike the starts are."),
-        _("Empirical distribution of all good samples; none was dropped."));
+    g_autofree char *title = titled(series, _("How the samples are distributed"));
+    duet_report_figure(report, chart, title,
+        _("Each curve tells what share of the samples took at most as long as the time below it. "
+          "The further left, the faster; the steeper, the more alike the samples are."),
+        _("Empirical distribution of all good samples. Above 500 of them only some steps are "
+          "drawn, evenly chosen."));
 }
 
 static void add_box(DuetReport *report, const Series *series, const char *id)
@@ -165,9 +188,9 @@ static void add_box(DuetReport *report, const Series *series, const char *id)
                     "are of all.")
                 : "",
         NULL);
-    DuetReportFigure *figure =
-        duet_report_figure(report, chart, _("All samples, and the middle half of them"),
-            _("Each dot is one start. Half of all starts lie in the box."), how);
+    g_autofree char *title = titled(series, _("All samples, and the middle half of them"));
+    DuetReportFigure *figure = duet_report_figure(report, chart, title,
+        _("Each dot is one sample. Half of all samples lie in the box."), how);
     for (guint i = 0; i < series->arms->len; i++) {
         guint arm = g_array_index(series->arms, guint, i);
         double median = summary_of(series, i)->median;
@@ -200,8 +223,8 @@ static void add_order(DuetReport *report, const Series *series, const char *id)
 static void add_summary(DuetReport *report, const Series *series)
 {
     const DuetRun *run = series->run;
-    g_autofree char *axis = axis_text(series);
-    DuetReportTable *table = duet_report_time_table(report, axis);
+    g_autofree char *words = words_of(series);
+    DuetReportTable *table = duet_report_time_table(report, words);
 
     for (guint arm = 0; arm < series->analysis->n_arms; arm++) {
         const DuetArmAnalysis *a = &series->analysis->arms[arm];
@@ -210,136 +233,6 @@ static void add_summary(DuetReport *report, const Series *series)
         duet_report_cells(table,
             duet_report_time_cells(duet_run_arm(run, arm)->name, a->ok, a->failed + a->timeouts,
                 &a->summary[series->metric]));
-    }
-}
-
-/* ---- the waterfall ---- */
-
-/* Of one arm and mark: when it was, since the request. Returns: %FALSE: it has no such mark. */
-static gboolean when(const DuetRun *run, guint arm, DuetMark mark, double *out_q1,
-    double *out_median, double *out_q3)
-{
-    g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
-
-    for (guint i = 0; i < run->samples->len; i++) {
-        const DuetSample *sample = duet_run_sample(run, i);
-        const gint64 *ns = sample->marks.ns;
-        if (sample->arm != arm || sample->discarded || sample->status != DUET_SAMPLE_OK ||
-            ns[mark] == 0)
-            continue;
-        double since = (double)(ns[mark] - ns[DUET_MARK_REQUEST]);
-        g_array_append_val(values, since);
-    }
-    if (values->len == 0)
-        return FALSE;
-    g_autofree double *sorted = duet_stats_sorted(duet_stats_doubles(values), values->len);
-    *out_q1 = duet_stats_percentile(sorted, values->len, 0.25);
-    *out_median = duet_stats_percentile(sorted, values->len, 0.5);
-    *out_q3 = duet_stats_percentile(sorted, values->len, 0.75);
-    return TRUE;
-}
-
-/* The guest's own clock tells how long its kernel and our process 1 had run at `init`. */
-static void guest_rows(
-    GString *data, const DuetAnalysis *analysis, guint arm, guint row, double init, DuetUnit unit)
-{
-    const DuetSummary *kernel = &analysis->arms[arm].summary[DUET_METRIC_GUEST_KERNEL];
-    const DuetSummary *agent = &analysis->arms[arm].summary[DUET_METRIC_GUEST_AGENT];
-    double up = kernel->n > 0 ? kernel->median : 0, ours = agent->n > 0 ? agent->median : 0;
-
-    if (up <= 0)
-        return;
-    DUET_CHART_ROW(data, row, MAX(0, init - up - ours) / unit.ns, MAX(0, init - ours) / unit.ns, 1);
-    DUET_CHART_ROW(data, row, MAX(0, init - ours) / unit.ns, init / unit.ns, 2);
-}
-
-typedef struct {
-    GString *totals, *bars, *guest;
-    GPtrArray *units;
-    DuetUnit total_unit;
-} Waterfall;
-
-static void waterfall_arm(Waterfall *w, const DuetRun *run, const DuetAnalysis *analysis, guint arm,
-    guint row, const DuetMark *marks, guint n_marks)
-{
-    const DuetSummary *total = &analysis->arms[arm].summary[DUET_METRIC_TOTAL];
-    DuetUnit unit = duet_unit_for(total->median);
-    double before = 0, init = 0;
-
-    for (guint i = 0; i < n_marks; i++) {
-        double q1, median, q3;
-        if (!when(run, arm, marks[i], &q1, &median, &q3))
-            continue;
-        DUET_CHART_ROW(
-            w->bars, row, i + 1, before / unit.ns, median / unit.ns, q1 / unit.ns, q3 / unit.ns);
-        before = median;
-        if (marks[i] == DUET_MARK_INIT)
-            init = median;
-    }
-    if (init > 0)
-        guest_rows(w->guest, analysis, arm, row, init, unit);
-    DUET_CHART_ROW(w->totals, row, total->median / w->total_unit.ns, total->q1 / w->total_unit.ns,
-        total->q3 / w->total_unit.ns);
-    g_ptr_array_add(w->units, g_strdup_printf(_("since request, %s"), unit.name));
-}
-
-static guint marks_of(const DuetAnalysis *analysis, DuetMark *out_marks, GPtrArray *out_names)
-{
-    guint n = 0;
-
-    for (DuetMark mark = DUET_MARK_REQUEST + 1; mark < DUET_MARK_COUNT; mark++) {
-        if (!duet_bench_table_has(analysis, duet_metric_of_phase(mark)))
-            continue;
-        out_marks[n++] = mark;
-        g_ptr_array_add(out_names, (gpointer)duet_mark_to_string(mark));
-    }
-    return n;
-}
-
-static void add_waterfall(
-    DuetReport *report, const DuetRun *run, const DuetAnalysis *analysis, const char *id)
-{
-    g_auto(Series) series = { 0 };
-    g_autofree char *name = g_strdup_printf("%s-waterfall", id);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autoptr(GPtrArray) units = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) guest = g_ptr_array_new();
-    DuetMark marks[DUET_MARK_COUNT];
-    guint n_marks = marks_of(analysis, marks, names);
-
-    series_init(&series, run, analysis, DUET_METRIC_TOTAL);
-    if (series.arms->len == 0)
-        return;
-    DuetChart *chart = duet_chart_new("waterfall", name);
-    double longest = 0;
-    for (guint i = 0; i < series.arms->len; i++)
-        longest = MAX(longest, summary_of(&series, i)->median);
-    Waterfall w = { .units = units, .total_unit = duet_unit_for(longest) };
-    g_autofree char *total_unit =
-        g_strdup_printf(_("from request until all is released, %s"), w.total_unit.name);
-    duet_report_arms(chart, run, series.arms);
-    duet_chart_set_texts(chart, "phase", names);
-    duet_chart_set_text(chart, "total_unit", total_unit);
-    g_ptr_array_add(guest, (gpointer)_("guest's kernel, by its own clock"));
-    g_ptr_array_add(guest, (gpointer)_("process 1 in it"));
-    duet_chart_set_texts(chart, "guest_part", guest);
-    w.totals = duet_chart_data(chart, "totals");
-    w.bars = duet_chart_data(chart, "bars");
-    w.guest = duet_chart_data(chart, "guest");
-    for (guint i = 0; i < series.arms->len; i++)
-        waterfall_arm(
-            &w, run, analysis, g_array_index(series.arms, guint, i), i + 1, marks, n_marks);
-    duet_chart_set_texts(chart, "arm_unit", units);
-    DuetReportFigure *figure = duet_report_figure(report, chart, _("What a start is made of"),
-        _("Above, all arms on one scale. Below, each on a scale of its own: every bar begins where "
-          "the one before it ended, and its name is what had happened when it ended. Hatched: what "
-          "a guest's kernel and process 1 took by the guest's own clock."),
-        _("Medians of all good samples, whiskers from the first to the third quartile. All marks "
-          "are read from one clock of the host."));
-    for (guint i = 0; i < series.arms->len; i++) {
-        guint arm = g_array_index(series.arms, guint, i);
-        g_autofree char *text = duet_text_time(summary_of(&series, i)->median);
-        duet_report_bar(figure, duet_run_arm(run, arm)->name, text, summary_of(&series, i)->median);
     }
 }
 
@@ -384,11 +277,16 @@ static void add_metric(DuetReport *report, const DuetRun *run, const DuetAnalysi
     g_auto(Series) series = { 0 };
 
     series_init(&series, run, analysis, metric);
-    if (series.arms->len == 0)
+    /* Of the headline it is told where there is none. */
+    if (series.arms->len == 0 && metric != DUET_METRIC_HEADLINE)
         return;
-    add_ecdf(report, &series, name);
-    add_box(report, &series, name);
-    if (metric == DUET_METRIC_HEADLINE && run->plan->n > 1)
+    if (series.arms->len > 0) {
+        add_ecdf(report, &series, name);
+        add_box(report, &series, name);
+    }
+    /* Of what others measured the order is not known. */
+    if (series.arms->len > 0 && metric == DUET_METRIC_HEADLINE && run->plan->n > 1 &&
+        duet_plan_is_blocked(run->plan))
         add_order(report, &series, name);
     add_summary(report, &series);
     g_autoptr(GArray) rows = duet_analysis_comparisons(analysis, metric);
@@ -400,11 +298,14 @@ static void add(DuetReport *report, const DuetRun *run, const char *id)
 {
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
     static const DuetMetric metrics[] = { DUET_METRIC_HEADLINE, DUET_METRIC_STOPPING,
-        DUET_METRIC_COMMAND_OUTPUT };
+        DUET_METRIC_COMMAND_OUTPUT, DUET_METRIC_COMMAND_EXIT };
+    g_autoptr(GArray) cpu = duet_analysis_comparisons(analysis, DUET_METRIC_MANAGING_CPU);
 
-    add_waterfall(report, run, analysis, id);
+    duet_report_waterfall(report, run, analysis, id);
     for (gsize i = 0; i < G_N_ELEMENTS(metrics); i++)
         add_metric(report, run, analysis, metrics[i], id);
+    duet_report_comparisons(
+        report, _("CPU time of the managing processes: ratios of medians"), &analysis->match, cpu);
     if (duet_bench_table_has(analysis, DUET_METRIC_TOTAL))
         add_phases(report, run, analysis);
     g_autofree char *share = duet_share_line(run, analysis);
@@ -422,12 +323,10 @@ static void options(GString *command, const DuetRun *run)
 {
     const DuetPlan *plan = run->plan;
 
-    g_string_append_printf(
-        command, " -n %u --cache %s --timeout %g", plan->n, plan->mode, plan->timeout_ms / 1000.0);
-    if (plan->ready) {
-        g_autofree char *ready = g_shell_quote(plan->ready);
-        g_string_append_printf(command, " --ready %s", ready);
-    }
+    g_string_append_printf(command, " -n %u --timeout %g", plan->n, plan->timeout_ms / 1000.0);
+    duet_report_option(command, "cache", plan->mode);
+    if (plan->ready)
+        duet_report_option(command, "ready", plan->ready);
 }
 
 const DuetReportPart duet_report_boot = {

@@ -75,10 +75,12 @@ static void add_curve(
     duet_chart_set_texts(chart, "why", whys);
     DuetReportFigure *figure = duet_report_figure(report, chart,
         _("How long a start takes while others run, and how many there can be"),
-        _("Further right means more instances at the same time. Where an arm ends, a rule that "
-          "keeps the host alive, or a limit that was set, forbade one more."),
-        _("Each dot is a start; all instances before it still run. At the end each was asked for "
-          "an answer."));
+        _("Further right means more instances at the same time. Beside each arm's name stands "
+          "where "
+          "it ended, and why."),
+        _("Each dot is a start, while all instances before it still run. Of more than 400 only "
+          "some "
+          "are drawn, evenly chosen."));
     for (guint i = 0; i < arms->len; i++) {
         guint arm = g_array_index(arms, guint, i);
         const DuetDensityOutcome *outcome = analysis->arms[arm].outcome;

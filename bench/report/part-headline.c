@@ -19,28 +19,46 @@ static const struct {
     { "density", N_("density") },
 };
 
-/* The first result of each benchmark, borrowed. */
-static DuetClaimTrial trial_of(const GPtrArray *runs)
+/* One row of the figure: a claim about VM and container in one set of results. */
+typedef struct {
+    gsize row;
+    char *label;
+    DuetFinding finding;
+} Headline;
+
+static void headline_clear(gpointer data)
+{
+    Headline *headline = data;
+
+    g_free(headline->label);
+    duet_finding_clear(&headline->finding);
+}
+
+/* Result number @nth of a benchmark, borrowed; NULL: there are not so many. */
+static DuetRun *nth_of(const GPtrArray *runs, const DuetBenchmark *benchmark, guint nth)
+{
+    for (guint i = 0; i < runs->len; i++) {
+        DuetRun *run = runs->pdata[i];
+        if (run->benchmark == benchmark && nth-- == 0)
+            return run;
+    }
+    return NULL;
+}
+
+static DuetClaimTrial trial_of(const GPtrArray *runs, guint nth)
 {
     static const char why[] = "no result here tells this";
     static const DuetClaimsRequest nothing_runs = { .no_container = why, .no_vm = why };
-    DuetClaimTrial trial = {
+
+    return (DuetClaimTrial){
         .request = &nothing_runs,
+        .boot = nth_of(runs, &duet_benchmark_boot, nth),
+        .memory = nth_of(runs, &duet_benchmark_memory, nth),
+        .density = nth_of(runs, &duet_benchmark_density, nth),
         .no_boot = (char *)why,
         .no_memory = (char *)why,
         .no_density = (char *)why,
     };
-
-    for (guint i = runs->len; i > 0; i--) {
-        DuetRun *run = runs->pdata[i - 1];
-        if (run->benchmark == &duet_benchmark_boot)
-            trial.boot = run;
-        else if (run->benchmark == &duet_benchmark_memory)
-            trial.memory = run;
-        else if (run->benchmark == &duet_benchmark_density)
-            trial.density = run;
-    }
-    return trial;
 }
 
 static const DuetClaim *claim_of(const char *id)
@@ -76,71 +94,101 @@ static char *sentence(gsize row, const DuetFinding *finding)
 
     if (finding->verdict == DUET_FINDING_HOLDS)
         return g_strdup_printf(format, value);
-    if (finding->tcg && finding->low > 1) {
+    if (finding->is_bound) {
         g_autofree char *told = g_strdup_printf(format, value);
         return g_strdup_printf(_("%s At most: there was no KVM."), told);
     }
-    return g_strdup_printf("%s: %s, %s: %s", _(rows[row].label), value,
-        _(duet_finding_verdict_to_string(finding->verdict)), finding->why);
+    return g_strdup_printf(
+        "%s, %s: %s", value, _(duet_finding_verdict_to_string(finding->verdict)), finding->why);
 }
 
-static void add_figure(DuetReport *report, const DuetFinding *findings)
+static void add_figure(DuetReport *report, const GArray *headlines)
 {
     g_autoptr(GPtrArray) labels = g_ptr_array_new();
     g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(DuetChart) chart = duet_chart_new("ratio", "headline");
+    DuetChart *chart = duet_chart_new("ratio", "headline");
     GString *data = duet_chart_data(chart, "rows");
+    DuetReportFigure *figure = duet_report_figure(report, chart,
+        _("A VM against a container of the same image"),
+        _("Right of 1 the container needs less, or more of them fit. A hollow dot is an upper "
+          "bound, or no difference that could be shown."),
+        _("Ratios of medians with bootstrap intervals (95 %): of the time from request to the "
+          "first output, from there until all is released, and of CPU time; of memory the ratio of "
+          "what one more instance takes, of density the ratio of the numbers reached."));
 
-    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
-        const DuetFinding *f = &findings[i];
-        if (!isfinite(f->value) || f->value <= 0)
-            continue;
-        g_ptr_array_add(labels, (gpointer)_(rows[i].label));
-        g_ptr_array_add(texts, value_text(f));
-        DUET_CHART_ROW(data, labels->len, f->value, f->low, f->high,
-            f->tcg || f->verdict != DUET_FINDING_HOLDS);
+    for (guint i = 0; i < headlines->len; i++) {
+        const Headline *headline = &g_array_index(headlines, Headline, i);
+        const DuetFinding *f = &headline->finding;
+        char *text = value_text(f);
+        g_ptr_array_add(labels, headline->label);
+        g_ptr_array_add(texts, text);
+        DUET_CHART_ROW(
+            data, labels->len, f->value, f->low, f->high, f->verdict == DUET_FINDING_UNDECIDED);
+        duet_report_bar(figure, headline->label, text, f->value);
     }
-    if (labels->len == 0)
-        return;
     duet_chart_set_texts(chart, "label", labels);
     duet_chart_set_texts(chart, "value_text", texts);
     duet_chart_set_text(
         chart, "xlabel", _("VM over container; of density, containers over VMs (ratio)"));
-    DuetReportFigure *figure = duet_report_figure(report, g_steal_pointer(&chart),
-        _("A VM against a container of the same image"),
-        _("Right of 1 the container needs less, or more of them fit. A hollow dot is an upper "
-          "bound, or no difference that could be shown."),
-        _("Ratios of medians with bootstrap intervals (95 %); of memory the ratio of what one more "
-          "instance takes, of density the ratio of the numbers reached."));
-    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
-        g_autofree char *text = value_text(&findings[i]);
-        if (isfinite(findings[i].value) && findings[i].value > 0)
-            duet_report_bar(figure, _(rows[i].label), text, findings[i].value);
-    }
 }
 
-void duet_report_headline(DuetReport *report, const GPtrArray *runs)
+/* Those that there is a figure for. @name: (nullable): what tells this set from others. */
+static void add_set(GArray *headlines, const DuetClaimTrial *trial, const char *name)
 {
-    DuetClaimTrial trial = trial_of(runs);
     DuetFinding findings[G_N_ELEMENTS(rows)];
-    gboolean any = FALSE;
+    DuetClaimTrial tried = *trial;
 
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         duet_finding_init(&findings[i]);
-        duet_claim_apply(claim_of(rows[i].claim), &trial, &findings[i]);
-        any |= isfinite(findings[i].value);
+        duet_claim_apply(claim_of(rows[i].claim), &tried, &findings[i]);
     }
     duet_claims_judge(findings, G_N_ELEMENTS(rows));
-    if (any) {
-        duet_report_section(report, "result", _("The result"));
-        GPtrArray *items = duet_report_list(report);
-        for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
-            if (isfinite(findings[i].value))
-                g_ptr_array_add(items, sentence(i, &findings[i]));
-        add_figure(report, findings);
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        Headline headline = { .row = i, .finding = findings[i] };
+        if (!isfinite(findings[i].value) || findings[i].value <= 0) {
+            duet_finding_clear(&findings[i]);
+            continue;
+        }
+        headline.label =
+            name ? g_strdup_printf("%s, %s", _(rows[i].label), name) : g_strdup(_(rows[i].label));
+        g_array_append_val(headlines, headline);
     }
-    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
-        duet_finding_clear(&findings[i]);
+}
+
+void duet_report_headline(DuetReport *report, const GPtrArray *runs, char *const *paths)
+{
+    g_autoptr(GArray) headlines = g_array_new(FALSE, FALSE, sizeof(Headline));
+    gboolean several = FALSE;
+
+    g_array_set_clear_func(headlines, headline_clear);
+    for (guint i = 1; i < runs->len; i++)
+        several |= duet_report_nth(runs, i) > 0;
+    for (guint nth = 0; nth < runs->len; nth++) {
+        DuetClaimTrial trial = trial_of(runs, nth);
+        g_autofree char *name = NULL;
+        /* one name for the set: that of its first file */
+        for (guint i = runs->len; several && i > 0; i--) {
+            if (duet_report_nth(runs, i - 1) != nth)
+                continue;
+            g_free(name);
+            name = g_path_get_basename(paths[i - 1]);
+        }
+        if (trial.boot || trial.memory || trial.density)
+            add_set(headlines, &trial, name);
+    }
+    if (headlines->len == 0)
+        return;
+    duet_report_section(report, "result", _("The result"));
+    GPtrArray *items = duet_report_list(report);
+    for (guint i = 0; i < headlines->len; i++) {
+        const Headline *headline = &g_array_index(headlines, Headline, i);
+        g_autofree char *words = sentence(headline->row, &headline->finding);
+        gboolean named = several ||
+            !(headline->finding.verdict == DUET_FINDING_HOLDS || headline->finding.is_bound);
+        g_ptr_array_add(
+            items, named ? g_strdup_printf("%s: %s", headline->label, words) : g_strdup(words));
+    }
+    add_figure(report, headlines);
 }
 
 static gboolean any_tried(const GArray *findings)
@@ -154,7 +202,7 @@ static gboolean any_tried(const GArray *findings)
 
 void duet_report_claims(DuetReport *report, const GPtrArray *runs)
 {
-    DuetClaimTrial trial = trial_of(runs);
+    DuetClaimTrial trial = trial_of(runs, 0);
     g_autoptr(GArray) findings = g_array_new(FALSE, TRUE, sizeof(DuetFinding));
 
     if (!trial.boot && !trial.memory && !trial.density)

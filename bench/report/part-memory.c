@@ -145,10 +145,11 @@ static void add_stack(
     duet_chart_set_texts(chart, "arm_unit", units);
     DuetReportFigure *figure = duet_report_figure(report, chart,
         _("What the memory of one more instance is"),
-        _("Of a VM most is the memory of its guest, which the host can't look into. Of a container "
-          "it is what its processes use. Each arm has a scale of its own."),
+        _("Each bar is what one more instance takes, in its parts; the longer the part, the more "
+          "of "
+          "it. Each arm has a scale of its own."),
         _("Slopes of the parts over the number of instances, by PSS, which divides what several "
-          "share."));
+          "share; a part that does not grow is left out."));
     for (guint i = 0; i < arms->len; i++) {
         guint arm = g_array_index(arms, guint, i);
         double slope = analysis->arms[arm].lines[DUET_MEMORY_PSS].slope;
@@ -232,7 +233,7 @@ static void options(GString *command, const DuetRun *run)
         g_string_append_printf(
             command, " --equal-memory %" G_GUINT64_FORMAT, plan->equal_memory_bytes);
     if (plan->ksm)
-        g_string_append_printf(command, " --ksm %s", plan->ksm);
+        duet_report_option(command, "ksm", plan->ksm);
 }
 
 const DuetReportPart duet_report_memory = {

@@ -49,16 +49,18 @@ static void append_arms(GString *command, const DuetRun *run)
     g_ptr_array_add(peers, NULL);
     g_autofree char *arms = g_strjoinv(",", (char **)ours->pdata);
     g_autofree char *others = g_strjoinv(",", (char **)peers->pdata);
-    g_autofree char *quoted = g_shell_quote(others);
     if (*arms)
-        g_string_append_printf(command, " --arms %s", arms);
+        duet_report_option(command, "arms", arms);
     if (*others)
-        g_string_append_printf(command, " --peers %s", quoted);
+        duet_report_option(command, "peers", others);
 }
 
-static void append_limits(GString *command, const DuetRunArm *arm)
+static void append_limits(GString *command, const DuetRun *run)
 {
-    if (arm->memory_bytes > 0)
+    const DuetRunArm *arm = duet_run_arm(run, 0);
+
+    /* --equal-memory gives each arm its own. */
+    if (arm->memory_bytes > 0 && run->plan->equal_memory_bytes == 0)
         g_string_append_printf(command, " --memory %" G_GUINT64_FORMAT, arm->memory_bytes);
     if (arm->cpus > 0)
         g_string_append_printf(command, " --cpus %g", arm->cpus);
@@ -78,10 +80,13 @@ static char *repeat(const DuetRun *run)
         command, run->benchmark == &duet_benchmark_load ? "boot" : run->benchmark->name);
     append_arms(command, run);
     part->options(command, run);
-    append_limits(command, first);
+    append_limits(command, run);
     g_string_append_printf(command, " --seed %" G_GUINT64_FORMAT, run->plan->seed);
+    if (run->plan->floor > 0)
+        g_string_append_printf(command, " --floor %g", 100 * run->plan->floor);
     if (first->image_ref) {
-        g_autofree char *image = g_shell_quote(first->image_ref);
+        char *const words[] = { first->image_ref, NULL };
+        g_autofree char *image = duet_text_command(words);
         g_string_append_printf(command, " %s", image);
     }
     if (!overhead && first->argv && first->argv[0]) {
@@ -116,6 +121,9 @@ void duet_report_method(DuetReport *report, const DuetRun *run, const char *path
     }
     row(table, _("started"), run->started);
     row(table, _("run"), run->run_id);
+    /* What others measured is not ours to repeat. */
+    if (!duet_plan_is_blocked(run->plan))
+        return;
     g_autofree char *command = repeat(run);
     duet_report_text(report, _("The same again:"));
     duet_report_code(report, command);

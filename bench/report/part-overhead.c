@@ -80,10 +80,14 @@ static void add_relative(
         return;
     kind_names(chart, run, kinds);
     duet_chart_set_texts(chart, "test", tests);
-    duet_chart_set_text(chart, "xlabel", _("cost over that of the baseline (native)"));
-    duet_report_figure(report, g_steal_pointer(&chart), _("What work costs inside"),
-        _("At 1 the work costs what it costs a plain process of the host; at 2 twice as much. "
-          "Further right is more overhead in every row."),
+    const char *baseline = duet_run_arm(run, duet_overhead_baseline(run, 0))->kind;
+    g_autofree char *axis = g_strdup_printf(_("cost over that of %s (ratio)"), baseline);
+    g_autofree char *says = g_strdup_printf(
+        _("At 1 the work costs what it costs in %s; at 2 twice as much. Further right is more "
+          "overhead in every row."),
+        baseline);
+    duet_chart_set_text(chart, "xlabel", axis);
+    duet_report_figure(report, g_steal_pointer(&chart), _("What work costs inside"), says,
         _("Ratios of medians, with intervals (95 %), of the main value of each tool; where more of "
           "it is better, the ratio is turned over."));
 }

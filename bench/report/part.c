@@ -39,6 +39,24 @@ const char *duet_report_kind_color(const char *kind)
     return NULL;
 }
 
+void duet_report_option(GString *command, const char *name, const char *value)
+{
+    char *const words[] = { (char *)value, NULL };
+    g_autofree char *quoted = duet_text_command(words);
+
+    g_string_append_printf(command, " --%s %s", name, quoted);
+}
+
+guint duet_report_nth(const GPtrArray *runs, guint index)
+{
+    const DuetRun *run = runs->pdata[index];
+    guint n = 0;
+
+    for (guint i = 0; i < index; i++)
+        n += ((const DuetRun *)runs->pdata[i])->benchmark == run->benchmark;
+    return n;
+}
+
 static gboolean is_first_of_kind(const DuetRun *run, guint arm)
 {
     for (guint i = 0; i < arm; i++) {

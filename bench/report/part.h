@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "bench/analysis.h"
 #include "bench/comparison.h"
 #include "bench/stats.h"
 #include "report.h"
@@ -25,16 +26,28 @@ const DuetReportPart *duet_report_part(const DuetRun *run);
 /* Above this ratio of the largest to the smallest value an axis is logarithmic. */
 #define DUET_REPORT_LOG_FROM 20
 
+/** duet_report_nth: Returns: how many results of the same benchmark come before number @index of
+ * @runs. */
+guint duet_report_nth(const GPtrArray *runs, guint index);
+
 /** duet_report_headline: VM against container, in a figure and in words; nothing where no result
- * tells. @runs: (element-type DuetRun). */
-void duet_report_headline(DuetReport *report, const GPtrArray *runs);
+ * tells. @runs: (element-type DuetRun): read from @paths. */
+void duet_report_headline(DuetReport *report, const GPtrArray *runs, char *const *paths);
 
 /** duet_report_claims: what is said of VMs and containers, as far as results tell. */
 void duet_report_claims(DuetReport *report, const GPtrArray *runs);
 
+/** duet_report_waterfall: what the starts of `bench boot` are made of. */
+void duet_report_waterfall(
+    DuetReport *report, const DuetRun *run, const DuetAnalysis *analysis, const char *id);
+
 /** duet_report_change: what became of @first in @second, of the same benchmark. */
 void duet_report_change(DuetReport *report, const DuetRun *first, const char *first_path,
     const DuetRun *second, const char *second_path, const char *id);
+
+/** duet_report_option: appends an option to a command that people are to type. @value: may come
+ * from anybody. */
+void duet_report_option(GString *command, const char *name, const char *value);
 
 /** duet_report_method: how a run was taken: the host, the plan, how to do it again. */
 void duet_report_method(DuetReport *report, const DuetRun *run, const char *path);

@@ -167,6 +167,8 @@ DuetReportFigure *duet_report_figure(
     DuetReportFigure *figure = g_new0(DuetReportFigure, 1);
 
     figure->chart = chart;
+    if (report->stamp)
+        duet_chart_set_text(chart, "stamp", report->stamp);
     figure->title = g_strdup(title);
     figure->says = g_strdup(says);
     figure->how = g_strdup(how);

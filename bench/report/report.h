@@ -76,12 +76,14 @@ typedef struct {
 /**
  * DuetReport:
  * @language: as in HTML's lang
+ * @stamp: (nullable): a line that the figures which are added now have in them
  * @banners: (element-type utf8): what nobody may miss
  * @sections: (element-type DuetReportSection)
  * @files: (element-type DuetReportFile)
  */
 typedef struct {
     const char *language;
+    const char *stamp;
     char *title, *lead;
     GPtrArray *banners, *sections, *files;
 } DuetReport;

@@ -22,6 +22,10 @@ static const struct {
     { '>', "\\textgreater{}" },
     { '|', "\\textbar{}" },
     { '"', "\\textquotedbl{}" },
+    /* else arguments of a row's end or of an item */
+    { '[', "{[}" },
+    { ']', "{]}" },
+    { '*', "{*}" },
     { '-', "{-}" }, /* two of them are no dash */
     { 0x3b4, "\\ensuremath{\\delta}" },
 };
@@ -116,10 +120,11 @@ gboolean duet_report_write_tex(
     const DuetReport *report, const char *pictures, const char *link, GString *out, GError **error)
 {
     (void)error;
-    g_string_append(out,
-        "\\documentclass[a4paper]{article}\n\\usepackage[T1]{fontenc}\n"
+    g_string_append_printf(out,
+        "\\documentclass[a4paper]{article}\n%s\\usepackage[T1]{fontenc}\n"
         "\\usepackage{textcomp}\n\\usepackage{booktabs}\n\\usepackage{graphicx}\n"
-        "\\usepackage[margin=2.5cm]{geometry}\n\\begin{document}\n");
+        "\\usepackage[margin=2.5cm]{geometry}\n\\begin{document}\n",
+        g_str_equal(report->language, "ko") ? "\\usepackage{kotex}\n" : "");
     wrapped(out, "\\title{", report->title, "}\n\\date{}\n\\maketitle\n");
     for (guint i = 0; i < report->banners->len; i++)
         wrapped(out, "\n\\noindent\\fbox{\\parbox{\\linewidth}{\\bfseries ",

@@ -114,11 +114,13 @@ static void write_code(GString *out, const char *code)
     g_autofree char *line = duet_text_line(code);
     g_auto(GStrv) words = g_strsplit(line, " ", -1);
     gsize column = 2;
+    guint quotes = 0;
 
     g_string_append(out, "  ");
     for (char **word = words; *word; word++) {
         gsize width = duet_text_width(*word);
-        if (word > words && column + width + 3 > DUET_TEXT_COLUMNS) {
+        /* within quotes a line's end would be of the argument */
+        if (word > words && quotes % 2 == 0 && column + width + 3 > DUET_TEXT_COLUMNS) {
             g_string_append(out, " \\\n    ");
             column = 4;
         } else if (word > words) {
@@ -126,6 +128,8 @@ static void write_code(GString *out, const char *code)
             column++;
         }
         g_string_append(out, *word);
+        for (const char *c = *word; *c; c++)
+            quotes += *c == '\'';
         column += width;
     }
     g_string_append_c(out, '\n');

@@ -81,7 +81,7 @@ def boot(run, tables):
     good = [s for s in run["samples"] if s["status"] == "ok" and not s.get("discarded")]
     arms = [a["name"] for a in run["arms"]]
     times = {a: [s["marks_ns"]["output"] for s in good if s["arm"] == a] for a in arms}
-    rows = table(tables, "from request to output")
+    rows = table(tables, ("from request to output", "imported time"))
     for name, ok, failed, median, _, iqr, p95, _ in rows[1:]:
         values = times[name]
         expect(f"{name}, ok", ok, len(values))

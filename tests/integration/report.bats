@@ -156,6 +156,9 @@ PYTHON
   fails_with 125 "no reports in 'xx'" report --lang xx boot.json
   fails_with 125 'name a directory' report --format png boot.json
   fails_with 125 "'/proc/no/page.html" report -o /proc/no/page.html boot.json
+  ln -s boot.json link.html
+  for place in /dev/null link.html; do fails_with 125 'is no regular file' report --format html -o $place boot.json; done
+  [ -c /dev/null ]
   [ ! -e no.html ]
   [ -z "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'duet-report-*')" ]
 }
@@ -192,11 +195,16 @@ for name, middle in ("a", 243), ("b", 214):
   numbers "$scratch/page.html" imported.json
   duet bench import --unit us --column 2 sevens=a.dat -o sevens.json
   jq -e '[.samples[].marks_ns.output] | unique == [7000]' sevens.json
-  hyperfine -N -r 3 --export-json fine.json true false -i >/dev/null
+  hyperfine -N -r 3 --export-json fine.json true 'true x' >/dev/null
   duet bench import fine.json -o hyperfine.json
-  jq -e --slurpfile fine fine.json '[.arms[].name] == ["true", "false"] and
+  jq -e --slurpfile fine fine.json '[.arms[].name] == ["true", "true x"] and
     ([.samples[] | select(.arm == "true").marks_ns.output] ==
      [$fine[0].results[0].times[] | . * 1e9 | round])' hyperfine.json
+  # what failed took no time that would mean something
+  hyperfine -N -i -r 3 --export-json failed.json false >/dev/null
+  fails_with 125 'failed' bench import failed.json -o no.json
+  printf '1,,3\n4,5,6\n' >sparse.csv
+  fails_with 125 'line 1 has no number in column 2' bench import --column 2 x=sparse.csv -o no.json
   printf '1\nfast\n' >bad.dat
   fails_with 125 'line 2 has no number in column 1: fast' bench import x=bad.dat -o no.json
   fails_with 125 'no unit of time' bench import --unit h x=a.dat -o no.json

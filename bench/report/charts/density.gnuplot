@@ -45,7 +45,7 @@ set bmargin at screen Y(bottom)
 set logscale y
 set xrange [0:to * 1.02]
 set yrange [lo:hi]
-set xtics rounded(to / (narrow ? 5.0 : 8.0))
+set xtics max(1, rounded(to / (narrow ? 5.0 : 8.0)))
 set ytics (1)
 set for [j = 0:40] ytics add (log_tic(lo, hi, j))
 set for [j = 0:90] ytics add ('' minor_tic(lo, hi, j) 1)

@@ -33,9 +33,11 @@ plot dots using (from = least(from, 1), to = most(to, 1), lo[block(0)] = least(l
     fits using (intercept[int($1)] = valid(2) ? $2 : NaN, \
         slope[int($1)] = valid(3) ? $3 : NaN, 0):(0) with table
 unset table
-if (from > to) { from = 0; to = 1 }
+if (from > to) { to = 1 }
+# Where there is no instance is where the line begins.
+from = 0
 set xrange [from - max(to - from, 0.1) * 0.03:to + max(to - from, 0.1) * 0.03]
-set xtics rounded(max(to - from, 1) / (columns > 1 ? 5.0 : 6.0))
+set xtics max(1, rounded((to - from) / (columns > 1 ? 5.0 : 6.0)))
 set samples 2
 set border 3
 set grid noxtics ytics

@@ -143,6 +143,13 @@ if (!exists('height')) {
     }
     key_height = key_items > 0 ? y + key_row / 2 + 4 : 0
 } else {
+    # What must not be lost where a picture is taken out of its page.
+    if (exists('stamp')) {
+        stamp_text = wrapped(stamp, width - 24, 2)
+        stamp_from = height + 12
+        height = height + 4 + 16 * lines(stamp_text)
+        set label stamp_text at screen X(12),Y(stamp_from) textcolor rgb ink font small_font
+    }
     kind = narrow ? substr(medium, 1, strlen(medium) - 7) : medium
     file = id . (narrow ? '-narrow' : '')
     if (kind eq 'page') {

@@ -72,7 +72,7 @@ plot totals using (total[int($1)] = valid(2) ? $2 : NaN, \
 unset table
 if (hi <= 0) { hi = 1.0 }
 
-over_right = width - 76
+over_right = width - 92
 over_middle(a) = 8 + (a - 0.5) * row + (narrow ? 9 : 0)
 set lmargin at screen X(over_left)
 set rmargin at screen X(over_right)
@@ -89,7 +89,7 @@ do for [a = 1:arms] {
     set label fitted(arm[a], narrow ? width - 24 : over_left - 24) \
         at screen X(12),Y(over_middle(a) - (narrow ? 19 : 0)) textcolor rgb ink font text_font
     if (total[a] == total[a]) {
-        set label number(total[a]) \
+        set label total_text[a] \
             at first max(until[a], total[a]),over_middle(a) offset 0.8,0 \
             textcolor rgb ink font text_font
     } else {
