@@ -33,7 +33,7 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   expect 125 duet bench all --resume -o "$scratch/run"
   expect 0 duet bench quick --resume -o "$scratch/run"
   cmp "$scratch/boot.json" "$scratch/run/boot.json"
-  jq -e '.plan.seed == 7 and .benchmark == "boot" and .plan.n == 10 and .interrupted == false' "$scratch/run/boot.json"
+  jq -e '.plan.seed == 7 and .benchmark == "boot" and .plan.n >= 10 and .interrupted == false' "$scratch/run/boot.json"
   jq -e '.plan.seed == 7 and .benchmark == "memory" and .interrupted == false and
     ([.samples[].arm] | unique) == ["container"] and .arms[0].limits.memory_bytes == 67108864 and
     ([.samples[] | select(.discarded | not)] | length) == .plan.n * (.plan.counts | length)' "$scratch/run/memory.json"
