@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "words.h"
+
 DuetUnit duet_unit_for(double ns)
 {
     static const struct {
@@ -104,7 +106,7 @@ char *duet_text_interval(DuetUnit unit, double low, double high)
     g_autofree char *low_text = duet_unit_format(unit, low);
     g_autofree char *high_text = duet_unit_format(unit, high);
 
-    return isfinite(low) ? g_strdup_printf("%s to %s", low_text, high_text) : g_strdup("n/a");
+    return isfinite(low) ? g_strdup_printf(_("%s to %s"), low_text, high_text) : g_strdup("n/a");
 }
 
 char *duet_text_ratio_interval(double low, double high)
@@ -112,7 +114,7 @@ char *duet_text_ratio_interval(double low, double high)
     g_autofree char *low_text = duet_text_ratio(low);
     g_autofree char *high_text = duet_text_ratio(high);
 
-    return isfinite(low) ? g_strdup_printf("%s to %s", low_text, high_text) : g_strdup("n/a");
+    return isfinite(low) ? g_strdup_printf(_("%s to %s"), low_text, high_text) : g_strdup("n/a");
 }
 
 char *duet_text_percent(double fraction)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench/benchmark.h"
+#include "bench/export/export.h"
 #include "bench/peers/peer-result.h"
 #include "density-analysis.h"
 
@@ -69,9 +70,15 @@ static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
     }
 }
 
-static const char *const formats[] = { "table", "json", NULL };
-static char *(*const views[])(
-    const DuetRun *, const DuetDensityAnalysis *) = { duet_density_table, duet_density_result };
+static char *csv(const DuetRun *run, const DuetDensityAnalysis *analysis)
+{
+    (void)analysis;
+    return duet_export_csv(run, NULL);
+}
+
+static const char *const formats[] = { "table", "json", "csv", NULL };
+static char *(*const views[])(const DuetRun *, const DuetDensityAnalysis *) = { duet_density_table,
+    duet_density_result, csv };
 
 static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures)
 {

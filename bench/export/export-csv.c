@@ -83,6 +83,8 @@ static void sample_rows(GString *out, const DuetRun *run, const DuetSample *samp
     counter(out, head, "bare_spawn", sample->bare_spawn_ns, "ns");
     counter(out, head, "command_output", sample->command_output_ns, "ns");
     counter(out, head, "command_exit", sample->command_exit_ns, "ns");
+    if (sample->density)
+        g_string_append_printf(out, "%srunning,%u,instances\n", head, sample->density->running);
     if (sample->overhead)
         tool_rows(out, head, sample->overhead);
     /* Nothing is dropped: what never began has a row, too. */

@@ -12,7 +12,9 @@
 #include "bench/benchmark.h"
 #include "bench/environment.h"
 #include "bench/group.h"
+#include "bench/record.h"
 #include "bench/result.h"
+#include "bench/table.h"
 #include "bench/text.h"
 #include "core/util.h"
 #include "language.h"
@@ -113,8 +115,9 @@ static void add_run(DuetReport *report, const Input *input, guint i)
     gboolean several = is_one_of_several(input, i);
     g_autofree char *id = before > 0 ? g_strdup_printf("%s-%u", part->benchmark, before + 1)
                                      : g_strdup(part->benchmark);
+    g_autofree char *base = g_path_get_basename(input->paths[i]);
     g_autofree char *title = several
-        ? g_strdup_printf("%s: %s, %s", _(part->title), input->paths[i], run->started)
+        ? g_strdup_printf("%s: %s, %s", _(part->title), base, run->started)
         : g_strdup(_(part->title));
 
     duet_report_section(report, id, title);
@@ -149,7 +152,11 @@ static void add_changes(DuetReport *report, const Input *input)
 static void add_files(DuetReport *report, const Input *input, guint i)
 {
     const DuetRun *run = input->runs->pdata[i];
-    g_autofree char *json = g_path_get_basename(input->paths[i]);
+    g_autofree char *base = g_path_get_basename(input->paths[i]);
+    /* Two may have one name, in two folders. */
+    g_autofree char *json = i > 0 && is_one_of_several(input, i)
+        ? g_strdup_printf("%u-%s", i + 1, base)
+        : g_strdup(base);
     g_autofree char *csv = g_strconcat(json, ".csv", NULL);
 
     duet_report_file(report, json, "application/json", g_bytes_ref(input->texts->pdata[i]));
@@ -184,21 +191,41 @@ static char *title_of(const Input *input)
                  : g_strdup(_("Imported times"));
 }
 
+/* Returns: (transfer full): where and when, for who looks at nothing else. */
+static char *lead_of(const Input *input)
+{
+    const DuetRun *run = input->runs->pdata[0];
+    const char *cpu = duet_record_string(run->host, "cpu.model");
+    const char *kernel = duet_record_string(run->host, "kernel.release");
+    const char *version = duet_record_string(run->tool, "version");
+    g_autofree char *accel = duet_bench_table_accel(run);
+    const char *const words[] = { cpu, kernel, accel, version, run->started };
+    GString *out = g_string_new(NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (words[i] && *words[i])
+            g_string_append_printf(
+                out, "%s%s%s", out->len > 0 ? " · " : "", i == 3 ? "duet " : "", words[i]);
+    }
+    return g_string_free(out, FALSE);
+}
+
 static DuetReport *build(const Input *input, const char *language)
 {
     g_autofree char *title = title_of(input);
     DuetReport *report = duet_report_new(language, title);
     guint n = input->runs->len;
 
+    report->lead = lead_of(input);
     for (guint i = 0; i < n; i++)
         add_banners(report, input->runs->pdata[i]);
     for (guint i = 0; i < n && !report->stamp; i++)
         set_stamp(report, input->runs->pdata[i], NULL);
     duet_report_headline(report, input->runs, input->paths);
+    duet_report_claims(report, input->runs);
     add_changes(report, input);
     for (guint i = 0; i < n; i++)
         add_run(report, input, i);
-    duet_report_claims(report, input->runs);
     duet_report_section(report, "method", _("How it was measured"));
     for (guint i = 0; i < n; i++)
         duet_report_method(report, input->runs->pdata[i], input->paths[i]);

@@ -221,13 +221,18 @@ void duet_report_claims(DuetReport *report, const GPtrArray *runs)
     DuetReportTable *table =
         duet_report_table(report, _("Each claim, as far as these results tell"), "llrl");
     duet_report_row(table, _("claim"), _("verdict"), _("figure (95 %)"), _("what was seen"));
+    g_autoptr(GString) untold = g_string_new(_("Not told by these results:"));
     for (guint i = 0; i < findings->len; i++) {
         const DuetFinding *finding = &g_array_index(findings, DuetFinding, i);
+        const char *claim = _(duet_claims_rows()[i].sentence);
         g_autofree char *value = isnan(finding->value) ? g_strdup("") : value_text(finding);
-        duet_report_row(table, _(duet_claims_rows()[i].sentence),
-            _(duet_finding_verdict_to_string(finding->verdict)), value,
-            finding->why ? finding->why : "");
+        if (finding->verdict == DUET_FINDING_NOT_RUN)
+            g_string_append_printf(untold, " %s", claim);
+        else
+            duet_report_row(table, claim, _(duet_finding_verdict_to_string(finding->verdict)),
+                value, finding->why ? finding->why : "");
     }
+    duet_report_text(report, untold->str);
     duet_report_text(report,
         _("Claims that no result tells are tried by `duet bench claims IMAGE`, with instances."));
 }

@@ -99,8 +99,9 @@ static char *repeat(const DuetRun *run)
 void duet_report_method(DuetReport *report, const DuetRun *run, const char *path)
 {
     const DuetRunArm *first = duet_run_arm(run, 0);
+    g_autofree char *base = g_path_get_basename(path);
     g_autofree char *caption =
-        g_strdup_printf(_("The run of '%s' (duet bench %s)"), path, run->benchmark->name);
+        g_strdup_printf(_("The run of '%s' (duet bench %s)"), base, run->benchmark->name);
     g_autofree char *argv = duet_text_command(first->argv);
     g_autofree char *plan = run->benchmark->plan_text(run);
     g_autofree char *accel = duet_bench_table_accel(run);
@@ -115,7 +116,11 @@ void duet_report_method(DuetReport *report, const DuetRun *run, const char *path
     row(table, _("ran on"), accel);
     for (gsize i = 0; i < G_N_ELEMENTS(facts); i++) {
         JsonObject *record = facts[i].of_tool ? run->tool : run->host;
-        g_autofree char *text = duet_record_text(record, facts[i].path);
+        double number;
+        /* a load has more digits than meaning */
+        g_autofree char *text = duet_record_number(record, facts[i].path, &number)
+            ? g_strdup_printf("%.4g", number)
+            : duet_record_text(record, facts[i].path);
         if (!g_str_equal(text, "unknown"))
             row(table, _(facts[i].label), text);
     }

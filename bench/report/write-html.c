@@ -240,6 +240,11 @@ static void write_head(Page *page, const DuetReport *report)
     attribute(page, "name", "viewport");
     attribute(page, "content", "width=device-width, initial-scale=1");
     xmlTextWriterEndElement(page->xml);
+    /* Not even what slipped through may run or ask for anything. */
+    start(page, "meta", NULL);
+    attribute(page, "http-equiv", "Content-Security-Policy");
+    attribute(page, "content", "default-src 'none'; style-src 'unsafe-inline'");
+    xmlTextWriterEndElement(page->xml);
     element(page, "title", NULL, report->title);
     start(page, "style", NULL);
     xmlTextWriterWriteRawLen(

@@ -77,6 +77,8 @@ gboolean duet_report_write_markdown(
 {
     (void)error;
     paragraph(out, "# ", report->title, "\n\n");
+    if (report->lead && *report->lead)
+        paragraph(out, "", report->lead, "\n\n");
     for (guint i = 0; i < report->banners->len; i++)
         paragraph(out, "> **", report->banners->pdata[i], "**\n\n");
     for (guint i = 0; i < report->sections->len; i++) {

@@ -7,16 +7,19 @@
 #include "bench/words.h"
 #include "write.h"
 
-#define LABEL_COLUMNS 14
-#define BAR_COLUMNS 38
+#define LABEL_COLUMNS 24
+#define BAR_COLUMNS 28
 #define GAP 2
 
 static void write_bars(GString *out, const GArray *bars)
 {
     double least = INFINITY, most = 0;
+    gsize label_columns = 0;
 
     for (guint i = 0; i < bars->len; i++) {
         double value = g_array_index(bars, DuetReportBar, i).value;
+        g_autofree char *label = duet_text_line(g_array_index(bars, DuetReportBar, i).label);
+        label_columns = MAX(label_columns, MIN(duet_text_width(label), LABEL_COLUMNS));
         most = MAX(most, value);
         least = value > 0 ? MIN(least, value) : least;
     }
@@ -29,7 +32,7 @@ static void write_bars(GString *out, const GArray *bars)
         int columns = most > 0 ? MAX(1, (int)lround(share * BAR_COLUMNS)) : 1;
         g_autofree char *label = duet_text_line(bar->label);
         g_string_append(out, "  ");
-        duet_text_append_padded(out, label, LABEL_COLUMNS);
+        duet_text_append_padded(out, label, label_columns);
         g_string_append_c(out, ' ');
         for (int c = 0; c < columns; c++)
             g_string_append_c(out, '#');
@@ -165,6 +168,8 @@ gboolean duet_report_write_text(
     (void)link;
     (void)error;
     duet_text_append_wrapped(out, "", "", report->title);
+    if (report->lead && *report->lead)
+        duet_text_append_wrapped(out, "", "", report->lead);
     for (guint i = 0; i < report->banners->len; i++) {
         g_autofree char *loud = g_strdup_printf("*** %s ***", (char *)report->banners->pdata[i]);
         duet_text_append_wrapped(out, "", "    ", loud);

@@ -40,7 +40,7 @@ look() {
 @test "the page of real results, in English and in Korean" {
   local results=("$scratch/boot.json" "$scratch/memory.json" "$scratch/density.json") shots=$source_dir/build/test-logs
   duet report -o "$scratch/en.html" "${results[@]}"
-  look "$scratch/en.html" --figures 7 --downloads 5 --shots "$shots/report-en"
+  look "$scratch/en.html" --figures 7 --downloads 6 --shots "$shots/report-en"
   duet report --lang ko -o "$scratch/ko.html" "${results[@]}"
   look "$scratch/ko.html" --figures 7 --views 'light-360|dark-1440|print' --shots "$shots/report-ko"
 }
