@@ -172,10 +172,10 @@ static gboolean read_command(
     return TRUE;
 }
 
-static gboolean read_hyperfine(Import *import, const char *name, const char *text, gsize length,
-    const char *path, GError **error)
+static gboolean read_hyperfine(
+    Import *import, const char *name, const char *text, const char *path, GError **error)
 {
-    g_autoptr(JsonNode) node = duet_json_parse(text, length, error);
+    g_autoptr(JsonNode) node = duet_json_parse(text, strlen(text), error);
     DuetJsonReader reader = { 0 };
 
     if (!node) {
@@ -183,7 +183,7 @@ static gboolean read_hyperfine(Import *import, const char *name, const char *tex
         return FALSE;
     }
     JsonObject *root = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-    JsonArray *results = duet_json_get_array(&reader, root, "results", 64);
+    JsonArray *results = duet_json_get_array(&reader, root, "results", ARMS_MAX);
     guint n = results ? json_array_get_length(results) : 0;
     g_free(reader.broken);
     if (n == 0)
@@ -202,15 +202,14 @@ static gboolean read_word(Import *import, const char *word, GError **error)
     const char *equals = strchr(word, '=');
     g_autofree char *name = equals && equals > word ? g_strndup(word, equals - word) : NULL;
     const char *path = name ? equals + 1 : word;
-    gsize length = 0;
-    g_autofree char *text = duet_file_read(AT_FDCWD, path, FILE_MAX_BYTES, &length, error);
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, FILE_MAX_BYTES, NULL, error);
 
     if (!text)
         return FALSE;
     if (name && !g_utf8_validate(name, -1, NULL))
         return broken(error, path, "the name of its arm is not UTF-8");
     if (*g_strchug(text) == '{')
-        return read_hyperfine(import, name, text, strlen(text), path, error);
+        return read_hyperfine(import, name, text, path, error);
     if (!name)
         return broken(error, path, "give its arm a name: NAME=%s", path);
     GArray *values = add_arm(import, name, path, error);

@@ -278,7 +278,7 @@ DuetRun *duet_result_parse(const char *json, gssize length, GError **error)
     return g_steal_pointer(&run);
 }
 
-DuetRun *duet_result_load(const char *path, GError **error)
+DuetRun *duet_result_load_whole(const char *path, GBytes **out_text, GError **error)
 {
     gsize length = 0;
     g_autofree char *json = duet_file_read(AT_FDCWD, path, RESULT_MAX_BYTES, &length, error);
@@ -286,5 +286,12 @@ DuetRun *duet_result_load(const char *path, GError **error)
 
     if (json && !run)
         g_prefix_error(error, "cannot read the result '%s': ", path);
+    if (run && out_text)
+        *out_text = g_bytes_new_take(g_steal_pointer(&json), length);
     return run;
+}
+
+DuetRun *duet_result_load(const char *path, GError **error)
+{
+    return duet_result_load_whole(path, NULL, error);
 }

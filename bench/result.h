@@ -47,6 +47,11 @@ gboolean duet_result_save(const char *path, const char *json, GError **error);
  */
 DuetRun *duet_result_load(const char *path, GError **error);
 
+/** duet_result_load_whole: the same. @out_text: (nullable) (transfer full): the file as it was
+ * read.
+ */
+DuetRun *duet_result_load_whole(const char *path, GBytes **out_text, GError **error);
+
 /** duet_result_parse: the same from text. */
 DuetRun *duet_result_parse(const char *json, gssize length, GError **error);
 

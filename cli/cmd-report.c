@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include <duet/error.h>
+
 #include "core/module.h"
 
 /* The viewer outlives us, and what it says is its own affair. */

@@ -125,6 +125,11 @@ void duet_chart_row(GString *data, const double *values, gsize n)
     g_string_append_c(data, '\n');
 }
 
+void duet_chart_next_block(GString *data)
+{
+    g_string_append(data, "\n\n");
+}
+
 gboolean duet_charts_can(GError **error)
 {
     g_autofree char *path = g_find_program_in_path("gnuplot");

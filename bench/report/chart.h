@@ -55,6 +55,9 @@ void duet_chart_row(GString *data, const double *values, gsize n);
     duet_chart_row((data), (const double[]){ __VA_ARGS__ },                                        \
         sizeof((const double[]){ __VA_ARGS__ }) / sizeof(double))
 
+/** duet_chart_next_block: what follows is the next arm's. */
+void duet_chart_next_block(GString *data);
+
 /** duet_charts_can: Returns: %FALSE with %DUET_ERROR_UNSUPPORTED where there is no gnuplot. */
 gboolean duet_charts_can(GError **error);
 

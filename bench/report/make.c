@@ -16,14 +16,12 @@
 #include "bench/result.h"
 #include "bench/table.h"
 #include "bench/text.h"
+#include "bench/words.h"
 #include "core/util.h"
 #include "language.h"
 #include "part.h"
-#include "bench/words.h"
 #include "write.h"
 
-/* As result.c reads it. */
-#define RESULT_MAX_BYTES (256u * 1024 * 1024)
 #define PICTURE_MAX_BYTES (256u * 1024 * 1024)
 
 static const DuetReportWriter writers[] = {
@@ -57,17 +55,12 @@ static gboolean load(Input *input, char *const *paths, GError **error)
     input->texts = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     input->paths = paths;
     for (char *const *path = paths; *path; path++) {
-        gsize length = 0;
-        char *json = duet_file_read(AT_FDCWD, *path, RESULT_MAX_BYTES, &length, error);
-        if (!json)
+        GBytes *text = NULL;
+        DuetRun *run = duet_result_load_whole(*path, &text, error);
+        if (!run)
             return FALSE;
-        g_ptr_array_add(input->texts, g_bytes_new_take(json, length));
-        DuetRun *run = duet_result_parse(json, (gssize)length, error);
-        if (!run) {
-            g_prefix_error(error, "cannot read the result '%s': ", *path);
-            return FALSE;
-        }
         g_ptr_array_add(input->runs, run);
+        g_ptr_array_add(input->texts, text);
     }
     return TRUE;
 }
@@ -221,8 +214,7 @@ static DuetReport *build(const Input *input, const char *language)
         add_banners(report, input->runs->pdata[i]);
     for (guint i = 0; i < n && !report->stamp; i++)
         set_stamp(report, input->runs->pdata[i], NULL);
-    duet_report_headline(report, input->runs, input->paths);
-    duet_report_claims(report, input->runs);
+    duet_report_verdicts(report, input->runs, input->paths);
     add_changes(report, input);
     for (guint i = 0; i < n; i++)
         add_run(report, input, i);

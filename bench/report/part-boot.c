@@ -12,8 +12,8 @@
 #include "bench/text.h"
 #include "bench/words.h"
 
-/* More dots than this on a page tell no more, and make it heavy: every so many-th is drawn. */
-#define DOTS_MAX 400
+/* Above this ratio of the largest to the smallest value an axis is logarithmic. */
+#define LOG_FROM 20
 #define STEPS_MAX 500
 
 /* What the figures of one metric have in common. */
@@ -66,7 +66,7 @@ static void series_init(
     for (guint i = 0; i < series->arms->len; i++)
         duet_run_values(run, g_array_index(series->arms, guint, i), metric, analysis->headline_to,
             &series->columns[i]);
-    series->log = least > 0 && most / least > DUET_REPORT_LOG_FROM;
+    series->log = least > 0 && most / least > LOG_FROM;
     series->unit = duet_unit_for(series->log ? least : most);
 }
 
@@ -124,11 +124,6 @@ static DuetChart *chart_new(const Series *series, const char *script, const char
     return chart;
 }
 
-static void next_block(GString *data)
-{
-    g_string_append(data, "\n\n");
-}
-
 static void add_ecdf(DuetReport *report, const Series *series, const char *id)
 {
     DuetChart *chart = chart_new(series, "ecdf", id);
@@ -138,12 +133,12 @@ static void add_ecdf(DuetReport *report, const Series *series, const char *id)
     for (guint i = 0; i < series->arms->len; i++) {
         DuetSeries s = duet_column_series(&series->columns[i]);
         g_autofree double *sorted = duet_stats_sorted(s.values, s.n);
-        gsize step = (s.n + STEPS_MAX - 1) / STEPS_MAX;
+        gsize step = duet_report_every(s.n, STEPS_MAX);
         for (gsize k = step - 1; k < s.n; k += step)
             DUET_CHART_ROW(steps, in_unit(series, sorted[k]), (k + 1.0) / s.n);
         if (s.n % step != 0)
             DUET_CHART_ROW(steps, in_unit(series, sorted[s.n - 1]), 1);
-        next_block(steps);
+        duet_chart_next_block(steps);
     }
     g_autofree char *title = titled(series, _("How the samples are distributed"));
     duet_report_figure(report, chart, title,
@@ -162,7 +157,7 @@ static void add_box(DuetReport *report, const Series *series, const char *id)
     for (guint i = 0; i < series->arms->len; i++) {
         const DuetSummary *s = summary_of(series, i);
         DuetSeries values = duet_column_series(&series->columns[i]);
-        gsize step = (values.n + DOTS_MAX - 1) / DOTS_MAX;
+        gsize step = duet_report_every(values.n, DUET_REPORT_DOTS_MAX);
         double fence = 1.5 * (s->q3 - s->q1);
         double low = s->max, high = s->min;
         for (gsize k = 0; k < values.n; k++) {
@@ -176,7 +171,7 @@ static void add_box(DuetReport *report, const Series *series, const char *id)
                 DUET_CHART_ROW(dots, in_unit(series, y), fmod(k / step * 0.6180339887, 1));
         }
         thinned |= step > 1;
-        next_block(dots);
+        duet_chart_next_block(dots);
         DUET_CHART_ROW(boxes, i + 1, in_unit(series, low), in_unit(series, s->q1),
             in_unit(series, s->median), in_unit(series, s->q3), in_unit(series, high));
     }
@@ -209,10 +204,10 @@ static void add_order(DuetReport *report, const Series *series, const char *id)
     for (guint i = 0; i < series->arms->len; i++) {
         DuetSeries s = duet_column_series(&series->columns[i]);
         double median = summary_of(series, i)->median;
-        gsize step = (s.n + DOTS_MAX - 1) / DOTS_MAX;
+        gsize step = duet_report_every(s.n, DUET_REPORT_DOTS_MAX);
         for (gsize k = 0; k < s.n; k += step)
             DUET_CHART_ROW(dots, k + 1, s.values[k] / median);
-        next_block(dots);
+        duet_chart_next_block(dots);
     }
     duet_report_figure(report, chart, _("Whether the host changed while it was measured"),
         _("Dots that stay around 1 from left to right mean that the host was as fast at the end as "

@@ -9,9 +9,6 @@
 #include "bench/text.h"
 #include "bench/words.h"
 
-/* As in the other figures of dots. */
-#define DOTS_MAX 400
-
 /* Returns: (transfer full): why no more were started, in words. */
 static char *why(const DuetDensityOutcome *outcome)
 {
@@ -68,19 +65,17 @@ static void add_curve(
     for (guint i = 0; i < arms->len; i++) {
         guint arm = g_array_index(arms, guint, i);
         const DuetDensityArm *of = &analysis->arms[arm];
-        dots_of(dots, run, arm, (of->latency.n + DOTS_MAX - 1) / DOTS_MAX, unit);
-        g_string_append(dots, "\n\n");
+        dots_of(dots, run, arm, duet_report_every(of->latency.n, DUET_REPORT_DOTS_MAX), unit);
+        duet_chart_next_block(dots);
         g_ptr_array_add(whys, why(of->outcome));
     }
     duet_chart_set_texts(chart, "why", whys);
     DuetReportFigure *figure = duet_report_figure(report, chart,
         _("How long a start takes while others run, and how many there can be"),
         _("Further right means more instances at the same time. Beside each arm's name stands "
-          "where "
-          "it ended, and why."),
+          "where it ended, and why."),
         _("Each dot is a start, while all instances before it still run. Of more than 400 only "
-          "some "
-          "are drawn, evenly chosen."));
+          "some are drawn, evenly chosen."));
     for (guint i = 0; i < arms->len; i++) {
         guint arm = g_array_index(arms, guint, i);
         const DuetDensityOutcome *outcome = analysis->arms[arm].outcome;

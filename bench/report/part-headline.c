@@ -19,19 +19,17 @@ static const struct {
     { "density", N_("density") },
 };
 
-/* One row of the figure: a claim about VM and container in one set of results. */
+/* One row of the figure: a claim about VM and container in one set of results. @finding: borrowed.
+ */
 typedef struct {
     gsize row;
     char *label;
-    DuetFinding finding;
+    const DuetFinding *finding;
 } Headline;
 
 static void headline_clear(gpointer data)
 {
-    Headline *headline = data;
-
-    g_free(headline->label);
-    duet_finding_clear(&headline->finding);
+    g_free(((Headline *)data)->label);
 }
 
 /* Result number @nth of a benchmark, borrowed; NULL: there are not so many. */
@@ -61,13 +59,31 @@ static DuetClaimTrial trial_of(const GPtrArray *runs, guint nth)
     };
 }
 
-static const DuetClaim *claim_of(const char *id)
+/* Returns: (transfer full) (element-type DuetFinding): one for each claim, all judged together;
+ * what wants instances is not run. */
+static GArray *try_all(const GPtrArray *runs, guint nth)
 {
-    const DuetClaim *claim = duet_claims_rows();
+    DuetClaimTrial trial = trial_of(runs, nth);
+    GArray *findings = g_array_new(FALSE, TRUE, sizeof(DuetFinding));
 
-    while (!g_str_equal(claim->id, id))
-        claim++;
-    return claim;
+    g_array_set_clear_func(findings, (GDestroyNotify)duet_finding_clear);
+    for (const DuetClaim *claim = duet_claims_rows(); claim->id; claim++) {
+        DuetFinding finding;
+        duet_finding_init(&finding);
+        duet_claim_apply(claim, &trial, &finding);
+        g_array_append_val(findings, finding);
+    }
+    duet_claims_judge((DuetFinding *)(gpointer)findings->data, findings->len);
+    return findings;
+}
+
+static const DuetFinding *finding_of(const GArray *findings, const char *claim)
+{
+    guint i = 0;
+
+    while (!g_str_equal(duet_claims_rows()[i].id, claim))
+        i++;
+    return &g_array_index(findings, DuetFinding, i);
 }
 
 /* Returns: (transfer full): "17.2 (16.8 to 17.9)". */
@@ -118,7 +134,7 @@ static void add_figure(DuetReport *report, const GArray *headlines)
 
     for (guint i = 0; i < headlines->len; i++) {
         const Headline *headline = &g_array_index(headlines, Headline, i);
-        const DuetFinding *f = &headline->finding;
+        const DuetFinding *f = headline->finding;
         char *text = value_text(f);
         g_ptr_array_add(labels, headline->label);
         g_ptr_array_add(texts, text);
@@ -133,62 +149,41 @@ static void add_figure(DuetReport *report, const GArray *headlines)
 }
 
 /* Those that there is a figure for. @name: (nullable): what tells this set from others. */
-static void add_set(GArray *headlines, const DuetClaimTrial *trial, const char *name)
+static void add_set(GArray *headlines, const GArray *findings, const char *name)
 {
-    DuetFinding findings[G_N_ELEMENTS(rows)];
-    DuetClaimTrial tried = *trial;
-
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
-        duet_finding_init(&findings[i]);
-        duet_claim_apply(claim_of(rows[i].claim), &tried, &findings[i]);
-    }
-    duet_claims_judge(findings, G_N_ELEMENTS(rows));
-    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
-        Headline headline = { .row = i, .finding = findings[i] };
-        if (!isfinite(findings[i].value) || findings[i].value <= 0) {
-            duet_finding_clear(&findings[i]);
+        const char *label = _(rows[i].label);
+        Headline headline = { .row = i, .finding = finding_of(findings, rows[i].claim) };
+        if (!isfinite(headline.finding->value) || headline.finding->value <= 0)
             continue;
-        }
-        headline.label =
-            name ? g_strdup_printf("%s, %s", _(rows[i].label), name) : g_strdup(_(rows[i].label));
+        headline.label = name ? g_strdup_printf("%s, %s", label, name) : g_strdup(label);
         g_array_append_val(headlines, headline);
     }
 }
 
-void duet_report_headline(DuetReport *report, const GPtrArray *runs, char *const *paths)
+static void add_result(DuetReport *report, const GArray *headlines, gboolean several)
 {
-    g_autoptr(GArray) headlines = g_array_new(FALSE, FALSE, sizeof(Headline));
-    gboolean several = FALSE;
-
-    g_array_set_clear_func(headlines, headline_clear);
-    for (guint i = 1; i < runs->len; i++)
-        several |= duet_report_nth(runs, i) > 0;
-    for (guint nth = 0; nth < runs->len; nth++) {
-        DuetClaimTrial trial = trial_of(runs, nth);
-        g_autofree char *name = NULL;
-        /* one name for the set: that of its first file */
-        for (guint i = runs->len; several && i > 0; i--) {
-            if (duet_report_nth(runs, i - 1) != nth)
-                continue;
-            g_free(name);
-            name = g_path_get_basename(paths[i - 1]);
-        }
-        if (trial.boot || trial.memory || trial.density)
-            add_set(headlines, &trial, name);
-    }
-    if (headlines->len == 0)
-        return;
     duet_report_section(report, "result", _("The result"));
     GPtrArray *items = duet_report_list(report);
     for (guint i = 0; i < headlines->len; i++) {
         const Headline *headline = &g_array_index(headlines, Headline, i);
-        g_autofree char *words = sentence(headline->row, &headline->finding);
-        gboolean named = several ||
-            !(headline->finding.verdict == DUET_FINDING_HOLDS || headline->finding.is_bound);
+        const DuetFinding *finding = headline->finding;
+        g_autofree char *words = sentence(headline->row, finding);
+        gboolean named = several || !(finding->verdict == DUET_FINDING_HOLDS || finding->is_bound);
         g_ptr_array_add(
             items, named ? g_strdup_printf("%s: %s", headline->label, words) : g_strdup(words));
     }
     add_figure(report, headlines);
+}
+
+/* Returns: (transfer full) (nullable): what a set of results goes by: its first file's name. */
+static char *name_of_set(const GPtrArray *runs, char *const *paths, guint nth)
+{
+    for (guint i = 0; i < runs->len; i++) {
+        if (duet_report_nth(runs, i) == nth)
+            return g_path_get_basename(paths[i]);
+    }
+    return NULL;
 }
 
 static gboolean any_tried(const GArray *findings)
@@ -200,23 +195,8 @@ static gboolean any_tried(const GArray *findings)
     return FALSE;
 }
 
-void duet_report_claims(DuetReport *report, const GPtrArray *runs)
+static void add_claims(DuetReport *report, const GArray *findings)
 {
-    DuetClaimTrial trial = trial_of(runs, 0);
-    g_autoptr(GArray) findings = g_array_new(FALSE, TRUE, sizeof(DuetFinding));
-
-    if (!trial.boot && !trial.memory && !trial.density)
-        return;
-    g_array_set_clear_func(findings, (GDestroyNotify)duet_finding_clear);
-    for (const DuetClaim *claim = duet_claims_rows(); claim->id; claim++) {
-        DuetFinding finding;
-        duet_finding_init(&finding);
-        duet_claim_apply(claim, &trial, &finding);
-        g_array_append_val(findings, finding);
-    }
-    duet_claims_judge((DuetFinding *)(gpointer)findings->data, findings->len);
-    if (!any_tried(findings))
-        return;
     duet_report_section(report, "claims", _("What is said of VMs and containers"));
     DuetReportTable *table =
         duet_report_table(report, _("Each claim, as far as these results tell"), "llrl");
@@ -235,4 +215,24 @@ void duet_report_claims(DuetReport *report, const GPtrArray *runs)
     duet_report_text(report, untold->str);
     duet_report_text(report,
         _("Claims that no result tells are tried by `duet bench claims IMAGE`, with instances."));
+}
+
+void duet_report_verdicts(DuetReport *report, const GPtrArray *runs, char *const *paths)
+{
+    g_autoptr(GPtrArray) sets = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
+    g_autoptr(GArray) headlines = g_array_new(FALSE, FALSE, sizeof(Headline));
+    guint n_sets = 0;
+
+    g_array_set_clear_func(headlines, headline_clear);
+    for (guint i = 0; i < runs->len; i++)
+        n_sets = MAX(n_sets, duet_report_nth(runs, i) + 1);
+    for (guint nth = 0; nth < n_sets; nth++) {
+        g_autofree char *name = n_sets > 1 ? name_of_set(runs, paths, nth) : NULL;
+        g_ptr_array_add(sets, try_all(runs, nth));
+        add_set(headlines, sets->pdata[nth], name);
+    }
+    if (headlines->len > 0)
+        add_result(report, headlines, n_sets > 1);
+    if (any_tried(sets->pdata[0]))
+        add_claims(report, sets->pdata[0]);
 }

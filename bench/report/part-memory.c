@@ -69,8 +69,8 @@ static void line_rows(GString *dots, GString *fits, GString *band, const DuetRun
     if (!isfinite(line->slope_low))
         DUET_CHART_ROW(band, NAN, NAN, NAN);
     g_ptr_array_add(labels, g_strdup_printf(_("used of the host, %s"), unit.name));
-    g_string_append(dots, "\n\n");
-    g_string_append(band, "\n\n");
+    duet_chart_next_block(dots);
+    duet_chart_next_block(band);
 }
 
 static void add_lines(

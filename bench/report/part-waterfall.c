@@ -148,8 +148,7 @@ void duet_report_waterfall(
           "the one before it ended, and its name is what had happened when it ended. Hatched: what "
           "a guest's kernel and process 1 took by the guest's own clock."),
         _("Medians of when each mark was; whiskers from the first to the third quartile of that. "
-          "All "
-          "marks are read from one clock of the host."));
+          "All marks are read from one clock of the host."));
     for (guint i = 0; i < arms->len; i++) {
         guint arm = g_array_index(arms, guint, i);
         duet_report_bar(figure, duet_run_arm(run, arm)->name, totals->pdata[i],

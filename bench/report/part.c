@@ -92,6 +92,11 @@ void duet_report_arms(DuetChart *chart, const DuetRun *run, const GArray *arms)
     duet_chart_set_texts(chart, "color", colors);
 }
 
+gsize duet_report_every(gsize n, gsize most)
+{
+    return (n + most - 1) / most;
+}
+
 static void comparison_row(
     DuetReportTable *table, const DuetMatch *match, const DuetComparison *comparison)
 {
@@ -135,11 +140,9 @@ void duet_report_notes(DuetReport *report, const GPtrArray *notes)
         g_ptr_array_add(items, g_strdup(((const DuetNote *)notes->pdata[i])->text));
 }
 
-const char duet_report_time_align[] = "lrrrrrrr";
-
 DuetReportTable *duet_report_time_table(DuetReport *report, const char *caption)
 {
-    DuetReportTable *table = duet_report_table(report, caption, duet_report_time_align);
+    DuetReportTable *table = duet_report_table(report, caption, "lrrrrrrr");
 
     duet_report_row(table, _("arm"), _("ok"), _("failed"), _("median"), _("median, 95 %"), _("IQR"),
         "p95", "p99");

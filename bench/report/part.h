@@ -23,19 +23,13 @@ typedef struct {
 /** duet_report_part: Returns: that of a run's benchmark. */
 const DuetReportPart *duet_report_part(const DuetRun *run);
 
-/* Above this ratio of the largest to the smallest value an axis is logarithmic. */
-#define DUET_REPORT_LOG_FROM 20
-
 /** duet_report_nth: Returns: how many results of the same benchmark come before number @index of
  * @runs. */
 guint duet_report_nth(const GPtrArray *runs, guint index);
 
-/** duet_report_headline: VM against container, in a figure and in words; nothing where no result
- * tells. @runs: (element-type DuetRun): read from @paths. */
-void duet_report_headline(DuetReport *report, const GPtrArray *runs, char *const *paths);
-
-/** duet_report_claims: what is said of VMs and containers, as far as results tell. */
-void duet_report_claims(DuetReport *report, const GPtrArray *runs);
+/** duet_report_verdicts: VM against container, in a figure and in words, and what is said of both,
+ * as far as results tell. @runs: (element-type DuetRun): read from @paths. */
+void duet_report_verdicts(DuetReport *report, const GPtrArray *runs, char *const *paths);
 
 /** duet_report_waterfall: what the starts of `bench boot` are made of. */
 void duet_report_waterfall(
@@ -61,6 +55,12 @@ const char *duet_report_kind_color(const char *kind);
  */
 void duet_report_arms(DuetChart *chart, const DuetRun *run, const GArray *arms);
 
+/* More dots than this on a page tell no more, and make it heavy: every so many-th is drawn. */
+#define DUET_REPORT_DOTS_MAX 400
+/** duet_report_every: Returns: every which of @n is drawn, so that there are not more than @most.
+ */
+gsize duet_report_every(gsize n, gsize most);
+
 /** duet_report_comparisons: a table of them, if there are any. */
 void duet_report_comparisons(
     DuetReport *report, const char *caption, const DuetMatch *match, const GArray *comparisons);
@@ -72,7 +72,6 @@ void duet_report_notes(DuetReport *report, const GPtrArray *notes);
  * ok, failed, median, 95 %, IQR, p95, p99. */
 GPtrArray *duet_report_time_cells(
     const char *name, guint ok, guint failed, const DuetSummary *summary);
-extern const char duet_report_time_align[];
 /** duet_report_time_table: Returns: (transfer none): a table of such rows, with its head. */
 DuetReportTable *duet_report_time_table(DuetReport *report, const char *caption);
 

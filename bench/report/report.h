@@ -9,8 +9,9 @@ G_BEGIN_DECLS
 
 /*
  * A report as what it says, before it has a format: sections of paragraphs, lists, tables and
- * figures. What a run has to say is put in by the files that know its benchmark (boot.c and so on);
- * how it looks is up to a #DuetReportFormat. Texts are plain: whoever writes them out escapes them.
+ * figures. What a run has to say is put in by the files that know its benchmark (part-boot.c and so
+ * on); how it looks is up to a #DuetReportWriter. Texts are plain: whoever writes them out escapes
+ * them.
  */
 
 typedef enum {
