@@ -8,6 +8,7 @@
 #include "benchmark.h"
 #include "notes.h"
 #include "random.h"
+#include "words.h"
 
 static void find_unmatched(
     const DuetRun *run, const DuetRun *other, const char *path, GPtrArray *out)
@@ -71,8 +72,8 @@ static void add_notes(DuetAgainst *against, const DuetRun *first, const DuetRun 
 {
     if (*first->run_id && g_str_equal(first->run_id, second->run_id))
         duet_notes_add(against->notes, "same-run", TRUE, "both files hold the same run");
-    note_weakness(against->notes, first, "first");
-    note_weakness(against->notes, second, "second");
+    note_weakness(against->notes, first, _("first"));
+    note_weakness(against->notes, second, _("second"));
     duet_notes_add(against->notes, "apart", FALSE,
         "the runs were taken one after the other, not interleaved: whatever changed on the host "
         "meanwhile is in these ratios");

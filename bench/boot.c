@@ -39,6 +39,27 @@ static void read_sample(DuetJsonReader *reader, JsonObject *object, DuetSample *
     duet_peer_sample_read(reader, object, sample);
 }
 
+/* What `duet compare` adds to its one sample of each arm. */
+static void read_compared(JsonObject *root, DuetRun *run)
+{
+    static const char *const members[] = { "outputs", "idle_memory" };
+
+    if (!duet_json_member(root, members[0]))
+        return;
+    run->compared = json_object_new();
+    for (gsize i = 0; i < G_N_ELEMENTS(members); i++) {
+        if (duet_json_member(root, members[i]))
+            json_object_set_member(
+                run->compared, members[i], json_node_copy(duet_json_member(root, members[i])));
+    }
+}
+
+static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
+{
+    duet_peer_root_read(reader, root, run);
+    read_compared(root, run);
+}
+
 static const char *const formats[] = { "table", "json", "csv", "md", "openmetrics", "benchstat",
     "phoronix", NULL };
 static char *(*const views[])(const DuetRun *, const DuetAnalysis *) = { duet_bench_table,
@@ -69,7 +90,7 @@ const DuetBenchmark duet_benchmark_boot = {
     .write_sample = write_sample,
     .read_sample = read_sample,
     .write_root = duet_peer_root_write,
-    .read_root = duet_peer_root_read,
+    .read_root = read_root,
     .plan_text = duet_bench_table_plan,
     .formats = formats,
     .show = show,

@@ -14,6 +14,7 @@
 #include "result.h"
 #include "table.h"
 #include "text.h"
+#include "words.h"
 
 /* A few outliers are normal: of 30 normally distributed values one in five series has one. */
 #define OUTLIER_LIMIT 0.1
@@ -33,9 +34,8 @@ static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const Due
             DUET_BENCH_N_MIN);
     if (s->outliers > OUTLIER_LIMIT * s->n)
         duet_notes_add(notes, "outliers", TRUE,
-            "%s: %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT " samples are outliers: something else "
-            "was at work on the host",
-            name, s->outliers, s->n);
+            "%s: %zu of %zu samples are outliers: something else was at work on the host", name,
+            s->outliers, s->n);
     if (s->n > 0 && s->autocorrelation > 2 / sqrt((double)s->n) && !duet_notes_drifts(s))
         duet_notes_add(notes, "autocorrelated", TRUE,
             "%s: neighbouring samples are alike (lag 1: %.2f): intervals are too narrow", name,
@@ -170,7 +170,7 @@ void duet_bench_check_host(GPtrArray *notes, const DuetRun *run)
     for (guint i = 0; i < warnings->len; i++) {
         const char *text = g_ptr_array_index(warnings, i);
         if (!g_ptr_array_find_with_equal_func(run->warnings, text, g_str_equal, NULL))
-            duet_notes_add(notes, "host", TRUE, "%s", text);
+            duet_notes_add(notes, "host", TRUE, "%s", _(text));
     }
     if (duet_run_tcg(run))
         duet_notes_add(notes, "tcg", TRUE,

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "record.h"
+#include "words.h"
 
 /* A hypervisor below took more than this share of the CPU time that was wanted. */
 #define STEAL_LIMIT 0.01
 
+/* In the file they are English; N_() marks those that a report can show in another language. */
 static void warn(GPtrArray *warnings, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static void warn(GPtrArray *warnings, const char *format, ...)
 {
@@ -46,12 +48,12 @@ static void warn_of_memory(GPtrArray *warnings, JsonObject *host)
 
     duet_record_number(host, "memory.ksm_run", &ksm);
     if (ksm == 1)
-        warn(warnings, "KSM runs: it merges pages and takes CPU time");
+        warn(warnings, N_("KSM runs: it merges pages and takes CPU time"));
     if (duet_record_number(host, "memory.swap_bytes", &swap) &&
         duet_record_number(host, "memory.swap_free_bytes", &swap_free) && swap > swap_free)
         warn(warnings, "%.0f MiB of swap are in use", (swap - swap_free) / (1 << 20));
     if (damon && strcmp(damon, "Y") == 0)
-        warn(warnings, "DAMON reclaims memory that is idle: what was warm cools by itself");
+        warn(warnings, N_("DAMON reclaims memory that is idle: what was warm cools by itself"));
 }
 
 GPtrArray *duet_environment_warnings(JsonObject *host, JsonObject *tool)
@@ -60,11 +62,12 @@ GPtrArray *duet_environment_warnings(JsonObject *host, JsonObject *tool)
     const char *flags = duet_record_string(tool, "build_flags");
 
     if (duet_environment_under_tcg(host))
-        warn(warnings, "nested under TCG: this host's own CPUs are emulated; publish none of this");
+        warn(warnings,
+            N_("nested under TCG: this host's own CPUs are emulated; publish none of this"));
     warn_of_cpu(warnings, host);
     warn_of_memory(warnings, host);
     if (flags && g_str_has_prefix(flags, "sanitize"))
-        warn(warnings, "this duet was built with sanitizers: it is slow");
+        warn(warnings, N_("this duet was built with sanitizers: it is slow"));
     return warnings;
 }
 
@@ -90,7 +93,7 @@ void duet_environment_memory_warnings(JsonObject *host, GPtrArray *warnings)
     const char *mglru = duet_record_string(host, "memory.mglru");
 
     if (zswap && *zswap && !strchr("N0", *zswap))
-        warn(warnings, "zswap is on: what it compresses is in no PSS");
+        warn(warnings, N_("zswap is on: what it compresses is in no PSS"));
     if (mglru && g_ascii_strtoull(mglru, NULL, 0) != 0)
-        warn(warnings, "MGLRU is on: it may age pages, and take them, without pressure");
+        warn(warnings, N_("MGLRU is on: it may age pages, and take them, without pressure"));
 }

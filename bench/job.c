@@ -6,6 +6,7 @@
 
 #include <duet/error.h>
 
+#include "core/util.h"
 #include "cost/cost.h"
 #include "group.h"
 #include "result.h"
@@ -58,12 +59,14 @@ gboolean duet_job_check(const DuetBenchRequest *request, GError **error)
     if (!request->output_path)
         return TRUE;
     /* Better now than after half an hour. */
+    if (!duet_file_may_replace(request->output_path, error))
+        return FALSE;
     g_autofree char *folder = g_path_get_dirname(request->output_path);
     errno = 0;
-    if (access(folder, W_OK | X_OK) == 0 && !g_file_test(request->output_path, G_FILE_TEST_IS_DIR))
+    if (access(folder, W_OK | X_OK) == 0)
         return TRUE;
     return duet_error_set_errno(
-        error, errno ? errno : EISDIR, "cannot write a result to '%s'", request->output_path);
+        error, errno, "cannot write a result to '%s'", request->output_path);
 }
 
 DuetRunner duet_job_runner(const DuetBenchRequest *request, DuetSampleFunc take,

@@ -5,6 +5,8 @@
 
 #include <duet/bench.h>
 
+#include "words.h"
+
 /* Drift that is worth a word: between first and last fifth, and between neighbours. The latter
  * is two standard errors of an uncorrelated series of n, 2 / sqrt(n). */
 #define DRIFT_LIMIT 0.05
@@ -28,7 +30,7 @@ void duet_notes_add(GPtrArray *notes, const char *code, gboolean weak, const cha
     va_list args;
 
     va_start(args, format);
-    *note = (DuetNote){ code, weak, g_strdup_vprintf(format, args) };
+    *note = (DuetNote){ code, weak, g_strdup_vprintf(_(format), args) };
     va_end(args);
     g_ptr_array_add(notes, note);
 }
@@ -74,8 +76,7 @@ static void note_series(GPtrArray *notes, const DuetRun *run, guint arm, const D
         return;
     if (headline->outliers > 0)
         duet_notes_add(notes, "outliers", FALSE,
-            "%s: %" G_GSIZE_FORMAT " outlier%s beyond 1.5 IQR, kept in all figures", name,
-            headline->outliers, headline->outliers == 1 ? "" : "s");
+            "%s: outliers beyond 1.5 IQR: %zu, kept in all figures", name, headline->outliers);
     if (headline->slow_first)
         duet_notes_add(notes, "slow-first", TRUE,
             "%s: the first sample after the warm-up was an outlier upwards", name);
@@ -99,8 +100,8 @@ void duet_notes_samples(GPtrArray *notes, const DuetRun *run)
             first = g_ptr_array_index(sample->warnings, 0);
     }
     if (doubtful > 0)
-        duet_notes_add(notes, "sample-warnings", TRUE, "%u sample%s with a warning, the first: %s",
-            doubtful, doubtful == 1 ? "" : "s", first);
+        duet_notes_add(notes, "sample-warnings", TRUE, "samples with a warning: %u, the first: %s",
+            doubtful, first);
 }
 
 void duet_notes_interrupted(GPtrArray *notes, const DuetRun *run)
@@ -119,9 +120,11 @@ void duet_notes_few(GPtrArray *notes, const DuetRun *run)
 
 void duet_notes_host(GPtrArray *notes, const DuetRun *run)
 {
-    for (guint i = 0; i < run->warnings->len; i++)
-        duet_notes_add(
-            notes, "host", TRUE, "%s", (const char *)g_ptr_array_index(run->warnings, i));
+    for (guint i = 0; i < run->warnings->len; i++) {
+        const char *text = g_ptr_array_index(run->warnings, i);
+        /* the translation of nothing is about translations */
+        duet_notes_add(notes, "host", TRUE, "%s", *text ? _(text) : text);
+    }
 }
 
 void duet_notes_peers(GPtrArray *notes, const DuetRun *run)

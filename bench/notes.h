@@ -19,7 +19,9 @@ typedef struct {
 /** duet_notes_empty: Returns: (transfer full) (element-type DuetNote): none yet. */
 GPtrArray *duet_notes_empty(void);
 
-/** duet_notes_add: appends a note to @notes, as duet_notes_new() makes them. */
+/** duet_notes_add: appends a note to @notes, as duet_notes_new() makes them. @format: is
+ * translated.
+ */
 void duet_notes_add(GPtrArray *notes, const char *code, gboolean weak, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
 

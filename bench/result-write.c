@@ -276,7 +276,8 @@ char *duet_result_to_json(const DuetRun *run, const DuetAnalysis *analysis)
 
 gboolean duet_result_save(const char *path, const char *json, GError **error)
 {
-    if (duet_file_replace(AT_FDCWD, path, json, strlen(json), error))
+    if (duet_file_may_replace(path, error) &&
+        duet_file_replace(AT_FDCWD, path, json, strlen(json), error))
         return TRUE;
     g_prefix_error(error, "cannot save the result: ");
     return FALSE;

@@ -143,6 +143,7 @@ void duet_run_free(DuetRun *run)
     g_clear_pointer(&run->idle_noise, g_array_unref);
     g_ptr_array_unref(run->skipped);
     g_clear_pointer(&run->density, g_ptr_array_unref);
+    g_clear_pointer(&run->compared, json_object_unref);
     g_ptr_array_unref(run->warnings);
     g_free(run);
 }

@@ -128,6 +128,7 @@ gboolean duet_run_arm_is_peer(const DuetRunArm *arm);
  * @skipped: (element-type utf8): peers that were asked for and left out, and why
  * @density: (element-type DuetDensityOutcome): `bench density`: one for each arm; NULL else
  * @reread_bytes: `bench memory`: of files that were read before each block; 0: not known
+ * @compared: (nullable): `compare`: its file's members "outputs" and "idle_memory", as they are
  * @interrupted: the user stopped it before the plan's end
  * @warnings: (element-type utf8): what makes the whole run doubtful
  */
@@ -144,6 +145,7 @@ typedef struct {
     GPtrArray *skipped;
     GPtrArray *density;
     guint64 reread_bytes;
+    JsonObject *compared;
     gboolean interrupted;
     GPtrArray *warnings;
 } DuetRun;

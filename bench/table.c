@@ -8,6 +8,7 @@
 #include "notes.h"
 #include "record.h"
 #include "text.h"
+#include "words.h"
 
 #define NAME_COLUMNS 11
 #define PAIR_COLUMNS 24
@@ -16,14 +17,19 @@
 #define PHASE_COLUMNS 54
 #define PHASE_ARMS 6
 
+const char *duet_bench_table_warning(gboolean nested, gboolean tcg)
+{
+    return nested ? _("Nested under TCG: this host's CPUs are emulated, no figure is a result.")
+        : tcg     ? _("No hardware virtualization (QEMU's TCG): VM figures are upper bounds.")
+                  : NULL;
+}
+
 void duet_bench_table_banner(GString *out, gboolean nested, gboolean tcg)
 {
-    if (nested)
-        g_string_append(out,
-            "*** Nested under TCG: this host's CPUs are emulated, no figure is a result. ***\n");
-    else if (tcg)
-        g_string_append(
-            out, "*** No hardware virtualization (QEMU's TCG): VM figures are upper bounds. ***\n");
+    const char *warning = duet_bench_table_warning(nested, tcg);
+
+    if (warning)
+        g_string_append_printf(out, "*** %s ***\n", warning);
 }
 
 /* Returns: (transfer full) (nullable): what an arm ran on. */
@@ -82,11 +88,13 @@ char *duet_bench_table_plan(const DuetRun *run)
 
     if (!duet_plan_is_blocked(plan))
         return g_strdup_printf(
-            "up to %u samples per arm, imported, in an order that is not known", plan->n);
-    return g_strdup_printf("n %u per arm, mode %s (1 discarded)%s%s, seed %" G_GUINT64_FORMAT
-                           ", interleaved in random blocks",
-        plan->n, plan->mode, plan->ready ? ", stopped when ready by " : "",
-        plan->ready ? plan->ready : "", plan->seed);
+            _("up to %u samples per arm, imported, in an order that is not known"), plan->n);
+    g_autofree char *ready =
+        plan->ready ? g_strdup_printf(_(", stopped when ready by %s"), plan->ready) : g_strdup("");
+    g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, plan->seed);
+    return g_strdup_printf(
+        _("n %u per arm, mode %s (1 discarded)%s, seed %s, interleaved in random blocks"), plan->n,
+        plan->mode, ready, seed);
 }
 
 void duet_bench_table_head(GString *out, const DuetRun *run, const char *command, const char *plan)

@@ -11,6 +11,9 @@ G_BEGIN_DECLS
  */
 char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_bench_table_warning: Returns: (nullable): what must stand over all figures taken so. */
+const char *duet_bench_table_warning(gboolean nested, gboolean tcg);
+
 /** duet_bench_table_banner: appends the line that must stand over all figures taken under TCG. */
 void duet_bench_table_banner(GString *out, gboolean nested, gboolean tcg);
 /** duet_bench_table_notes: appends what stands below all figures. @notes: of DuetNote. */

@@ -38,17 +38,28 @@ static char **spread_results(int argc, char **argv, int *out_argc)
     return spread;
 }
 
-/* What repeats it: all but --only and --format. */
+static gboolean is_option(const char *word, const char *name)
+{
+    gsize length = strlen(name);
+
+    return strncmp(word, name, length) == 0 && (word[length] == '\0' || word[length] == '=');
+}
+
+/* What repeats it: all but what --only, --format and --lang choose. */
 static char **without_choice(int argc, char **argv)
 {
+    static const char *const choices[] = { "--only", "--format", "--lang", NULL };
     g_autoptr(GStrvBuilder) words = g_strv_builder_new();
 
     g_strv_builder_add_many(words, "duet", "bench", NULL);
     for (int i = 0; i < argc; i++) {
-        if (g_str_equal(argv[i], "--only") || g_str_equal(argv[i], "--format"))
-            i++;
-        else if (!g_str_has_prefix(argv[i], "--only=") && !g_str_has_prefix(argv[i], "--format="))
+        const char *const *choice = choices;
+        while (*choice && !is_option(argv[i], *choice))
+            choice++;
+        if (!*choice)
             g_strv_builder_add(words, argv[i]);
+        else if (g_str_equal(argv[i], *choice))
+            i++;
     }
     return g_strv_builder_end(words);
 }
@@ -79,7 +90,7 @@ static const DuetClaimsOps *claims_ops(GError **error)
 typedef struct {
     DuetRunOptions run;
     char **results;
-    char *only, *format, *seed, *image;
+    char *only, *format, *language, *seed, *image;
 } Claims;
 
 static void claims_clear(Claims *options)
@@ -88,6 +99,7 @@ static void claims_clear(Claims *options)
     g_strfreev(options->results);
     g_free(options->only);
     g_free(options->format);
+    g_free(options->language);
     g_free(options->seed);
     g_free(options->image);
 }
@@ -142,6 +154,7 @@ static int try_claims(DuetCli *cli, const Claims *options, DuetClaimsRequest *re
     request->results = options->results;
     request->only = options->only;
     request->format = options->format;
+    request->language = options->language;
     request->progress = isatty(STDERR_FILENO) ? duet_bench_cli_progress : NULL;
     if (!duet_bench_cli_seed(options->seed, &request->seed, error))
         return -1;
@@ -175,6 +188,8 @@ int duet_bench_claims(DuetCli *cli, int argc, char **argv)
             "NUMBER" },
         { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default), json or md",
             "FORMAT" },
+        { "lang", 0, 0, G_OPTION_ARG_FILENAME, &options.language,
+            "language of table and md: en or ko (default: yours)", "LANGUAGE" },
     };
 
     g_array_prepend_vals(rows, entries, G_N_ELEMENTS(entries));

@@ -91,6 +91,17 @@ static gboolean replace(
     return duet_error_set_errno(error, err, "cannot write '%s'", path);
 }
 
+gboolean duet_file_may_replace(const char *path, GError **error)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
+        return TRUE;
+    g_set_error(
+        error, DUET_ERROR, DUET_ERROR_INVALID, "'%s' is no regular file: name another one", path);
+    return FALSE;
+}
+
 gboolean duet_file_replace(
     int dir_fd, const char *path, const void *bytes, gsize length, GError **error)
 {

@@ -24,6 +24,10 @@ gboolean duet_write_all(int fd, const void *bytes, gsize length);
 char *duet_file_read(
     int dir_fd, const char *path, gsize max_bytes, gsize *out_length, GError **error);
 
+/** duet_file_may_replace: Returns: %FALSE with %DUET_ERROR_INVALID if there is something at @path
+ * that is no regular file, as a device or a link: a file renamed over it would take its place. */
+gboolean duet_file_may_replace(const char *path, GError **error);
+
 /**
  * duet_file_replace: writes a new file beside @path and renames it over: readers see the old or
  * the new contents, never a part.

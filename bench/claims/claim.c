@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "claim.h"
 
+#include "bench/words.h"
+
 /* Returns: (nullable) (transfer none): why what a claim needs is not there. */
 static const char *lacks(const DuetClaim *claim, const DuetClaimTrial *trial)
 {
@@ -19,17 +21,17 @@ static const char *lacks(const DuetClaim *claim, const DuetClaimTrial *trial)
 
     for (gsize i = 0; i < G_N_ELEMENTS(needs); i++)
         if ((claim->needs & needs[i].need) && !needs[i].is_there)
-            return needs[i].why ? needs[i].why : "no image was given";
+            return needs[i].why ? needs[i].why : _("no image was given");
     return NULL;
 }
 
 void duet_claim_apply(const DuetClaim *claim, DuetClaimTrial *trial, DuetFinding *finding)
 {
-    const char *why = trial->interrupted ? "the user interrupted" : lacks(claim, trial);
+    const char *why = trial->interrupted ? _("the user interrupted") : lacks(claim, trial);
     g_autoptr(GError) error = NULL;
 
     if (!why && !claim->try(trial, finding, &error))
-        why = trial->interrupted ? "the user interrupted" : error->message;
+        why = trial->interrupted ? _("the user interrupted") : error->message;
     if (why)
         duet_finding_set(finding, DUET_FINDING_NOT_RUN, "%s", why);
 }

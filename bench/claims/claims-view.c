@@ -8,6 +8,7 @@
 #include "bench/result.h"
 #include "bench/table.h"
 #include "bench/text.h"
+#include "bench/words.h"
 
 /* Returns: (transfer full): what one types to see it again. */
 static char *repeat(const DuetClaimsPage *page, const char *id)
@@ -29,8 +30,8 @@ static char *figure(const DuetFinding *finding)
     g_autofree char *interval = duet_text_ratio_interval(finding->low, finding->high);
 
     return isnan(finding->low)
-        ? g_strdup_printf("%s %s", value, finding->unit)
-        : g_strdup_printf("%s %s (95 %%: %s)", value, finding->unit, interval);
+        ? g_strdup_printf("%s %s", value, _(finding->unit))
+        : g_strdup_printf("%s %s (95 %%: %s)", value, _(finding->unit), interval);
 }
 
 static const DuetClaim *claim_at(const DuetClaimsPage *page, guint i)
@@ -49,9 +50,28 @@ static char *summary(const DuetClaimsPage *page)
     guint counts[DUET_FINDING_NOT_RUN + 1] = { 0 };
 
     count(page, counts);
-    return g_strdup_printf("%u hold, %u do not hold, %u undecided, %u not run",
+    return g_strdup_printf(_("%u hold, %u do not hold, %u undecided, %u not run"),
         counts[DUET_FINDING_HOLDS], counts[DUET_FINDING_FAILS], counts[DUET_FINDING_UNDECIDED],
         counts[DUET_FINDING_NOT_RUN]);
+}
+
+#define LABEL_COLUMNS 14
+
+/* @indent: of what it says beyond one line. */
+static void append_labelled(GString *out, const char *label, gsize indent, const char *text)
+{
+    g_autoptr(GString) first = g_string_new(NULL);
+    g_autofree char *rest = g_strnfill(indent, ' ');
+
+    duet_text_append_padded(first, label, LABEL_COLUMNS);
+    duet_text_append_wrapped(out, first->str, rest, text);
+}
+
+static void append_fact(GString *out, const char *label, gsize indent, const char *text)
+{
+    g_autofree char *set_in = g_strconcat("  ", label, NULL);
+
+    append_labelled(out, set_in, indent, text);
 }
 
 char *duet_claims_table(const DuetClaimsPage *page)
@@ -63,16 +83,15 @@ char *duet_claims_table(const DuetClaimsPage *page)
     for (guint i = 0; i < page->claims->len; i++) {
         const DuetClaim *claim = claim_at(page, i);
         const DuetFinding *finding = &page->findings[i];
-        g_autofree char *head =
-            g_strdup_printf("%-14s", duet_finding_verdict_to_string(finding->verdict));
+        const char *verdict = _(duet_finding_verdict_to_string(finding->verdict));
         g_autofree char *number = figure(finding), *command = repeat(page, claim->id);
-        duet_text_append_wrapped(out, head, "              ", claim->sentence);
+        append_labelled(out, verdict, LABEL_COLUMNS, _(claim->sentence));
         if (number)
-            duet_text_append_wrapped(out, "  figure      ", "              ", number);
+            append_fact(out, _("figure"), LABEL_COLUMNS, number);
         if (finding->why)
-            duet_text_append_wrapped(out, "  because     ", "              ", finding->why);
-        duet_text_append_wrapped(out, "  tried by    ", "              ", claim->how);
-        duet_text_append_wrapped(out, "  again       ", "                ", command);
+            append_fact(out, _("because"), LABEL_COLUMNS, finding->why);
+        append_fact(out, _("tried by"), LABEL_COLUMNS, _(claim->how));
+        append_fact(out, _("again"), LABEL_COLUMNS + 2, command);
         g_string_append_c(out, '\n');
     }
     g_string_append_printf(out, "%s\n", sum);
@@ -121,18 +140,19 @@ char *duet_claims_markdown(const DuetClaimsPage *page)
     g_autofree char *sum = summary(page);
 
     duet_export_markdown_banner(out, page->nested, page->tcg);
-    g_string_append(out,
-        "| claim | verdict | figure | because | tried by | again |\n|---|---|---|---|---|---|\n");
+    duet_export_markdown_row(
+        out, _("claim"), _("verdict"), _("figure"), _("because"), _("tried by"), _("again"), NULL);
+    g_string_append(out, "|---|---|---|---|---|---|\n");
     for (guint i = 0; i < page->claims->len; i++) {
         const DuetClaim *claim = claim_at(page, i);
         const DuetFinding *finding = &page->findings[i];
         g_autofree char *number = figure(finding), *command = repeat(page, claim->id);
         g_autofree char *why = duet_text_markdown(finding->why ? finding->why : "");
-        g_autofree char *how = duet_text_markdown(claim->how);
+        g_autofree char *how = duet_text_markdown(_(claim->how));
         g_autofree char *again = duet_text_markdown(command);
-        duet_export_markdown_row(out, claim->sentence,
-            duet_finding_verdict_to_string(finding->verdict), number ? number : "", why, how, again,
-            NULL);
+        duet_export_markdown_row(out, _(claim->sentence),
+            _(duet_finding_verdict_to_string(finding->verdict)), number ? number : "", why, how,
+            again, NULL);
     }
     g_string_append_printf(out, "\n%s\n", sum);
     return g_string_free(out, FALSE);

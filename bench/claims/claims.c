@@ -9,6 +9,7 @@
 #include "bench/environment.h"
 #include "bench/format.h"
 #include "bench/group.h"
+#include "bench/language.h"
 #include "gather.h"
 #include "published.h"
 
@@ -97,7 +98,8 @@ static gboolean claims(
     g_autoptr(GPtrArray) chosen = row >= 0 ? choose(request->only, error) : NULL;
     guint needs = 0;
 
-    if (!chosen)
+    /* What programs read is in no language. */
+    if (!chosen || (renders[row] != duet_claims_json && !duet_language(request->language, error)))
         return FALSE;
     for (guint i = 0; i < chosen->len; i++)
         needs |= ((const DuetClaim *)g_ptr_array_index(chosen, i))->needs;

@@ -6,6 +6,7 @@
 #include "bench/environment.h"
 #include "bench/random.h"
 #include "bench/text.h"
+#include "bench/words.h"
 #include "claim.h"
 #include "figures.h"
 
@@ -43,16 +44,16 @@ static gboolean find_pair(const DuetRun *run, DuetFinding *finding, Pair *out_pa
     *out_pair = (Pair){ run, vm, container, duet_run_arm_tcg(duet_run_arm(run, vm)) };
     const char *why = NULL;
     if (duet_environment_under_tcg(run->host))
-        why = "nested under TCG: this host's CPUs are emulated";
+        why = N_("nested under TCG: this host's CPUs are emulated");
     else if (!duet_plan_is_blocked(run->plan))
-        why = "imported: nothing is known of how it was measured";
+        why = N_("imported: nothing is known of how it was measured");
     else if (run->interrupted)
-        why = "the run was interrupted";
+        why = N_("the run was interrupted");
     else if (g_strcmp0(duet_run_arm(run, vm)->image_digest,
                  duet_run_arm(run, container)->image_digest) != 0)
-        why = "the arms are of different images";
+        why = N_("the arms are of different images");
     if (why)
-        duet_finding_set(finding, DUET_FINDING_UNDECIDED, "%s", why);
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED, "%s", _(why));
     return !why;
 }
 
@@ -63,7 +64,7 @@ char *duet_figure_failed(const DuetRun *run, guint arm)
 
     return exits->len == 0
         ? NULL
-        : g_strdup_printf("samples of %s failed: %s", duet_run_arm(run, arm)->name,
+        : g_strdup_printf(_("samples of %s failed: %s"), duet_run_arm(run, arm)->name,
               (const char *)g_ptr_array_index(exits, 0));
 }
 
@@ -126,8 +127,7 @@ static gboolean of_boot(
     finding->contrasted = n >= DUET_BENCH_N_MIN;
     if (!finding->contrasted)
         duet_finding_set(finding, DUET_FINDING_UNDECIDED,
-            "too few samples: %" G_GSIZE_FORMAT " of an arm, and %d are wanted", n,
-            DUET_BENCH_N_MIN);
+            "too few samples: %zu of an arm, and %d are wanted", n, DUET_BENCH_N_MIN);
     return TRUE;
 }
 
@@ -269,9 +269,9 @@ static void judge_memory(const DuetMemoryAnalysis *analysis, const Pair *pair, D
     }
     g_autofree char *vm_more = duet_text_bytes(vm->lines[DUET_MEMORY_PSS].slope);
     g_autofree char *container_more = duet_text_bytes(container->lines[DUET_MEMORY_PSS].slope);
-    finding->seen =
-        g_strdup_printf("one more VM takes %s, one more container %s (PSS); %u estimators say so",
-            vm_more, container_more, known);
+    finding->seen = g_strdup_printf(
+        _("one more VM takes %s, one more container %s (PSS); %u estimators say so"), vm_more,
+        container_more, known);
     finding->contrast = all;
     finding->tcg = pair->tcg;
     finding->floor = pair->run->plan->floor;
@@ -324,7 +324,7 @@ static void judge_density(const Pair *pair, DuetFinding *finding)
     /* Its plan has none. */
     const double floor = DUET_BENCH_FLOOR_DEFAULT;
     g_autofree char *seen =
-        g_strdup_printf("%u containers (bound by %s), %u VMs (bound by %s); one run of each",
+        g_strdup_printf(_("%u containers (bound by %s), %u VMs (bound by %s); one run of each"),
             container->reached, duet_density_bound_to_string(container->bound), vm->reached,
             duet_density_bound_to_string(vm->bound));
     duet_finding_figure(finding, "container / vm", reached.ratio, NAN, NAN);

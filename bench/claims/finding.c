@@ -39,7 +39,7 @@ void duet_finding_set(DuetFinding *finding, DuetFindingVerdict verdict, const ch
 
     va_start(args, format);
     g_free(finding->why);
-    finding->why = g_strdup_vprintf(format, args);
+    finding->why = g_strdup_vprintf(_(format), args);
     va_end(args);
     finding->verdict = verdict;
 }

@@ -9,6 +9,7 @@
 #include <duet/image.h>
 
 #include "bench/instance-sampler.h"
+#include "bench/words.h"
 #include "core/module.h"
 #include "core/util.h"
 #include "judge.h"
@@ -94,9 +95,9 @@ gboolean duet_claim_unchanged(DuetClaimTrial *trial, DuetFinding *finding, GErro
         g_str_equal(before, after) && g_str_equal(image->digest, request->container->image_digest);
     duet_finding_set(finding, same ? DUET_FINDING_HOLDS : DUET_FINDING_FAILS,
         "%u containers%s wrote to, added, changed and removed files; those of the image %s",
-        WRITERS, request->vm ? " and a VM" : "",
-        same ? "are the same, byte for byte, and a new container saw no change"
-             : "are not the same as before");
+        WRITERS, request->vm ? _(" and a VM") : "",
+        same ? _("are the same, byte for byte, and a new container saw no change")
+             : _("are not the same as before"));
     return TRUE;
 }
 

@@ -7,6 +7,7 @@
 #include <duet/error.h>
 
 #include "bench/text.h"
+#include "bench/words.h"
 
 /* A quota that is kept within this share of it is kept. */
 #define QUOTA_TOLERANCE 0.05
@@ -39,13 +40,13 @@ void duet_kernel_seen_clear(DuetKernelSeen *seen)
 void duet_judge_kernel_shared(
     const DuetKernelSeen *host, const DuetKernelSeen *container, DuetFinding *finding)
 {
-    const char *differs = strcmp(host->release, container->release) != 0 ? "release"
-        : strcmp(host->version, container->version) != 0                 ? "version"
-        : strcmp(host->boot_id, container->boot_id) != 0                 ? "boot id"
+    const char *differs = strcmp(host->release, container->release) != 0 ? N_("release")
+        : strcmp(host->version, container->version) != 0                 ? N_("version")
+        : strcmp(host->boot_id, container->boot_id) != 0                 ? N_("boot id")
                                                                          : NULL;
 
     if (differs)
-        duet_finding_set(finding, DUET_FINDING_FAILS, "its %s is not the host's", differs);
+        duet_finding_set(finding, DUET_FINDING_FAILS, "its %s is not the host's", _(differs));
     else
         duet_finding_set(finding, DUET_FINDING_HOLDS,
             "both say %s, with the same version and boot id", host->release);
@@ -71,7 +72,7 @@ void duet_judge_processes(const DuetProcessesSeen *seen, DuetFinding *finding)
         if (!seen->own[i] || !seen->by_host[i]) {
             duet_finding_set(finding, DUET_FINDING_UNDECIDED,
                 "%s did not find a process that is there: what it does not find tells nothing",
-                seen->own[i] ? "the host" : "a container");
+                seen->own[i] ? _("the host") : _("a container"));
             return;
         }
     }
@@ -114,11 +115,11 @@ void duet_judge_layers(const DuetDiskSeen *seen, DuetFinding *finding)
     g_autofree char *grew = duet_text_bytes(seen->root_bytes);
     g_autofree char *store_grew = duet_text_bytes(seen->store_bytes);
     g_autofree char *facts = g_strdup_printf(
-        "%u containers took %s; %u containers and %u VMs changed the store by %s; the image's "
-        "layers are %s",
+        _("%u containers took %s; %u containers and %u VMs changed the store by %s; the image's "
+          "layers are %s"),
         seen->containers, grew, seen->containers, seen->vms, store_grew, copy);
 
-    duet_finding_figure(finding, "copies of the image per container", each, NAN, NAN);
+    duet_finding_figure(finding, N_("copies of the image per container"), each, NAN, NAN);
     if (each >= 1 || store >= 1)
         duet_finding_set(finding, DUET_FINDING_FAILS, "%s", facts);
     else if (each < 0.5 && store < 0.5)
@@ -130,17 +131,17 @@ void duet_judge_layers(const DuetDiskSeen *seen, DuetFinding *finding)
 
 void duet_judge_panic(const DuetPanicSeen *seen, DuetFinding *finding)
 {
-    const char *victim = !seen->host ? "the host"
-        : !seen->container           ? "the container"
-        : !seen->vm                  ? "the other VM"
+    const char *victim = !seen->host ? N_("the host")
+        : !seen->container           ? N_("the container")
+        : !seen->vm                  ? N_("the other VM")
                                      : NULL;
 
     if (!seen->panicked)
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "the guest did not panic: %s",
-            seen->end ? seen->end : "it still runs");
+            seen->end ? seen->end : _("it still runs"));
     else if (victim)
         duet_finding_set(
-            finding, DUET_FINDING_FAILS, "after the panic of a guest %s did not answer", victim);
+            finding, DUET_FINDING_FAILS, "after the panic of a guest %s did not answer", _(victim));
     else
         duet_finding_set(finding, DUET_FINDING_HOLDS,
             "the guest's kernel panicked and its VM ended; a container, another VM and the host "

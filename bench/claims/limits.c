@@ -6,6 +6,7 @@
 
 #include "bench/environment.h"
 #include "bench/instance-sampler.h"
+#include "bench/words.h"
 #include "core/util.h"
 #include "judge.h"
 #include "live.h"
@@ -122,7 +123,7 @@ static gboolean see_panic(DuetLive *live, DuetFinding *finding, GError **error)
         return FALSE;
     g_autofree char *end = !has_ended(info) ? NULL
         : info->error                       ? g_strdup(info->error)
-                      : g_strdup_printf("it ended with code %d", info->exit_code);
+                      : g_strdup_printf(_("it ended with code %d"), info->exit_code);
     g_autofree char *after = boot_id();
     DuetPanicSeen seen = {
         .panicked = info->error && strstr(info->error, "panic"),

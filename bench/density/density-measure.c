@@ -3,6 +3,7 @@
 
 #include "bench/notes.h"
 #include "bench/text.h"
+#include "bench/words.h"
 #include "density-analysis.h"
 
 static const DuetDensityOutcome *outcome_of(const DuetRun *run, guint arm)
@@ -64,10 +65,10 @@ static double median(const DuetMatch *match, const DuetRun *run, guint arm, guin
 
 static void describe(GString *out, const char *which, const DuetDensityOutcome *outcome)
 {
-    g_string_append_printf(out, "%s %u (bound by %s", which, outcome->reached,
+    g_string_append_printf(out, _("%s %u (bound by %s"), which, outcome->reached,
         duet_density_bound_to_string(outcome->bound));
     if (duet_density_was_asked(outcome))
-        g_string_append_printf(out, ", %u answered", outcome->answered);
+        g_string_append_printf(out, _(", %u answered"), outcome->answered);
     g_string_append_c(out, ')');
 }
 
@@ -77,14 +78,15 @@ static void tell(const DuetMatch *match, guint a, guint b, GPtrArray *notes)
     const DuetDensityOutcome *second = outcome_of(match->a, a), *first = outcome_of(match->b, b);
     g_autoptr(GString) text = g_string_new(NULL);
 
-    g_string_printf(text, "%s: reached: ", duet_run_arm(match->b, b)->name);
-    describe(text, "first", first);
-    describe(text, ", second", second);
+    g_string_printf(text, _("%s: reached: "), duet_run_arm(match->b, b)->name);
+    describe(text, _("first"), first);
+    g_string_append(text, ", ");
+    describe(text, _("second"), second);
     if (first->reached > 0)
-        g_string_append_printf(text, ", ratio %.3g", second->reached / (double)first->reached);
+        g_string_append_printf(text, _(", ratio %.3g"), second->reached / (double)first->reached);
     g_string_append(text,
-        "; one observation of each, so neither an interval nor a p-value: only repeated runs tell "
-        "whether they differ");
+        _("; one observation of each, so neither an interval nor a p-value: only repeated runs "
+          "tell whether they differ"));
     duet_notes_add(notes, "reached", FALSE, "%s", text->str);
 }
 

@@ -5,22 +5,24 @@
 
 #include "bench/table.h"
 #include "bench/text.h"
+#include "bench/words.h"
 
 char *duet_density_plan_text(const DuetRun *run)
 {
     const DuetDensityLimits *limits = run->plan->density;
-    GString *out = g_string_new("one after the other until a rule ends it");
+    GString *out = g_string_new(_("one after the other until a rule ends it"));
     g_autofree char *budget = duet_text_bytes(limits->budget_bytes);
     g_autofree char *latency = duet_text_time(limits->max_latency_ns);
 
     if (limits->budget_bytes > 0)
-        g_string_append_printf(out, ", memory budget %s", budget);
+        g_string_append_printf(out, _(", memory budget %s"), budget);
     if (limits->max > 0)
-        g_string_append_printf(out, ", at most %u", limits->max);
+        g_string_append_printf(out, _(", at most %u"), limits->max);
     if (limits->max_latency_ns > 0)
-        g_string_append_printf(out, ", p95 at most %s", latency);
-    g_string_append_printf(out, ", at most %.0f s, memory at age %g s, seed %" G_GUINT64_FORMAT,
-        limits->time_limit_ns / 1e9, run->plan->age_ms / 1000.0, run->plan->seed);
+        g_string_append_printf(out, _(", p95 at most %s"), latency);
+    g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, run->plan->seed);
+    g_string_append_printf(out, _(", at most %.0f s, memory at age %g s, seed %s"),
+        limits->time_limit_ns / 1e9, run->plan->age_ms / 1000.0, seed);
     return g_string_free(out, FALSE);
 }
 

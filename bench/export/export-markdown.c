@@ -11,12 +11,10 @@
 
 void duet_export_markdown_banner(GString *out, gboolean nested, gboolean tcg)
 {
-    if (nested)
-        g_string_append(out,
-            "> **Nested under TCG: this host's CPUs are emulated, no figure is a result.**\n\n");
-    else if (tcg)
-        g_string_append(
-            out, "> **No hardware virtualization (QEMU's TCG): VM figures are upper bounds.**\n\n");
+    const char *warning = duet_bench_table_warning(nested, tcg);
+
+    if (warning)
+        g_string_append_printf(out, "> **%s**\n\n", warning);
 }
 
 void duet_export_markdown_row(GString *out, ...)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench/notes.h"
 #include "bench/text.h"
+#include "bench/words.h"
 #include "load-analysis.h"
 
 static void note_failures(
@@ -11,7 +12,7 @@ static void note_failures(
     if (bad > 0)
         duet_notes_add(notes, "failures", TRUE,
             "%s %s: %u of %u starts are not in its figures%s, the first: %s", arm, level, bad,
-            row->ok + bad, row->timeouts > 0 ? " (time-outs among them)" : "", row->first_error);
+            row->ok + bad, row->timeouts > 0 ? _(" (time-outs among them)") : "", row->first_error);
 }
 
 static void note_cut(GPtrArray *notes, const DuetRun *run, guint arm, guint variant,
@@ -29,7 +30,7 @@ static void note_cut(GPtrArray *notes, const DuetRun *run, guint arm, guint vari
     if (row->cut > 0)
         duet_notes_add(notes, "bound", TRUE,
             "%s %s: %u of %u batches were cut short or not tried: %s", duet_run_arm(run, arm)->name,
-            level, row->cut, run->plan->n, why ? why : "not known why");
+            level, row->cut, run->plan->n, why ? why : _("not known why"));
 }
 
 /* With a rate lateness is in the latency; at a level it only means that not all were at once. */
@@ -42,8 +43,8 @@ static void note_late(
     duet_notes_add(notes, "late-starts", FALSE,
         "%s %s: %u of %u starts were requested over 10 ms after %s, the latest %s after", arm,
         level, row->late, row->ok + row->failed + row->timeouts,
-        rate ? "they were due, from when their latency counts"
-             : "the first of their batch, so not quite at once",
+        rate ? _("they were due, from when their latency counts")
+             : _("the first of their batch, so not quite at once"),
         most);
 }
 

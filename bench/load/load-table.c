@@ -3,6 +3,7 @@
 
 #include "bench/table.h"
 #include "bench/text.h"
+#include "bench/words.h"
 #include "load-analysis.h"
 
 #define LEVEL_COLUMNS 14
@@ -17,13 +18,15 @@ char *duet_load_plan_text(const DuetRun *run)
         g_string_append_printf(out, "%s%s", i > 0 ? ", " : "", level);
     }
     if (duet_load_by_rate(run->plan))
-        g_string_append_printf(out, " (Poisson arrivals, %u starts in a batch)", plan->load_starts);
+        g_string_append_printf(
+            out, _(" (Poisson arrivals, %u starts in a batch)"), plan->load_starts);
     else
-        g_string_append(out, " starts at once");
+        g_string_append(out, _(" starts at once"));
+    g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, plan->seed);
     g_string_append_printf(out,
-        ", %u batches of each per arm, mode %s (1 start discarded), seed %" G_GUINT64_FORMAT
-        ", interleaved in random blocks",
-        plan->n, plan->mode, plan->seed);
+        _(", %u batches of each per arm, mode %s (1 start discarded), seed %s, interleaved in "
+          "random blocks"),
+        plan->n, plan->mode, seed);
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
 

@@ -15,8 +15,8 @@ static void check_arm(GPtrArray *notes, const char *name, const DuetMemoryArm *a
 
     if (line->n < DUET_STATS_INTERVAL_MIN)
         duet_notes_add(notes, "few-samples", TRUE,
-            "%s: its line goes through %" G_GSIZE_FORMAT " samples, an interval needs %d: take "
-            "more rounds or counts",
+            "%s: its line goes through %zu samples, an interval needs %d: take more rounds or "
+            "counts",
             name, line->n, DUET_STATS_INTERVAL_MIN);
     if (precision > PRECISION_LIMIT)
         duet_notes_add(notes, "imprecise", TRUE,

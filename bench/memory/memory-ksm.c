@@ -5,6 +5,7 @@
 #include "bench/notes.h"
 #include "bench/record.h"
 #include "bench/text.h"
+#include "bench/words.h"
 #include "memory-analysis.h"
 #include "memory-view.h"
 
@@ -64,9 +65,9 @@ static const char *not_offered(const DuetRun *run, guint arm)
     const char *xml = duet_record_string(duet_run_arm(run, arm)->driver, "domain_xml");
 
     if (xml && strstr(xml, "<nosharepages"))
-        return "its domain has <nosharepages/>";
+        return _("its domain has <nosharepages/>");
     if (shares_guest_ram(run, arm))
-        return "it is shared memory, as virtiofs wants it";
+        return _("it is shared memory, as virtiofs wants it");
     return NULL;
 }
 

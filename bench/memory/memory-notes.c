@@ -4,6 +4,7 @@
 #include "memory-analysis.h"
 #include "bench/notes.h"
 #include "bench/text.h"
+#include "bench/words.h"
 
 /* Of the gap between two estimators: less is not worth a word. */
 #define PART_SHARE 0.1
@@ -19,11 +20,11 @@ static const struct {
     const char *name;
     DuetMemoryMetric at[DUET_MEMORY_ESTIMATORS];
 } parts[] = {
-    { "anonymous", { DUET_MEMORY_PSS_ANON, DUET_MEMORY_CGROUP_ANON, DUET_MEMORY_HOST_ANON } },
-    { "file", { DUET_MEMORY_PSS_FILE, DUET_MEMORY_CGROUP_FILE, NOWHERE } },
-    { "shared", { DUET_MEMORY_PSS_SHMEM, DUET_MEMORY_CGROUP_SHMEM, DUET_MEMORY_HOST_SHMEM } },
-    { "kernel", { NOWHERE, DUET_MEMORY_CGROUP_KERNEL, DUET_MEMORY_HOST_KERNEL } },
-    { "helpers", { DUET_MEMORY_HELPERS, NOWHERE, NOWHERE } },
+    { N_("anonymous"), { DUET_MEMORY_PSS_ANON, DUET_MEMORY_CGROUP_ANON, DUET_MEMORY_HOST_ANON } },
+    { N_("file"), { DUET_MEMORY_PSS_FILE, DUET_MEMORY_CGROUP_FILE, NOWHERE } },
+    { N_("shared"), { DUET_MEMORY_PSS_SHMEM, DUET_MEMORY_CGROUP_SHMEM, DUET_MEMORY_HOST_SHMEM } },
+    { N_("kernel"), { NOWHERE, DUET_MEMORY_CGROUP_KERNEL, DUET_MEMORY_HOST_KERNEL } },
+    { N_("helpers"), { DUET_MEMORY_HELPERS, NOWHERE, NOWHERE } },
 };
 
 static double part_of(const DuetMemoryArm *arm, guint part, DuetMemoryMetric estimator)
@@ -50,10 +51,10 @@ char *duet_memory_parts(const DuetMemoryArm *arm, DuetMemoryMetric a, DuetMemory
         double difference = part_of(arm, part, a) - part_of(arm, part, b);
         rest -= difference;
         if (fabs(difference) >= PART_SHARE * fabs(gap))
-            append_part(out, parts[part].name, difference);
+            append_part(out, _(parts[part].name), difference);
     }
     if (fabs(rest) >= PART_SHARE * fabs(gap))
-        append_part(out, "not attributed", rest);
+        append_part(out, _("not attributed"), rest);
     return g_string_free(out, FALSE);
 }
 
@@ -65,19 +66,19 @@ static gboolean intervals_overlap(const DuetLine *a, const DuetLine *b)
 static void note_pair(GPtrArray *notes, const char *name, const DuetMemoryArm *arm,
     DuetMemoryMetric most, DuetMemoryMetric least)
 {
-    static const char *const names[] = { "sum of PSS", "cgroups", "host" };
+    static const char *const names[] = { N_("sum of PSS"), N_("cgroups"), N_("host") };
     double by = duet_memory_disagreement(arm, most, least);
 
     if (!(by > DUET_MEMORY_DISAGREEMENT))
         return;
     g_autofree char *parts_text = duet_memory_parts(arm, most, least);
-    g_autofree char *much = isinf(by) ? g_strdup("wholly (one is not above 0)")
-        : by < 10                     ? g_strdup_printf("by %.0f %%", 100 * by)
-                                      : g_strdup_printf("by a factor of %.3g", by + 1);
+    g_autofree char *much = isinf(by) ? g_strdup(_("wholly (one is not above 0)"))
+        : by < 10                     ? g_strdup_printf(_("by %.0f %%"), 100 * by)
+                                      : g_strdup_printf(_("by a factor of %.3g"), by + 1);
     duet_notes_add(notes, "estimators", FALSE,
-        "%s: the estimators %s and %s disagree %s; parts that differ: %s%s", name, names[most],
-        names[least], much, parts_text,
-        intervals_overlap(&arm->lines[most], &arm->lines[least]) ? "; their intervals overlap"
+        "%s: the estimators %s and %s disagree %s; parts that differ: %s%s", name, _(names[most]),
+        _(names[least]), much, parts_text,
+        intervals_overlap(&arm->lines[most], &arm->lines[least]) ? _("; their intervals overlap")
                                                                  : "");
 }
 

@@ -20,12 +20,12 @@ char *duet_memory_plan_text(const DuetRun *run)
 
     for (guint i = 0; i < plan->n_variants; i++)
         g_string_append_printf(out, "%s%u", i > 0 ? "," : " ", plan->counts[i]);
-    g_string_append_printf(out,
-        " instances, %u rounds in random order, age %g s, seed %" G_GUINT64_FORMAT, plan->n,
-        plan->age_ms / 1000.0, plan->seed);
+    g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, plan->seed);
+    g_string_append_printf(out, _(" instances, %u rounds in random order, age %g s, seed %s"),
+        plan->n, plan->age_ms / 1000.0, seed);
     if (plan->equal_memory_bytes > 0) {
         g_autofree char *size = duet_text_bytes((double)plan->equal_memory_bytes);
-        g_string_append_printf(out, ", %s for each payload", size);
+        g_string_append_printf(out, _(", %s for each payload"), size);
     }
     if (plan->ksm)
         g_string_append_printf(out, ", KSM %s", plan->ksm);

@@ -5,6 +5,7 @@
 
 #include "bench/notes.h"
 #include "bench/text.h"
+#include "bench/words.h"
 
 void duet_overhead_values(const DuetRun *run, guint arm, guint value, DuetColumn *out_column)
 {
@@ -133,7 +134,7 @@ static void tell(const DuetMatch *match, guint a, guint b, GPtrArray *notes)
     else
         duet_notes_add(notes, "mode", TRUE,
             "%s: its samples of the %s run were not all taken in one mode: there is no ratio", name,
-            first ? "second" : "first");
+            first ? _("second") : _("first"));
 }
 
 const DuetMeasure duet_measure_overhead = {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -12,13 +13,13 @@
 #include "bench/benchmark.h"
 #include "bench/environment.h"
 #include "bench/group.h"
+#include "bench/language.h"
 #include "bench/record.h"
 #include "bench/result.h"
 #include "bench/table.h"
 #include "bench/text.h"
 #include "bench/words.h"
 #include "core/util.h"
-#include "language.h"
 #include "part.h"
 #include "write.h"
 
@@ -79,25 +80,13 @@ static gboolean is_one_of_several(const Input *input, guint index)
 
 /* ---- what it says ---- */
 
-static const char *tcg_words(void)
-{
-    return _("No hardware virtualization (QEMU's TCG): the figures of VMs are upper bounds.");
-}
-
-/* Pictures are taken out of a page, too. */
-static void set_stamp(DuetReport *report, const DuetRun *a, const DuetRun *b)
-{
-    report->stamp = duet_run_tcg(a) || (b && duet_run_tcg(b)) ? tcg_words() : NULL;
-}
-
 static void add_banners(DuetReport *report, const DuetRun *run)
 {
-    if (duet_environment_under_tcg(run->host))
-        duet_report_banner(report,
-            _("Nested under TCG: the CPUs of this host are emulated. No figure is a result, and "
-              "none is shown."));
-    else if (duet_run_tcg(run))
-        duet_report_banner(report, tcg_words());
+    const char *warning =
+        duet_bench_table_warning(duet_environment_under_tcg(run->host), duet_run_tcg(run));
+
+    if (warning)
+        duet_report_banner(report, warning);
 }
 
 static void add_run(DuetReport *report, const Input *input, guint i)
@@ -114,32 +103,11 @@ static void add_run(DuetReport *report, const Input *input, guint i)
         : g_strdup(_(part->title));
 
     duet_report_section(report, id, title);
-    set_stamp(report, run, NULL);
+    duet_report_stamp(report, run, NULL);
     if (duet_environment_under_tcg(run->host))
         duet_report_text(report, _("Withheld: nested under TCG."));
     else
         part->add(report, run, id);
-}
-
-/* Each later result of a benchmark against the first one of it. */
-static void add_changes(DuetReport *report, const Input *input)
-{
-    for (guint i = 0; i < input->runs->len; i++) {
-        const DuetRun *run = input->runs->pdata[i];
-        guint nth = duet_report_nth(input->runs, i);
-        if (nth == 0)
-            continue;
-        guint first = 0;
-        while (((const DuetRun *)input->runs->pdata[first])->benchmark != run->benchmark)
-            first++;
-        const DuetReportPart *part = duet_report_part(run);
-        g_autofree char *id = g_strdup_printf("%s-change-%u", part->benchmark, nth + 1);
-        g_autofree char *title = g_strdup_printf(_("%s: the change"), _(part->title));
-        duet_report_section(report, id, title);
-        set_stamp(report, run, input->runs->pdata[first]);
-        duet_report_change(
-            report, input->runs->pdata[first], input->paths[first], run, input->paths[i], id);
-    }
 }
 
 static void add_files(DuetReport *report, const Input *input, guint i)
@@ -213,12 +181,13 @@ static DuetReport *build(const Input *input, const char *language)
     for (guint i = 0; i < n; i++)
         add_banners(report, input->runs->pdata[i]);
     for (guint i = 0; i < n && !report->stamp; i++)
-        set_stamp(report, input->runs->pdata[i], NULL);
+        duet_report_stamp(report, input->runs->pdata[i], NULL);
     duet_report_verdicts(report, input->runs, input->paths);
-    add_changes(report, input);
+    duet_report_changes(report, input->runs, input->paths);
     for (guint i = 0; i < n; i++)
         add_run(report, input, i);
     duet_report_section(report, "method", _("How it was measured"));
+    duet_report_hosts(report, input->runs, input->paths);
     for (guint i = 0; i < n; i++)
         duet_report_method(report, input->runs->pdata[i], input->paths[i]);
     for (guint i = 0; i < n; i++)
@@ -227,19 +196,6 @@ static DuetReport *build(const Input *input, const char *language)
 }
 
 /* ---- where it goes ---- */
-
-/* A file is written beside and renamed, which would take the place of a device. */
-static gboolean may_be_replaced(const char *path, GError **error)
-{
-    struct stat st;
-
-    if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-        "'%s' is no regular file: name another one, or leave -o out to write to standard output",
-        path);
-    return FALSE;
-}
 
 static const DuetReportWriter *find_writer(const DuetReportRequest *request, GError **error)
 {
@@ -280,6 +236,26 @@ static char *figures_dir(const DuetReportRequest *request, const DuetReportWrite
     return g_strconcat(stem, "-figures", NULL);
 }
 
+/* A script that is not as it was written may have been changed by hand, and is not lost: it becomes
+ * NAME.~1~, as `cp --backup=numbered` has it. */
+static gboolean set_aside(const char *target, const char *bytes, gsize length, GError **error)
+{
+    gsize old_length = 0;
+    g_autofree char *old = g_str_has_suffix(target, ".gnuplot")
+        ? duet_file_read(AT_FDCWD, target, PICTURE_MAX_BYTES, &old_length, NULL)
+        : NULL;
+
+    if (!old || (old_length == length && memcmp(old, bytes, length) == 0))
+        return TRUE;
+    for (guint i = 1;; i++) {
+        g_autofree char *aside = g_strdup_printf("%s.~%u~", target, i);
+        if (renameat2(AT_FDCWD, target, AT_FDCWD, aside, RENAME_NOREPLACE) == 0)
+            return TRUE;
+        if (errno != EEXIST)
+            return duet_error_set_errno(error, errno, "cannot keep '%s' as '%s'", target, aside);
+    }
+}
+
 static gboolean copy(const char *from, const char *to, const char *name, GError **error)
 {
     g_autofree char *source = g_build_filename(from, name, NULL);
@@ -287,7 +263,8 @@ static gboolean copy(const char *from, const char *to, const char *name, GError 
     gsize length = 0;
     g_autofree char *bytes = duet_file_read(AT_FDCWD, source, PICTURE_MAX_BYTES, &length, error);
 
-    return bytes && duet_file_replace(AT_FDCWD, target, bytes, length, error);
+    return bytes && set_aside(target, bytes, length, error) &&
+        duet_file_replace(AT_FDCWD, target, bytes, length, error);
 }
 
 /* From where it was drawn to where it stays; scripts and data only for who wants to keep them. */
@@ -367,12 +344,11 @@ static gboolean make(const DuetReportRequest *request, char **out_text, GError *
             "--format %s writes several pictures: name a directory for them with -o", writer->name);
         return FALSE;
     }
-    if (writer->write && request->output && !may_be_replaced(request->output, error))
+    if (writer->write && request->output && !duet_file_may_replace(request->output, error))
         return FALSE;
     /* What fails before that does so in the words of all other commands. */
-    const char *language = load(&input, request->results, error)
-        ? duet_report_language(request->language, error)
-        : NULL;
+    const char *language =
+        load(&input, request->results, error) ? duet_language(request->language, error) : NULL;
     if (!language)
         return FALSE;
     g_autoptr(DuetReport) report = build(&input, language);

@@ -296,6 +296,7 @@ static void add(DuetReport *report, const DuetRun *run, const char *id)
         DUET_METRIC_COMMAND_OUTPUT, DUET_METRIC_COMMAND_EXIT };
     g_autoptr(GArray) cpu = duet_analysis_comparisons(analysis, DUET_METRIC_MANAGING_CPU);
 
+    duet_report_compared(report, run);
     duet_report_waterfall(report, run, analysis, id);
     for (gsize i = 0; i < G_N_ELEMENTS(metrics); i++)
         add_metric(report, run, analysis, metrics[i], id);

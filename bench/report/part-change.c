@@ -4,13 +4,11 @@
 
 #include <math.h>
 
-#include "bench/against.h"
 #include "bench/benchmark.h"
 #include "bench/text.h"
 #include "bench/words.h"
 
-/* Returns: (transfer full): an arm, and the metric where there are several. */
-static char *row_name(const DuetAgainst *against, const DuetComparison *c)
+char *duet_report_change_row(const DuetAgainst *against, const DuetComparison *c)
 {
     const DuetMatch *match = &against->match;
     const char *arm = duet_run_arm(match->b, c->b)->name;
@@ -45,7 +43,7 @@ static void add_figure(DuetReport *report, const DuetAgainst *against, const cha
             continue;
         g_autofree char *ratio = duet_text_ratio(k->ratio);
         g_autofree char *interval = duet_text_ratio_interval(k->ratio_low, k->ratio_high);
-        g_ptr_array_add(labels, row_name(against, c));
+        g_ptr_array_add(labels, duet_report_change_row(against, c));
         g_ptr_array_add(texts, g_strdup_printf("%s (%s)", ratio, interval));
         g_array_append_val(ratios, k->ratio);
         DUET_CHART_ROW(data, labels->len, k->ratio, k->ratio_low, k->ratio_high,
@@ -75,7 +73,7 @@ static void add_table(DuetReport *report, const DuetAgainst *against)
     for (guint i = 0; i < against->comparisons->len; i++) {
         const DuetComparison *c = &g_array_index(against->comparisons, DuetComparison, i);
         gboolean withheld = duet_verdict_withholds(c->verdict);
-        g_autofree char *name = row_name(against, c);
+        g_autofree char *name = duet_report_change_row(against, c);
         double before = match->measure->value(match, match->b, c->b, c->metric);
         double after = match->measure->value(match, match->a, c->a, c->metric);
         g_autofree char *first = match->measure->text(c->metric, before);
@@ -88,23 +86,17 @@ static void add_table(DuetReport *report, const DuetAgainst *against)
     }
 }
 
-void duet_report_change(DuetReport *report, const DuetRun *first, const char *first_path,
-    const DuetRun *second, const char *second_path, const char *id)
+static void add_change(DuetReport *report, const DuetReportChange *change, const char *id)
 {
-    DuetAgainstOptions options = { .floor = -1, .force = TRUE };
-    g_autoptr(GError) error = NULL;
-    g_autofree char *lead = g_strdup_printf(_("First: '%s', %s. Second: '%s', %s."), first_path,
-        first->started, second_path, second->started);
+    const DuetAgainst *against = change->against;
+    g_autofree char *lead = g_strdup_printf(_("First: '%s', %s. Second: '%s', %s."),
+        change->first_path, change->first->started, change->path, change->run->started);
 
     duet_report_text(report, lead);
-    if (!first->benchmark->measure)
+    if (change->error)
+        duet_report_text(report, change->error->message);
+    if (!against)
         return;
-    g_autoptr(DuetAgainst) against =
-        duet_against_new(first, first_path, second, second_path, &options, &error);
-    if (!against) {
-        duet_report_text(report, error->message);
-        return;
-    }
     add_list(report, _("They are not alike, so a ratio compares more than one thing:"),
         against->mismatches);
     add_list(report, _("What else is not the same:"), against->changes);
@@ -112,4 +104,63 @@ void duet_report_change(DuetReport *report, const DuetRun *first, const char *fi
     add_figure(report, against, id);
     add_table(report, against);
     duet_report_notes(report, against->notes);
+}
+
+static void change_free(gpointer data)
+{
+    DuetReportChange *change = data;
+
+    duet_against_free(change->against);
+    g_clear_error(&change->error);
+    g_free(change);
+}
+
+static DuetReportChange *change_new(
+    const DuetRun *first, const char *first_path, const DuetRun *run, const char *path)
+{
+    DuetAgainstOptions options = { .floor = -1, .force = TRUE };
+    DuetReportChange *change = g_new0(DuetReportChange, 1);
+
+    *change = (DuetReportChange){ first, run, first_path, path, NULL, NULL };
+    if (first->benchmark->measure)
+        change->against = duet_against_new(first, first_path, run, path, &options, &change->error);
+    return change;
+}
+
+/* All results of the benchmark that number @first is the first one of. */
+static void changes_of(DuetReport *report, const GPtrArray *runs, char *const *paths, guint first)
+{
+    g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(change_free);
+    const DuetReportPart *part = duet_report_part(runs->pdata[first]);
+
+    for (guint i = first + 1; i < runs->len; i++) {
+        if (duet_report_part(runs->pdata[i]) == part)
+            g_ptr_array_add(
+                changes, change_new(runs->pdata[first], paths[first], runs->pdata[i], paths[i]));
+    }
+    if (changes->len > 1) {
+        g_autofree char *id = g_strconcat(part->benchmark, "-course", NULL);
+        g_autofree char *title = g_strdup_printf(_("%s: over all results"), _(part->title));
+        duet_report_section(report, id, title);
+        for (guint i = 0; i < changes->len && (i == 0 || !report->stamp); i++)
+            duet_report_stamp(
+                report, runs->pdata[first], ((DuetReportChange *)changes->pdata[i])->run);
+        duet_report_course(report, changes, id);
+    }
+    for (guint i = 0; i < changes->len; i++) {
+        const DuetReportChange *change = changes->pdata[i];
+        g_autofree char *id = g_strdup_printf("%s-change-%u", part->benchmark, i + 2);
+        g_autofree char *title = g_strdup_printf(_("%s: the change"), _(part->title));
+        duet_report_section(report, id, title);
+        duet_report_stamp(report, change->run, change->first);
+        add_change(report, change, id);
+    }
+}
+
+void duet_report_changes(DuetReport *report, const GPtrArray *runs, char *const *paths)
+{
+    for (guint i = 0; i < runs->len; i++) {
+        if (duet_report_nth(runs, i) == 0)
+            changes_of(report, runs, paths, i);
+    }
 }

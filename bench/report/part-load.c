@@ -2,10 +2,99 @@
 /* `bench boot --parallel` and `--rate`: many starts at once. */
 #include "part.h"
 
+#include <math.h>
+
 #include "bench/benchmark.h"
 #include "bench/load/load-analysis.h"
 #include "bench/text.h"
 #include "bench/words.h"
+
+/* What of a row is drawn against the levels. */
+static const DuetSummary *latency_of(const DuetLoadRow *row)
+{
+    return &row->latency;
+}
+
+static const DuetSummary *rate_of(const DuetLoadRow *row)
+{
+    return &row->per_second;
+}
+
+/* Medians of all levels, by arm. @unit: of a value. Returns: (transfer full) (nullable): NULL:
+ * there are none. */
+static DuetChart *chart_of(const DuetRun *run, const DuetLoadAnalysis *analysis, const char *id,
+    const DuetSummary *(*of)(const DuetLoadRow *row), double unit)
+{
+    g_autoptr(DuetChart) chart = duet_chart_new("course", id);
+    g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) arms = g_array_new(FALSE, FALSE, sizeof(guint));
+    GString *dots = duet_chart_data(chart, "dots");
+    guint n = 0;
+
+    for (guint variant = 0; variant < analysis->n_levels; variant++)
+        g_ptr_array_add(places, duet_load_variant_text(run->plan, variant));
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        DUET_CHART_ROW(dots, NAN, NAN, NAN, NAN);
+        for (guint variant = 0; variant < analysis->n_levels; variant++) {
+            const DuetSummary *s = of(duet_load_row(analysis, arm, variant));
+            if (!(s->n > 0 && s->median > 0))
+                continue;
+            DUET_CHART_ROW(dots, variant + 1, s->median / unit, s->low / unit, s->high / unit);
+            n++;
+        }
+        duet_chart_next_block(dots);
+        g_array_append_val(arms, arm);
+    }
+    if (n == 0)
+        return NULL;
+    duet_report_arms(chart, run, arms);
+    duet_chart_set_texts(chart, "place", places);
+    duet_chart_set_text(chart, "xlabel",
+        duet_load_by_rate(run->plan) ? _("starts that are due per second")
+                                     : _("starts at the same time"));
+    return g_steal_pointer(&chart);
+}
+
+static void add_latency_figure(
+    DuetReport *report, const DuetRun *run, const DuetLoadAnalysis *analysis, const char *id)
+{
+    double least = INFINITY;
+
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        for (guint variant = 0; variant < analysis->n_levels; variant++) {
+            const DuetLoadRow *row = duet_load_row(analysis, arm, variant);
+            least = row->latency.n > 0 ? MIN(least, row->latency.median) : least;
+        }
+    }
+    DuetUnit unit = duet_unit_for(isfinite(least) ? least : NAN);
+    g_autofree char *name = g_strdup_printf("%s-latency", id);
+    g_autofree char *axis = g_strdup_printf(_("time of one start, %s"), unit.name);
+    DuetChart *chart = chart_of(run, analysis, name, latency_of, unit.ns);
+    if (!chart)
+        return;
+    duet_chart_set_text(chart, "ylabel", axis);
+    duet_report_figure(report, chart, _("How long a start takes when many come"),
+        _("The higher, the longer one start takes. A line that rises as fast as the number of "
+          "starts means that they wait for each other."),
+        _("Medians of all starts of a level, with their intervals (95 %). The scale is "
+          "logarithmic."));
+}
+
+static void add_rate_figure(
+    DuetReport *report, const DuetRun *run, const DuetLoadAnalysis *analysis, const char *id)
+{
+    g_autofree char *name = g_strdup_printf("%s-rate", id);
+    DuetChart *chart = chart_of(run, analysis, name, rate_of, 1);
+
+    if (!chart)
+        return;
+    duet_chart_set_text(chart, "ylabel", _("starts per second"));
+    duet_report_figure(report, chart, _("How many starts are done in a second"),
+        _("The higher, the more. Where a line does not rise any more, more starts at once only "
+          "make each of them longer."),
+        _("Medians over the batches of a level, with their intervals (95 %). The scale is "
+          "logarithmic."));
+}
 
 static void add_latency(DuetReport *report, const DuetRun *run, const DuetLoadAnalysis *analysis)
 {
@@ -53,7 +142,8 @@ static void add(DuetReport *report, const DuetRun *run, const char *id)
 {
     g_autoptr(DuetLoadAnalysis) analysis = duet_load_analysis_new(run, FALSE);
 
-    (void)id;
+    add_latency_figure(report, run, analysis, id);
+    add_rate_figure(report, run, analysis, id);
     add_latency(report, run, analysis);
     add_rate(report, run, analysis);
     duet_report_comparisons(report, _("Arms against each other: medians of batches"),

@@ -10,21 +10,22 @@
 /* What of the host and of the tool a reader may want to know. */
 static const struct {
     const char *label, *path;
-    gboolean of_tool;
+    gboolean of_tool, in_bytes, of_the_moment;
 } facts[] = {
-    { N_("CPU"), "cpu.model", FALSE },
-    { N_("CPUs online"), "cpu.online", FALSE },
-    { N_("hypervisor below"), "cpu.hypervisor", FALSE },
-    { N_("governor"), "cpu.governor", FALSE },
-    { N_("system"), "os", FALSE },
-    { N_("kernel"), "kernel.release", FALSE },
-    { N_("cgroups"), "cgroup_version", FALSE },
-    { N_("file system of the images"), "file_system", FALSE },
-    { N_("load before the run"), "load_1min", FALSE },
-    { N_("huge pages"), "memory.transparent_hugepages", FALSE },
-    { N_("host"), "machine_hash", FALSE },
-    { "duet", "version", TRUE },
-    { N_("commit"), "commit", TRUE },
+    { N_("CPU"), "cpu.model" },
+    { N_("CPUs online"), "cpu.online" },
+    { N_("memory"), "memory.ram_bytes", .in_bytes = TRUE },
+    { N_("hypervisor below"), "cpu.hypervisor" },
+    { N_("governor"), "cpu.governor" },
+    { N_("system"), "os" },
+    { N_("kernel"), "kernel.release" },
+    { N_("cgroups"), "cgroup_version" },
+    { N_("file system of the images"), "file_system" },
+    { N_("load before the run"), "load_1min", .of_the_moment = TRUE },
+    { N_("huge pages"), "memory.transparent_hugepages" },
+    { N_("host"), "machine_hash" },
+    { "duet", "version", .of_tool = TRUE },
+    { N_("commit"), "commit", .of_tool = TRUE },
 };
 
 static void row(DuetReportTable *table, const char *name, const char *text)
@@ -68,22 +69,38 @@ static void append_limits(GString *command, const DuetRun *run)
         g_string_append_printf(command, " --pids-limit %" G_GUINT64_FORMAT, arm->pids_limit);
 }
 
-/* Returns: (transfer full): what measures the same again, as one would type it. */
-static char *repeat(const DuetRun *run)
+static void append_bench(GString *command, const DuetRun *run)
 {
-    const DuetRunArm *first = duet_run_arm(run, 0);
-    const DuetReportPart *part = duet_report_part(run);
-    gboolean overhead = run->benchmark == &duet_benchmark_overhead;
-    GString *command = g_string_new("duet bench ");
+    const DuetBenchmark *benchmark = run->benchmark;
 
-    g_string_append(
-        command, run->benchmark == &duet_benchmark_load ? "boot" : run->benchmark->name);
+    g_string_append_printf(command, "duet bench %s",
+        benchmark == &duet_benchmark_load ? duet_benchmark_boot.name : benchmark->name);
     append_arms(command, run);
-    part->options(command, run);
+    duet_report_part(run)->options(command, run);
     append_limits(command, run);
     g_string_append_printf(command, " --seed %" G_GUINT64_FORMAT, run->plan->seed);
     if (run->plan->floor > 0)
         g_string_append_printf(command, " --floor %g", 100 * run->plan->floor);
+}
+
+/* Of one sample each there is no order, and no seed of it. */
+static void append_compare(GString *command, const DuetRun *run)
+{
+    g_string_append_printf(command, "duet compare --timeout %g", run->plan->timeout_ms / 1000.0);
+    append_limits(command, run);
+}
+
+/* Returns: (transfer full): what measures the same again, as one would type it. */
+static char *repeat(const DuetRun *run)
+{
+    const DuetRunArm *first = duet_run_arm(run, 0);
+    gboolean overhead = run->benchmark == &duet_benchmark_overhead;
+    GString *command = g_string_new(NULL);
+
+    if (run->compared)
+        append_compare(command, run);
+    else
+        append_bench(command, run);
     if (first->image_ref) {
         char *const words[] = { first->image_ref, NULL };
         g_autofree char *image = duet_text_command(words);
@@ -94,6 +111,62 @@ static char *repeat(const DuetRun *run)
         g_string_append_printf(command, " -- %s", argv);
     }
     return g_string_free(command, FALSE);
+}
+
+/* Returns: (transfer full) (nullable): what a run says of number @i of the facts. */
+static char *fact(const DuetRun *run, gsize i)
+{
+    JsonObject *record = facts[i].of_tool ? run->tool : run->host;
+    double number;
+
+    if (duet_record_number(record, facts[i].path, &number))
+        /* a load has more digits than meaning */
+        return facts[i].in_bytes ? duet_text_bytes(number) : g_strdup_printf("%.4g", number);
+    g_autofree char *text = duet_record_text(record, facts[i].path);
+    return g_str_equal(text, "unknown") ? NULL : g_steal_pointer(&text);
+}
+
+/* The same fact of all runs. Returns: (transfer full) (nullable): NULL: they don't differ in it. */
+static GPtrArray *fact_cells(const GPtrArray *runs, gsize i)
+{
+    g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
+    gboolean differs = FALSE;
+
+    g_ptr_array_add(cells, g_strdup(_(facts[i].label)));
+    for (guint k = 0; k < runs->len; k++) {
+        char *text = fact(runs->pdata[k], i);
+        g_ptr_array_add(cells, text ? text : g_strdup("n/a"));
+        differs |= k > 0 && !g_str_equal(cells->pdata[k + 1], cells->pdata[k]);
+    }
+    return differs ? g_steal_pointer(&cells) : NULL;
+}
+
+static DuetReportTable *hosts_table(DuetReport *report, guint n, char *const *paths)
+{
+    g_autofree char *columns = g_strnfill(n, 'l');
+    g_autofree char *align = g_strconcat("l", columns, NULL);
+    GPtrArray *head = g_ptr_array_new();
+    DuetReportTable *table = duet_report_table(
+        report, _("In what the results' hosts and tools differ"), g_intern_string(align));
+
+    g_ptr_array_add(head, g_strdup(_("what")));
+    for (guint k = 0; k < n; k++)
+        g_ptr_array_add(head, g_path_get_basename(paths[k]));
+    duet_report_cells(table, head);
+    return table;
+}
+
+void duet_report_hosts(DuetReport *report, const GPtrArray *runs, char *const *paths)
+{
+    DuetReportTable *table = NULL;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(facts); i++) {
+        GPtrArray *cells = facts[i].of_the_moment ? NULL : fact_cells(runs, i);
+        if (cells && !table)
+            table = hosts_table(report, runs->len, paths);
+        if (cells)
+            duet_report_cells(table, cells);
+    }
 }
 
 void duet_report_method(DuetReport *report, const DuetRun *run, const char *path)
@@ -115,14 +188,8 @@ void duet_report_method(DuetReport *report, const DuetRun *run, const char *path
     row(table, _("plan"), plan);
     row(table, _("ran on"), accel);
     for (gsize i = 0; i < G_N_ELEMENTS(facts); i++) {
-        JsonObject *record = facts[i].of_tool ? run->tool : run->host;
-        double number;
-        /* a load has more digits than meaning */
-        g_autofree char *text = duet_record_number(record, facts[i].path, &number)
-            ? g_strdup_printf("%.4g", number)
-            : duet_record_text(record, facts[i].path);
-        if (!g_str_equal(text, "unknown"))
-            row(table, _(facts[i].label), text);
+        g_autofree char *text = fact(run, i);
+        row(table, _(facts[i].label), text);
     }
     row(table, _("started"), run->started);
     row(table, _("run"), run->run_id);

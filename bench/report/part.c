@@ -5,6 +5,7 @@
 
 #include "bench/benchmark.h"
 #include "bench/notes.h"
+#include "bench/table.h"
 #include "bench/text.h"
 #include "bench/words.h"
 
@@ -28,6 +29,13 @@ const DuetReportPart *duet_report_part(const DuetRun *run)
             return parts[i];
     }
     g_assert_not_reached();
+}
+
+/* Pictures are taken out of a page, too. */
+void duet_report_stamp(DuetReport *report, const DuetRun *run, const DuetRun *other)
+{
+    report->stamp =
+        duet_bench_table_warning(FALSE, duet_run_tcg(run) || (other && duet_run_tcg(other)));
 }
 
 const char *duet_report_kind_color(const char *kind)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "bench/against.h"
 #include "bench/analysis.h"
 #include "bench/comparison.h"
 #include "bench/stats.h"
@@ -35,18 +36,45 @@ void duet_report_verdicts(DuetReport *report, const GPtrArray *runs, char *const
 void duet_report_waterfall(
     DuetReport *report, const DuetRun *run, const DuetAnalysis *analysis, const char *id);
 
-/** duet_report_change: what became of @first in @second, of the same benchmark. */
-void duet_report_change(DuetReport *report, const DuetRun *first, const char *first_path,
-    const DuetRun *second, const char *second_path, const char *id);
+/** duet_report_compared: what `duet compare` has beside its times: outputs, idle memory. */
+void duet_report_compared(DuetReport *report, const DuetRun *run);
+
+/** duet_report_changes: of benchmarks with several results: each later one against the first. */
+void duet_report_changes(DuetReport *report, const GPtrArray *runs, char *const *paths);
+
+/**
+ * DuetReportChange: a result against the first one of its benchmark.
+ * @against: (nullable): NULL: they have nothing to compare, as @error tells where there is one
+ */
+typedef struct {
+    const DuetRun *first, *run;
+    const char *first_path, *path;
+    DuetAgainst *against;
+    GError *error;
+} DuetReportChange;
+
+/** duet_report_change_row: Returns: (transfer full): an arm, and the metric where there are
+ * several. */
+char *duet_report_change_row(const DuetAgainst *against, const DuetComparison *comparison);
+
+/** duet_report_course: what becomes of the first result over all others.
+ * @changes: (element-type DuetReportChange): in the order given */
+void duet_report_course(DuetReport *report, const GPtrArray *changes, const char *id);
 
 /** duet_report_option: appends an option to a command that people are to type. @value: may come
  * from anybody. */
 void duet_report_option(GString *command, const char *name, const char *value);
 
+/** duet_report_hosts: in what the hosts and tools of several results differ. */
+void duet_report_hosts(DuetReport *report, const GPtrArray *runs, char *const *paths);
+
 /** duet_report_method: how a run was taken: the host, the plan, how to do it again. */
 void duet_report_method(DuetReport *report, const DuetRun *run, const char *path);
 
 /* What several parts need. */
+
+/** duet_report_stamp: the figures that follow are of @run, or of two. @other: (nullable). */
+void duet_report_stamp(DuetReport *report, const DuetRun *run, const DuetRun *other);
 
 /** duet_report_kind_color: Returns: (nullable): the colour that stands for a kind everywhere. */
 const char *duet_report_kind_color(const char *kind);

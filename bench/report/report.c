@@ -122,6 +122,11 @@ void duet_report_code(DuetReport *report, const char *text)
     add_block(report, DUET_BLOCK_CODE)->text = g_strdup(text);
 }
 
+void duet_report_output(DuetReport *report, const char *text)
+{
+    add_block(report, DUET_BLOCK_OUTPUT)->text = g_strdup(text);
+}
+
 GPtrArray *duet_report_list(DuetReport *report)
 {
     DuetReportBlock *block = add_block(report, DUET_BLOCK_LIST);

@@ -18,6 +18,7 @@ typedef enum {
     DUET_BLOCK_TEXT,
     DUET_BLOCK_LIST,
     DUET_BLOCK_CODE,
+    DUET_BLOCK_OUTPUT,
     DUET_BLOCK_TABLE,
     DUET_BLOCK_FIGURE,
 } DuetBlockKind;
@@ -100,7 +101,10 @@ void duet_report_banner(DuetReport *report, const char *text);
 void duet_report_section(DuetReport *report, const char *id, const char *title);
 
 void duet_report_text(DuetReport *report, const char *text);
+/** duet_report_code: a command, which may be broken where a shell takes that. */
 void duet_report_code(DuetReport *report, const char *text);
+/** duet_report_output: what a program printed, line by line. */
+void duet_report_output(DuetReport *report, const char *text);
 /** duet_report_list: Returns: (transfer none) (element-type utf8): to add items to. */
 GPtrArray *duet_report_list(DuetReport *report);
 

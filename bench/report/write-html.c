@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One file, without network and without script. All text goes through libxml2's writer, which
- * escapes it: a name such as <script> is shown as that. Pictures are in the page twice, drawn for
- * wide and for narrow screens; the style shows one of them.
+ * One file, without network and without script: page.html, with what each of its slots stands for.
+ * All text goes through libxml2's writer, which escapes it: a name such as <script> is shown as
+ * that. Pictures are in the page twice, drawn for wide and for narrow screens; the style shows one
+ * of them.
  */
 #include <gio/gio.h>
+#include <libxml/parser.h>
 #include <libxml/xmlwriter.h>
 
 #include "bench/text.h"
@@ -13,6 +15,7 @@
 #include "write.h"
 
 #define STYLE "/org/duet/report/style.css"
+#define TEMPLATE "/org/duet/report/page.html"
 
 typedef struct {
     xmlTextWriter *xml;
@@ -159,6 +162,7 @@ static void write_block(Page *page, const DuetReportBlock *block)
         write_list(page, block->items);
         break;
     case DUET_BLOCK_CODE:
+    case DUET_BLOCK_OUTPUT:
         write_code(page, block->text);
         break;
     case DUET_BLOCK_TABLE:
@@ -182,6 +186,8 @@ static void write_section(Page *page, const DuetReportSection *section)
 
 static void write_files(Page *page, const DuetReport *report)
 {
+    if (report->files->len == 0)
+        return;
     start(page, "section", "files");
     attribute(page, "id", "data");
     element(page, "h2", NULL, _("Raw data"));
@@ -227,50 +233,102 @@ static void write_contents(Page *page, const DuetReport *report)
     end(page);
 }
 
-static void write_head(Page *page, const DuetReport *report)
+static void write_title(Page *page, const DuetReport *report)
+{
+    text(page, report->title);
+}
+
+static void write_style(Page *page, const DuetReport *report)
 {
     g_autoptr(GBytes) style = g_resources_lookup_data(STYLE, 0, NULL);
 
+    (void)report;
     g_assert(style);
-    start(page, "head", NULL);
-    start(page, "meta", NULL);
-    attribute(page, "charset", "UTF-8");
-    xmlTextWriterEndElement(page->xml);
-    start(page, "meta", NULL);
-    attribute(page, "name", "viewport");
-    attribute(page, "content", "width=device-width, initial-scale=1");
-    xmlTextWriterEndElement(page->xml);
-    /* Not even what slipped through may run or ask for anything. */
-    start(page, "meta", NULL);
-    attribute(page, "http-equiv", "Content-Security-Policy");
-    attribute(page, "content", "default-src 'none'; style-src 'unsafe-inline'");
-    xmlTextWriterEndElement(page->xml);
-    element(page, "title", NULL, report->title);
-    start(page, "style", NULL);
     xmlTextWriterWriteRawLen(
         page->xml, g_bytes_get_data(style, NULL), (int)g_bytes_get_size(style));
-    end(page);
-    end(page);
 }
 
-static void write_body(Page *page, const DuetReport *report)
+static void write_lead(Page *page, const DuetReport *report)
 {
-    start(page, "body", NULL);
-    start(page, "header", NULL);
-    element(page, "h1", NULL, report->title);
     if (report->lead)
         element(page, "p", "lead", report->lead);
+}
+
+static void write_banners(Page *page, const DuetReport *report)
+{
     for (guint i = 0; i < report->banners->len; i++)
         element(page, "p", "banner", report->banners->pdata[i]);
-    write_contents(page, report);
-    end(page);
-    start(page, "main", NULL);
+}
+
+static void write_sections(Page *page, const DuetReport *report)
+{
     for (guint i = 0; i < report->sections->len; i++)
         write_section(page, report->sections->pdata[i]);
-    if (report->files->len > 0)
-        write_files(page, report);
-    end(page);
-    end(page);
+}
+
+/* ---- the template ---- */
+
+static const struct {
+    const char *name;
+    void (*write)(Page *page, const DuetReport *report);
+} slots[] = {
+    { "title", write_title },
+    { "style", write_style },
+    { "lead", write_lead },
+    { "banners", write_banners },
+    { "contents", write_contents },
+    { "sections", write_sections },
+    { "files", write_files },
+};
+
+static void write_slot(Page *page, const DuetReport *report, const char *name)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(slots); i++) {
+        if (g_str_equal(slots[i].name, name))
+            slots[i].write(page, report);
+    }
+}
+
+static void write_nodes(Page *page, const DuetReport *report, const xmlNode *first);
+
+static void write_element(Page *page, const DuetReport *report, const xmlNode *node)
+{
+    xmlTextWriterStartElement(page->xml, node->name);
+    if (xmlStrEqual(node->name, BAD_CAST "html"))
+        attribute(page, "lang", report->language);
+    for (const xmlAttr *of = node->properties; of; of = of->next)
+        xmlTextWriterWriteAttribute(page->xml, of->name, of->children->content);
+    write_nodes(page, report, node->children);
+    if (node->children)
+        end(page);
+    else
+        xmlTextWriterEndElement(page->xml);
+}
+
+static void write_nodes(Page *page, const DuetReport *report, const xmlNode *first)
+{
+    for (const xmlNode *node = first; node; node = node->next) {
+        if (node->type == XML_ELEMENT_NODE)
+            write_element(page, report, node);
+        else if (node->type == XML_TEXT_NODE)
+            xmlTextWriterWriteString(page->xml, node->content);
+        else if (node->type == XML_PI_NODE)
+            write_slot(page, report, (const char *)node->content);
+    }
+}
+
+static void write_page(Page *page, const DuetReport *report)
+{
+    g_autoptr(GBytes) template = g_resources_lookup_data(TEMPLATE, 0, NULL);
+    gsize size = 0;
+    const char *bytes = template ? g_bytes_get_data(template, &size) : NULL;
+    xmlDoc *document = xmlReadMemory(bytes, (int)size, "page.html", NULL, XML_PARSE_NONET);
+
+    g_assert(document);
+    xmlTextWriterWriteDTD(page->xml, BAD_CAST "html", NULL, NULL, NULL);
+    xmlTextWriterWriteString(page->xml, BAD_CAST "\n");
+    write_element(page, report, xmlDocGetRootElement(document));
+    xmlFreeDoc(document);
 }
 
 gboolean duet_report_write_html(
@@ -280,13 +338,7 @@ gboolean duet_report_write_html(
     Page page = { .xml = xmlNewTextWriterMemory(buffer, 0), .pictures = pictures };
 
     (void)link;
-    xmlTextWriterWriteDTD(page.xml, BAD_CAST "html", NULL, NULL, NULL);
-    xmlTextWriterWriteString(page.xml, BAD_CAST "\n");
-    start(&page, "html", NULL);
-    attribute(&page, "lang", report->language);
-    write_head(&page, report);
-    write_body(&page, report);
-    end(&page);
+    write_page(&page, report);
     xmlTextWriterEndDocument(page.xml);
     xmlFreeTextWriter(page.xml);
     if (!page.error)

@@ -46,6 +46,16 @@ static void write_table(GString *out, const DuetReportTable *table)
         table_row(out, table->rows->pdata[i]);
 }
 
+static void write_output(GString *out, const char *text)
+{
+    g_autofree char *printable = duet_text_printable(text, -1);
+    g_auto(GStrv) lines = g_strsplit(printable, "\n", -1);
+
+    g_string_append_c(out, '\n');
+    for (char **line = lines; *line; line++)
+        g_string_append_printf(out, "    %s\n", *line);
+}
+
 static void write_block(
     GString *out, const DuetReportBlock *block, const char *pictures, const char *link)
 {
@@ -63,6 +73,9 @@ static void write_block(
         g_string_append_printf(out, "\n    %s\n", line);
         break;
     }
+    case DUET_BLOCK_OUTPUT:
+        write_output(out, block->text);
+        break;
     case DUET_BLOCK_TABLE:
         write_table(out, block->table);
         break;

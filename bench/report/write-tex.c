@@ -30,6 +30,29 @@ static const struct {
     { 0x3b4, "\\ensuremath{\\delta}" },
 };
 
+/* What pdfLaTeX has letters for: Latin but for some, some more, and with kotex Hangul. */
+#define LATIN_END 0x180
+static const gunichar more[] = { 0x2013, 0x2014, 0x2018, 0x2019, 0x201c, 0x201d, 0x2026, 0 };
+static const gunichar lacking[] = { 0x126, 0x127, 0x138, 0x13f, 0x140, 0x149, 0x166, 0x167, 0x17f,
+    0 };
+
+static gboolean is_among(gunichar c, const gunichar *set)
+{
+    while (*set && *set != c)
+        set++;
+    return *set != 0;
+}
+
+static gboolean is_hangul(gunichar c)
+{
+    return g_unichar_get_script(c) == G_UNICODE_SCRIPT_HANGUL;
+}
+
+static gboolean has_letter(gunichar c)
+{
+    return (c < LATIN_END && !is_among(c, lacking)) || is_among(c, more) || is_hangul(c);
+}
+
 static void append(GString *out, const char *words)
 {
     g_autofree char *line = duet_text_line(words);
@@ -41,8 +64,10 @@ static void append(GString *out, const char *words)
             i++;
         if (i < G_N_ELEMENTS(specials))
             g_string_append(out, specials[i].tex);
-        else
+        else if (has_letter(unicode))
             g_string_append_unichar(out, unicode);
+        else
+            g_string_append_printf(out, "\\texttt{U+%04X}", unicode);
     }
 }
 
@@ -91,6 +116,15 @@ static void write_table(GString *out, const DuetReportTable *table)
     g_string_append(out, "  \\bottomrule\n  \\end{tabular}}\n\\end{table}\n");
 }
 
+static void write_output(GString *out, const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    g_string_append_c(out, '\n');
+    for (char **line = lines; *line; line++)
+        wrapped(out, "{\\raggedright\\ttfamily\\obeyspaces ", *line, "\\par}\n");
+}
+
 static void write_block(
     GString *out, const DuetReportBlock *block, const char *pictures, const char *link)
 {
@@ -107,6 +141,9 @@ static void write_block(
     case DUET_BLOCK_CODE:
         wrapped(out, "\n{\\raggedright\\ttfamily ", block->text, "\\par}\n");
         break;
+    case DUET_BLOCK_OUTPUT:
+        write_output(out, block->text);
+        break;
     case DUET_BLOCK_TABLE:
         write_table(out, block->table);
         break;
@@ -116,15 +153,9 @@ static void write_block(
     }
 }
 
-gboolean duet_report_write_tex(
-    const DuetReport *report, const char *pictures, const char *link, GString *out, GError **error)
+static void write_body(
+    GString *out, const DuetReport *report, const char *pictures, const char *link)
 {
-    (void)error;
-    g_string_append_printf(out,
-        "\\documentclass[a4paper]{article}\n%s\\usepackage[T1]{fontenc}\n"
-        "\\usepackage{textcomp}\n\\usepackage{booktabs}\n\\usepackage{graphicx}\n"
-        "\\usepackage[margin=2.5cm]{geometry}\n\\begin{document}\n",
-        g_str_equal(report->language, "ko") ? "\\usepackage{kotex}\n" : "");
     wrapped(out, "\\title{", report->title, "}\n\\date{}\n\\maketitle\n");
     for (guint i = 0; i < report->banners->len; i++)
         wrapped(out, "\n\\noindent\\fbox{\\parbox{\\linewidth}{\\bfseries ",
@@ -135,6 +166,28 @@ gboolean duet_report_write_tex(
         for (guint k = 0; k < section->blocks->len; k++)
             write_block(out, section->blocks->pdata[k], pictures, link);
     }
-    g_string_append(out, "\n\\end{document}\n");
+}
+
+static gboolean has_hangul(const char *text)
+{
+    while (*text && !is_hangul(g_utf8_get_char(text)))
+        text = g_utf8_next_char(text);
+    return *text != '\0';
+}
+
+gboolean duet_report_write_tex(
+    const DuetReport *report, const char *pictures, const char *link, GString *out, GError **error)
+{
+    g_autoptr(GString) body = g_string_new(NULL);
+
+    (void)error;
+    write_body(body, report, pictures, link);
+    /* Without Latin Modern, T1 has bitmaps for letters. */
+    g_string_append_printf(out,
+        "\\documentclass[a4paper]{article}\n%s\\usepackage[T1]{fontenc}\n"
+        "\\IfFileExists{lmodern.sty}{\\usepackage{lmodern}}{}\n"
+        "\\usepackage{textcomp}\n\\usepackage{booktabs}\n\\usepackage{graphicx}\n"
+        "\\usepackage[margin=2.5cm]{geometry}\n\\begin{document}\n%s\n\\end{document}\n",
+        has_hangul(body->str) ? "\\usepackage{kotex}\n" : "", body->str);
     return TRUE;
 }

@@ -138,6 +138,15 @@ static void write_code(GString *out, const char *code)
     g_string_append_c(out, '\n');
 }
 
+static void write_output(GString *out, const char *text)
+{
+    g_autofree char *printable = duet_text_printable(text, -1);
+    g_auto(GStrv) lines = g_strsplit(printable, "\n", -1);
+
+    for (char **line = lines; *line; line++)
+        g_string_append_printf(out, "  %s\n", *line);
+}
+
 static void write_block(GString *out, const DuetReportBlock *block)
 {
     switch (block->kind) {
@@ -151,6 +160,9 @@ static void write_block(GString *out, const DuetReportBlock *block)
         break;
     case DUET_BLOCK_CODE:
         write_code(out, block->text);
+        break;
+    case DUET_BLOCK_OUTPUT:
+        write_output(out, block->text);
         break;
     case DUET_BLOCK_TABLE:
         write_table(out, block->table);

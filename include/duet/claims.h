@@ -13,7 +13,9 @@ G_BEGIN_DECLS
  * @results: (nullable): paths of result files; NULL: what they would tell is measured at once
  * @only: (nullable): comma-separated ids of claims; NULL: all
  * @format: (nullable): "table", "json" or "md"
- * @command: what the user typed but for `--only` and `--format`, to be shown with each claim
+ * @language: (nullable): "en" or "ko", of what is no JSON; NULL: the user's
+ * @command: what the user typed but for `--only`, `--format` and `--lang`, to be shown with each
+ * claim
  * @seed: of what is measured at once
  * @progress: (nullable): called with one line before each claim, and with NULL at the end
  */
@@ -23,7 +25,7 @@ typedef struct {
     const char *no_container, *no_vm;
     char *const *results;
     const char *only;
-    const char *format;
+    const char *format, *language;
     char *const *command;
     guint64 seed;
     void (*progress)(const char *line, gpointer data);

@@ -3,6 +3,7 @@
 # `duet bench overhead`: the stock image's tools in each kind.
 
 load lib
+load look
 
 setup_file() {
   root_up
@@ -91,4 +92,14 @@ overhead() { duet bench overhead --duration 1 -n 1 --timeout $((60 * slow)) "$@"
     ([.samples[] | .seq] == [range(.samples | length)]) and any(.warnings[]; test("resumed after"))' "$result"
   valid_result "$result"
   none_listed
+}
+
+@test "the page of all tools" {
+  "$tests_dir/browser/install"
+  duet bench overhead --duration 1 -n 5 --arms native,container --tests cpu,syscall,switch,process,memory-read \
+    -o "$scratch/page.json" >/dev/null 2>&1
+  as_on_hardware "$scratch/page.json"
+  duet report -o "$scratch/page.html" "$scratch/page.json"
+  # shellcheck disable=SC2154 # look.bash's
+  look "$scratch/page.html" --figures 1 --downloads 2 --views '360|dark-820|print' --shots "$shots/report-overhead"
 }

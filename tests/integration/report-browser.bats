@@ -1,9 +1,10 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2154 # tests_dir is lib.bash's
+# shellcheck disable=SC2154 # tests_dir is lib.bash's, shots look.bash's
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A page of `duet report`, as browsers show it.
 
 load lib
+load look
 
 setup_file() {
   "$tests_dir/browser/install"
@@ -13,22 +14,11 @@ setup_file() {
   duet bench memory --arms vm,container --counts 1,2 --rounds 3 --age 0.5 --seed 2 -o "$scratch/memory.json" \
     busybox >/dev/null 2>&1
   duet bench density --arms vm,container --max 3 --age 0.1 -o "$scratch/density.json" busybox >/dev/null 2>&1
-  for run in boot memory density; do
-    jq '.host.cpu.hypervisor = null' "$scratch/$run.json" >"$scratch/edited.json"
-    mv "$scratch/edited.json" "$scratch/$run.json"
-  done
+  duet bench boot --arms container,native --parallel 1,2,4 -n 6 --seed 3 -o "$scratch/load.json" busybox >/dev/null 2>&1
+  duet compare -o "$scratch/compare.json" busybox >/dev/null 2>&1
+  for run in boot memory density load compare; do as_on_hardware "$scratch/$run.json"; done
 }
 teardown_file() { root_down; }
-
-# look ARGUMENT...: looks at a page (tests/browser/look.mjs); shows what of it does not hold, and fails then.
-look() {
-  local tap code=0
-  tap=$(node "$tests_dir/browser/look.mjs" "$@" 2>&1) || code=$?
-  if [ $code = 0 ] && grep -q '^1\.\.[1-9]' <<<"$tap"; then return 0; fi
-  # Cases and their comments, and what is no TAP.
-  awk '/^ok /{ bad = 0; next } /^not ok /{ bad = 1 } bad || !/^(#|1\.\.)/' <<<"$tap"
-  return 1
-}
 
 @test "a page without a fault passes, and each fault put into it is found" {
   # Each takes some seconds: of each sort one, else.
@@ -38,7 +28,7 @@ look() {
 }
 
 @test "the page of real results, in English and in Korean" {
-  local results=("$scratch/boot.json" "$scratch/memory.json" "$scratch/density.json") shots=$source_dir/build/test-logs
+  local results=("$scratch/boot.json" "$scratch/memory.json" "$scratch/density.json")
   duet report -o "$scratch/en.html" "${results[@]}"
   look "$scratch/en.html" --figures 7 --downloads 6 --shots "$shots/report-en"
   duet report --lang ko -o "$scratch/ko.html" "${results[@]}"
@@ -51,4 +41,15 @@ look() {
     .plan.order |= map(map(if . == "vm" then $a[0].name else . end))' "$scratch/boot.json" >"$scratch/long.json"
   duet report -o "$scratch/two.html" "$scratch/long.json" "$scratch/boot.json"
   look "$scratch/two.html" --figures 8 --downloads 2 --views '360|light-820|print|noscript'
+}
+
+@test "a page of three results, and of many starts at once" {
+  duet report -o "$scratch/many.html" "$scratch/boot.json" "$scratch/long.json" "$scratch/boot.json" "$scratch/load.json"
+  look "$scratch/many.html" --figures 12 --downloads 8 --views '360|dark-820|print' --shots "$shots/report-many"
+}
+
+@test "the page of a comparison" {
+  duet report -o "$scratch/compare.html" "$scratch/compare.json"
+  grep -q "$(uname -r)" "$scratch/compare.html"
+  look "$scratch/compare.html" --figures 2 --views '360|dark-820|print' --shots "$shots/report-compare"
 }

@@ -3,6 +3,7 @@
 # `duet report` and `duet bench import`: pages of result files.
 
 load lib
+load look
 
 setup_file() {
   root_up
@@ -13,10 +14,7 @@ setup_file() {
     busybox >/dev/null 2>&1
   duet bench density --arms container,native --max 3 --age 0.1 -o "$scratch/density.json" busybox >/dev/null 2>&1
   # Whatever this host is: nothing is shown of one whose CPUs are emulated.
-  for run in boot later memory density; do
-    jq '.host.cpu.hypervisor = null' "$scratch/$run.json" >"$scratch/edited.json"
-    mv "$scratch/edited.json" "$scratch/$run.json"
-  done
+  for run in boot later memory density; do as_on_hardware "$scratch/$run.json"; done
 }
 teardown_file() { root_down; }
 
@@ -72,7 +70,7 @@ PYTHON
     .arms[1].name = "'"'"'; set output \"pwned\"; `touch pwned`; system(\"touch pwned\") #" |
     .arms as $a | .plan.arms = [$a[].name] | .samples |= map(.arm = (if .arm == "container" then $a[0].name else $a[1].name end)) |
     .plan.order |= map(map(if . == "container" then $a[0].name else $a[1].name end)) |
-    .host.os = "\u0007\u001b[31m</style><script>1</script>"'
+    .host.os = "Ħ 😀 \u0007\u001b[31m</style><script>1</script>"'
   cd "$scratch"
   duet report -o page.html --keep edited.json
   for format in md tex text; do duet report --format $format edited.json >out."$format"; done
@@ -83,6 +81,10 @@ PYTHON
   grep -q '&lt;script&gt;alert(1)&lt;/script&gt;' page.html
   run grep -c $'\e' page.html out.md out.tex out.text
   [[ $output != *:[1-9]* ]]
+  # TeX runs nothing of it, either, and ends without an error
+  pdflatex -interaction=nonstopmode -halt-on-error -no-shell-escape -output-directory "$scratch" out.tex >tex.log ||
+    { tail -30 tex.log; return 1; }
+  pdftotext out.pdf - | grep -q 'alert(1)'
   # well-formed, as anybody's text is escaped
   sed 's/^<!DOCTYPE html>//' page.html | python -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.stdin)'
 }
@@ -96,8 +98,11 @@ PYTHON
   duet report -o page.md boot.json
   [ "$(grep -c '!\[' page.md)" -ge 3 ]
   grep -o '(page-figures/[^)]*)' page.md | tr -d '()' | while read -r file; do [ -s "$file" ]; done
-  duet report -o page.tex boot.json
+  duet report -o page.tex boot.json memory.json density.json
   grep -q toprule page.tex
+  pdflatex -interaction=nonstopmode -halt-on-error page.tex >tex.log || { tail -30 tex.log; return 1; }
+  # letters that can be drawn at any size, and each in it
+  pdffonts page.pdf | awk 'NR > 2 && ($(NF - 4) != "yes" || /Type 3/) { bad = 1 } END { exit bad || NR < 3 }'
   grep -o 'detokenize{[^}]*' page.tex | cut -d'{' -f2 | while read -r file; do
     # vector, and each font in it
     [ -s "$file" ]
@@ -121,6 +126,12 @@ PYTHON
   [ "$(sha256sum boot-ecdf.svg)" = "$before" ]
   gnuplot -e "medium = 'pdf'" boot-ecdf.gnuplot
   [ -s boot-ecdf.pdf ]
+  # what somebody changed is set aside, not lost
+  echo '# mine' >>style.gnuplot
+  duet report -o ../kept.html --keep ../boot.json
+  grep -q '^# mine' style.gnuplot.~1~
+  run ! grep -q '^# mine' style.gnuplot
+  [ ! -e ecdf.gnuplot.~1~ ]
 }
 
 @test "two results of one benchmark show what changed" {
@@ -132,6 +143,20 @@ PYTHON
     awk -F'|' '$2 ~ /^ container/ { print $5; exit }')
   [ -n "$ratio" ]
   grep -q "^| container |.*|$ratio|" "$scratch/out" || { echo "$ratio"; cat "$scratch/out"; return 1; }
+}
+
+@test "three results of one benchmark show what became of the first, and where hosts differ" {
+  jq '(.samples[] | select(.arm == "container" and (.discarded | not)) | .marks_ns.output) |= . * 2 |
+    .host.kernel.release = "9.9.9-other"' "$scratch/boot.json" >"$scratch/twice.json"
+  duet report --format md "$scratch/boot.json" "$scratch/later.json" "$scratch/twice.json" >"$scratch/out"
+  grep -q '^## Start and end: over all results' "$scratch/out"
+  # the medians of the container, of which the last is twice the first
+  awk -F'|' '/^\| result \|/ { for (i = 1; i <= NF; i++) if ($i ~ /^ container/) column = i }
+    column && $2 ~ /^ [123] $/ { split($column, value, " "); median[++n] = value[1] * (value[2] == "s" ? 1000 : 1) }
+    END { exit !(n == 3 && median[3] / median[1] > 1.98 && median[3] / median[1] < 2.02) }' "$scratch/out"
+  grep -F "| kernel | $(uname -r) | $(uname -r) | 9.9.9-other |" "$scratch/out"
+  page "$scratch/boot.json" "$scratch/later.json" "$scratch/twice.json"
+  grep -q 'What became of the first result' "$scratch/page.html"
 }
 
 @test "what is emulated is said loudly, and not shown where all is" {
@@ -157,8 +182,13 @@ PYTHON
   fails_with 125 "no reports in 'xx'" report --lang xx boot.json
   fails_with 125 'name a directory' report --format png boot.json
   fails_with 125 "'/proc/no/page.html" report -o /proc/no/page.html boot.json
-  ln -s boot.json link.html
+  for link in link.html link.json; do ln -s boot.json $link; done
   for place in /dev/null link.html; do fails_with 125 'is no regular file' report --format html -o $place boot.json; done
+  for command in 'bench boot --arms native -n 10' 'bench density --arms container --max 1' 'bench import x=boot.json' compare; do
+    # shellcheck disable=SC2086 # words
+    fails_with 125 'is no regular file' $command -o link.json busybox
+  done
+  [ "$(readlink link.json)" = boot.json ]
   [ -c /dev/null ]
   [ ! -e no.html ]
   [ -z "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'duet-report-*')" ]
@@ -181,6 +211,25 @@ PYTHON
   # as many letters of Hangul as a page of it has
   [ "$(python -c 'import sys; print(sum("\uac00" <= c <= "\ud7a3" for c in open(sys.argv[1], encoding="utf-8").read()))' \
     "$scratch/page.html")" -gt 500 ]
+  # the plan, and what is to be known of the figures
+  grep -q '실행 방식당 표본 12개' "$scratch/page.html"
+  duet report --lang ko "$scratch/density.json" | grep -q '사용자가 정한 조건으로 끝났으므로'
+  duet bench claims --lang ko --results "$scratch/boot.json" --only start,panic-container >"$scratch/out"
+  grep -q '컨테이너는 VM보다 빨리 시작됩니다' "$scratch/out"
+  grep -q '이 시험도 끝납니다' "$scratch/out"
+  # what programs read has no language
+  duet bench claims --lang ko --format json --results "$scratch/boot.json" --only start |
+    jq -e '.claims[0].verdict == "not run" and .claims[0].because == "the result has no arm of kind vm"'
+  # each file that has words is known to translators
+  diff <(cd "$source_dir" && grep -rlE '#include "(bench/)?words.h"|duet_(notes_add|finding_set)\(' bench --include='*.c' | grep -v '^bench/peers/' | LC_ALL=C sort) \
+    <(grep -v '^#' "$source_dir/po/POTFILES")
+  # each sentence has a translation that takes the same figures
+  xgettext -k_ -kN_ -kduet_notes_add:4 -kduet_finding_set:3 --from-code=UTF-8 -D "$source_dir" -f "$source_dir/po/POTFILES" \
+    -o "$scratch/now.pot"
+  msgmerge -q --no-fuzzy-matching -o "$scratch/ko.po" "$source_dir/po/ko.po" "$scratch/now.pot"
+  msgfmt -c -o /dev/null "$scratch/ko.po"
+  [ -z "$(msgattrib --only-fuzzy "$scratch/ko.po")" ]
+  [ -z "$(msgattrib --untranslated "$scratch/ko.po")" ] || { msgattrib --untranslated "$scratch/ko.po"; return 1; }
 }
 
 @test "times of others are imported" {

@@ -6,7 +6,7 @@
 #include <duet/error.h>
 
 #include "core/module.h"
-#include "bench/words.h"
+#include "words.h"
 
 static const char *const languages[] = { "en", "ko", NULL };
 
@@ -38,7 +38,7 @@ static const char *speak(const char *wanted)
     return NULL;
 }
 
-const char *duet_report_language(const char *wanted, GError **error)
+const char *duet_language(const char *wanted, GError **error)
 {
     bindtextdomain(
         GETTEXT_PACKAGE, duet_module_in_build() ? DUET_BUILD_DIR "/po" : DUET_LOCALE_DIR);
