@@ -28,7 +28,7 @@
  * its namespace shows has no limits.
  */
 
-/* Another duet may remove an empty parent directory between two of our steps. */
+/* Another duet may remove an empty pool between two of our steps. */
 #define MAKE_TRIES 100
 
 /*
@@ -190,47 +190,17 @@ static int make_parts(DuetCgroupMember *member, int dir_fd)
     return 0;
 }
 
-/* Returns 0 or an errno value. */
-static int fill_own(DuetCgroupMember *member, guint enable)
+/* Returns 0 or an errno value; ENOENT and ENODEV: the pool went away meanwhile. */
+static int make_own(DuetCgroupMember *member)
 {
+    guint enable = member->version == DUET_CGROUP_V2 ? member->controllers : 0;
+    if (mkdirat(member->base_fd, member->dir, 0755) != 0)
+        return errno;
     DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
         return errno;
     int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : 0;
     return err != 0 ? err : make_parts(member, dir_fd);
-}
-
-static void unmake_own(DuetCgroupMember *member)
-{
-    for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names); part++) {
-        duet_fd_clear(&member->part_fds[part]);
-        duet_fd_clear(&member->join_fds[part]);
-    }
-    duet_fd_clear(&member->box_fd);
-    duet_cgroup_member_remove(member, NULL);
-}
-
-/* Returns 0 or an errno value; ENOENT and ENODEV: the parent went away meanwhile. */
-static int make_own(DuetCgroupMember *member)
-{
-    if (mkdirat(member->base_fd, DUET_CGROUP_PARENT, 0755) != 0 && errno != EEXIST)
-        return errno;
-    guint enable = member->version == DUET_CGROUP_V2 ? member->controllers : 0;
-    if (enable != 0) {
-        DUET_AUTO_FD fd =
-            openat(member->base_fd, DUET_CGROUP_PARENT, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        int err = fd < 0 ? errno : duet_cgroup_v2_enable(fd, enable);
-        if (err != 0)
-            return err;
-    }
-    if (mkdirat(member->base_fd, member->dir, 0755) != 0)
-        return errno;
-    int err = fill_own(member, enable);
-    /* Another one may have taken the parent away and made it anew, without controllers as yet: the
-     * next try must not find what this one made. */
-    if (err == ENOENT || err == ENODEV)
-        unmake_own(member);
-    return err;
 }
 
 /*

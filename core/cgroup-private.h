@@ -81,8 +81,6 @@ GPtrArray *duet_cgroup_layout_read(GError **error);
  */
 void duet_cgroup_layout_keep_delegated(GPtrArray *layout);
 
-#define DUET_CGROUP_PARENT "duet"
-
 /* Below the payload's directory, where the payload must not own what its limits are written to. */
 #define DUET_CGROUP_BOX "box"
 
@@ -94,7 +92,7 @@ extern const char *const duet_cgroup_part_names[2];
  * @homes: directories to go to when leaving the instance's cgroup: our own one, and where that is
  *     gone or closed to us, one that always takes us; NULL after duet_cgroup_open()
  * @base: below the mount point, the cgroup that holds @dir
- * @dir: "duet/<id>", or "duet-<id>.scope"
+ * @dir: "duet-<id>", or "duet-<id>.scope"
  * @in_scope: @dir is systemd's, and only what is below it is ours
  * @base_fd: the same, open; -1 when it is gone
  * @part_fds: open directories; -1: not made here, or gone
@@ -147,7 +145,7 @@ struct _DuetCgroup {
 /** duet_cgroup_add: Returns: a new member of @cgroup, with no directory yet. */
 DuetCgroupMember *duet_cgroup_add(
     DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base, gboolean in_scope);
-/** duet_cgroup_member_remove: removes the directories of @member that are ours, and the parent if
+/** duet_cgroup_member_remove: removes the directories of @member that are ours, and its pool's if
  * it was the last. */
 gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error);
 /** duet_cgroup_member_leave: puts the caller back into its own cgroup. Async-signal-safe. Returns:
@@ -160,8 +158,8 @@ const DuetHierarchy *duet_cgroup_layout_v2(const GPtrArray *layout);
 /** duet_cgroup_layout_tracking: Returns: (nullable): the one that tracks @part. */
 const DuetHierarchy *duet_cgroup_layout_tracking(const GPtrArray *layout, DuetCgroupPart part);
 gboolean duet_cgroup_id_is_valid(const char *id);
-/** duet_cgroup_path_text: Returns: (transfer full): "memory:/user/duet/0123456789ab
- * v2:/duet/0123456789ab". */
+/** duet_cgroup_path_text: Returns: (transfer full): "memory:/user/duet-0123456789ab
+ * v2:/duet-0123456789ab". */
 char *duet_cgroup_path_text(const DuetCgroup *cgroup);
 
 /** duet_cgroup_pool_base: Returns: (transfer full): where @pool lies in @base; no pool: @base. */

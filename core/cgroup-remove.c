@@ -62,8 +62,7 @@ gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error)
         err = remove_dir(dir_fd, duet_cgroup_part_names[part], 1);
     if (err == 0 && !member->in_scope) {
         err = remove_dir(member->base_fd, member->dir, 0);
-        /* whoever is the last takes the parent along; it is only empty then */
-        if (err == 0 && unlinkat(member->base_fd, DUET_CGROUP_PARENT, AT_REMOVEDIR) == 0)
+        if (err == 0)
             duet_cgroup_pool_leave(member);
     }
     if (err != 0)

@@ -29,8 +29,8 @@ DuetCgroupMember *duet_cgroup_add(
         .name = g_strdup(hierarchy->name),
         .mount_point = g_strdup(hierarchy->mount_point),
         .base = g_strdup(base),
-        .dir = in_scope ? duet_cgroup_scope_unit(cgroup->id)
-                        : g_strconcat(DUET_CGROUP_PARENT "/", cgroup->id, NULL),
+        .dir =
+            in_scope ? duet_cgroup_scope_unit(cgroup->id) : g_strconcat("duet-", cgroup->id, NULL),
         .in_scope = in_scope,
         .base_fd = -1,
         .part_fds = { -1, -1 },
@@ -77,7 +77,7 @@ const char *duet_cgroup_path(DuetCgroup *cgroup)
     return cgroup->path;
 }
 
-/* "memory:/user/duet/0123456789ab v2:/machine.slice/duet-0123456789ab.scope" */
+/* "memory:/user/duet-0123456789ab v2:/machine.slice/duet-0123456789ab.scope" */
 char *duet_cgroup_path_text(const DuetCgroup *cgroup)
 {
     GString *text = g_string_new(cgroup->members_count == 0 ? DUET_CGROUP_NONE : NULL);
@@ -116,14 +116,14 @@ static gboolean base_is_valid(const char *base)
 }
 
 /*
- * Splits "memory:/a/duet/<id>", or "v2:/a/duet-<id>.scope", into name and base ("a"). Returns FALSE
+ * Splits "memory:/a/duet-<id>", or "v2:/a/duet-<id>.scope", into name and base ("a"). Returns FALSE
  * for anything that duet_cgroup_path_text() can't have made of this instance: what is opened here
  * may be killed and removed.
  */
 static gboolean parse_entry(
     const char *entry, const char *id, char **out_name, char **out_base, gboolean *out_in_scope)
 {
-    g_autofree char *own = g_strconcat("/" DUET_CGROUP_PARENT "/", id, NULL);
+    g_autofree char *own = g_strconcat("/duet-", id, NULL);
     g_autofree char *unit = duet_cgroup_scope_unit(id);
     g_autofree char *scope = g_strconcat("/", unit, NULL);
     *out_in_scope = g_str_has_suffix(entry, scope);

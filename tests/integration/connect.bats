@@ -76,7 +76,7 @@ gone() { is "$(libvirt_left "$@")" ""; }
   local pid
   pid=$(field t-limits pid)
   [[ $(field t-limits payload_cgroup) == *qemu* ]]
-  run ! grep -q "/duet/" "/proc/$pid/cgroup"
+  run ! grep -Eq "/duet-[0-9a-f]{12}(.scope)?/" "/proc/$pid/cgroup"
   [[ $(virsh_ schedinfo duet-t-limits) == *"global_quota   : 50000"* ]]
   # 192 MiB of RAM and the allowance: 128 + 64 + 3 + 16.
   is "$(virsh_ memtune duet-t-limits | awk '/^hard_limit/ { print $3 }')" "$(((192 + 211) * 1024))"

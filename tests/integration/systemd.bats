@@ -65,15 +65,15 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
     is "$(cat "$(part_dir box ..)/cgroup.procs")" ""
     grep -q "^0:.*/duet-$id.scope/monitor$" "/proc/$(monitor_of box)/cgroup"
     # On a hybrid host the memory controller is v1's.
-    [ ! -d /sys/fs/cgroup/memory ] || grep -q ":memory:.*/duet/$id/monitor$" "/proc/$(monitor_of box)/cgroup"
+    [ ! -d /sys/fs/cgroup/memory ] || grep -q ":memory:.*/duet-$id/monitor$" "/proc/$(monitor_of box)/cgroup"
   else
-    [[ $path == *"/duet/$id"* ]]
+    [[ $path == *"/duet-$id"* ]]
     [[ $path != *.scope* ]]
   fi
   # What it executes later is in the payload's part, too.
   duet exec box sleep 123 &
   wait_for 10 pgrep -x -f 'sleep 123'
-  grep -Eq "/duet(/$id|-$id.scope)/payload(/box)?$" "/proc/$(pgrep -n -x -f 'sleep 123')/cgroup"
+  grep -Eq "/duet-$id(.scope)?/payload(/box)?$" "/proc/$(pgrep -n -x -f 'sleep 123')/cgroup"
   duet rm -f box
   wait $! || true
   nothing_of "$id"
@@ -206,8 +206,8 @@ END
   fi
   without_systemd duet run -d --name own -m 64m --pids-limit 50 busybox sleep 300
   id=$(id_of own)
-  [[ $(cgroup_of own) == *"/duet/$id"* ]]
-  is "$(find /sys/fs/cgroup -path "*/duet/$id/payload/*" -name pids.max -exec cat {} +)" 50
+  [[ $(cgroup_of own) == *"/duet-$id"* ]]
+  is "$(find /sys/fs/cgroup -path "*/duet-$id/payload/*" -name pids.max -exec cat {} +)" 50
   # Who ends it need not be without it.
   duet rm -f own
   nothing_of "$id"
