@@ -124,8 +124,6 @@ static gboolean make_root(Native *native, char **out_notice, GError **error)
         !duet_overlay_make(&native->overlay, spec->layers, native->place->instance_dir, -1, 0,
             spec->remove_at_exit, error))
         return FALSE;
-    if (mkdir(native->root, 0755) != 0 && errno != EEXIST)
-        return duet_error_set_errno(error, errno, "cannot make '%s'", native->root);
     if (move_mount(native->overlay.root_fd, "", AT_FDCWD, native->root, MOVE_MOUNT_F_EMPTY_PATH) !=
         0)
         return duet_error_set_errno(error, errno, "cannot mount on '%s'", native->root);
@@ -151,7 +149,6 @@ static void drop_root(Native *native)
         umount2(native->root, MNT_DETACH | UMOUNT_NOFOLLOW);
     native->attached = FALSE;
     duet_overlay_clear(&native->overlay);
-    rmdir(native->root);
 }
 
 static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClone *clone,
@@ -273,8 +270,8 @@ static DuetRuntime *native_create(const DuetSpec *spec, const DuetPlace *place, 
     native->base = (DuetRuntime){ .ops = &native_ops, .driver_name = "native" };
     native->spec = spec;
     native->place = place;
-    /* A mount point alone, so not on the disk. */
-    native->root = g_build_filename(place->run_dir, "root", NULL);
+    /* Nobody else looks into that one. */
+    native->root = g_build_filename(place->instance_dir, "work", NULL);
     native->overlay.root_fd = -1;
     native->pidfd = -1;
     return &native->base;

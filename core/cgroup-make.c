@@ -242,7 +242,8 @@ static gboolean member_make(
         err = open_base(member, base, limits);
         if (err == 0)
             err = member->in_scope ? make_in_scope(member) : make_own(member);
-        if ((err != ENOENT && err != ENODEV) || member->base_fd < 0)
+        gboolean in_pool = limits->pool != NULL && !member->in_scope;
+        if ((err != ENOENT && err != ENODEV) || (member->base_fd < 0 && !in_pool))
             break;
     }
     *out_made = err != EEXIST;
