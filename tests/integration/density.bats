@@ -110,8 +110,8 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
     local pool
     pool=$(find $(pools) -maxdepth 1 -name memory.max -o -maxdepth 1 -name memory.limit_in_bytes)
     is "$(cat "$pool")" 67108864
-    is "$(find "$(dirname "$pool")" -type d -name 'duet-????????????' | wc -l)" 3
-    is "$(find "$(dirname "$pool")" -type d -name 'duet-????????????.monitor' | wc -l)" 3
+    is "$(find "$(dirname "$pool")" -type d -name payload | wc -l)" 3
+    is "$(find "$(dirname "$pool")" -type d -name monitor | wc -l)" 3
   fi
   kill -INT $bench
   status=0
