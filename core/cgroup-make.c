@@ -167,19 +167,15 @@ static int make_box(DuetCgroupMember *member, int part_fd)
     return member->box_fd = openat(part_fd, DUET_CGROUP_BOX, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/*
- * Makes and opens the directories of the parts, the payload's first: whose that is, is the id.
- * Returns 0 or an errno value; ENOENT and ENODEV: the pool went away meanwhile.
- */
-static int make_parts(DuetCgroupMember *member)
+/* Makes and opens the directories of the parts. Returns 0 or an errno value. */
+static int make_parts(DuetCgroupMember *member, int dir_fd)
 {
-    static const DuetCgroupPart parts[] = { DUET_CGROUP_PAYLOAD, DUET_CGROUP_MONITOR };
-    for (guint i = 0; i < (member->both_parts ? 2 : 1); i++) {
-        DuetCgroupPart part = parts[i];
-        g_autofree char *path = duet_cgroup_part_path(member, part);
-        if (mkdirat(member->base_fd, path, 0755) != 0)
+    for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names); part++) {
+        if (part == DUET_CGROUP_MONITOR && !member->both_parts)
+            continue;
+        if (mkdirat(dir_fd, duet_cgroup_part_names[part], 0755) != 0)
             return errno;
-        int fd = openat(member->base_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = openat(dir_fd, duet_cgroup_part_names[part], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return errno;
         member->part_fds[part] = fd;
@@ -194,6 +190,19 @@ static int make_parts(DuetCgroupMember *member)
     return 0;
 }
 
+/* Returns 0 or an errno value; ENOENT and ENODEV: the pool went away meanwhile. */
+static int make_own(DuetCgroupMember *member)
+{
+    guint enable = member->version == DUET_CGROUP_V2 ? member->controllers : 0;
+    if (mkdirat(member->base_fd, member->dir, 0755) != 0)
+        return errno;
+    DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return errno;
+    int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : 0;
+    return err != 0 ? err : make_parts(member, dir_fd);
+}
+
 /*
  * Below a scope that systemd just put us into. We have to be in a leaf before its children can have
  * controllers. Joining that costs nothing: the kernel's wait was systemd's, a moment ago.
@@ -201,7 +210,7 @@ static int make_parts(DuetCgroupMember *member)
 static int make_in_scope(DuetCgroupMember *member)
 {
     DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int err = dir_fd < 0 ? errno : make_parts(member);
+    int err = dir_fd < 0 ? errno : make_parts(member, dir_fd);
     if (err == 0 && write(member->join_fds[DUET_CGROUP_MONITOR], "0", 1) != 1)
         err = errno;
     return err != 0 ? err : duet_cgroup_v2_enable(dir_fd, member->controllers);
@@ -232,12 +241,12 @@ static gboolean member_make(
     for (guint tries = 0; tries < MAKE_TRIES; tries++) {
         err = open_base(member, base, limits);
         if (err == 0)
-            err = member->in_scope ? make_in_scope(member) : make_parts(member);
+            err = member->in_scope ? make_in_scope(member) : make_own(member);
         gboolean in_pool = limits->pool != NULL && !member->in_scope;
         if ((err != ENOENT && err != ENODEV) || (member->base_fd < 0 && !in_pool))
             break;
     }
-    *out_made = err != EEXIST || member->part_fds[DUET_CGROUP_PAYLOAD] >= 0;
+    *out_made = err != EEXIST;
     if (err == EEXIST) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
             "cgroup '%s/%s' exists already: an instance with this id runs or was left behind", base,

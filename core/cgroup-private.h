@@ -84,7 +84,7 @@ void duet_cgroup_layout_keep_delegated(GPtrArray *layout);
 /* Below the payload's directory, where the payload must not own what its limits are written to. */
 #define DUET_CGROUP_BOX "box"
 
-/** duet_cgroup_part_names: what each part is called. */
+/** duet_cgroup_part_names: the directory of each part. */
 extern const char *const duet_cgroup_part_names[2];
 
 /**
@@ -92,8 +92,7 @@ extern const char *const duet_cgroup_part_names[2];
  * @homes: directories to go to when leaving the instance's cgroup: our own one, and where that is
  *     gone or closed to us, one that always takes us; NULL after duet_cgroup_open()
  * @base: below the mount point, the cgroup that holds @dir
- * @dir: "duet-<id>", the payload's, beside "duet-<id>.monitor"; or "duet-<id>.scope", which holds
- *     both
+ * @dir: "duet-<id>", or "duet-<id>.scope"
  * @in_scope: @dir is systemd's, and only what is below it is ours
  * @base_fd: the same, open; -1 when it is gone
  * @part_fds: open directories; -1: not made here, or gone
@@ -146,8 +145,6 @@ struct _DuetCgroup {
 /** duet_cgroup_add: Returns: a new member of @cgroup, with no directory yet. */
 DuetCgroupMember *duet_cgroup_add(
     DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base, gboolean in_scope);
-/** duet_cgroup_part_path: Returns: (transfer full): the directory of @part, below the base. */
-char *duet_cgroup_part_path(const DuetCgroupMember *member, DuetCgroupPart part);
 /** duet_cgroup_member_remove: removes the directories of @member that are ours, and its pool's if
  * it was the last. */
 gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error);

@@ -40,15 +40,6 @@ DuetCgroupMember *duet_cgroup_add(
     return member;
 }
 
-char *duet_cgroup_part_path(const DuetCgroupMember *member, DuetCgroupPart part)
-{
-    const char *name = duet_cgroup_part_names[part];
-    if (member->in_scope)
-        return g_build_filename(member->dir, name, NULL);
-    return part == DUET_CGROUP_PAYLOAD ? g_strdup(member->dir)
-                                       : g_strconcat(member->dir, ".", name, NULL);
-}
-
 static void member_clear(DuetCgroupMember *member)
 {
     g_free(member->name);
@@ -161,7 +152,7 @@ static void member_open(DuetCgroupMember *member)
     member->base_fd = open_beneath(mount_fd, member->base);
     for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names) && member->base_fd >= 0;
          part++) {
-        g_autofree char *path = duet_cgroup_part_path(member, part);
+        g_autofree char *path = g_build_filename(member->dir, duet_cgroup_part_names[part], NULL);
         int fd = openat(member->base_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         member->part_fds[part] = fd;
         if (fd >= 0)

@@ -10,12 +10,11 @@ G_BEGIN_DECLS
 #define DUET_CGROUP_MEMBERS_MAX 8
 
 /*
- * An instance's cgroup has two parts, `monitor` and `payload`. Where systemd is the init they are
- * in a transient scope, `duet-<id>.scope`, for systemd wants to be the only one who makes cgroups
- * but below what it delegates; else, or where its bus can't be reached, they are
- * `<ours>/duet-<id>`, the payload's, and `<ours>/duet-<id>.monitor` in each hierarchy that is used,
- * where <ours> is the cgroup that duet itself runs in: each directory costs a start up to 150 us.
- * One table maps a limit to its v2 file and its v1 controller and file; two small back ends use it.
+ * An instance's cgroup has two children, `monitor` and `payload`. Where systemd is the init it is a
+ * transient scope, `duet-<id>.scope`, for systemd wants to be the only one who makes cgroups but
+ * below what it delegates; else, or where its bus can't be reached, it is `<ours>/duet-<id>` in
+ * each hierarchy that is used, where <ours> is the cgroup that duet itself runs in. One table maps
+ * a limit to its v2 file and its v1 controller and file; two small back ends use it.
  */
 typedef struct _DuetCgroup DuetCgroup;
 

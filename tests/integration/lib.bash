@@ -99,7 +99,7 @@ left_now() {
     ! is_left "$pid" || echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
   done
   for id in "$@"; do
-    find /sys/fs/cgroup -type d '(' -name "duet-$id" -o -name "duet-$id.*" ')' 2>/dev/null
+    find /sys/fs/cgroup -type d '(' -name "duet-$id" -o -name "duet-$id.scope" ')' 2>/dev/null
     ! systemd_runs || our_systemctl list-units --all --no-legend "duet-$id.scope"
     [ ! -e "$(run_base)/$id" ] || echo "$(run_base)/$id"
   done

@@ -20,11 +20,7 @@ units() { our_systemctl list-units --all --no-legend 'duet-*.scope'; }
 part_dir() {
   local path
   path=$(cgroup_of "$1" | tr ' ' '\n' | sed -n 's/^v2://p')
-  case $path in
-  *.scope) path+=/$2 ;;
-  *) [ "$2" = payload ] || path+=.$2 ;;
-  esac
-  echo "$(findmnt -n -o TARGET -t cgroup2 | head -1)$path"
+  echo "$(findmnt -n -o TARGET -t cgroup2 | head -1)$path/$2"
 }
 # nothing_of ID...: neither unit nor cgroup, now, without waiting. Another suite's agent may be an orphan for a moment.
 nothing_of() {
@@ -69,7 +65,7 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
     is "$(cat "$(part_dir box ..)/cgroup.procs")" ""
     grep -q "^0:.*/duet-$id.scope/monitor$" "/proc/$(monitor_of box)/cgroup"
     # On a hybrid host the memory controller is v1's.
-    [ ! -d /sys/fs/cgroup/memory ] || grep -q ":memory:.*/duet-$id.monitor$" "/proc/$(monitor_of box)/cgroup"
+    [ ! -d /sys/fs/cgroup/memory ] || grep -q ":memory:.*/duet-$id/monitor$" "/proc/$(monitor_of box)/cgroup"
   else
     [[ $path == *"/duet-$id"* ]]
     [[ $path != *.scope* ]]
@@ -77,7 +73,7 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
   # What it executes later is in the payload's part, too.
   duet exec box sleep 123 &
   wait_for 10 pgrep -x -f 'sleep 123'
-  grep -Eq "/duet-$id(.scope/payload)?(/box)?$" "/proc/$(pgrep -n -x -f 'sleep 123')/cgroup"
+  grep -Eq "/duet-$id(.scope)?/payload(/box)?$" "/proc/$(pgrep -n -x -f 'sleep 123')/cgroup"
   duet rm -f box
   wait $! || true
   nothing_of "$id"
@@ -211,7 +207,7 @@ END
   without_systemd duet run -d --name own -m 64m --pids-limit 50 busybox sleep 300
   id=$(id_of own)
   [[ $(cgroup_of own) == *"/duet-$id"* ]]
-  is "$(find /sys/fs/cgroup -path "*/duet-$id/*" -name pids.max -exec cat {} +)" 50
+  is "$(find /sys/fs/cgroup -path "*/duet-$id/payload/*" -name pids.max -exec cat {} +)" 50
   # Who ends it need not be without it.
   duet rm -f own
   nothing_of "$id"

@@ -45,10 +45,10 @@ teardown_file() { root_down; }
   local pid id
   pid=$(duet inspect place | jq '.[0].pid')
   id=$(duet inspect place | jq -r '.[0].id')
-  grep -Eq "/duet-$id(.scope/payload)?(/box)?$" "/proc/$pid/cgroup"
+  grep -Eq "/duet-$id(.scope)?/payload(/box)?$" "/proc/$pid/cgroup"
   for controller in memory cpu; do
     if [ -d "/sys/fs/cgroup/$controller" ]; then
-      grep -Eq ":$controller:.*/duet-$id(.scope/payload)?(/box)?$" "/proc/$pid/cgroup"
+      grep -Eq ":$controller:.*/duet-$id(.scope)?/payload(/box)?$" "/proc/$pid/cgroup"
     fi
   done
   [ "$(id -u)" != 0 ] || [ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" -ge 524288 ] # a user has one

@@ -218,7 +218,7 @@ static void run_life(const GPtrArray *layout)
 
     pid_t pid = child_in(cgroup);
     g_autofree char *where = cgroups_of(pid);
-    g_autofree char *payload = g_strdup_printf("/duet-%s\n", id);
+    g_autofree char *payload = g_strdup_printf("duet-%s/payload\n", id);
     guint found = 0;
     for (const char *at = where; (at = strstr(at, payload)) != NULL; at++)
         found++;
@@ -472,9 +472,8 @@ static void test_there_and_back(void)
             duet_cgroup_join(cgroup, DUET_CGROUP_MONITOR) != 0)
             _exit(1);
         g_autofree char *where = cgroups_of(getpid());
-        g_autofree char *monitor = g_strdup_printf("/duet-%s.monitor\n", id);
-        g_autofree char *payload = g_strdup_printf("/duet-%s\n", id);
-        if (strstr(where, payload) != NULL || strstr(where, monitor) == NULL)
+        g_autofree char *monitor = g_strdup_printf("/duet-%s/monitor\n", id);
+        if (strstr(where, "payload") != NULL || strstr(where, monitor) == NULL)
             _exit(2);
         /* the monitor removes the cgroup that it is in */
         _exit(duet_cgroup_remove(cgroup, NULL) ? 0 : 3);
