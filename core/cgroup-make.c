@@ -190,11 +190,12 @@ static int make_parts(DuetCgroupMember *member, int dir_fd)
     return 0;
 }
 
-/* Returns 0 or an errno value; ENOENT and ENODEV: the pool went away meanwhile. */
-static int make_own(DuetCgroupMember *member)
+/* Returns 0 or an errno value; ENOENT and ENODEV before @out_made: the pool went away meanwhile. */
+static int make_own(DuetCgroupMember *member, gboolean *out_made)
 {
     guint enable = member->version == DUET_CGROUP_V2 ? member->controllers : 0;
-    if (mkdirat(member->base_fd, member->dir, 0755) != 0)
+    *out_made = mkdirat(member->base_fd, member->dir, 0755) == 0;
+    if (!*out_made)
         return errno;
     DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
@@ -233,20 +234,38 @@ static int open_base(DuetCgroupMember *member, const char *base, const DuetLimit
         : 0;
 }
 
+/* Until it is made or can't be: a pool with a directory of ours in it does not go any more. Returns
+ * 0 or an errno value. */
+static int make_in_pool(
+    DuetCgroupMember *member, const char *base, const DuetLimits *limits, gboolean *out_made)
+{
+    int err = ENOENT;
+    for (guint tries = 0; (err == ENOENT || err == ENODEV) && tries < MAKE_TRIES; tries++) {
+        err = open_base(member, base, limits);
+        if (err == 0)
+            err = make_own(member, out_made);
+        if (*out_made)
+            return err;
+    }
+    if (member->base_fd >= 0)
+        duet_cgroup_pool_leave(member);
+    return err;
+}
+
 static gboolean member_make(
     DuetCgroupMember *member, const DuetLimits *limits, gboolean *out_made, GError **error)
 {
     g_autofree char *base = g_build_filename(member->mount_point, member->base, NULL);
-    int err = ENOENT;
-    for (guint tries = 0; tries < MAKE_TRIES; tries++) {
+    int err;
+    /* systemd made the scope, and only that can take it away */
+    *out_made = member->in_scope;
+    if (limits->pool != NULL && !member->in_scope) {
+        err = make_in_pool(member, base, limits, out_made);
+    } else {
         err = open_base(member, base, limits);
         if (err == 0)
-            err = member->in_scope ? make_in_scope(member) : make_own(member);
-        gboolean in_pool = limits->pool != NULL && !member->in_scope;
-        if ((err != ENOENT && err != ENODEV) || (member->base_fd < 0 && !in_pool))
-            break;
+            err = member->in_scope ? make_in_scope(member) : make_own(member, out_made);
     }
-    *out_made = err != EEXIST;
     if (err == EEXIST) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
             "cgroup '%s/%s' exists already: an instance with this id runs or was left behind", base,

@@ -207,6 +207,7 @@ END
   without_systemd duet run -d --name own -m 64m --pids-limit 50 busybox sleep 300
   id=$(id_of own)
   [[ $(cgroup_of own) == *"/duet-$id"* ]]
+  [[ $(cgroup_of own) != *.scope* ]]
   is "$(find /sys/fs/cgroup -path "*/duet-$id/payload/*" -name pids.max -exec cat {} +)" 50
   # Who ends it need not be without it.
   duet rm -f own

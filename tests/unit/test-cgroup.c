@@ -557,6 +557,8 @@ static void test_open_hostile(void)
         "memory:/duet-0123456789ab pids:/duet-0123456789ac",
         "/duet-0123456789ab",
         "memory:/duet-ba9876543210",
+        "memory:/duet-pool-x",
+        "memory:/duet-0123456789ab.monitor",
         "v2:/machine.slice/duet-ba9876543210.scope",
         "v2:/machine.slice/duet-0123456789ab.scope/payload",
         "v2:/machine.slice/duet-0123456789ab.service",
@@ -590,12 +592,13 @@ static void test_pool_race(void)
     g_autofree char *pool = new_id();
     DuetLimits limits = { .pool = pool, .pool_memory_bytes = 64 << 20 };
     g_autoptr(GError) refused = NULL;
-    g_autoptr(DuetCgroup) planned = duet_cgroup_plan(pool, "race", &limits, &refused);
-    if (planned == NULL) {
+    g_autoptr(DuetCgroup) first = duet_cgroup_new(pool, &limits, &refused);
+    if (first == NULL) {
         g_assert_error(refused, DUET_ERROR, DUET_ERROR_UNSUPPORTED);
         g_test_skip(refused->message);
         return;
     }
+    g_assert_true(duet_cgroup_remove(first, NULL));
     pid_t pids[3];
     for (gsize i = 0; i < G_N_ELEMENTS(pids); i++) {
         pids[i] = fork();

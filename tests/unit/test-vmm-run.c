@@ -226,7 +226,7 @@ static void assert_cgroup(const Fixture *fixture)
         found = found || g_array_index(pids, int, i) == fixture->started.pid;
     g_assert_true(found);
     g_autofree char *text = proc_read(fixture->started.pid, "cgroup");
-    g_autofree char *payload = g_strdup_printf("/duet/%s/payload\n", fixture->spec->id);
+    g_autofree char *payload = g_strdup_printf("/duet-%s/payload\n", fixture->spec->id);
     g_assert_nonnull(strstr(text, payload));
     g_assert_null(strstr(text, "machine.slice"));
     g_assert_null(strstr(text, "/monitor\n"));
