@@ -216,7 +216,8 @@ PYTHON
   # shellcheck disable=SC2046
   kill -KILL $(pgrep -P $pid) $pid
   wait $pid || true
-  ls -d "$DUET_ROOT"/peers-*
+  # Its instance's monitor, a child of it, holds the lock for the moment that it takes to follow.
+  wait_for 5 flock -n "$(echo "$DUET_ROOT"/peers-*)" true
   duet bench boot --arms container -n 1 --peer "$slow_peer" busybox >/dev/null
   duet rm -f --all >/dev/null
   nothing_left

@@ -184,7 +184,7 @@ PYTHON
   fails_with 125 "'/proc/no/page.html" report -o /proc/no/page.html boot.json
   for link in link.html link.json; do ln -s boot.json $link; done
   for place in /dev/null link.html; do fails_with 125 'is no regular file' report --format html -o $place boot.json; done
-  for command in 'bench boot --arms native -n 10' 'bench density --arms container --max 1' 'bench import x=boot.json' compare; do
+  for command in 'bench boot --arms native -n 10' 'bench density --arms container --max 1' compare; do
     # shellcheck disable=SC2086 # words
     fails_with 125 'is no regular file' $command -o link.json busybox
   done
