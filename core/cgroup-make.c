@@ -218,30 +218,31 @@ static int make_in_scope(DuetCgroupMember *member)
 }
 
 /* Returns 0 or an errno value. */
-static int open_base(DuetCgroupMember *member, const char *base, const DuetLimits *limits)
+static int open_base(DuetCgroupMember *member, const char *base)
 {
-    gboolean in_pool = limits->pool != NULL && !member->in_scope;
-    if (member->base_fd >= 0 && !in_pool)
-        return 0;
-    duet_fd_clear(&member->base_fd);
-    if (in_pool && mkdir(base, 0755) != 0 && errno != EEXIST)
-        return errno;
     member->base_fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (member->base_fd < 0)
+    return member->base_fd < 0 ? errno : 0;
+}
+
+/* The same, of a pool that may have to be made anew. */
+static int open_pool(DuetCgroupMember *member, const char *base)
+{
+    duet_fd_clear(&member->base_fd);
+    if (mkdir(base, 0755) != 0 && errno != EEXIST)
         return errno;
-    return in_pool && member->version == DUET_CGROUP_V2
+    int err = open_base(member, base);
+    return err == 0 && member->version == DUET_CGROUP_V2
         ? duet_cgroup_v2_enable(member->base_fd, member->controllers)
-        : 0;
+        : err;
 }
 
 /* Until it is made or can't be: a pool with a directory of ours in it does not go any more. Returns
  * 0 or an errno value. */
-static int make_in_pool(
-    DuetCgroupMember *member, const char *base, const DuetLimits *limits, gboolean *out_made)
+static int make_in_pool(DuetCgroupMember *member, const char *base, gboolean *out_made)
 {
     int err = ENOENT;
     for (guint tries = 0; (err == ENOENT || err == ENODEV) && tries < MAKE_TRIES; tries++) {
-        err = open_base(member, base, limits);
+        err = open_pool(member, base);
         if (err == 0)
             err = make_own(member, out_made);
         if (*out_made)
@@ -260,9 +261,9 @@ static gboolean member_make(
     /* systemd made the scope, and only that can take it away */
     *out_made = member->in_scope;
     if (limits->pool != NULL && !member->in_scope) {
-        err = make_in_pool(member, base, limits, out_made);
+        err = make_in_pool(member, base, out_made);
     } else {
-        err = open_base(member, base, limits);
+        err = open_base(member, base);
         if (err == 0)
             err = member->in_scope ? make_in_scope(member) : make_own(member, out_made);
     }
