@@ -233,20 +233,15 @@ static void add_summary(DuetReport *report, const Series *series)
 
 static void add_phases(DuetReport *report, const DuetRun *run, const DuetAnalysis *analysis)
 {
-    g_autoptr(GString) align = g_string_new("l");
     GPtrArray *head = g_ptr_array_new();
 
     g_ptr_array_add(head, g_strdup(_("phase")));
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
-        if (duet_run_arm_is_peer(duet_run_arm(run, arm)))
-            continue;
-        g_string_append_c(align, 'r');
-        g_ptr_array_add(head, g_strdup(duet_run_arm(run, arm)->name));
+        if (!duet_run_arm_is_peer(duet_run_arm(run, arm)))
+            g_ptr_array_add(head, g_strdup(duet_run_arm(run, arm)->name));
     }
-    DuetReportTable *table = duet_report_table(report,
-        _("Medians of all phases; a phase begins with the mark before it"),
-        g_intern_string(align->str));
-    duet_report_cells(table, head);
+    DuetReportTable *table = duet_report_table_with(
+        report, _("Medians of all phases; a phase begins with the mark before it"), "l", 'r', head);
     for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_OWN_COUNT; metric++) {
         if (!duet_bench_table_has(analysis, metric))
             continue;

@@ -86,16 +86,13 @@ static char *size_text(DuetJsonReader *reader, JsonObject *idle, const char *mem
 
 static void add_idle(DuetReport *report, DuetJsonReader *reader, const DuetRun *run)
 {
-    g_autofree char *columns = g_strnfill(run->arms->len, 'r');
-    g_autofree char *align = g_strconcat("l", columns, NULL);
     GPtrArray *head = g_ptr_array_new();
 
     g_ptr_array_add(head, g_strdup(_("part")));
     for (guint arm = 0; arm < run->arms->len; arm++)
         g_ptr_array_add(head, g_strdup(duet_run_arm(run, arm)->name));
-    DuetReportTable *table = duet_report_table(
-        report, _("Memory of an idle instance, one of each"), g_intern_string(align));
-    duet_report_cells(table, head);
+    DuetReportTable *table = duet_report_table_with(
+        report, _("Memory of an idle instance, one of each"), "l", 'r', head);
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         GPtrArray *cells = g_ptr_array_new();
         g_ptr_array_add(cells, g_strdup(_(rows[i].label)));

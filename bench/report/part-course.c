@@ -169,19 +169,15 @@ static GPtrArray *cells_of(const GPtrArray *changes, const GArray *lines, guint 
 
 static void add_table(DuetReport *report, const GPtrArray *changes, const GArray *lines)
 {
-    g_autoptr(GString) align = g_string_new("rll");
     GPtrArray *head = g_ptr_array_new();
 
     g_ptr_array_add(head, g_strdup(_("result")));
     g_ptr_array_add(head, g_strdup(_("file")));
     g_ptr_array_add(head, g_strdup(_("started")));
-    for (guint i = 0; i < lines->len; i++) {
-        g_string_append_c(align, 'r');
+    for (guint i = 0; i < lines->len; i++)
         g_ptr_array_add(head, g_strdup(g_array_index(lines, Line, i).name));
-    }
     DuetReportTable *table =
-        duet_report_table(report, _("All results, and their figures"), g_intern_string(align->str));
-    duet_report_cells(table, head);
+        duet_report_table_with(report, _("All results, and their figures"), "rll", 'r', head);
     for (guint number = 0; number <= changes->len; number++)
         duet_report_cells(table, cells_of(changes, lines, number));
 }

@@ -187,18 +187,14 @@ static void add_estimators(
 static void add_breakdown(
     DuetReport *report, const DuetRun *run, const DuetMemoryAnalysis *analysis)
 {
-    g_autoptr(GString) align = g_string_new("l");
     GPtrArray *head = g_ptr_array_new();
 
     g_ptr_array_add(head, g_strdup(_("part")));
-    for (guint arm = 0; arm < analysis->n_arms; arm++) {
-        g_string_append_c(align, 'r');
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
         g_ptr_array_add(head, g_strdup(duet_run_arm(run, arm)->name));
-    }
-    DuetReportTable *table = duet_report_table(report,
-        _("One more instance; what is in the guest is of its RAM, by its own kernel"),
-        g_intern_string(align->str));
-    duet_report_cells(table, head);
+    DuetReportTable *table = duet_report_table_with(report,
+        _("One more instance; what is in the guest is of its RAM, by its own kernel"), "l", 'r',
+        head);
     for (const DuetMemoryPart *part = duet_memory_breakdown(); part->label; part++) {
         GPtrArray *cells = g_ptr_array_new();
         g_ptr_array_add(cells, g_strdup(_(part->label)));

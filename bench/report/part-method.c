@@ -143,17 +143,13 @@ static GPtrArray *fact_cells(const GPtrArray *runs, gsize i)
 
 static DuetReportTable *hosts_table(DuetReport *report, guint n, char *const *paths)
 {
-    g_autofree char *columns = g_strnfill(n, 'l');
-    g_autofree char *align = g_strconcat("l", columns, NULL);
     GPtrArray *head = g_ptr_array_new();
-    DuetReportTable *table = duet_report_table(
-        report, _("In what the results' hosts and tools differ"), g_intern_string(align));
 
     g_ptr_array_add(head, g_strdup(_("what")));
     for (guint k = 0; k < n; k++)
         g_ptr_array_add(head, g_path_get_basename(paths[k]));
-    duet_report_cells(table, head);
-    return table;
+    return duet_report_table_with(
+        report, _("In what the results' hosts and tools differ"), "l", 'l', head);
 }
 
 void duet_report_hosts(DuetReport *report, const GPtrArray *runs, char *const *paths)

@@ -166,6 +166,17 @@ void duet_report_cells(DuetReportTable *table, GPtrArray *cells)
     g_ptr_array_add(table->rows, g_ptr_array_free(cells, FALSE));
 }
 
+DuetReportTable *duet_report_table_with(
+    DuetReport *report, const char *caption, const char *align, char rest, GPtrArray *head)
+{
+    g_autofree char *others = g_strnfill(head->len - strlen(align), rest);
+    g_autofree char *all = g_strconcat(align, others, NULL);
+    DuetReportTable *table = duet_report_table(report, caption, g_intern_string(all));
+
+    duet_report_cells(table, head);
+    return table;
+}
+
 DuetReportFigure *duet_report_figure(
     DuetReport *report, DuetChart *chart, const char *title, const char *says, const char *how)
 {

@@ -110,6 +110,13 @@ GPtrArray *duet_report_list(DuetReport *report);
 
 /** duet_report_table: its head follows as its first row. @align: a constant. */
 DuetReportTable *duet_report_table(DuetReport *report, const char *caption, const char *align);
+/**
+ * duet_report_table_with: a table of as many columns as its head has.
+ * @align: letters of the first ones; @rest: that of all others
+ * @head: (transfer full) (element-type utf8)
+ */
+DuetReportTable *duet_report_table_with(
+    DuetReport *report, const char *caption, const char *align, char rest, GPtrArray *head);
 /** duet_report_row: as many cells as @table has columns; "" for one that is empty. */
 void duet_report_row(DuetReportTable *table, ...);
 /** duet_report_cells: the same. @cells: (transfer full) (element-type utf8). */

@@ -53,9 +53,9 @@ set label axis_text(xlabel) \
     at screen X(foot_middle(xlabel, (left + right) / 2)),Y(foot_first(bottom)) center \
     textcolor rgb ink font text_font
 
-# Beside each other, as intervals would hide one another.
 # A bound that is not known, or that a logarithmic scale has not, is beyond the edge.
 bound(edge, c) = valid(c) && column(c) > 0 ? column(c) : edge
+# Beside each other, as intervals would hide one another.
 beside(a) = (a - (arms + 1) / 2.0) * min(0.08, 0.5 / arms)
 plot for [a = 1:arms] dots index a - 1 using ($1 + beside(a)):2 \
         with lines lc rgb color[a] lw 2 dt slot[a], \
