@@ -116,6 +116,13 @@ char *duet_run_path(DuetContext *context, const char *id)
     return g_build_filename(context->run_base, id, NULL);
 }
 
+void duet_socket_address(int dir_fd, struct sockaddr_un *out_address)
+{
+    *out_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    g_snprintf(out_address->sun_path, sizeof out_address->sun_path, "/proc/self/fd/%d/" DUET_SOCKET,
+        dir_fd);
+}
+
 int duet_lock_take(int dir_fd)
 {
     DUET_AUTO_FD fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -127,9 +134,11 @@ int duet_lock_take(int dir_fd)
 gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup, GError **error)
 {
     g_autofree char *path = g_strconcat("live/", id, NULL);
-    DUET_AUTO_FD fd =
-        openat(context->root_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || (cgroup && !duet_write_all(fd, cgroup, strlen(cgroup))))
+    size_t length = cgroup ? strlen(cgroup) : 0;
+    /* Not O_TRUNC: ext4 writes such a file out when it is closed, and this one soon goes. */
+    DUET_AUTO_FD fd = openat(context->root_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || (length > 0 && !duet_write_all(fd, cgroup, length)) ||
+        (length > 0 && ftruncate(fd, (off_t)length) < 0))
         return duet_error_set_errno(error, errno, "cannot write '%s/%s'", context->root, path);
     return TRUE;
 }
@@ -222,6 +231,8 @@ gboolean duet_live_clean_up(DuetContext *context, const char *id)
         gone = duet_cgroup_remove(cgroup, NULL);
     }
     duet_remove_tree(AT_FDCWD, run_path, NULL);
+    g_autofree char *socket_path = g_strconcat("instances/", id, "/" DUET_SOCKET, NULL);
+    unlinkat(context->root_fd, socket_path, 0);
     return gone;
 }
 

@@ -25,12 +25,8 @@
 /* Returns: a connection to the monitor, or -1: there is none. */
 static int connect_monitor(DuetInstance *instance)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    g_autofree char *run = duet_run_path(instance->context, instance->spec->id);
-    g_autofree char *path = g_build_filename(run, "sock", NULL);
-    if (strlen(path) >= sizeof address.sun_path)
-        return -1;
-    strcpy(address.sun_path, path);
+    struct sockaddr_un address;
+    duet_socket_address(instance->dir_fd, &address);
     DUET_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         return -1;

@@ -18,19 +18,14 @@
 
 static gboolean listen_on_socket(Monitor *monitor, GError **error)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    g_autofree char *path = g_build_filename(monitor->run_dir, "sock", NULL);
-    if (strlen(path) >= sizeof address.sun_path) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "'%s' is too long for a socket's path; set XDG_RUNTIME_DIR to a shorter one", path);
-        return FALSE;
-    }
-    strcpy(address.sun_path, path);
+    struct sockaddr_un address;
+    duet_socket_address(monitor->dir_fd, &address);
     monitor->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (monitor->listen_fd < 0 ||
         bind(monitor->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        chmod(path, 0600) < 0 || listen(monitor->listen_fd, 64) < 0)
-        return duet_error_set_errno(error, errno, "cannot listen on '%s'", path);
+        fchmodat(monitor->dir_fd, DUET_SOCKET, 0600, 0) < 0 || listen(monitor->listen_fd, 64) < 0)
+        return duet_error_set_errno(
+            error, errno, "cannot listen on a socket in '%s'", monitor->dir);
     return TRUE;
 }
 
@@ -63,12 +58,6 @@ static gboolean make_place(Monitor *monitor, GError **error)
     if (!monitor->cgroup || !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), error))
         return FALSE;
     monitor->run_dir = duet_run_path(context, id);
-    if (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
-        (!duet_mkdir_p(context->run_base, 0711, error) ||
-            (mkdir(monitor->run_dir, 0711) < 0 && errno != EEXIST &&
-                !duet_error_set_errno(
-                    error, errno, "cannot make the directory '%s'", monitor->run_dir))))
-        return FALSE;
     /* The baseline is the host's root. */
     if (monitor->spec->kind != DUET_KIND_NATIVE &&
         !duet_ids_take(context, id, &monitor->ids_fd, &monitor->place.id_base, error))

@@ -202,15 +202,6 @@ static void take_usage(Monitor *monitor)
     monitor->info->managing_cpu_ns = MAX(monitor->info->managing_cpu_ns, (gint64)managing.cpu_ns);
 }
 
-/* As a rule there is the socket alone; listing directories is for what a driver left. */
-static void remove_run_dir(const char *run_dir)
-{
-    g_autofree char *socket_path = g_build_filename(run_dir, "sock", NULL);
-    unlink(socket_path);
-    if (rmdir(run_dir) < 0 && errno != ENOENT)
-        duet_remove_tree(AT_FDCWD, run_dir, NULL);
-}
-
 static void release_all(Monitor *monitor)
 {
     reap(monitor);
@@ -233,8 +224,9 @@ static void release_all(Monitor *monitor)
     }
     g_clear_handle_id(&monitor->listen_source, g_source_remove);
     duet_fd_clear(&monitor->listen_fd);
-    if (monitor->run_dir)
-        remove_run_dir(monitor->run_dir);
+    unlinkat(monitor->dir_fd, DUET_SOCKET, 0);
+    if (monitor->run_dir && access(monitor->run_dir, F_OK) == 0)
+        duet_remove_tree(AT_FDCWD, monitor->run_dir, NULL);
     duet_fd_clear(&monitor->ids_fd);
 }
 

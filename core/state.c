@@ -155,6 +155,8 @@ gboolean duet_ids_take(
         return TRUE;
     g_autofree char *path = g_build_filename(context->run_base, "ids", NULL);
     DUET_AUTO_FD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == ENOENT && duet_mkdir_p(context->run_base, 0711, NULL))
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return duet_error_set_errno(error, errno, "cannot open '%s'", path);
     /* One byte of the file is one range: the lock goes with its holder, whatever happens to it. */

@@ -3,6 +3,9 @@
 
 #include <duet/instance.h>
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "core/cgroup.h"
 
 G_BEGIN_DECLS
@@ -11,15 +14,15 @@ G_BEGIN_DECLS
  * The files below one root directory:
  *
  *   images/            the store (images/ owns what is in it)
- *   instances/<id>/    spec, state, log, lock; the driver's writable layer
+ *   instances/<id>/    spec, state, log, lock; the monitor's socket; the driver's writable layer
  *   names/<name>       symlink to the id: creating it is what takes a name
  *   live/<id>          exists from before the first file of an instance until it is whole, and from
  *                      before its monitor makes anything outside this tree until all of that is
- * gone; holds the path of its cgroup. With a free lock it means: clean up. trash/             what
- * was renamed away to be removed later
+ *                      gone; holds the path of its cgroup. With a free lock it means: clean up.
+ *   trash/             what was renamed away to be removed later
  *
- * Beside it, on a file system of the machine: /run/duet/<id>/ with the monitor's socket and what
- * else may not survive, and /run/duet/ids. An ordinary user's are elsewhere: rootless.h.
+ * Beside it, on a file system of the machine: /run/duet/<id>/ with what of a VM may not survive,
+ * and /run/duet/ids. An ordinary user's are elsewhere: rootless.h.
  */
 
 struct _DuetContext {
@@ -43,6 +46,11 @@ struct _DuetInstance {
 char *duet_instance_path(DuetContext *context, const char *id);
 /** duet_run_path: Returns: (transfer full): "/run/duet/<id>", or a user's own. */
 char *duet_run_path(DuetContext *context, const char *id);
+
+/** DUET_SOCKET: the monitor's socket, in the instance's directory. */
+#define DUET_SOCKET "sock"
+/** duet_socket_address: of the instance whose directory @dir_fd is, however long its path. */
+void duet_socket_address(int dir_fd, struct sockaddr_un *out_address);
 
 /**
  * duet_lock_take: opens and locks an instance's lock file, at once or not at all.

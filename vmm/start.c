@@ -94,7 +94,8 @@ static int agent_connect(const DuetVm *vm, GError **error)
 
 static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError **error)
 {
-    if (!duet_vm_prepare(vm, error) || !vm->libvirt->open(vm, error))
+    if (!duet_mkdir_p(vm->place->run_dir, 0711, error) || !duet_vm_prepare(vm, error) ||
+        !vm->libvirt->open(vm, error))
         return FALSE;
     vm->domain_xml = xml_make(vm, error);
     if (!vm->domain_xml || !vm->libvirt->create(vm, error))

@@ -34,8 +34,8 @@ void duet_check_free(DuetCheck *check);
  * DuetPlace: where an instance lives. All are owned by core and outlive the runtime.
  * @instance_dir: absolute, root's, 0711 for a VM and 0700 else: the driver may keep files here;
  * they survive stop and start, and go with the instance
- * @run_dir: "/run/duet/<id>" (0711), for sockets and what may not survive; emptied and removed by
- *     core at the end
+ * @run_dir: "/run/duet/<id>", for sockets and what may not survive: a driver that wants it makes it
+ *     (0711); core removes it, and what is in it, at the end
  * @cgroup: the instance's cgroup, already made; duet_cgroup_join() and duet_cgroup_clone_fd() enter
  * it
  * @id_base: first of the 131072 host ids that belong to this instance alone while it runs:

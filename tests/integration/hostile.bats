@@ -67,7 +67,7 @@ PYTHON
 
 @test "garbage on a monitor's socket costs that connection only" {
   duet run -d --name garbage busybox sleep 100
-  python3 - "$(run_base)/$(duet inspect garbage | jq -r '.[0].id')/sock" <<'PYTHON'
+  python3 - "$DUET_ROOT/instances/$(field garbage id)/sock" <<'PYTHON'
 import os, socket, sys
 for n in range(50):
     s = socket.socket(socket.AF_UNIX)

@@ -103,7 +103,7 @@ suite() {
   local id
   id=$(duet run -d busybox sleep 100)
   is "$(stat -c '%a %u' "$run/duet")" "700 $uid"
-  is "$(stat -c '%a %u' "$run/duet/$id/sock")" "600 $uid"
+  is "$(stat -c '%a %u' "$(store)/instances/$id/sock")" "600 $uid"
   [ ! -e "/run/duet/$id" ]
 }
 
