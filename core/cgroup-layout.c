@@ -89,45 +89,95 @@ static char *own_below_mount(const char *own, const char *root)
     return g_strdup(rest);
 }
 
+static gboolean list_has(const char *list, const char *word, gsize length)
+{
+    for (;;) {
+        gsize item = strcspn(list, ",");
+        if (item == length && memcmp(list, word, length) == 0)
+            return TRUE;
+        if (list[item] == '\0')
+            return FALSE;
+        list += item + 1;
+    }
+}
+
 /* Whether a v1 mount with super block options @super is the hierarchy that is called @name. */
 static gboolean super_matches(const char *super, const char *name)
 {
-    g_auto(GStrv) have = g_strsplit(super, ",", -1);
-    g_auto(GStrv) wanted = g_strsplit(name, ",", -1);
-    for (char **w = wanted; *w != NULL; w++)
-        if (!g_strv_contains((const char *const *)have, *w))
+    for (;;) {
+        gsize length = strcspn(name, ",");
+        if (!list_has(super, name, length))
             return FALSE;
-    return TRUE;
+        if (name[length] == '\0')
+            return TRUE;
+        name += length + 1;
+    }
 }
 
-static DuetHierarchy *hierarchy_from_mount(char **fields, char **self_lines)
+/* A line of /proc/self/cgroup: the hierarchy's name, which is empty in v2, and where we are in it.
+ */
+typedef struct {
+    const char *name, *path;
+} Own;
+
+/* Cuts @text up. Returns: (transfer full) (element-type Own): its parts are in @text. */
+static GArray *parse_own(char *text)
 {
-    guint dash = 6;
-    while (fields[dash] != NULL && strcmp(fields[dash], "-") != 0)
-        dash++;
-    if (fields[dash] == NULL || g_strv_length(fields + dash) < 4)
+    GArray *lines = g_array_new(FALSE, FALSE, sizeof(Own));
+    char *line;
+    while ((line = strsep(&text, "\n")) != NULL) {
+        strsep(&line, ":");
+        Own own = { .name = strsep(&line, ":"), .path = line };
+        if (own.path != NULL)
+            g_array_append_val(lines, own);
+    }
+    return lines;
+}
+
+/* What a line of mountinfo tells of a mount. */
+typedef struct {
+    char *root, *point, *type, *super;
+} Mount;
+
+/* Cuts @line up. */
+static gboolean parse_mount(char *line, Mount *out_mount)
+{
+    /* Any number of optional fields is before the dash. */
+    char *rest = strstr(line, " - ");
+    if (rest == NULL)
+        return FALSE;
+    *rest = '\0';
+    rest += strlen(" - ");
+    for (guint skipped = 0; skipped < 3; skipped++)
+        strsep(&line, " ");
+    *out_mount = (Mount){ .root = strsep(&line, " "), .point = strsep(&line, " ") };
+    out_mount->type = strsep(&rest, " ");
+    strsep(&rest, " ");
+    out_mount->super = rest;
+    return out_mount->point != NULL && out_mount->super != NULL;
+}
+
+static DuetHierarchy *hierarchy_from_mount(const Mount *mount, const GArray *owns)
+{
+    gboolean v2 = strcmp(mount->type, "cgroup2") == 0;
+    if (!v2 && strcmp(mount->type, "cgroup") != 0)
         return NULL;
-    gboolean v2 = strcmp(fields[dash + 1], "cgroup2") == 0;
-    if (!v2 && strcmp(fields[dash + 1], "cgroup") != 0)
-        return NULL;
-    unescape_octal(fields[3]);
-    unescape_octal(fields[4]);
-    for (char **line = self_lines; *line != NULL; line++) {
-        g_auto(GStrv) parts = g_strsplit(*line, ":", 3);
-        if (g_strv_length(parts) != 3 || (parts[1][0] == '\0') != v2)
+    unescape_octal(mount->root);
+    unescape_octal(mount->point);
+    for (guint i = 0; i < owns->len; i++) {
+        const Own *line = &g_array_index(owns, Own, i);
+        if ((line->name[0] == '\0') != v2 || (!v2 && !super_matches(mount->super, line->name)))
             continue;
-        if (!v2 && !super_matches(fields[dash + 3], parts[1]))
-            continue;
-        char *own = own_below_mount(parts[2], fields[3]);
+        char *own = own_below_mount(line->path, mount->root);
         if (own == NULL)
             return NULL;
         DuetHierarchy *hierarchy = g_new0(DuetHierarchy, 1);
         hierarchy->version = v2 ? DUET_CGROUP_V2 : DUET_CGROUP_V1;
         hierarchy->backend = v2 ? &duet_cgroup_backend_v2 : &duet_cgroup_backend_v1;
-        hierarchy->name = g_strdup(v2 ? "v2" : parts[1]);
-        hierarchy->mount_point = g_strdup(fields[4]);
+        hierarchy->name = g_strdup(v2 ? "v2" : line->name);
+        hierarchy->mount_point = g_strdup(mount->point);
         hierarchy->own = own;
-        hierarchy->controllers = v2 ? 0 : duet_controllers_parse(parts[1], ",");
+        hierarchy->controllers = v2 ? 0 : duet_controllers_parse(line->name, ",");
         return hierarchy;
     }
     return NULL;
@@ -141,22 +191,20 @@ static gboolean layout_has(const GPtrArray *layout, const char *name)
     return FALSE;
 }
 
+/* Each instance's start reads these files: few allocations. */
 GPtrArray *duet_cgroup_layout_parse(const char *mountinfo, const char *self_cgroup)
 {
     GPtrArray *layout = g_ptr_array_new_with_free_func((GDestroyNotify)duet_hierarchy_free);
-    g_auto(GStrv) self_lines = g_strsplit(self_cgroup, "\n", -1);
-    const char *end;
-    for (const char *line = mountinfo; *line != '\0'; line = *end != '\0' ? end + 1 : end) {
-        end = line + strcspn(line, "\n");
+    g_autofree char *own_text = g_strdup(self_cgroup);
+    g_autoptr(GArray) owns = parse_own(own_text);
+    g_autofree char *mounts = g_strdup(mountinfo);
+    char *rest = mounts, *line;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        Mount mount;
         /* cheap test first: a host may have thousands of other mounts */
-        const char *type = memmem(line, (gsize)(end - line), " - cgroup", strlen(" - cgroup"));
-        if (type == NULL)
+        if (strstr(line, " - cgroup") == NULL || !parse_mount(line, &mount))
             continue;
-        g_autofree char *copy = g_strndup(line, (gsize)(end - line));
-        g_auto(GStrv) fields = g_strsplit(copy, " ", -1);
-        if (g_strv_length(fields) < 10)
-            continue;
-        DuetHierarchy *hierarchy = hierarchy_from_mount(fields, self_lines);
+        DuetHierarchy *hierarchy = hierarchy_from_mount(&mount, owns);
         if (hierarchy != NULL && layout_has(layout, hierarchy->name))
             g_clear_pointer(&hierarchy, duet_hierarchy_free);
         if (hierarchy != NULL)
