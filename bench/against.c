@@ -84,7 +84,7 @@ static void add_pair(DuetAgainst *against, guint a, guint b, guint metric)
     const DuetMeasure *measure = against->match.measure;
 
     if (!measure->pair || measure->pair(&against->match, a, b, &metric))
-        duet_match_add(&against->match, a, b, metric, against->comparisons);
+        duet_match_add(against->comparisons, a, b, metric);
 }
 
 static gboolean fill(DuetAgainst *against, const DuetRun *first, const DuetRun *second,

@@ -75,13 +75,49 @@ static DuetVerdict contrast_arms(const DuetMatch *match, DuetComparison *compari
     return n < DUET_STATS_INTERVAL_MIN ? DUET_VERDICT_TOO_FEW : DUET_VERDICT_SAME;
 }
 
-void duet_match_add(const DuetMatch *match, guint a, guint b, guint metric, GArray *comparisons)
+void duet_match_add(GArray *comparisons, guint a, guint b, guint metric)
 {
     DuetComparison comparison = { .a = a, .b = b, .metric = metric, .contrast.p = NAN };
-    guint64 stream = G_GUINT64_CONSTANT(1000000) * (metric + 1) + 1000 * (a + 1) + b;
 
-    comparison.verdict = contrast_arms(match, &comparison, duet_random_derive(match->seed, stream));
     g_array_append_val(comparisons, comparison);
+}
+
+/* ---- all contrasts, which are independent, on all processors ---- */
+
+typedef struct {
+    const DuetMatch *match;
+    GArray *comparisons;
+    guint next; /* atomic: the first that nobody has taken */
+} Work;
+
+static gpointer work_through(gpointer data)
+{
+    Work *work = data;
+    guint i;
+
+    while ((i = g_atomic_int_add(&work->next, 1)) < work->comparisons->len) {
+        DuetComparison *comparison = &g_array_index(work->comparisons, DuetComparison, i);
+        guint64 stream = G_GUINT64_CONSTANT(1000000) * (comparison->metric + 1) +
+            1000 * (comparison->a + 1) + comparison->b;
+        comparison->verdict =
+            contrast_arms(work->match, comparison, duet_random_derive(work->match->seed, stream));
+    }
+    return NULL;
+}
+
+static void contrast_all(const DuetMatch *match, GArray *comparisons)
+{
+    Work work = { .match = match, .comparisons = comparisons };
+    g_autoptr(GPtrArray) helpers = g_ptr_array_new();
+
+    for (guint i = 1; i < MIN(g_get_num_processors(), comparisons->len); i++) {
+        GThread *helper = g_thread_try_new("contrast", work_through, &work, NULL);
+        if (helper)
+            g_ptr_array_add(helpers, helper);
+    }
+    work_through(&work);
+    for (guint i = 0; i < helpers->len; i++)
+        g_thread_join(helpers->pdata[i]);
 }
 
 /* Emulation slows the VM and nothing else: that a VM is slower then proves nothing. */
@@ -119,6 +155,7 @@ void duet_match_judge(const DuetMatch *match, GArray *comparisons)
     g_autofree double *p = g_new(double, n + 1), *adjusted = g_new(double, n + 1);
     guint tests = 0;
 
+    contrast_all(match, comparisons);
     for (guint i = 0; i < n; i++) {
         p[i] = g_array_index(comparisons, DuetComparison, i).contrast.p;
         tests += !isnan(p[i]);
@@ -144,7 +181,7 @@ static void add_beside(const DuetMatch *match, guint a, guint b, GArray *compari
 
     if (metric != 0 && !isnan(match->measure->value(match, match->a, a, metric)) &&
         !isnan(match->measure->value(match, match->b, b, metric)))
-        duet_match_add(match, a, b, metric, comparisons);
+        duet_match_add(comparisons, a, b, metric);
 }
 
 GArray *duet_match_pairs(const DuetMatch *match)
@@ -156,7 +193,7 @@ GArray *duet_match_pairs(const DuetMatch *match)
             for (guint i = 0; i < match->measure->n_default; i++) {
                 guint metric = i;
                 if (!match->measure->pair || match->measure->pair(match, a, b, &metric))
-                    duet_match_add(match, a, b, metric, comparisons);
+                    duet_match_add(comparisons, a, b, metric);
             }
         }
     }

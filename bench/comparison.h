@@ -109,13 +109,14 @@ gboolean duet_match_nested(const DuetMatch *match);
 
 /**
  * duet_match_add: appends the comparison of two arms to @comparisons (element-type
- * DuetComparison). Its verdict stands only after duet_match_judge().
+ * DuetComparison), for duet_match_judge().
  */
-void duet_match_add(const DuetMatch *match, guint a, guint b, guint metric, GArray *comparisons);
+void duet_match_add(GArray *comparisons, guint a, guint b, guint metric);
 
 /**
- * duet_match_judge: corrects the p-values of a whole report by Holm and gives the verdicts. What is
- * detectable becomes that of a report of so many tests, and of its floor.
+ * duet_match_judge: makes the contrasts of a whole report, on all processors, corrects their
+ * p-values by Holm and gives the verdicts. What is detectable becomes that of a report of so many
+ * tests, and of its floor.
  */
 void duet_match_judge(const DuetMatch *match, GArray *comparisons);
 

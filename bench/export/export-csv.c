@@ -18,8 +18,12 @@ static void cell(GString *out, const char *text)
         g_string_append_c(out, '"');
     if (formula)
         g_string_append_c(out, '\'');
-    for (const char *at = valid; *at; at++)
-        g_string_append_printf(out, "%s%c", *at == '"' ? "\"" : "", *at);
+    for (const char *at = valid, *end; *at; at = end) {
+        end = at + 1 + strcspn(at + 1, "\"");
+        if (*at == '"')
+            g_string_append_c(out, '"');
+        g_string_append_len(out, at, end - at);
+    }
     if (quote)
         g_string_append_c(out, '"');
     g_string_append_c(out, ',');

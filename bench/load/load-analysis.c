@@ -235,7 +235,7 @@ static void compare(const DuetRun *run, gboolean with_failures, DuetLoadAnalysis
     for (guint a = 0; a < analysis->n_arms; a++) {
         for (guint b = a + 1; b < analysis->n_arms; b++) {
             for (guint variant = 0; variant < analysis->n_levels; variant++)
-                duet_match_add(&analysis->match, a, b, variant, analysis->comparisons);
+                duet_match_add(analysis->comparisons, a, b, variant);
         }
     }
     duet_match_judge(&analysis->match, analysis->comparisons);

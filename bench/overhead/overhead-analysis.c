@@ -91,8 +91,7 @@ static void compare_arms(
         const DuetOverheadTest *test = duet_overhead_arm_test(duet_run_arm(run, arm));
         guint baseline = duet_overhead_baseline(run, arm);
         for (guint value = 0; arm != baseline && test->values[value].id; value++)
-            duet_match_add(
-                &match, arm, baseline, duet_overhead_metric(test, value), analysis->comparisons);
+            duet_match_add(analysis->comparisons, arm, baseline, duet_overhead_metric(test, value));
     }
     duet_match_judge(&match, analysis->comparisons);
 }

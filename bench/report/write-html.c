@@ -16,6 +16,8 @@
 
 #define STYLE "/org/duet/report/style.css"
 #define TEMPLATE "/org/duet/report/page.html"
+/* Coded at a time: a multiple of three, so that none but the last is padded. */
+#define BASE64_BYTES (3u * 16384)
 
 typedef struct {
     xmlTextWriter *xml;
@@ -184,6 +186,15 @@ static void write_section(Page *page, const DuetReportSection *section)
     end(page);
 }
 
+/* libxml2's own way breaks the lines, which is no data URL. */
+static void write_base64(Page *page, const guchar *bytes, gsize size)
+{
+    for (gsize at = 0; at < size; at += BASE64_BYTES) {
+        g_autofree char *coded = g_base64_encode(bytes + at, MIN(BASE64_BYTES, size - at));
+        xmlTextWriterWriteRaw(page->xml, BAD_CAST coded);
+    }
+}
+
 static void write_files(Page *page, const DuetReport *report)
 {
     if (report->files->len == 0)
@@ -200,11 +211,9 @@ static void write_files(Page *page, const DuetReport *report)
         start(page, "li", NULL);
         start(page, "a", NULL);
         attribute(page, "download", file->name);
-        g_autofree char *coded = g_base64_encode(bytes, size);
         xmlTextWriterStartAttribute(page->xml, BAD_CAST "href");
         xmlTextWriterWriteFormatString(page->xml, "data:%s;base64,", file->type);
-        /* libxml2's own way breaks the lines, which is no data URL. */
-        xmlTextWriterWriteRaw(page->xml, BAD_CAST coded);
+        write_base64(page, bytes, size);
         xmlTextWriterEndAttribute(page->xml);
         text(page, file->name);
         end(page);
@@ -331,19 +340,22 @@ static void write_page(Page *page, const DuetReport *report)
     xmlFreeDoc(document);
 }
 
+static int append(void *out, const char *text, int length)
+{
+    g_string_append_len(out, text, length);
+    return length;
+}
+
 gboolean duet_report_write_html(
     const DuetReport *report, const char *pictures, const char *link, GString *out, GError **error)
 {
-    xmlBuffer *buffer = xmlBufferCreate();
-    Page page = { .xml = xmlNewTextWriterMemory(buffer, 0), .pictures = pictures };
+    xmlOutputBuffer *buffer = xmlOutputBufferCreateIO(append, NULL, out, NULL);
+    Page page = { .xml = xmlNewTextWriter(buffer), .pictures = pictures };
 
     (void)link;
     write_page(&page, report);
     xmlTextWriterEndDocument(page.xml);
     xmlFreeTextWriter(page.xml);
-    if (!page.error)
-        g_string_append(out, (const char *)xmlBufferContent(buffer));
-    xmlBufferFree(buffer);
     if (page.error)
         g_propagate_error(error, page.error);
     return !page.error;
