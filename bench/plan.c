@@ -105,5 +105,6 @@ void duet_plan_free(DuetPlan *plan)
     g_free(plan->order);
     g_free(plan->counts);
     g_free(plan->density);
+    g_strfreev(plan->options);
     g_free(plan);
 }

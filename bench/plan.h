@@ -27,6 +27,7 @@ G_BEGIN_DECLS
  * @ksm_limit_ms: how long one sample waits for it at most
  * @density: `bench density`: what ends an arm; else NULL
  * @duration_s: `bench overhead`: for how long the tool of a sample works
+ * @options: (nullable): what else was asked of all instances, as words of a command line
  */
 typedef struct {
     guint64 seed;
@@ -46,6 +47,7 @@ typedef struct {
     guint ksm_limit_ms;
     DuetDensityLimits *density;
     guint duration_s;
+    char **options;
 } DuetPlan;
 
 /**

@@ -182,6 +182,12 @@ static DuetPlan *read_plan(
     DuetPlan *result = benchmark->new_plan(reader, plan, n_arms, n, seed);
 
     duet_plan_set_mode(result, mode);
+    if (duet_json_member(plan, "options")) {
+        g_autoptr(GPtrArray) options = g_ptr_array_new();
+        duet_json_get_strings(reader, plan, "options", options);
+        g_ptr_array_add(options, NULL);
+        result->options = (char **)g_ptr_array_free(g_steal_pointer(&options), FALSE);
+    }
     return result;
 }
 

@@ -48,6 +48,8 @@ static JsonObject *plan_object(const DuetRun *run)
     json_object_set_string_member(object, "mode", plan->mode);
     json_object_set_int_member(object, "discarded_per_arm", 1);
     run->benchmark->write_plan(plan, object);
+    if (plan->options)
+        duet_json_set_strings(object, "options", plan->options, g_strv_length(plan->options));
     json_object_set_int_member(object, "resamples", DUET_STATS_RESAMPLES);
     for (guint arm = 0; arm < plan->n_arms; arm++)
         json_array_add_string_element(arms, duet_run_arm(run, arm)->name);

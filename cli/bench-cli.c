@@ -391,6 +391,8 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
     request.context = cli->context;
     request.arms = (const DuetBenchArm *)(void *)arms->data;
     request.n_arms = arms->len;
+    g_auto(GStrv) words = duet_bench_cli_words(options, specs);
+    request.options = words;
     gboolean (*const benchmarks[])(const DuetBenchRequest *, char **, int *, GError **) = {
         [DUET_BENCH_BOOT] = bench->boot,
         [DUET_BENCH_LOAD] = bench->load,

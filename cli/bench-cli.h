@@ -90,6 +90,14 @@ gboolean duet_bench_cli_parse(DuetBenchCli *options, const char *verb, const GOp
 void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, gboolean vm);
 
 /**
+ * duet_bench_cli_words:
+ * @specs: (element-type DuetSpec): what became of @options
+ *
+ * Returns: (transfer full): what a result tells of @options beside limits and plan; none is empty.
+ */
+char **duet_bench_cli_words(const DuetBenchCli *options, const GPtrArray *specs);
+
+/**
  * duet_bench_cli_command: the same as @spec as one would type it.
  * @out_name: which word is the instance's name: empty, to be replaced
  * Returns: (transfer full): or NULL with @error.

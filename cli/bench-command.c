@@ -49,6 +49,37 @@ void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, 
     add(words, "--connect", run->connect);
 }
 
+/* What is said to be run is all that is run, whatever the image or the options put before it. */
+static gboolean has_entrypoint(const DuetBenchCli *options, const DuetSpec *spec)
+{
+    const char *const *typed =
+        (const char *const *)(options->command ? options->command : options->default_argv);
+
+    return options->run.entrypoint ||
+        (spec->argv[0] && !(typed && g_strv_equal((const char *const *)spec->argv, typed)));
+}
+
+char **duet_bench_cli_words(const DuetBenchCli *options, const GPtrArray *specs)
+{
+    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    DuetRunOptions run = options->run;
+
+    run.memory = NULL;
+    run.cpus = 0;
+    run.pids_limit = 0;
+    for (guint i = 0; i < specs->len; i++) {
+        const DuetSpec *spec = specs->pdata[i];
+        /* It may be the environment's. */
+        if (spec->connect)
+            run.connect = spec->connect;
+    }
+    duet_bench_cli_add_options(words, &run, TRUE);
+    if (has_entrypoint(options, specs->pdata[0]))
+        add(words, "--entrypoint", "");
+    add_list(words, "--peer", options->peer_files);
+    return g_strv_builder_end(words);
+}
+
 char **duet_bench_cli_command(DuetCli *cli, const DuetBenchCli *options, const DuetSpec *spec,
     guint *out_name, GError **error)
 {

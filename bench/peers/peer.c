@@ -11,7 +11,6 @@
 #include "words.h"
 
 #define PEER_MAX_BYTES (256u * 1024)
-#define ENDING ".peer"
 #define BUNDLE "/org/duet/peers"
 #define GROUP "peer"
 #define FILES "files"
@@ -239,9 +238,9 @@ static char *name_of(const char *file)
 {
     g_autofree char *base = g_path_get_basename(file);
 
-    if (!g_str_has_suffix(base, ENDING) || g_str_equal(base, ENDING))
+    if (!g_str_has_suffix(base, DUET_PEER_ENDING) || g_str_equal(base, DUET_PEER_ENDING))
         return NULL;
-    return g_strndup(base, strlen(base) - strlen(ENDING));
+    return g_strndup(base, strlen(base) - strlen(DUET_PEER_ENDING));
 }
 
 DuetPeer *duet_peer_load(const char *path, GError **error)
@@ -251,7 +250,7 @@ DuetPeer *duet_peer_load(const char *path, GError **error)
 
     if (!name) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "'%s' is no peer's file: its name must end in '" ENDING "'", path);
+            "'%s' is no peer's file: its name must end in '" DUET_PEER_ENDING "'", path);
         return NULL;
     }
     g_autofree char *text = duet_file_read(AT_FDCWD, path, PEER_MAX_BYTES, &length, error);
@@ -298,7 +297,7 @@ char **duet_peer_names(void)
 
 DuetPeer *duet_peer_find(const char *name, GError **error)
 {
-    g_autofree char *folder = user_folder(), *file = g_strconcat(name, ENDING, NULL);
+    g_autofree char *folder = user_folder(), *file = g_strconcat(name, DUET_PEER_ENDING, NULL);
     g_autofree char *own = g_build_filename(folder, file, NULL);
     g_autofree char *bundled = g_build_filename(BUNDLE, file, NULL);
 

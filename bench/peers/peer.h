@@ -32,6 +32,9 @@ typedef enum {
 
 const char *duet_peer_verb_to_string(DuetPeerVerb verb);
 
+/** DUET_PEER_ENDING: of a key file's name. */
+#define DUET_PEER_ENDING ".peer"
+
 /**
  * DuetPeer: a foreign engine as its key file describes it (docs/peers.md).
  * @name: the file's name without its ending; the arm's name

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "part.h"
 
+#include <string.h>
+
 #include "bench/benchmark.h"
+#include "bench/peers/peer.h"
 #include "bench/record.h"
 #include "bench/table.h"
 #include "bench/text.h"
@@ -34,6 +37,18 @@ static void row(DuetReportTable *table, const char *name, const char *text)
         duet_report_row(table, name, text);
 }
 
+/* Whether --peer gives the file of the peer of that name. */
+static gboolean has_file(const DuetRun *run, const char *name)
+{
+    for (char *const *option = run->plan->options; option && option[0] && option[1]; option++) {
+        g_autofree char *base = g_path_get_basename(option[1]);
+        if (g_str_equal(option[0], "--peer") && g_str_has_prefix(base, name) &&
+            g_str_equal(base + strlen(name), DUET_PEER_ENDING))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* The kinds of the arms of ours, each once, and peers as such. */
 static void append_arms(GString *command, const DuetRun *run)
 {
@@ -43,6 +58,8 @@ static void append_arms(GString *command, const DuetRun *run)
         const DuetRunArm *arm = duet_run_arm(run, i);
         GPtrArray *names = duet_run_arm_is_peer(arm) ? peers : ours;
         const char *name = duet_run_arm_is_peer(arm) ? arm->name : arm->kind;
+        if (names == peers && has_file(run, name))
+            continue;
         if (!g_ptr_array_find_with_equal_func(names, name, g_str_equal, NULL))
             g_ptr_array_add(names, (gpointer)name);
     }
@@ -101,6 +118,10 @@ static char *repeat(const DuetRun *run)
         append_compare(command, run);
     else
         append_bench(command, run);
+    if (run->plan->options) {
+        g_autofree char *options = duet_text_command(run->plan->options);
+        g_string_append_printf(command, " %s", options);
+    }
     if (first->image_ref) {
         char *const words[] = { first->image_ref, NULL };
         g_autofree char *image = duet_text_command(words);

@@ -93,6 +93,8 @@ typedef struct {
  * @peers: (nullable): `bench boot`: comma-separated names of foreign engines to measure in the same
  *     run, or "all"
  * @peer_files: (nullable): and those that these key files describe
+ * @options: (nullable): what else was asked of all instances, as words of a command line, for who
+ *     measures the same again
  * @output_path: (nullable): where the result file goes; while the run goes on, the samples are in
  *     a file of that name with ".part" behind it
  * @resume: go on with the run that was cut short before it wrote @output_path
@@ -125,6 +127,7 @@ typedef struct {
     gboolean ratio_with_failures;
     const char *peers;
     char *const *peer_files;
+    char *const *options;
     const char *output_path;
     gboolean resume;
     gboolean after_own;

@@ -116,6 +116,32 @@ PYTHON
   done
 }
 
+# again RESULT: measures by the command that its page names, and compares what was measured.
+again() {
+  local command
+  command=$(duet report "$1" | sed -n '/^The same again:/,/^$/{/again:/d;s/ \\$//;p}' | tr '\n' ' ')
+  eval "${command/bench boot/bench boot -o again.json}" || { echo "$command"; return 1; }
+  for result in "$1" again.json; do
+    jq -S '{plan, arms: [.arms[] | {name, kind, command, limits}]}' "$result" >"$result.same"
+  done
+  diff "$1.same" again.json.same
+}
+
+@test "the command in a page measures the same again" {
+  cd "$scratch"
+  mkdir -p "a folder"
+  duet bench boot --arms container,native -n 10 --memory 64m -e A=1 -e 'B=x y' -w /tmp -u 0 -v "a folder:/mnt:ro" \
+    -o first.json busybox -- sh -c 'echo "$A $B"'
+  valid_result first.json
+  again first.json
+  printf '[peer]\nkind=container\nrun=chroot {rootfs} {argv...}\n' >"a folder/plain.peer"
+  duet bench boot --arms container -n 10 --peer "a folder/plain.peer" -o peer.json busybox
+  again peer.json
+  # the image's entrypoint, or the user's, is not put before all of it
+  duet bench boot --arms native -n 10 --entrypoint echo -o entry.json busybox -- hello
+  again entry.json
+}
+
 @test "scripts and data are kept for who asks, and draw the same again" {
   cd "$scratch"
   duet report -o kept.html --keep boot.json
