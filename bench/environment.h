@@ -51,4 +51,12 @@ GPtrArray *duet_environment_warnings_after(JsonObject *host);
  */
 void duet_environment_memory_warnings(JsonObject *host, GPtrArray *warnings);
 
+/**
+ * duet_environment_warning_text:
+ * @warning: of a run on that @host by that @tool
+ *
+ * Returns: (transfer full): the same in the language of the report, where there is a translation.
+ */
+char *duet_environment_warning_text(JsonObject *host, JsonObject *tool, const char *warning);
+
 G_END_DECLS

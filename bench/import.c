@@ -16,6 +16,7 @@
 #include "json.h"
 #include "result.h"
 #include "text.h"
+#include "words.h"
 
 #define FILE_MAX_BYTES (256u * 1024 * 1024)
 /* As many blocks as a result file may have. */
@@ -264,8 +265,9 @@ gboolean duet_import(const DuetResultsImport *request, GError **error)
     run->tool = duet_environment_tool();
     add_samples(&import);
     g_ptr_array_add(run->warnings,
-        g_strdup("imported: duet did not measure this; 'request' to 'output' is what the imported "
-                 "times are, and nothing is known of their host"));
+        g_strdup(
+            N_("imported: duet did not measure this; 'request' to 'output' is what the imported "
+               "times are, and nothing is known of their host")));
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
     g_autofree char *json = duet_result_to_json(run, analysis);
     return duet_result_save(request->output, json, error);

@@ -5,6 +5,7 @@
 
 #include <duet/bench.h>
 
+#include "environment.h"
 #include "words.h"
 
 /* Drift that is worth a word: between first and last fifth, and between neighbours. The latter
@@ -121,9 +122,9 @@ void duet_notes_few(GPtrArray *notes, const DuetRun *run)
 void duet_notes_host(GPtrArray *notes, const DuetRun *run)
 {
     for (guint i = 0; i < run->warnings->len; i++) {
-        const char *text = g_ptr_array_index(run->warnings, i);
-        /* the translation of nothing is about translations */
-        duet_notes_add(notes, "host", TRUE, "%s", *text ? _(text) : text);
+        g_autofree char *text =
+            duet_environment_warning_text(run->host, run->tool, run->warnings->pdata[i]);
+        duet_notes_add(notes, "host", TRUE, "%s", text);
     }
 }
 

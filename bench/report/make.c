@@ -178,6 +178,7 @@ static DuetReport *build(const Input *input, const char *language)
     guint n = input->runs->len;
 
     report->lead = lead_of(input);
+    duet_report_colors(report, input->runs);
     for (guint i = 0; i < n; i++)
         add_banners(report, input->runs->pdata[i]);
     for (guint i = 0; i < n && !report->stamp; i++)

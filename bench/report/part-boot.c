@@ -112,13 +112,14 @@ static char *titled(const Series *series, const char *title)
                                                   : g_strdup_printf(_("%s, %s"), title, words);
 }
 
-static DuetChart *chart_new(const Series *series, const char *script, const char *id)
+static DuetChart *chart_new(
+    const DuetReport *report, const Series *series, const char *script, const char *id)
 {
     g_autofree char *name = g_strdup_printf("%s-%s", id, script);
     g_autofree char *axis = axis_text(series);
     DuetChart *chart = duet_chart_new(script, name);
 
-    duet_report_arms(chart, series->run, series->arms);
+    duet_report_arms(report, chart, series->run, series->arms);
     duet_chart_set_text(chart, "xlabel", axis);
     duet_chart_set_number(chart, "log", series->log);
     return chart;
@@ -126,7 +127,7 @@ static DuetChart *chart_new(const Series *series, const char *script, const char
 
 static void add_ecdf(DuetReport *report, const Series *series, const char *id)
 {
-    DuetChart *chart = chart_new(series, "ecdf", id);
+    DuetChart *chart = chart_new(report, series, "ecdf", id);
     GString *steps = duet_chart_data(chart, "steps");
 
     duet_chart_set_text(chart, "ylabel", _("share of samples"));
@@ -150,7 +151,7 @@ static void add_ecdf(DuetReport *report, const Series *series, const char *id)
 
 static void add_box(DuetReport *report, const Series *series, const char *id)
 {
-    DuetChart *chart = chart_new(series, "box", id);
+    DuetChart *chart = chart_new(report, series, "box", id);
     GString *dots = duet_chart_data(chart, "dots"), *boxes = duet_chart_data(chart, "boxes");
     gboolean thinned = FALSE;
 
@@ -196,7 +197,7 @@ static void add_box(DuetReport *report, const Series *series, const char *id)
 
 static void add_order(DuetReport *report, const Series *series, const char *id)
 {
-    DuetChart *chart = chart_new(series, "order", id);
+    DuetChart *chart = chart_new(report, series, "order", id);
     GString *dots = duet_chart_data(chart, "dots");
 
     duet_chart_set_text(chart, "xlabel", _("sample, in the order of measuring"));

@@ -104,7 +104,7 @@ static void add_figure(
         return;
     for (guint i = 0; i <= changes->len; i++)
         g_ptr_array_add(places, g_strdup_printf("%u", i + 1));
-    duet_report_arms(chart, first, arms);
+    duet_report_arms(report, chart, first, arms);
     duet_chart_set_texts(chart, "arm", names);
     duet_chart_set_texts(chart, "place", places);
     duet_chart_set_text(chart, "xlabel", _("result, in the order given"));

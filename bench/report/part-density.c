@@ -59,7 +59,7 @@ static void add_curve(
     g_autofree char *ylabel = g_strdup_printf(_("time of one start, %s"), unit.name);
     DuetChart *chart = duet_chart_new("density", name);
     GString *dots = duet_chart_data(chart, "dots");
-    duet_report_arms(chart, run, arms);
+    duet_report_arms(report, chart, run, arms);
     duet_chart_set_text(chart, "xlabel", _("instances that run at the same time"));
     duet_chart_set_text(chart, "ylabel", ylabel);
     for (guint i = 0; i < arms->len; i++) {

@@ -22,7 +22,8 @@ static const DuetSummary *rate_of(const DuetLoadRow *row)
 
 /* Medians of all levels, by arm. @unit: of a value. Returns: (transfer full) (nullable): NULL:
  * there are none. */
-static DuetChart *chart_of(const DuetRun *run, const DuetLoadAnalysis *analysis, const char *id,
+static DuetChart *chart_of(const DuetReport *report, const DuetRun *run,
+    const DuetLoadAnalysis *analysis, const char *id,
     const DuetSummary *(*of)(const DuetLoadRow *row), double unit)
 {
     g_autoptr(DuetChart) chart = duet_chart_new("course", id);
@@ -47,7 +48,7 @@ static DuetChart *chart_of(const DuetRun *run, const DuetLoadAnalysis *analysis,
     }
     if (n == 0)
         return NULL;
-    duet_report_arms(chart, run, arms);
+    duet_report_arms(report, chart, run, arms);
     duet_chart_set_texts(chart, "place", places);
     duet_chart_set_text(chart, "xlabel",
         duet_load_by_rate(run->plan) ? _("starts that are due per second")
@@ -69,7 +70,7 @@ static void add_latency_figure(
     DuetUnit unit = duet_unit_for(isfinite(least) ? least : NAN);
     g_autofree char *name = g_strdup_printf("%s-latency", id);
     g_autofree char *axis = g_strdup_printf(_("time of one start, %s"), unit.name);
-    DuetChart *chart = chart_of(run, analysis, name, latency_of, unit.ns);
+    DuetChart *chart = chart_of(report, run, analysis, name, latency_of, unit.ns);
     if (!chart)
         return;
     duet_chart_set_text(chart, "ylabel", axis);
@@ -84,7 +85,7 @@ static void add_rate_figure(
     DuetReport *report, const DuetRun *run, const DuetLoadAnalysis *analysis, const char *id)
 {
     g_autofree char *name = g_strdup_printf("%s-rate", id);
-    DuetChart *chart = chart_of(run, analysis, name, rate_of, 1);
+    DuetChart *chart = chart_of(report, run, analysis, name, rate_of, 1);
 
     if (!chart)
         return;

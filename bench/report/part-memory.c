@@ -85,7 +85,7 @@ static void add_lines(
     DuetChart *chart = duet_chart_new("line", name);
     GString *dots = duet_chart_data(chart, "dots"), *fits = duet_chart_data(chart, "fits");
     GString *band = duet_chart_data(chart, "band");
-    duet_report_arms(chart, run, arms);
+    duet_report_arms(report, chart, run, arms);
     duet_chart_set_text(chart, "xlabel", _("instances at the same time"));
     for (guint i = 0; i < arms->len; i++)
         line_rows(dots, fits, band, run, analysis, g_array_index(arms, guint, i), i + 1, labels);
@@ -123,7 +123,7 @@ static void add_stack(
         return;
     DuetChart *chart = duet_chart_new("stack", name);
     GString *rows = duet_chart_data(chart, "parts");
-    duet_report_arms(chart, run, arms);
+    duet_report_arms(report, chart, run, arms);
     for (gsize part = 0; part < G_N_ELEMENTS(pss_parts); part++)
         g_ptr_array_add(names, (gpointer)part_label(pss_parts[part]));
     duet_chart_set_texts(chart, "part", names);

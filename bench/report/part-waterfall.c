@@ -128,7 +128,7 @@ void duet_report_waterfall(
     Waterfall w = { .units = units, .total_unit = duet_unit_for(longest) };
     g_autofree char *total_unit =
         g_strdup_printf(_("from request until all is released, %s"), w.total_unit.name);
-    duet_report_arms(chart, run, arms);
+    duet_report_arms(report, chart, run, arms);
     duet_chart_set_texts(chart, "phase", names);
     duet_chart_set_text(chart, "total_unit", total_unit);
     duet_chart_set_texts(chart, "total_text", totals);

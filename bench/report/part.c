@@ -65,36 +65,45 @@ guint duet_report_nth(const GPtrArray *runs, guint index)
     return n;
 }
 
-static gboolean is_first_of_kind(const DuetRun *run, guint arm)
+static gboolean is_color(gpointer name, gpointer color, gpointer wanted)
 {
-    for (guint i = 0; i < arm; i++) {
-        if (g_str_equal(duet_run_arm(run, i)->kind, duet_run_arm(run, arm)->kind))
-            return FALSE;
-    }
-    return TRUE;
+    (void)name;
+    return g_str_equal(color, wanted);
 }
 
-/* The first of a kind has the kind's; the rest take turns with the others. */
-static const char *color_of(const DuetRun *run, guint arm)
+static void color_arms(DuetReport *report, const DuetRun *run, gboolean called_as_kind)
 {
-    const char *color = NULL;
-    guint next = 0;
-
-    for (guint i = 0; i <= arm; i++) {
-        const char *own = duet_report_kind_color(duet_run_arm(run, i)->kind);
-        color = own && is_first_of_kind(run, i) ? own : others[next++ % G_N_ELEMENTS(others)];
+    for (guint i = 0; i < run->arms->len; i++) {
+        const DuetRunArm *arm = duet_run_arm(run, i);
+        const char *color = duet_report_kind_color(arm->kind);
+        if (g_str_equal(arm->name, arm->kind) != called_as_kind ||
+            g_hash_table_contains(report->colors, arm->name))
+            continue;
+        if (!color || g_hash_table_find(report->colors, is_color, (gpointer)color))
+            color = others[report->other_colors++ % G_N_ELEMENTS(others)];
+        g_hash_table_insert(report->colors, g_strdup(arm->name), (gpointer)color);
     }
-    return color;
 }
 
-void duet_report_arms(DuetChart *chart, const DuetRun *run, const GArray *arms)
+/* An arm that is called as its kind has the kind's colour, and so has the first of a kind without
+ * one; the rest take turns with the others. */
+void duet_report_colors(DuetReport *report, const GPtrArray *runs)
+{
+    for (guint i = 0; i < runs->len; i++)
+        color_arms(report, runs->pdata[i], TRUE);
+    for (guint i = 0; i < runs->len; i++)
+        color_arms(report, runs->pdata[i], FALSE);
+}
+
+void duet_report_arms(
+    const DuetReport *report, DuetChart *chart, const DuetRun *run, const GArray *arms)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new(), colors = g_ptr_array_new();
 
     for (guint i = 0; i < arms->len; i++) {
-        guint arm = g_array_index(arms, guint, i);
-        g_ptr_array_add(names, duet_run_arm(run, arm)->name);
-        g_ptr_array_add(colors, (gpointer)color_of(run, arm));
+        char *name = duet_run_arm(run, g_array_index(arms, guint, i))->name;
+        g_ptr_array_add(names, name);
+        g_ptr_array_add(colors, g_hash_table_lookup(report->colors, name));
     }
     duet_chart_set_texts(chart, "arm", names);
     duet_chart_set_texts(chart, "color", colors);

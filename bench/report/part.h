@@ -79,9 +79,13 @@ void duet_report_stamp(DuetReport *report, const DuetRun *run, const DuetRun *ot
 /** duet_report_kind_color: Returns: (nullable): the colour that stands for a kind everywhere. */
 const char *duet_report_kind_color(const char *kind);
 
+/** duet_report_colors: gives each arm of all @runs (element-type DuetRun) its colour on the page.
+ */
+void duet_report_colors(DuetReport *report, const GPtrArray *runs);
 /** duet_report_arms: gives @chart the names and colours of some arms. @arms: (element-type guint).
  */
-void duet_report_arms(DuetChart *chart, const DuetRun *run, const GArray *arms);
+void duet_report_arms(
+    const DuetReport *report, DuetChart *chart, const DuetRun *run, const GArray *arms);
 
 /* More dots than this on a page tell no more, and make it heavy: every so many-th is drawn. */
 #define DUET_REPORT_DOTS_MAX 400

@@ -71,6 +71,7 @@ DuetReport *duet_report_new(const char *language, const char *title)
     report->banners = g_ptr_array_new_with_free_func(g_free);
     report->sections = g_ptr_array_new_with_free_func(section_free);
     report->files = g_ptr_array_new_with_free_func(file_free);
+    report->colors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return report;
 }
 
@@ -83,6 +84,7 @@ void duet_report_free(DuetReport *report)
     g_ptr_array_unref(report->banners);
     g_ptr_array_unref(report->sections);
     g_ptr_array_unref(report->files);
+    g_hash_table_unref(report->colors);
     g_free(report);
 }
 

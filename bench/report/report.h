@@ -82,12 +82,16 @@ typedef struct {
  * @banners: (element-type utf8): what nobody may miss
  * @sections: (element-type DuetReportSection)
  * @files: (element-type DuetReportFile)
+ * @colors: (element-type utf8 utf8): of each arm, by its name
+ * @other_colors: how many of them have no kind's
  */
 typedef struct {
     const char *language;
     const char *stamp;
     char *title, *lead;
     GPtrArray *banners, *sections, *files;
+    GHashTable *colors;
+    guint other_colors;
 } DuetReport;
 
 DuetReport *duet_report_new(const char *language, const char *title);

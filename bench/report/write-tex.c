@@ -22,6 +22,8 @@ static const struct {
     { '>', "\\textgreater{}" },
     { '|', "\\textbar{}" },
     { '"', "\\textquotedbl{}" },
+    { '`', "\\textasciigrave{}" },
+    { '\'', "\\apostrophe{}" }, /* straight in a command, where it can be copied */
     /* else arguments of a row's end or of an item */
     { '[', "{[}" },
     { ']', "{]}" },
@@ -29,6 +31,8 @@ static const struct {
     { '-', "{-}" }, /* two of them are no dash */
     { 0x3b4, "\\ensuremath{\\delta}" },
 };
+
+#define TYPED "{\\raggedright\\ttfamily\\let\\apostrophe\\textquotesingle"
 
 /* What pdfLaTeX has letters for: Latin but for some, some more, and with kotex Hangul. */
 #define LATIN_END 0x180
@@ -122,7 +126,7 @@ static void write_output(GString *out, const char *text)
 
     g_string_append_c(out, '\n');
     for (char **line = lines; *line; line++)
-        wrapped(out, "{\\raggedright\\ttfamily\\obeyspaces ", *line, "\\par}\n");
+        wrapped(out, TYPED "\\obeyspaces ", *line, "\\par}\n");
 }
 
 static void write_block(
@@ -139,7 +143,7 @@ static void write_block(
         g_string_append(out, "\\end{itemize}\n");
         break;
     case DUET_BLOCK_CODE:
-        wrapped(out, "\n{\\raggedright\\ttfamily ", block->text, "\\par}\n");
+        wrapped(out, "\n" TYPED " ", block->text, "\\par}\n");
         break;
     case DUET_BLOCK_OUTPUT:
         write_output(out, block->text);
@@ -187,7 +191,8 @@ gboolean duet_report_write_tex(
         "\\documentclass[a4paper]{article}\n%s\\usepackage[T1]{fontenc}\n"
         "\\IfFileExists{lmodern.sty}{\\usepackage{lmodern}}{}\n"
         "\\usepackage{textcomp}\n\\usepackage{booktabs}\n\\usepackage{graphicx}\n"
-        "\\usepackage[margin=2.5cm]{geometry}\n\\begin{document}\n%s\n\\end{document}\n",
+        "\\usepackage[margin=2.5cm]{geometry}\n\\newcommand{\\apostrophe}{'}\n\\begin{document}\n%"
+        "s\n\\end{document}\n",
         has_hangul(body->str) ? "\\usepackage{kotex}\n" : "", body->str);
     return TRUE;
 }

@@ -109,6 +109,11 @@ PYTHON
     pdffonts "$file" | awk 'NR > 2 && $(NF - 4) != "yes" { bad = 1 } END { exit bad || NR < 3 }'
     [ "$(pdfimages -list "$file" | tail -n +3 | wc -l)" = 0 ]
   done
+  # a command can be copied
+  edit '.arms[].command = ["echo", "a `b` c"]'
+  duet report -o typed.tex edited.json
+  pdflatex -interaction=nonstopmode -halt-on-error typed.tex >tex.log || { tail -30 tex.log; return 1; }
+  pdftotext typed.pdf - | grep -F -- "-- echo 'a \`b\` c'"
   for format in svg pdf png; do
     duet report --format $format -o "pictures-$format" boot.json
     [ "$(find "pictures-$format" -name "*.$format" -size +1k | wc -l)" -ge 3 ]
@@ -169,6 +174,26 @@ again() {
     awk -F'|' '$2 ~ /^ container/ { print $5; exit }')
   [ -n "$ratio" ]
   grep -q "^| container |.*|$ratio|" "$scratch/out" || { echo "$ratio"; cat "$scratch/out"; return 1; }
+}
+
+@test "an arm has one colour on a page, whatever is beside it" {
+  cd "$scratch"
+  jq '(.. | strings | select(. == "container")) |= "podman" | .arms[0].kind = "container"' boot.json >podman.json
+  duet report --keep -o colours.html podman.json boot.json
+  # name COLOUR of both results
+  for chart in boot boot-2; do
+    python - colours-figures/$chart-ecdf.gnuplot <<'PYTHON'
+import re, sys
+text = open(sys.argv[1]).read()
+both = (re.findall(r"'([^']*)'", re.search(rf"^array {name}\[.*", text, re.M)[0]) for name in ("arm", "color"))
+for pair in zip(*both): print(*pair)
+PYTHON
+  done | sort -u >colours
+  diff colours - <<'COLOURS'
+container #D55E00
+native #009E73
+podman #CC79A7
+COLOURS
 }
 
 @test "three results of one benchmark show what became of the first, and where hosts differ" {
@@ -243,6 +268,15 @@ again() {
   duet bench claims --lang ko --results "$scratch/boot.json" --only start,panic-container >"$scratch/out"
   grep -q '컨테이너는 VM보다 빨리 시작됩니다' "$scratch/out"
   grep -q '이 시험도 끝납니다' "$scratch/out"
+  # what the file has in English words
+  edit '.host.load_1min = 9 | .host.cpu.online = 2 | .warnings = ["the host was busy before the run: load 9.00 on 2 CPUs"]'
+  duet report --lang ko "$scratch/edited.json" | grep -q '바빴습니다: CPU 2개에 부하 9.00'
+  # in a paper
+  cd "$scratch"
+  duet report --lang ko -o korean.tex edited.json
+  pdflatex -interaction=nonstopmode -halt-on-error korean.tex >tex.log || { tail -30 tex.log; return 1; }
+  pdftotext korean.pdf - | grep -q '시작과 종료'
+  pdftotext korean-figures/boot-ecdf.pdf - | grep -q '표본의 누적 비율'
   # what programs read has no language
   duet bench claims --lang ko --format json --results "$scratch/boot.json" --only start |
     jq -e '.claims[0].verdict == "not run" and .claims[0].because == "the result has no arm of kind vm"'
