@@ -167,11 +167,10 @@ void duet_bench_check_host(GPtrArray *notes, const DuetRun *run)
     const char *commit = duet_record_string(run->tool, "commit");
 
     g_ptr_array_extend_and_steal(warnings, duet_environment_warnings_after(run->host));
+    g_autoptr(GPtrArray) shown = duet_environment_translate(run->host, run->tool, warnings);
     for (guint i = 0; i < warnings->len; i++) {
-        const char *text = g_ptr_array_index(warnings, i);
-        g_autofree char *shown = duet_environment_warning_text(run->host, run->tool, text);
-        if (!g_ptr_array_find_with_equal_func(run->warnings, text, g_str_equal, NULL))
-            duet_notes_add(notes, "host", TRUE, "%s", shown);
+        if (!g_ptr_array_find_with_equal_func(run->warnings, warnings->pdata[i], g_str_equal, NULL))
+            duet_notes_add(notes, "host", TRUE, "%s", (const char *)shown->pdata[i]);
     }
     if (duet_run_tcg(run))
         duet_notes_add(notes, "tcg", TRUE,

@@ -139,14 +139,20 @@ static GPtrArray *all_of(JsonObject *host, JsonObject *tool, gboolean translated
     return warnings.texts;
 }
 
-char *duet_environment_warning_text(JsonObject *host, JsonObject *tool, const char *warning)
+GPtrArray *duet_environment_translate(JsonObject *host, JsonObject *tool, const GPtrArray *warnings)
 {
     g_autoptr(GPtrArray) english = all_of(host, tool, FALSE);
     g_autoptr(GPtrArray) translated = all_of(host, tool, TRUE);
-    guint i;
+    GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
 
-    if (g_ptr_array_find_with_equal_func(english, warning, g_str_equal, &i))
-        return g_strdup(translated->pdata[i]);
-    /* the translation of nothing is about translations */
-    return g_strdup(*warning ? _(warning) : warning);
+    for (guint i = 0; i < warnings->len; i++) {
+        const char *text = warnings->pdata[i];
+        guint known;
+        if (g_ptr_array_find_with_equal_func(english, text, g_str_equal, &known))
+            text = translated->pdata[known];
+        else if (*text) /* the translation of nothing is about translations */
+            text = _(text);
+        g_ptr_array_add(texts, g_strdup(text));
+    }
+    return texts;
 }

@@ -52,11 +52,13 @@ GPtrArray *duet_environment_warnings_after(JsonObject *host);
 void duet_environment_memory_warnings(JsonObject *host, GPtrArray *warnings);
 
 /**
- * duet_environment_warning_text:
- * @warning: of a run on that @host by that @tool
+ * duet_environment_translate:
+ * @warnings: (element-type utf8): of a run on that @host by that @tool
  *
- * Returns: (transfer full): the same in the language of the report, where there is a translation.
+ * Returns: (transfer full) (element-type utf8): each in the language of the report, where there is
+ * a translation.
  */
-char *duet_environment_warning_text(JsonObject *host, JsonObject *tool, const char *warning);
+GPtrArray *duet_environment_translate(
+    JsonObject *host, JsonObject *tool, const GPtrArray *warnings);
 
 G_END_DECLS

@@ -28,8 +28,7 @@ DuetRun *duet_job_run(
 
     json_object_unref(run->tool);
     run->tool = duet_environment_tool();
-    if (request->options && request->options[0])
-        plan->options = g_strdupv((char **)request->options);
+    plan->options = g_strdupv((char **)request->options);
     json_object_unref(run->host);
     run->host = duet_environment_host(duet_context_store_dir(request->context));
     if (request->after_own)

@@ -128,10 +128,12 @@ void duet_likeness(
         second->plan->ready ? second->plan->ready : "its own");
     differ(out_changes, "KSM", first->plan->ksm ? first->plan->ksm : "as it was",
         second->plan->ksm ? second->plan->ksm : "as it was");
-    g_autofree char *options_a = duet_text_command(first->plan->options),
-                    *options_b = duet_text_command(second->plan->options);
-    differ(
-        out_changes, "options", *options_a ? options_a : "none", *options_b ? options_b : "none");
+    if (first->plan->options && second->plan->options) {
+        g_autofree char *options_a = duet_text_command(first->plan->options),
+                        *options_b = duet_text_command(second->plan->options);
+        differ(out_changes, "options", *options_a ? options_a : "none",
+            *options_b ? options_b : "none");
+    }
     host_changes(first, second, out_changes);
     for (guint i = 0; i < first->arms->len; i++) {
         const DuetRunArm *arm = duet_run_arm(first, i);

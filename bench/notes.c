@@ -121,11 +121,10 @@ void duet_notes_few(GPtrArray *notes, const DuetRun *run)
 
 void duet_notes_host(GPtrArray *notes, const DuetRun *run)
 {
-    for (guint i = 0; i < run->warnings->len; i++) {
-        g_autofree char *text =
-            duet_environment_warning_text(run->host, run->tool, run->warnings->pdata[i]);
-        duet_notes_add(notes, "host", TRUE, "%s", text);
-    }
+    g_autoptr(GPtrArray) texts = duet_environment_translate(run->host, run->tool, run->warnings);
+
+    for (guint i = 0; i < texts->len; i++)
+        duet_notes_add(notes, "host", TRUE, "%s", (const char *)texts->pdata[i]);
 }
 
 void duet_notes_peers(GPtrArray *notes, const DuetRun *run)

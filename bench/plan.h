@@ -27,7 +27,8 @@ G_BEGIN_DECLS
  * @ksm_limit_ms: how long one sample waits for it at most
  * @density: `bench density`: what ends an arm; else NULL
  * @duration_s: `bench overhead`: for how long the tool of a sample works
- * @options: (nullable): what else was asked of all instances, as words of a command line
+ * @options: (nullable): what else was asked of all instances, as words of a command line: options
+ *     with a value each; NULL: nobody knows
  */
 typedef struct {
     guint64 seed;

@@ -173,6 +173,20 @@ static DuetSample *read_sample(DuetJsonReader *reader, const DuetRun *run, JsonN
     return sample;
 }
 
+/* They are shown as a part of a command: nothing but options, with a value each. */
+static char **read_options(DuetJsonReader *reader, JsonObject *plan)
+{
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
+
+    duet_json_get_strings(reader, plan, "options", words);
+    for (guint i = 0; i < words->len; i += 2) {
+        if (!g_str_has_prefix(words->pdata[i], "--") || i + 1 == words->len)
+            duet_json_complain(reader, "'options' are not options with a value each");
+    }
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(g_steal_pointer(&words), FALSE);
+}
+
 static DuetPlan *read_plan(
     DuetJsonReader *reader, const DuetBenchmark *benchmark, JsonObject *plan, guint n_arms)
 {
@@ -182,12 +196,8 @@ static DuetPlan *read_plan(
     DuetPlan *result = benchmark->new_plan(reader, plan, n_arms, n, seed);
 
     duet_plan_set_mode(result, mode);
-    if (duet_json_member(plan, "options")) {
-        g_autoptr(GPtrArray) options = g_ptr_array_new();
-        duet_json_get_strings(reader, plan, "options", options);
-        g_ptr_array_add(options, NULL);
-        result->options = (char **)g_ptr_array_free(g_steal_pointer(&options), FALSE);
-    }
+    if (duet_json_member(plan, "options"))
+        result->options = read_options(reader, plan);
     return result;
 }
 

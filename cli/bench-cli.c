@@ -391,7 +391,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
     request.context = cli->context;
     request.arms = (const DuetBenchArm *)(void *)arms->data;
     request.n_arms = arms->len;
-    g_auto(GStrv) words = duet_bench_cli_words(options, specs);
+    g_auto(GStrv) words = duet_bench_cli_words(options, specs, what != DUET_BENCH_OVERHEAD);
     request.options = words;
     gboolean (*const benchmarks[])(const DuetBenchRequest *, char **, int *, GError **) = {
         [DUET_BENCH_BOOT] = bench->boot,

@@ -92,10 +92,12 @@ void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, 
 /**
  * duet_bench_cli_words:
  * @specs: (element-type DuetSpec): what became of @options
+ * @with_payload: the benchmark runs what @options say, and not something of its own
  *
- * Returns: (transfer full): what a result tells of @options beside limits and plan; none is empty.
+ * Returns: (transfer full): what a result tells of @options beside limits and plan; may be empty.
  */
-char **duet_bench_cli_words(const DuetBenchCli *options, const GPtrArray *specs);
+char **duet_bench_cli_words(
+    const DuetBenchCli *options, const GPtrArray *specs, gboolean with_payload);
 
 /**
  * duet_bench_cli_command: the same as @spec as one would type it.

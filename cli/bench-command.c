@@ -56,10 +56,12 @@ static gboolean has_entrypoint(const DuetBenchCli *options, const DuetSpec *spec
         (const char *const *)(options->command ? options->command : options->default_argv);
 
     return options->run.entrypoint ||
-        (spec->argv[0] && !(typed && g_strv_equal((const char *const *)spec->argv, typed)));
+        (spec->argv[0] && !spec->idle &&
+            !(typed && g_strv_equal((const char *const *)spec->argv, typed)));
 }
 
-char **duet_bench_cli_words(const DuetBenchCli *options, const GPtrArray *specs)
+char **duet_bench_cli_words(
+    const DuetBenchCli *options, const GPtrArray *specs, gboolean with_payload)
 {
     g_autoptr(GStrvBuilder) words = g_strv_builder_new();
     DuetRunOptions run = options->run;
@@ -74,7 +76,7 @@ char **duet_bench_cli_words(const DuetBenchCli *options, const GPtrArray *specs)
             run.connect = spec->connect;
     }
     duet_bench_cli_add_options(words, &run, TRUE);
-    if (has_entrypoint(options, specs->pdata[0]))
+    if (with_payload && has_entrypoint(options, specs->pdata[0]))
         add(words, "--entrypoint", "");
     add_list(words, "--peer", options->peer_files);
     return g_strv_builder_end(words);

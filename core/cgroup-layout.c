@@ -126,8 +126,10 @@ static GArray *parse_own(char *text)
     GArray *lines = g_array_new(FALSE, FALSE, sizeof(Own));
     char *line;
     while ((line = strsep(&text, "\n")) != NULL) {
+        Own own;
         strsep(&line, ":");
-        Own own = { .name = strsep(&line, ":"), .path = line };
+        own.name = strsep(&line, ":");
+        own.path = line;
         if (own.path != NULL)
             g_array_append_val(lines, own);
     }
@@ -150,7 +152,8 @@ static gboolean parse_mount(char *line, Mount *out_mount)
     rest += strlen(" - ");
     for (guint skipped = 0; skipped < 3; skipped++)
         strsep(&line, " ");
-    *out_mount = (Mount){ .root = strsep(&line, " "), .point = strsep(&line, " ") };
+    out_mount->root = strsep(&line, " ");
+    out_mount->point = strsep(&line, " ");
     out_mount->type = strsep(&rest, " ");
     strsep(&rest, " ");
     out_mount->super = rest;

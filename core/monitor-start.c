@@ -20,6 +20,8 @@ static gboolean listen_on_socket(Monitor *monitor, GError **error)
 {
     struct sockaddr_un address;
     duet_socket_address(monitor->dir_fd, &address);
+    /* Of a monitor that was killed, if nobody cleaned up meanwhile: the lock is ours. */
+    unlinkat(monitor->dir_fd, DUET_SOCKET, 0);
     monitor->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (monitor->listen_fd < 0 ||
         bind(monitor->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||

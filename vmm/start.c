@@ -92,22 +92,22 @@ static int agent_connect(const DuetVm *vm, GError **error)
     return -1;
 }
 
-/* Below it libvirt makes sockets; the one with the longest path is QEMU's monitor. */
-static gboolean make_run_dir(const DuetPlace *place, GError **error)
+/* The longest path of a socket below it is, in a root of ours, that of QEMU's monitor. */
+static gboolean make_run_dir(const DuetVm *vm, GError **error)
 {
-    const char longest[] = "/lib/qemu/domain-1-0123456789ab/monitor.sock";
-    if (strlen(place->run_dir) + sizeof longest <= sizeof((struct sockaddr_un *)NULL)->sun_path)
-        return duet_mkdir_p(place->run_dir, 0711, error);
+    const char *dir = vm->place->run_dir;
+    gsize longest =
+        strlen(vm->spec->connect ? "/agent.sock" : "/lib/qemu/domain-1-0123456789ab/monitor.sock");
+    if (strlen(dir) + longest < sizeof((struct sockaddr_un *)NULL)->sun_path)
+        return duet_mkdir_p(dir, 0711, error);
     g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-        "'%s' is too long for the sockets of a VM; set XDG_RUNTIME_DIR to a shorter one",
-        place->run_dir);
+        "'%s' is too long for the sockets of a VM; set XDG_RUNTIME_DIR to a shorter one", dir);
     return FALSE;
 }
 
 static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError **error)
 {
-    if (!make_run_dir(vm->place, error) || !duet_vm_prepare(vm, error) ||
-        !vm->libvirt->open(vm, error))
+    if (!make_run_dir(vm, error) || !duet_vm_prepare(vm, error) || !vm->libvirt->open(vm, error))
         return FALSE;
     vm->domain_xml = xml_make(vm, error);
     if (!vm->domain_xml || !vm->libvirt->create(vm, error))

@@ -40,7 +40,7 @@ static void row(DuetReportTable *table, const char *name, const char *text)
 /* Whether --peer gives the file of the peer of that name. */
 static gboolean has_file(const DuetRun *run, const char *name)
 {
-    for (char *const *option = run->plan->options; option && option[0] && option[1]; option++) {
+    for (char *const *option = run->plan->options; option && option[0]; option += 2) {
         g_autofree char *base = g_path_get_basename(option[1]);
         if (g_str_equal(option[0], "--peer") && g_str_has_prefix(base, name) &&
             g_str_equal(base + strlen(name), DUET_PEER_ENDING))
@@ -118,7 +118,7 @@ static char *repeat(const DuetRun *run)
         append_compare(command, run);
     else
         append_bench(command, run);
-    if (run->plan->options) {
+    if (run->plan->options && run->plan->options[0]) {
         g_autofree char *options = duet_text_command(run->plan->options);
         g_string_append_printf(command, " %s", options);
     }

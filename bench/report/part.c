@@ -65,6 +65,26 @@ guint duet_report_nth(const GPtrArray *runs, guint index)
     return n;
 }
 
+static gboolean has_color(const DuetReport *report, const DuetRun *run, const char *color)
+{
+    for (guint i = 0; i < run->arms->len; i++) {
+        const char *taken = g_hash_table_lookup(report->colors, duet_run_arm(run, i)->name);
+        if (taken && g_str_equal(taken, color))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* One that no arm of @run has, while there is one. */
+static const char *other_color(DuetReport *report, const DuetRun *run)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(others); i++) {
+        if (!has_color(report, run, others[i]))
+            return others[i];
+    }
+    return others[report->other_colors++ % G_N_ELEMENTS(others)];
+}
+
 static gboolean is_color(gpointer name, gpointer color, gpointer wanted)
 {
     (void)name;
@@ -80,19 +100,22 @@ static void color_arms(DuetReport *report, const DuetRun *run, gboolean called_a
             g_hash_table_contains(report->colors, arm->name))
             continue;
         if (!color || g_hash_table_find(report->colors, is_color, (gpointer)color))
-            color = others[report->other_colors++ % G_N_ELEMENTS(others)];
+            color = other_color(report, run);
         g_hash_table_insert(report->colors, g_strdup(arm->name), (gpointer)color);
     }
 }
 
 /* An arm that is called as its kind has the kind's colour, and so has the first of a kind without
- * one; the rest take turns with the others. */
+ * one; the rest share the others. Figures of overhead show kinds, not arms. */
 void duet_report_colors(DuetReport *report, const GPtrArray *runs)
 {
-    for (guint i = 0; i < runs->len; i++)
-        color_arms(report, runs->pdata[i], TRUE);
-    for (guint i = 0; i < runs->len; i++)
-        color_arms(report, runs->pdata[i], FALSE);
+    for (guint pass = 0; pass < 2; pass++) {
+        for (guint i = 0; i < runs->len; i++) {
+            const DuetRun *run = runs->pdata[i];
+            if (run->benchmark != &duet_benchmark_overhead)
+                color_arms(report, run, pass == 0);
+        }
+    }
 }
 
 void duet_report_arms(

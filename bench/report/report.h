@@ -83,7 +83,7 @@ typedef struct {
  * @sections: (element-type DuetReportSection)
  * @files: (element-type DuetReportFile)
  * @colors: (element-type utf8 utf8): of each arm, by its name
- * @other_colors: how many of them have no kind's
+ * @other_colors: how many arms had to take a colour that another one of their run has
  */
 typedef struct {
     const char *language;

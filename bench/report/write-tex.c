@@ -23,7 +23,6 @@ static const struct {
     { '|', "\\textbar{}" },
     { '"', "\\textquotedbl{}" },
     { '`', "\\textasciigrave{}" },
-    { '\'', "\\apostrophe{}" }, /* straight in a command, where it can be copied */
     /* else arguments of a row's end or of an item */
     { '[', "{[}" },
     { ']', "{]}" },
@@ -31,8 +30,6 @@ static const struct {
     { '-', "{-}" }, /* two of them are no dash */
     { 0x3b4, "\\ensuremath{\\delta}" },
 };
-
-#define TYPED "{\\raggedright\\ttfamily\\let\\apostrophe\\textquotesingle"
 
 /* What pdfLaTeX has letters for: Latin but for some, some more, and with kotex Hangul. */
 #define LATIN_END 0x180
@@ -57,7 +54,8 @@ static gboolean has_letter(gunichar c)
     return (c < LATIN_END && !is_among(c, lacking)) || is_among(c, more) || is_hangul(c);
 }
 
-static void append(GString *out, const char *words)
+/* @typed: it can be copied into a terminal, where no quote is a curly one. */
+static void append(GString *out, const char *words, gboolean typed)
 {
     g_autofree char *line = duet_text_line(words);
 
@@ -68,6 +66,8 @@ static void append(GString *out, const char *words)
             i++;
         if (i < G_N_ELEMENTS(specials))
             g_string_append(out, specials[i].tex);
+        else if (typed && unicode == '\'')
+            g_string_append(out, "\\textquotesingle{}");
         else if (has_letter(unicode))
             g_string_append_unichar(out, unicode);
         else
@@ -78,8 +78,15 @@ static void append(GString *out, const char *words)
 static void wrapped(GString *out, const char *before, const char *words, const char *after)
 {
     g_string_append(out, before);
-    append(out, words);
+    append(out, words, FALSE);
     g_string_append(out, after);
+}
+
+static void write_typed(GString *out, const char *font, const char *words)
+{
+    g_string_append_printf(out, "{\\raggedright\\ttfamily%s ", font);
+    append(out, words, TRUE);
+    g_string_append(out, "\\par}\n");
 }
 
 static void write_figure(
@@ -93,7 +100,7 @@ static void write_figure(
         "\\includegraphics[width=\\linewidth]{\\detokenize{%s}}\n",
         path);
     wrapped(out, "  \\caption{", figure->title, ". ");
-    append(out, figure->says);
+    append(out, figure->says, FALSE);
     wrapped(out, " ", figure->how, "}\n");
     g_string_append_printf(out, "  \\label{fig:%s}\n\\end{figure}\n", figure->chart->id);
 }
@@ -126,7 +133,7 @@ static void write_output(GString *out, const char *text)
 
     g_string_append_c(out, '\n');
     for (char **line = lines; *line; line++)
-        wrapped(out, TYPED "\\obeyspaces ", *line, "\\par}\n");
+        write_typed(out, "\\obeyspaces", *line);
 }
 
 static void write_block(
@@ -143,7 +150,8 @@ static void write_block(
         g_string_append(out, "\\end{itemize}\n");
         break;
     case DUET_BLOCK_CODE:
-        wrapped(out, "\n" TYPED " ", block->text, "\\par}\n");
+        g_string_append_c(out, '\n');
+        write_typed(out, "", block->text);
         break;
     case DUET_BLOCK_OUTPUT:
         write_output(out, block->text);

@@ -257,8 +257,16 @@ static void test_killed_monitor(gconstpointer data)
     g_autoptr(DuetInfo) info = duet_instance_info(instance, &error);
     g_assert_cmpint(info->state, ==, DUET_STATE_EXITED);
     g_assert_cmpint(info->exit_code, ==, 137);
-    g_autofree char *run = g_strdup_printf("/run/duet/%s", duet_instance_spec(instance)->id);
+    const char *id = duet_instance_spec(instance)->id;
+    g_autofree char *run = g_strdup_printf("/run/duet/%s", id);
+    g_autofree char *root = g_path_get_dirname(duet_context_store_dir(context));
+    g_autofree char *directory = g_build_filename(root, "instances", id, NULL);
+    g_autofree char *socket = g_build_filename(directory, "sock", NULL);
+    g_assert_true(g_file_test(directory, G_FILE_TEST_IS_DIR));
     g_assert_false(g_file_test(run, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(socket, G_FILE_TEST_EXISTS));
+    g_assert_true(duet_instance_start(instance, &error));
+    g_assert_no_error(error);
     discard(instance);
 }
 

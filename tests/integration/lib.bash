@@ -102,6 +102,7 @@ left_now() {
     find /sys/fs/cgroup -type d '(' -name "duet-$id" -o -name "duet-$id.scope" ')' 2>/dev/null
     ! systemd_runs || our_systemctl list-units --all --no-legend "duet-$id.scope"
     [ ! -e "$(run_base)/$id" ] || echo "$(run_base)/$id"
+    [ ! -e "$DUET_ROOT/instances/$id/sock" ] || echo "$DUET_ROOT/instances/$id/sock"
   done
 }
 
@@ -174,7 +175,7 @@ limited() { duet check --format json | jq -e 'any(.[]; .name == "limit-memory" a
 # What a test of root's, or of limits, says to users without either; rootless.bats is theirs.
 needs_root() { [ "$(id -u)" = 0 ] || skip "needs root $1"; }
 needs_limits() { limited || skip "no cgroup was delegated"; }
-# Where an instance's sockets are.
+# Where what a running VM needs is.
 run_base() {
   if [ "$(id -u)" = 0 ]; then echo /run/duet; elif [ -n "${XDG_RUNTIME_DIR:-}" ]; then
     echo "$XDG_RUNTIME_DIR/duet"

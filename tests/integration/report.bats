@@ -142,9 +142,19 @@ again() {
   printf '[peer]\nkind=container\nrun=chroot {rootfs} {argv...}\n' >"a folder/plain.peer"
   duet bench boot --arms container -n 10 --peer "a folder/plain.peer" -o peer.json busybox
   again peer.json
-  # the image's entrypoint, or the user's, is not put before all of it
+  # the image's entrypoint, or the user's, is not put before all of it, and an idle payload stays one
   duet bench boot --arms native -n 10 --entrypoint echo -o entry.json busybox -- hello
   again entry.json
+  umoci config --image "$DUET_ROOT/images:busybox:latest" --tag with-entry --config.entrypoint echo \
+    --config.entrypoint 'of the image' --config.cmd hi
+  duet bench boot --arms native -n 10 -o image.json with-entry -- hello
+  jq -e '[.arms[].command] == [["echo", "of the image", "hello"]]' image.json
+  again image.json
+  duet bench memory --arms native --counts 1 --rounds 1 --age 0.1 -o idle.json with-entry
+  again idle.json
+  # nothing but options is taken from a file into a command
+  edit '.plan.options = ["busybox; reboot", "x"]'
+  fails_with 125 "'options' are not options" report edited.json
 }
 
 @test "scripts and data are kept for who asks, and draw the same again" {
