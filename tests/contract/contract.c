@@ -259,7 +259,6 @@ static void test_killed_monitor(gconstpointer data)
     g_assert_cmpint(info->exit_code, ==, 137);
     const char *id = duet_instance_spec(instance)->id;
     g_autofree char *run = g_strdup_printf("/run/duet/%s", id);
-    g_autofree char *root = g_path_get_dirname(duet_context_store_dir(context));
     g_autofree char *directory = g_build_filename(root, "instances", id, NULL);
     g_autofree char *socket = g_build_filename(directory, "sock", NULL);
     g_assert_true(g_file_test(directory, G_FILE_TEST_IS_DIR));

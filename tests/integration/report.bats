@@ -124,8 +124,10 @@ PYTHON
 # again RESULT: measures by the command that its page names, and compares what was measured.
 again() {
   local command
-  command=$(duet report "$1" | sed -n '/^The same again:/,/^$/{/again:/d;s/ \\$//;p}' | tr '\n' ' ')
-  eval "${command/bench boot/bench boot -o again.json}" || { echo "$command"; return 1; }
+  command=$(duet report "$1" | sed -n '/^The same again:/,/^$/{/again:/d;s/ \\$//;p}' | tr '\n' ' ' |
+    sed 's/ *duet bench [a-z]*/& -o again.json/')
+  rm -f again.json
+  eval "$command" || { echo "$command"; return 1; }
   for result in "$1" again.json; do
     jq -S '{plan, arms: [.arms[] | {name, kind, command, limits}]}' "$result" >"$result.same"
   done
