@@ -82,6 +82,11 @@ DuetPlan *duet_plan_new_density(
     return plan;
 }
 
+guint duet_plan_option_words(const char *option)
+{
+    return g_str_equal(option, "--read-only") ? 1 : 2;
+}
+
 void duet_plan_set_mode(DuetPlan *plan, const char *mode)
 {
     if (!mode)

@@ -28,7 +28,7 @@ G_BEGIN_DECLS
  * @density: `bench density`: what ends an arm; else NULL
  * @duration_s: `bench overhead`: for how long the tool of a sample works
  * @options: (nullable): what else was asked of all instances, as words of a command line: options
- *     with a value each; NULL: nobody knows
+ *     with what duet_plan_option_words() says; NULL: nobody knows
  */
 typedef struct {
     guint64 seed;
@@ -59,6 +59,9 @@ DuetPlan *duet_plan_new(guint n_arms, guint n, guint64 seed, gint64 timeout_ms, 
 
 /* The mode of what others measured: nothing is known of the order. */
 #define DUET_PLAN_IMPORTED "imported"
+
+/** duet_plan_option_words: Returns: how many words of DuetPlan.options are one, from @option on. */
+guint duet_plan_option_words(const char *option);
 
 /** duet_plan_set_mode: @mode: (nullable): as it is. */
 void duet_plan_set_mode(DuetPlan *plan, const char *mode);

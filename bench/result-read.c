@@ -173,15 +173,16 @@ static DuetSample *read_sample(DuetJsonReader *reader, const DuetRun *run, JsonN
     return sample;
 }
 
-/* They are shown as a part of a command: nothing but options, with a value each. */
+/* They are shown as a part of a command: nothing but options, each with its value. */
 static char **read_options(DuetJsonReader *reader, JsonObject *plan)
 {
     g_autoptr(GPtrArray) words = g_ptr_array_new();
 
     duet_json_get_strings(reader, plan, "options", words);
-    for (guint i = 0; i < words->len; i += 2) {
-        if (!g_str_has_prefix(words->pdata[i], "--") || i + 1 == words->len)
-            duet_json_complain(reader, "'options' are not options with a value each");
+    for (guint i = 0, n; i < words->len; i += n) {
+        n = duet_plan_option_words(words->pdata[i]);
+        if (!g_str_has_prefix(words->pdata[i], "--") || i + n > words->len)
+            duet_json_complain(reader, "'options' are not options, each with its value");
     }
     g_ptr_array_add(words, NULL);
     return (char **)g_ptr_array_free(g_steal_pointer(&words), FALSE);

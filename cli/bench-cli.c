@@ -225,6 +225,11 @@ static gboolean add_spec(
     /* Beside a VM these are for the VM; with no VM they are refused as in `run`. */
     if (kind != DUET_KIND_VM && strstr(options->kinds, "vm"))
         run.accel = run.qemu = run.kernel = run.disk_size = run.connect = NULL;
+    if (kind != DUET_KIND_CONTAINER && strstr(options->kinds, "container"))
+        run.security = NULL;
+    /* Beside others the baseline is what has no walls. */
+    if (kind == DUET_KIND_NATIVE && !g_str_equal(options->kinds, "native"))
+        run.cap_add = run.cap_drop = run.security = NULL;
     DuetSpec *spec = duet_cli_spec(cli, &run, kind, options->image, command, error);
     if (!spec)
         return FALSE;

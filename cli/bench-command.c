@@ -39,6 +39,12 @@ void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, 
     add(words, "--user", run->user);
     add(words, "--hostname", run->hostname);
     add_list(words, "--volume", run->volumes);
+    if (run->readonly)
+        g_strv_builder_add(words, "--read-only");
+    add_list(words, "--tmpfs", run->tmpfs);
+    add_list(words, "--cap-add", run->cap_add);
+    add_list(words, "--cap-drop", run->cap_drop);
+    add_list(words, "--security-opt", run->security);
     add(words, "--network", run->network);
     if (!vm)
         return;
@@ -98,6 +104,8 @@ char **duet_bench_cli_command(DuetCli *cli, const DuetBenchCli *options, const D
     add_number(words, "--timeout", spec->timeout_ms / 1000.0);
     DuetRunOptions run = options->run;
     run.hostname = spec->hostname;
+    if (spec->kind != DUET_KIND_CONTAINER)
+        run.security = NULL;
     duet_bench_cli_add_options(words, &run, spec->kind == DUET_KIND_VM);
     /* What the image and the options made of the payload is typed out. */
     add(words, "--entrypoint", "");

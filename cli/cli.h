@@ -117,6 +117,11 @@ typedef struct {
     char *kernel;
     char *disk_size;
     char *connect;
+    char **cap_add;
+    char **cap_drop;
+    char **security;
+    gboolean readonly;
+    char **tmpfs;
 } DuetRunOptions;
 
 /**

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is known of an instance, as the GVariant that becomes JSON. */
 #include "cli/describe.h"
+#include "core/module.h"
+
+#include <duet/confine.h>
 
 #include <string.h>
 
@@ -100,6 +103,48 @@ static GVariant *describe_mounts(const DuetSpec *spec)
     return g_variant_builder_end(&list);
 }
 
+static GVariant *describe_tmpfs(const DuetSpec *spec)
+{
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < spec->tmpfs->len; i++) {
+        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+        put_text(&dict, "target", tmpfs->target);
+        put_text(&dict, "options", tmpfs->options);
+        g_variant_dict_insert(&dict, "readonly", "b", tmpfs->readonly);
+        g_variant_dict_insert(&dict, "exec", "b", tmpfs->exec);
+        g_variant_builder_add_value(&list, g_variant_dict_end(&dict));
+    }
+    return g_variant_builder_end(&list);
+}
+
+static GVariant *describe_capabilities(guint64 capabilities)
+{
+    const DuetConfineOps *confine = duet_module_symbol("duet-confine", "duet_confine", NULL);
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("as"));
+    for (int i = 0; confine && i < 64; i++) {
+        g_autofree char *name = (capabilities >> i & 1) != 0 ? confine->capability_name(i) : NULL;
+        if (name)
+            g_variant_builder_add(&list, "s", name);
+    }
+    return g_variant_builder_end(&list);
+}
+
+static void put_walls(GVariantDict *dict, const DuetSpec *spec)
+{
+    if (spec->kind == DUET_KIND_NATIVE)
+        return;
+    g_variant_dict_insert_value(
+        dict, "capabilities", describe_capabilities(duet_spec_capabilities(spec)));
+    if (spec->kind != DUET_KIND_CONTAINER)
+        return;
+    put_text(dict, "seccomp",
+        !spec->seccomp                                            ? "builtin"
+            : g_str_equal(spec->seccomp, DUET_SECCOMP_UNCONFINED) ? DUET_SECCOMP_UNCONFINED
+                                                                  : "profile");
+    g_variant_dict_insert(dict, "no_new_privileges", "b", TRUE);
+}
+
 static void put_spec(GVariantDict *dict, const DuetSpec *spec)
 {
     put_text(dict, "name", spec->name);
@@ -120,6 +165,9 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert(dict, "remove_at_exit", "b", spec->remove_at_exit);
     put_list(dict, "layers", spec->layers);
     g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
+    g_variant_dict_insert_value(dict, "tmpfs", describe_tmpfs(spec));
+    g_variant_dict_insert(dict, "readonly", "b", spec->readonly);
+    put_walls(dict, spec);
     if (spec->kind == DUET_KIND_VM) {
         put_text(dict, "accel_wanted", duet_accel_to_string(spec->accel));
         put_text(dict, "root_disk", spec->root_disk);

@@ -3,11 +3,12 @@
 /*
  * Theory of operation
  *
- * The payload keeps the fourteen capabilities that docker gives, and they count in the container's
- * user namespace only. All others leave the bounding set, so no program can bring them back.
- * Inheritable and ambient sets are empty (CVE-2022-24769). Must be called after everything that
- * needs mounts or ids, and before no_new_privs; the agent, executed as root of the namespace, then
- * gets exactly this set.
+ * The payload keeps the fourteen capabilities that docker gives, or those that were asked for, and
+ * they count in the container's user namespace only. All others leave the bounding set, so no
+ * program can bring them back. What the agent needs beyond them it drops for each payload
+ * (agent-child.c). Inheritable and ambient sets are empty (CVE-2022-24769). Must be called after
+ * everything that needs mounts or ids, and before no_new_privs; the agent, executed as root of the
+ * namespace, then gets exactly this set.
  */
 
 #include "container-private.h"
@@ -17,16 +18,10 @@
 
 #include "raw.h"
 
-#define KEPT                                                                                       \
-    (1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FSETID | 1ull << CAP_FOWNER |      \
-        1ull << CAP_MKNOD | 1ull << CAP_NET_RAW | 1ull << CAP_SETGID | 1ull << CAP_SETUID |        \
-        1ull << CAP_SETFCAP | 1ull << CAP_SETPCAP | 1ull << CAP_NET_BIND_SERVICE |                 \
-        1ull << CAP_SYS_CHROOT | 1ull << CAP_KILL | 1ull << CAP_AUDIT_WRITE)
-
-long duet_caps_drop(void)
+long duet_caps_drop(guint64 kept)
 {
     for (int capability = 0; capability < 64; capability++) {
-        if ((KEPT >> capability & 1) != 0)
+        if ((kept >> capability & 1) != 0)
             continue;
         long result = raw(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
         if (result == -EINVAL)
@@ -36,8 +31,8 @@ long duet_caps_drop(void)
     }
     struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct sets[2] = {
-        { .effective = (guint32)KEPT, .permitted = (guint32)KEPT },
-        { .effective = (guint32)(KEPT >> 32), .permitted = (guint32)(KEPT >> 32) },
+        { .effective = (guint32)kept, .permitted = (guint32)kept },
+        { .effective = (guint32)(kept >> 32), .permitted = (guint32)(kept >> 32) },
     };
     long result = raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return result < 0 ? result : raw(SYS_capset, &header, sets);

@@ -17,8 +17,9 @@
  *              and ends at once, since nobody holds the other end of its own
  *   ipc        after the ids, for its mqueue belongs to who makes it
  *   mounts     container-rootfs.c, in two steps
- *   limits, keyring, capabilities, no_new_privs; seccomp belongs right here, as the last
+ *   limits, keyring, capabilities, no_new_privs
  *   descriptors   0, 1, 2 are /dev/null, 3 is the agent's socket, all others close with exec
+ *   seccomp    as the last: a filter need not allow what comes before it
  *
  * Nothing of the image is executed before all of that, and nothing but raw system calls is used:
  * see container-clone.c. A failure is sent to the monitor as a step and an errno; success is the
@@ -31,6 +32,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
@@ -156,6 +158,9 @@ void duet_child_execute(const DuetChild *child)
     duet_child_check(child, DUET_STEP_LIMITS, lower_limits());
     guint64 none = 0;
     raw(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+    if (child->filter.len > 0)
+        duet_child_check(
+            child, DUET_STEP_SECCOMP, raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &child->filter));
     char *const environment[] = { NULL };
     long result = raw(SYS_execveat, child->exec_fd, "", child->argv, environment, AT_EMPTY_PATH);
     duet_child_fail(child, DUET_STEP_EXEC, result, 0);
@@ -185,7 +190,7 @@ void duet_child_run(void *data)
     long key = raw(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
     if (key != -ENOSYS)
         duet_child_check(child, DUET_STEP_KEYRING, key);
-    duet_child_check(child, DUET_STEP_CAPABILITIES, duet_caps_drop());
+    duet_child_check(child, DUET_STEP_CAPABILITIES, duet_caps_drop(child->capabilities));
     duet_child_check(
         child, DUET_STEP_CAPABILITIES, raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     duet_child_execute(child);

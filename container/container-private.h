@@ -10,6 +10,7 @@
  *   container-child.c    what the child does, up to the execution of the agent
  *   container-rootfs.c   its mounts, as the child sees them
  *   container-caps.c     what it may keep of root's powers
+ *   container-filter.c   which system calls it may make; the profiles are in seccomp/
  *   container-idmap.c    the user namespace's maps
  *   container-layers.c   layers and writable layer, through idmapped mounts
  *   container-overlay.c  the root file system, put together from them
@@ -20,6 +21,7 @@
  */
 
 #include <duet/driver.h>
+#include <linux/filter.h>
 #include <signal.h>
 
 #include "core/cgroup.h"
@@ -76,10 +78,12 @@ typedef enum {
     DUET_STEP_MASK,
     DUET_STEP_ROOT,
     DUET_STEP_VOLUME,
+    DUET_STEP_READONLY,
     DUET_STEP_LIMITS,
     DUET_STEP_KEYRING,
     DUET_STEP_CAPABILITIES,
     DUET_STEP_DESCRIPTORS,
+    DUET_STEP_SECCOMP,
     DUET_STEP_EXEC,
     DUET_STEP_COUNT,
 } DuetStep;
@@ -110,7 +114,7 @@ gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GE
  * DuetChildVolume:
  * @target: absolute path in the container, writable for the child's own use
  * @is_dir: what to make where there is no target
- * @index: in the spec, for reports
+ * @index: in the spec, for reports: of its volumes, and behind them of its tmpfs
  */
 typedef struct {
     char *target;
@@ -118,6 +122,7 @@ typedef struct {
     int index;
 } DuetChildVolume;
 
+/* Of volumes and tmpfs together. */
 #define DUET_VOLUMES_MAX 200
 /* Descriptors that come with %DUET_GO_MOUNTS: root, volumes. */
 enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
@@ -136,6 +141,9 @@ enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
  * @rootless: an ordinary user's: with the host's devices, and groups that may have to stay
  * @dev_fd: the container's /dev; came with %DUET_GO_MAPPED, or -1: to be made from the host's
  * @cgroup2: also mount the cgroup2 file system
+ * @readonly: nothing of the image may be written to
+ * @capabilities: all that is kept
+ * @filter: for seccomp; of length 0: none
  */
 typedef struct {
     int sync_fd;
@@ -151,6 +159,9 @@ typedef struct {
     gsize hosts_length;
     gboolean cgroup2;
     gboolean rootless;
+    gboolean readonly;
+    guint64 capabilities;
+    struct sock_fprog filter;
     int dev_fd;
     int fds[DUET_CHILD_FDS_MAX];
     int fds_count;
@@ -186,8 +197,8 @@ void duet_rootfs_enter(DuetChild *child);
 
 /* ---- container-caps.c (child) ---- */
 
-/** duet_caps_drop: Returns: 0 or -errno. */
-long duet_caps_drop(void);
+/** duet_caps_drop: all but @kept, a bit for each. Returns: 0 or -errno. */
+long duet_caps_drop(guint64 kept);
 
 /* ---- container-idmap.c ---- */
 
@@ -280,6 +291,18 @@ int duet_volume_open(const DuetMount *mount, gboolean *out_is_dir, GError **erro
  */
 int duet_volume_mount(
     const DuetMount *mount, int tree_fd, int userns_fd, char **out_notice, GError **error);
+/** duet_tmpfs_mount: Returns: such a detached mount, owned by @id_base, or -1 with @error. */
+int duet_tmpfs_mount(const DuetTmpfs *tmpfs, guint32 id_base, GError **error);
+
+/* ---- container-filter.c ---- */
+
+/**
+ * duet_filter_make:
+ * @out_bytes: (nullable): what @out_filter's program lies in; NULL: it is there for ever
+ * @out_filter: of length 0: there is to be none
+ */
+gboolean duet_filter_make(
+    const DuetSpec *spec, GBytes **out_bytes, struct sock_fprog *out_filter, GError **error);
 
 /* ---- container-check.c ---- */
 

@@ -304,4 +304,8 @@ void duet_rootfs_enter(DuetChild *child)
         if (result < 0)
             duet_child_fail(child, DUET_STEP_VOLUME, result, child->volumes[i].index);
     }
+    struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
+    if (child->readonly)
+        duet_child_check(child, DUET_STEP_READONLY,
+            raw(SYS_mount_setattr, AT_FDCWD, "/", 0, &readonly, sizeof readonly));
 }

@@ -31,10 +31,13 @@ static const struct {
     [DUET_STEP_DEV] = { "mount /dev (a directory, not a symlink, in the image)", 0, NULL },
     [DUET_STEP_VOLUME] = { "mount volume", EPERM, "a volume can't be mounted inside /proc" },
     [DUET_STEP_MASK] = { "hide parts of /proc and /sys", 0, NULL },
+    [DUET_STEP_READONLY] = { "make its root read-only", 0, NULL },
     [DUET_STEP_LIMITS] = { "set its resource limits", 0, NULL },
     [DUET_STEP_KEYRING] = { "make a keyring of its own", EDQUOT, "raise kernel.keys.maxkeys" },
     [DUET_STEP_CAPABILITIES] = { "drop its capabilities", 0, NULL },
     [DUET_STEP_DESCRIPTORS] = { "set up its descriptors", 0, NULL },
+    [DUET_STEP_SECCOMP] = { "filter its system calls", EINVAL,
+        "the kernel has no CONFIG_SECCOMP_FILTER; --security-opt seccomp=unconfined goes without" },
     [DUET_STEP_EXEC] = { "execute the agent", ENOEXEC, "duet was built for another machine" },
 };
 
@@ -59,6 +62,10 @@ gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GE
         (guint)report->volume < spec->mounts->len) {
         const DuetMount *mount = spec->mounts->pdata[report->volume];
         volume = g_strdup_printf(" '%s' at '%s'", mount->source, mount->target);
+    } else if (step == DUET_STEP_VOLUME && report->volume >= 0 &&
+        (guint)report->volume - spec->mounts->len < spec->tmpfs->len) {
+        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[(guint)report->volume - spec->mounts->len];
+        volume = g_strdup_printf(" tmpfs at '%s'", tmpfs->target);
     }
     const char *advice =
         steps[step].err == 0 || steps[step].err == report->err ? steps[step].advice : NULL;

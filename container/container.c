@@ -58,6 +58,7 @@ typedef struct {
     int trees_count;
     char *hosts;
     char *notice;
+    GBytes *filter;
 } Start;
 
 static char *const agent_argv[] = { (char *)"duet-agent", NULL };
@@ -80,6 +81,7 @@ static void start_clear(Start *start)
     }
     g_free(start->hosts);
     g_free(start->notice);
+    g_clear_pointer(&start->filter, g_bytes_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Start, start_clear)
 
@@ -93,23 +95,15 @@ static gboolean raise_fd(int *fd)
     return TRUE;
 }
 
-static guint depth(const char *path)
-{
-    guint steps = 0;
-    for (; *path != '\0'; path++)
-        if (path[0] == '/' && path[1] != '\0' && path[1] != '/')
-            steps++;
-    return steps;
-}
-
 /* Parents come before what lies below them, else volumes are in the user's order. */
-static void insert_volume(DuetChild *child, const DuetMount *mount, gboolean is_dir, int index)
+static void insert_volume(DuetChild *child, const char *target, gboolean is_dir, int index)
 {
     int at = child->volumes_count++;
-    for (; at > 0 && depth(child->volumes[at - 1].target) > depth(mount->target); at--)
+    guint depth = duet_path_depth(target);
+    for (; at > 0 && duet_path_depth(child->volumes[at - 1].target) > depth; at--)
         child->volumes[at] = child->volumes[at - 1];
     child->volumes[at] = (DuetChildVolume){
-        .target = g_strdup(mount->target),
+        .target = g_strdup(target),
         .is_dir = is_dir,
         .index = index,
     };
@@ -125,7 +119,11 @@ static gboolean open_volumes(Start *start, const DuetSpec *spec, GError **error)
             return FALSE;
         start->tree_fds[i] = fd;
         start->trees_count++;
-        insert_volume(start->child, mount, is_dir, (int)i);
+        insert_volume(start->child, mount->target, is_dir, (int)i);
+    }
+    for (guint i = 0; i < spec->tmpfs->len; i++) {
+        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
+        insert_volume(start->child, tmpfs->target, TRUE, (int)(spec->mounts->len + i));
     }
     return TRUE;
 }
@@ -156,7 +154,10 @@ static gboolean start_prepare(Start *start, const Container *container, GError *
     child->hosts_length = strlen(start->hosts);
     child->rootless = container->rootless;
     child->cgroup2 = duet_cgroup_is_pure_v2(container->place->cgroup);
-    return open_volumes(start, spec, error);
+    child->readonly = spec->readonly;
+    child->capabilities = duet_spec_capabilities(spec) | DUET_CAPABILITIES_AGENT;
+    return duet_filter_make(spec, &start->filter, &child->filter, error) &&
+        open_volumes(start, spec, error);
 }
 
 static gboolean clone_error(GError **error, int err, const char *name)
@@ -213,12 +214,17 @@ static gboolean send_go(
         duet_error_set_errno(error, errno, "cannot tell the container's first process to go on");
 }
 
-static gboolean mount_volumes(Start *start, const DuetSpec *spec, int userns_fd, GError **error)
+static gboolean mount_volumes(
+    Start *start, const Container *container, int userns_fd, GError **error)
 {
+    const DuetSpec *spec = container->spec;
     for (int i = 0; i < start->child->volumes_count; i++) {
-        int index = start->child->volumes[i].index;
-        int fd = duet_volume_mount(
-            spec->mounts->pdata[index], start->tree_fds[index], userns_fd, &start->notice, error);
+        guint index = (guint)start->child->volumes[i].index;
+        int fd = index < spec->mounts->len
+            ? duet_volume_mount(spec->mounts->pdata[index], start->tree_fds[index], userns_fd,
+                  &start->notice, error)
+            : duet_tmpfs_mount(
+                  spec->tmpfs->pdata[index - spec->mounts->len], container->place->id_base, error);
         if (fd < 0)
             return FALSE;
         start->fds[start->fds_count++] = fd;
@@ -236,7 +242,7 @@ static gboolean make_mounts(Container *container, Start *start, GError **error)
         return FALSE;
     start->fds[DUET_CHILD_FD_ROOT] = container->overlay.root_fd;
     start->fds_count = DUET_CHILD_FD_VOLUMES;
-    return mount_volumes(start, spec, userns_fd, error);
+    return mount_volumes(start, container, userns_fd, error);
 }
 
 /* Waits until the agent is executed; anything but the plain end of the socket is a failure. */
@@ -370,10 +376,10 @@ static gboolean validate(const DuetSpec *spec, GError **error)
             "--memory '%s' is too little for a container; give it at least 6m", asked);
         return FALSE;
     }
-    if (spec->mounts->len > DUET_VOLUMES_MAX) {
+    if (spec->mounts->len + spec->tmpfs->len > DUET_VOLUMES_MAX) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "%u volumes are more than the %d that a container can have", spec->mounts->len,
-            DUET_VOLUMES_MAX);
+            "%u volumes and tmpfs are more than the %d that a container can have",
+            spec->mounts->len + spec->tmpfs->len, DUET_VOLUMES_MAX);
         return FALSE;
     }
     for (guint i = 0; i < spec->mounts->len; i++) {

@@ -140,6 +140,15 @@ static gboolean make_root(Native *native, char **out_notice, GError **error)
         if (fd < 0 || !attach_at(native, fd, mount->target, is_dir, error))
             return FALSE;
     }
+    for (guint i = 0; i < spec->tmpfs->len; i++) {
+        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
+        DUET_AUTO_FD fd = duet_tmpfs_mount(tmpfs, 0, error);
+        if (fd < 0 || !attach_at(native, fd, tmpfs->target, TRUE, error))
+            return FALSE;
+    }
+    struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
+    if (spec->readonly && mount_setattr(AT_FDCWD, native->root, 0, &readonly, sizeof readonly) != 0)
+        return duet_error_set_errno(error, errno, "cannot make '%s' read-only", native->root);
     return TRUE;
 }
 

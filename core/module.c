@@ -18,7 +18,7 @@ static char *module_path(const char *module)
     if (override && g_path_is_absolute(override))
         return g_build_filename(override, file, NULL);
     if (duet_module_in_build()) {
-        static const char *const folders[] = { "vmm", "images", "cli", "core" };
+        static const char *const folders[] = { "vmm", "images", "cli", "container", "core" };
         for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
             g_autofree char *path = g_build_filename(DUET_BUILD_DIR, folders[i], file, NULL);
             if (g_file_test(path, G_FILE_TEST_EXISTS))

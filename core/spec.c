@@ -73,6 +73,34 @@ void duet_mount_free(DuetMount *mount)
     g_free(mount);
 }
 
+DuetTmpfs *duet_tmpfs_new(const char *target, const char *options, gboolean readonly, gboolean exec)
+{
+    DuetTmpfs *tmpfs = g_new0(DuetTmpfs, 1);
+    tmpfs->target = g_strdup(target);
+    tmpfs->options = g_strdup(options);
+    tmpfs->readonly = readonly;
+    tmpfs->exec = exec;
+    return tmpfs;
+}
+
+void duet_tmpfs_free(DuetTmpfs *tmpfs)
+{
+    if (!tmpfs)
+        return;
+    g_free(tmpfs->target);
+    g_free(tmpfs->options);
+    g_free(tmpfs);
+}
+
+guint duet_path_depth(const char *path)
+{
+    guint steps = 0;
+    for (; *path != '\0'; path++)
+        if (path[0] == '/' && path[1] != '\0' && path[1] != '/')
+            steps++;
+    return steps;
+}
+
 DuetSpec *duet_spec_new(void)
 {
     DuetSpec *spec = g_new0(DuetSpec, 1);
@@ -88,8 +116,17 @@ DuetSpec *duet_spec_new(void)
     spec->hostname = g_strdup(spec->id);
     spec->high_ids = g_array_new(FALSE, FALSE, sizeof(guint32));
     spec->mounts = g_ptr_array_new_with_free_func((GDestroyNotify)duet_mount_free);
+    spec->tmpfs = g_ptr_array_new_with_free_func((GDestroyNotify)duet_tmpfs_free);
     spec->stop_signal = SIGTERM;
+    spec->capabilities = DUET_CAPABILITIES_OF_KIND;
     return spec;
+}
+
+guint64 duet_spec_capabilities(const DuetSpec *spec)
+{
+    if (spec->capabilities != DUET_CAPABILITIES_OF_KIND)
+        return spec->capabilities;
+    return spec->kind == DUET_KIND_VM ? DUET_CAPABILITIES_ALL : DUET_CAPABILITIES_DEFAULT;
 }
 
 void duet_spec_free(DuetSpec *spec)
@@ -98,7 +135,7 @@ void duet_spec_free(DuetSpec *spec)
         return;
     char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
-        &spec->kernel_path, &spec->connect, &spec->pool };
+        &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
     g_strfreev(spec->layers);
@@ -106,6 +143,7 @@ void duet_spec_free(DuetSpec *spec)
     g_strfreev(spec->env);
     g_array_unref(spec->high_ids);
     g_ptr_array_unref(spec->mounts);
+    g_ptr_array_unref(spec->tmpfs);
     g_free(spec);
 }
 
@@ -148,6 +186,9 @@ static const struct {
     { "memory-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, memory_bytes) },
     { "cpus", FIELD_DOUBLE, G_STRUCT_OFFSET(DuetSpec, cpus) },
     { "pids-limit", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, pids_limit) },
+    { "capabilities", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, capabilities) },
+    { "readonly", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, readonly) },
+    { "seccomp", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, seccomp) },
     { "accel", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, accel) },
     { "qemu-path", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, qemu_path) },
     { "kernel-path", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, kernel_path) },
@@ -240,6 +281,15 @@ GVariant *duet_spec_to_variant(const DuetSpec *spec)
         g_variant_builder_add(&mounts, "(^ay^ayb)", mount->source, mount->target, mount->readonly);
     }
     g_variant_builder_add(&dict, "{sv}", "mounts", g_variant_builder_end(&mounts));
+
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(ayaybb)"));
+    for (guint i = 0; i < spec->tmpfs->len; i++) {
+        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
+        g_variant_builder_add(&list, "(^ay^aybb)", tmpfs->target,
+            tmpfs->options ? tmpfs->options : "", tmpfs->readonly, tmpfs->exec);
+    }
+    if (spec->tmpfs->len > 0)
+        g_variant_builder_add(&dict, "{sv}", "tmpfs", g_variant_builder_end(&list));
     return g_variant_builder_end(&dict);
 }
 
@@ -273,6 +323,17 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
         g_autoptr(GVariant) child = g_variant_get_child_value(mounts, i);
         g_variant_get(child, "(^&ay^&ayb)", &source, &target, &readonly);
         g_ptr_array_add(spec->mounts, duet_mount_new(source, target, readonly));
+    }
+
+    g_autoptr(GVariant) list =
+        g_variant_lookup_value(variant, "tmpfs", G_VARIANT_TYPE("a(ayaybb)"));
+    for (gsize i = 0; list && i < g_variant_n_children(list); i++) {
+        const char *target, *options;
+        gboolean readonly, exec;
+        g_autoptr(GVariant) child = g_variant_get_child_value(list, i);
+        g_variant_get(child, "(^&ay^&aybb)", &target, &options, &readonly, &exec);
+        g_ptr_array_add(
+            spec->tmpfs, duet_tmpfs_new(target, *options ? options : NULL, readonly, exec));
     }
     return g_steal_pointer(&spec);
 }

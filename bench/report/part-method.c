@@ -40,10 +40,12 @@ static void row(DuetReportTable *table, const char *name, const char *text)
 /* Whether --peer gives the file of the peer of that name. */
 static gboolean has_file(const DuetRun *run, const char *name)
 {
-    for (char *const *option = run->plan->options; option && option[0]; option += 2) {
+    for (char *const *option = run->plan->options; option && option[0];
+         option += duet_plan_option_words(option[0])) {
+        if (!g_str_equal(option[0], "--peer"))
+            continue;
         g_autofree char *base = g_path_get_basename(option[1]);
-        if (g_str_equal(option[0], "--peer") && g_str_has_prefix(base, name) &&
-            g_str_equal(base + strlen(name), DUET_PEER_ENDING))
+        if (g_str_has_prefix(base, name) && g_str_equal(base + strlen(name), DUET_PEER_ENDING))
             return TRUE;
     }
     return FALSE;

@@ -91,8 +91,11 @@ enum duet_field {
     DUET_FIELD_FLAGS = 5, /* u32 of duet_spawn_flags */
     DUET_FIELD_HOSTNAME = 6,
     DUET_FIELD_PIDS_LIMIT = 7, /* u64, VM only */
-    /* VM only: how to mount: "<tag>\0<target>\0<options>", tag a virtiofs tag */
+    /* VM only: how to mount: "<tag>\0<target>\0<options>", tag a virtiofs tag, or with the option
+     * "tmpfs" a name */
     DUET_FIELD_MOUNT = 8,
+    DUET_FIELD_READONLY = 10, /* VM only: the root file system, once all else is mounted */
+    DUET_FIELD_CAPABILITIES = 9, /* u64: payloads lose all others; absent: they keep the agent's */
 };
 
 enum duet_spawn_flags {

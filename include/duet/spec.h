@@ -37,6 +37,27 @@ void duet_mount_free(DuetMount *mount);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetMount, duet_mount_free)
 
 /**
+ * DuetTmpfs: one `--tmpfs TARGET[:OPTIONS]`: an empty file system in memory that goes with each run
+ * @target: absolute path in the instance
+ * @options: (nullable): the file system's own, for mount(2): "size=65536k,mode=700"
+ * @readonly: the payload may not write
+ * @exec: programs may be executed from it
+ */
+typedef struct {
+    char *target;
+    char *options;
+    gboolean readonly;
+    gboolean exec;
+} DuetTmpfs;
+
+DuetTmpfs *duet_tmpfs_new(
+    const char *target, const char *options, gboolean readonly, gboolean exec);
+void duet_tmpfs_free(DuetTmpfs *tmpfs);
+
+/** duet_path_depth: Returns: how many names @path has: what lies below another is mounted later. */
+guint duet_path_depth(const char *path);
+
+/**
  * DuetAccel: which accelerator a VM may use
  * @DUET_ACCEL_AUTO: KVM where /dev/kvm works, else TCG, and said so
  */
@@ -48,6 +69,16 @@ typedef enum {
 
 const char *duet_accel_to_string(DuetAccel accel);
 gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
+
+/* Capabilities, a bit for each (capabilities(7)): those that docker gives, all that there are, and
+ * what the agent itself needs to start and end processes of any user. */
+#define DUET_CAPABILITIES_DEFAULT G_GUINT64_CONSTANT(0xa80425fb)
+#define DUET_CAPABILITIES_ALL ((G_GUINT64_CONSTANT(1) << 63) - 1)
+#define DUET_CAPABILITIES_AGENT G_GUINT64_CONSTANT(0x1e1)
+/* The kind's own: docker's of a container, all of a VM, whose kernel is nobody else's. */
+#define DUET_CAPABILITIES_OF_KIND G_MAXUINT64
+/* In place of a profile: no filter. */
+#define DUET_SECCOMP_UNCONFINED "unconfined"
 
 /**
  * DuetSpec: all that a user asked of an instance, with the image already resolved.
@@ -71,7 +102,12 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @memory_bytes: limit of the payload's memory; a VM's RAM; 0: no limit, a VM's default
  * @cpus: CPU time as a share of one CPU; 0: no limit, a VM's default
  * @pids_limit: how many processes; 0: no limit
+ * @capabilities: what root in the instance may do, or %DUET_CAPABILITIES_OF_KIND
+ * @seccomp: container: a profile in Docker's format; NULL: the default one;
+ *     %DUET_SECCOMP_UNCONFINED: none
+ * @readonly: the payload may write to no file of the image, only to @mounts and @tmpfs
  * @mounts: (element-type DuetMount) bind mounts or shared folders
+ * @tmpfs: (element-type DuetTmpfs)
  * @accel: VM: which accelerator
  * @qemu_path: VM: the QEMU binary, or NULL for libvirt's choice
  * @kernel_path: VM: the guest kernel, or NULL for the rule in docs
@@ -106,7 +142,11 @@ typedef struct {
     guint64 memory_bytes;
     double cpus;
     guint64 pids_limit;
+    guint64 capabilities;
+    char *seccomp;
+    gboolean readonly;
     GPtrArray *mounts;
+    GPtrArray *tmpfs;
     DuetAccel accel;
     char *qemu_path;
     char *kernel_path;
@@ -125,6 +165,10 @@ typedef struct {
 DuetSpec *duet_spec_new(void);
 void duet_spec_free(DuetSpec *spec);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetSpec, duet_spec_free)
+
+/** duet_spec_capabilities: Returns: those that root in the instance has, of its kind or as asked.
+ */
+guint64 duet_spec_capabilities(const DuetSpec *spec);
 
 /**
  * duet_spec_to_variant:

@@ -34,6 +34,73 @@ teardown_file() { root_down; }
   [[ $output == *$'NoNewPrivs:\t1'* ]]
   # docker's default set: nothing of SYS_ADMIN, SYS_PTRACE, NET_ADMIN, SYS_MODULE
   is "$(grep CapBnd <<<"$output" | cut -f2)" 00000000a80425fb
+  is "$(grep ^Seccomp: <<<"$output" | cut -f2)" 2
+}
+
+# capabilities OPTION...: of a payload: those it may have, those it has, its bounding set.
+capabilities() {
+  run_as "$@" busybox awk '/^Cap(Prm|Eff|Bnd)/ { printf "%s%s", n++ ? " " : "", substr($2, 6) }' /proc/self/status
+}
+
+@test "capabilities are added and dropped, in exec as well" {
+  is "$(capabilities)" "000a80425fb 000a80425fb 000a80425fb"
+  is "$(capabilities --user 1000)" "00000000000 00000000000 000a80425fb"
+  is "$(capabilities --cap-drop CAP_CHOWN,kill)" "000a80425da 000a80425da 000a80425da"
+  is "$(capabilities --cap-add SYS_ADMIN)" "000a82425fb 000a82425fb 000a82425fb"
+  # what the agent needs to become another user it does not leave to that one
+  is "$(capabilities --cap-drop ALL)" "00000000000 00000000000 00000000000"
+  is "$(capabilities --cap-drop all --user 1000)" "00000000000 00000000000 00000000000"
+  is "$(capabilities --cap-drop ALL --cap-add net_raw)" "00000002000 00000002000 00000002000"
+  run capabilities --cap-add all --cap-drop sys_module
+  is "${output%% *}" "$(printf %011x $(((1 << ($(cat /proc/sys/kernel/cap_last_cap) + 1)) - 1 - (1 << 16))))"
+  duet run -d --name bare --cap-drop ALL --user 1000 busybox sleep 100
+  is "$(duet exec --user 0 bare awk '/^Cap(Bnd|Eff)/ { print $2 }' /proc/self/status | xargs)" "0000000000000000 0000000000000000"
+  duet stop bare
+  duet start bare
+  is "$(duet exec bare awk '/^CapBnd/ { print $2 }' /proc/self/status)" 0000000000000000
+  is "$(duet inspect bare | jq -c '.[0] | [.capabilities, .seccomp, .no_new_privileges]')" '[[],"builtin",true]'
+  duet rm -f bare
+  expect 125 run_as --cap-add CAP_TO_FLY busybox true
+  [[ $output == *"'CAP_TO_FLY' is no capability"* ]]
+  expect 125 run_as --cap-add chown --cap-drop CHOWN busybox true
+  [[ $output == *"both added and dropped"* ]]
+}
+
+@test "system calls are filtered: by a profile of duet's, of the user's, or not at all" {
+  expect 1 run_as busybox unshare -U true
+  [[ $output == *"Operation not permitted"* ]]
+  run_as --security-opt seccomp=unconfined busybox unshare -U true
+  is "$(run_as --security-opt seccomp=unconfined busybox awk '/^Seccomp:/ { print $2 }' /proc/self/status)" 0
+  # a capability brings its calls along
+  expect 1 run_as busybox mount -t tmpfs none /mnt
+  is "$(run_as --cap-add SYS_ADMIN busybox sh -c 'mount -t tmpfs none /mnt && grep -c " /mnt " /proc/self/mountinfo')" 1
+  cat >"$scratch/profile.json" <<'PROFILE'
+{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+  {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+  {"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_NET_ADMIN"]}}]}
+PROFILE
+  duet run -d --name filtered --security-opt "seccomp=$scratch/profile.json" busybox sleep 100
+  expect 1 duet exec filtered mkdir /x
+  [[ $output == *"No space left on device"* ]]
+  expect 1 duet exec filtered chmod 700 /tmp
+  is "$(duet inspect filtered | jq -r '.[0].seccomp')" profile
+  # it is the instance's from then on
+  rm "$scratch/profile.json"
+  duet stop filtered
+  duet start filtered
+  expect 1 duet exec filtered mkdir /x
+  duet rm -f filtered
+  echo '{"defaultAction": "SCMP_ACT_HOPE"}' >"$scratch/bad.json"
+  expect 125 duet run --name bad --security-opt "seccomp=$scratch/bad.json" busybox true
+  [[ $output == *"'defaultAction' is 'SCMP_ACT_HOPE', which is no action"* ]]
+  expect 125 duet run --name bad --security-opt "seccomp=$scratch/none.json" busybox true
+  [[ $output == *"--security-opt seccomp: "*"none.json"* ]]
+  expect 125 duet run --name bad --security-opt label=disable busybox true
+  [[ $output == *"is no security option"* ]]
+  expect 125 duet run --vm --security-opt seccomp=unconfined busybox true
+  [[ $output == *"for containers only"* ]]
+  none_listed
+  run_as --security-opt no-new-privileges busybox true
 }
 
 @test "loopback is up and alone" {
@@ -58,6 +125,29 @@ teardown_file() { root_down; }
   is "$(run_as busybox sh -c 'ls /proc/self/fd | wc -l')" 4
 }
 
+@test "a tmpfs that can't be is refused, and a root without a place for one told of" {
+  expect 125 run_as --tmpfs data busybox true
+  [[ $output == *"'data' is no place for a tmpfs"* ]]
+  expect 125 run_as --tmpfs / busybox true
+  expect 125 run_as --tmpfs /data:size=lots busybox true
+  [[ $output == *"--tmpfs /data:size=lots"* ]]
+  expect 125 run_as --tmpfs /data:mode=9 busybox true
+  expect 125 run_as --tmpfs /data:uid=7 busybox true
+  [[ $output == *"an option that a tmpfs has not"* ]]
+  expect 125 run_as --tmpfs /bin/sh busybox true
+  [[ $output == *"could not mount volume tmpfs at '/bin/sh'"* ]]
+  none_listed
+  # volumes are written to, whatever the root is
+  is "$(run_as --read-only -v "$scratch:/mnt" -v "$scratch:/tmp/mnt" busybox sh -c 'echo x >/mnt/by-volume && cat /tmp/mnt/by-volume')" x
+  duet run --name again --read-only --tmpfs /data busybox sh -c 'ls -A /data; touch /data/x; touch /x' >"$scratch/out" 2>&1 || true
+  is "$(duet inspect again | jq -c '.[0] | [.readonly, (.tmpfs | map(.target))]')" '[true,["/data","/tmp","/run","/var/tmp"]]'
+  duet start again
+  duet wait again >/dev/null
+  # a run begins with an empty one
+  is "$(duet logs again 2>&1)" "touch: /x: Read-only file system"
+  duet rm again
+}
+
 @test "the memory limit kills, and is reported" {
   needs_limits
   run --separate-stderr run_as -m 32m busybox sh -c 'tail /dev/zero'
@@ -72,8 +162,11 @@ teardown_file() { root_down; }
   # A user's container owns its cgroup: it may make one below, and be the root of a cgroup namespace there.
   local try='mount -t cgroup2 none /mnt && cat /proc/self/cgroup && mkdir /mnt/x && echo $$ >/mnt/x/cgroup.procs &&
     echo moved; unshare -C sh -c "echo max >/mnt/memory.max; cat /mnt/memory.max"'
-  run duet run --rm -m 64m -v /usr:/usr:ro -v /usr/lib:/lib:ro -v /usr/lib64:/lib64:ro busybox \
-    /usr/bin/unshare -UrmC /usr/bin/sh -c "$try"
+  local debian=(-m 64m -v /usr:/usr:ro -v /usr/lib:/lib:ro -v /usr/lib64:/lib64:ro busybox)
+  expect 1 duet run --rm "${debian[@]}" /usr/bin/unshare -UrmC /usr/bin/sh -c "$try"
+  [[ $output == *"Operation not permitted"* ]]
+  # nor where no filter keeps it from trying
+  run duet run --rm --security-opt seccomp=unconfined "${debian[@]}" /usr/bin/unshare -UrmC /usr/bin/sh -c "$try"
   [[ $output == *0::/* && $output != *$'\nmax' ]]
   [ "$(id -u)" = 0 ] || [[ $output == *moved* ]]
 }
@@ -193,7 +286,8 @@ PYTHON
     # A shell has what is in the background ignore it.
     setsid env --default-signal=INT "$DUET" run --rm busybox sleep 300 2>"$scratch/said" 3>&- &
     client=$! code=0
-    wait_for 5 eval '[ "$(ps -o pgid= -p $client | xargs)" = $client ]'
+    # before that it would still be ignored
+    wait_for 5 eval '[ "$(cat /proc/$client/comm)" = duet ]'
     sleep $delay
     kill -INT -- -$client
     wait $client || code=$?

@@ -107,6 +107,30 @@ teardown_file() { root_down; }
   cmp "$scratch/out" "$scratch/want"
 }
 
+@test "$KIND a read-only root, and file systems in memory" {
+  run run_as --read-only --tmpfs /data:size=1m,mode=750,exec --tmpfs /tmp/below:ro busybox sh -c '
+    for file in /x /etc/x /tmp/below/x; do touch $file 2>&1; done
+    touch /tmp/x /run/x /var/tmp/x /data/x && echo written
+    stat -c "%a %u %g" /data /tmp
+    dd if=/dev/zero of=/data/big bs=1M count=2 2>&1 | grep -o "No space left on device"
+    rm -f /data/big
+    for dir in /data /tmp; do
+      printf "#!/bin/sh\necho ran\n" >$dir/run && chmod +x $dir/run && $dir/run 2>/dev/null || echo $?
+    done
+    awk "\$2 == \"/data\" { print \$4 }" /proc/mounts | grep -o -E "noexec|nosuid|nodev|size=[0-9]*k" | xargs'
+  is "$status" 0
+  is "$output" "touch: /x: Read-only file system
+touch: /etc/x: Read-only file system
+touch: /tmp/below/x: Read-only file system
+written
+750 0 0
+1777 0 0
+No space left on device
+ran
+126
+nosuid nodev size=1024k"
+}
+
 @test "$KIND environment, working directory, entrypoint, hostname, user" {
   is "$(run_as -w /usr -e A=1 --entrypoint /bin/sh --hostname lab -u 1000:1001 busybox \
     -c 'echo $PWD $A $(hostname) $(id -u) $(id -g) $0 $1' a b)" "/usr 1 lab 1000 1001 a b"

@@ -95,6 +95,13 @@ teardown_file() { root_down; }
   [ "${lines[1]}" -gt 400000 ]
 }
 
+@test "a VM's root has all capabilities but those that were dropped" {
+  local mask last
+  read -r mask last < <(run_as --cap-drop net_raw busybox sh -c \
+    'echo $(awk "/^CapEff/ { print \$2 }" /proc/self/status) $(cat /proc/sys/kernel/cap_last_cap)')
+  is "$mask" "$(printf %016x $(((1 << (last + 1)) - 1 - (1 << 13))))"
+}
+
 @test "a kernel or a QEMU that is none is refused" {
   head -c 100000 /dev/urandom >"$scratch/kernel"
   run timeout 200 "$DUET" run --rm --vm --kernel "$scratch/kernel" busybox true

@@ -486,6 +486,7 @@ static void test_namespace_root(void)
 {
     Box *box = box_new(&duet_container_driver);
     box_write(box->spec->layers[0], "of-the-image", "", 0644);
+    box->spec->seccomp = g_strdup(DUET_SECCOMP_UNCONFINED);
     box_started(box);
     pid_t pid = fork();
     if (pid == 0) {

@@ -137,6 +137,20 @@ static void user_failed(struct agent_child *child, const char *what, const char 
         name, errno);
 }
 
+/* What is not in the bounding set no execve() brings back. */
+static void child_capabilities(struct agent_child *child)
+{
+    for (unsigned i = 0; i < 64; i++) {
+        if (child->capabilities >> i & 1)
+            continue;
+        if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0) {
+            if (errno == EINVAL)
+                break; /* the kernel's last one was before this */
+            child_fail_errno(child, 125, "cannot drop capabilities of", "payload", errno);
+        }
+    }
+}
+
 /* Raw system calls: the C library's wrappers would tell threads that do not exist, in memory that
  * may be the agent's. */
 static void child_user(struct agent_child *child, const struct agent_user *user)
@@ -278,6 +292,7 @@ static int child_main(void *data)
     if (!agent_user_resolve("/etc/passwd", "/etc/group", child->spawn->user, &user, &error))
         child_fail(child, 125, &error);
     child_directory(child, &user);
+    child_capabilities(child);
     child_user(child, &user);
     memcpy(home + strlen("HOME="), user.home, strlen(user.home) + 1);
     child_environment(child->spawn, home, path);

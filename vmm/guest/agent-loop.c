@@ -153,6 +153,20 @@ static bool shutdown_frame(struct agent *agent)
     return true;
 }
 
+/* Fields that are malformed are told of elsewhere, or come from nobody: nothing is given by them.
+ */
+static void config_capabilities(struct agent *agent, const struct duet_frame *frame)
+{
+    size_t cursor = 0;
+    const uint8_t *bytes;
+    uint32_t length;
+    uint8_t tag;
+
+    while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0)
+        if (tag == DUET_FIELD_CAPABILITIES && length == 8)
+            agent->capabilities = duet_get_u64(bytes);
+}
+
 static bool config_frame(struct agent *agent, const struct duet_frame *frame)
 {
     struct agent_text error = { 0 };
@@ -160,6 +174,7 @@ static bool config_frame(struct agent *agent, const struct duet_frame *frame)
     if (agent->configured || agent->had_session)
         return false;
     agent->configured = true;
+    config_capabilities(agent, frame);
     /* A container's and a native payload's surroundings are their driver's work. */
     if (agent->role != AGENT_GUEST || agent_guest_config(agent, frame, &error))
         return true;

@@ -199,12 +199,16 @@ static bool set_pids_limit(uint64_t limit, struct agent_text *error)
     return ok;
 }
 
-/* One shared folder of CONFIG: "<tag>\0<target>\0<options>". */
+/* One shared folder, or tmpfs, of CONFIG: "<tag>\0<target>\0<options>". */
 struct share {
     const char *tag, *target;
     unsigned long flags;
     bool file; /* the folder holds one file, "file", and that is what is shared */
+    bool tmpfs;
+    struct agent_text data; /* of a tmpfs: options of its own */
 };
+
+#define AGENT_TMPFS_OPTION_BYTES 64
 
 /* Makes the mount point, a directory or, for a single file, a file. */
 static bool make_target(const struct share *share, struct agent_text *error)
@@ -236,9 +240,10 @@ static bool mount_share(const struct share *share, struct agent_text *error)
         return false;
     if (share->file)
         mkdir(SCRATCH, 0700);
-    if (mount(share->tag, at, "virtiofs", share->flags, NULL) < 0) {
-        agent_text_add(error, "cannot mount shared folder '", share->tag, "' on '", share->target,
-            "': ", strerror(errno), NULL);
+    if (mount(share->tag, at, share->tmpfs ? "tmpfs" : "virtiofs", share->flags,
+            share->tmpfs ? share->data.bytes : NULL) < 0) {
+        agent_text_add(error, share->tmpfs ? "cannot mount '" : "cannot mount shared folder '",
+            share->tag, "' on '", share->target, "': ", strerror(errno), NULL);
         return false;
     }
     if (!share->file)
@@ -262,6 +267,16 @@ static bool share_options(struct share *share, struct agent_span options, struct
             share->flags |= MS_RDONLY;
         } else if (agent_span_equal(option, "file", 4)) {
             share->file = true;
+        } else if (agent_span_equal(option, "tmpfs", 5)) {
+            share->tmpfs = true;
+        } else if (agent_span_equal(option, "noexec", 6)) {
+            share->flags |= MS_NOEXEC;
+        } else if (share->tmpfs && option.length < AGENT_TMPFS_OPTION_BYTES) {
+            char word[AGENT_TMPFS_OPTION_BYTES];
+
+            memcpy(word, option.at, option.length);
+            word[option.length] = '\0';
+            agent_text_add(&share->data, share->data.length ? "," : "", word, NULL);
         } else if (option.length && !agent_span_equal(option, "rw", 2)) {
             agent_text_add(error, "unknown option for shared folder '", share->tag, "'", NULL);
             return false;
@@ -317,6 +332,12 @@ static bool config_field(
         return false;
     case DUET_FIELD_MOUNT:
         return config_share(bytes, length, error);
+    case DUET_FIELD_READONLY:
+        if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0)
+            return true;
+        agent_text_add(
+            error, "cannot make the root file system read-only: ", strerror(errno), NULL);
+        return false;
     default:
         return true;
     }

@@ -196,8 +196,8 @@ static bool session_pipes(struct agent_session *session, bool with_stdin, int *t
     return true;
 }
 
-static pid_t session_fork(
-    struct agent_session *session, struct agent_spawn *spawn, const char **out_what)
+static pid_t session_fork(struct agent *agent, struct agent_session *session,
+    struct agent_spawn *spawn, const char **out_what)
 {
     bool first = session->id == 0, idle = spawn->flags & DUET_SPAWN_IDLE;
     struct agent_child child = { .spawn = spawn, .fds = { -1, -1, -1 }, .report_fd = -1 };
@@ -205,6 +205,7 @@ static pid_t session_fork(
     int error = 0;
 
     child.make_cwd = first;
+    child.capabilities = agent->capabilities;
     *out_what = "cannot make pipes for the program";
     if (session_pipes(session, spawn->flags & DUET_SPAWN_STDIN, child.fds, &child.report_fd)) {
         *out_what = "cannot start a process for the program";
@@ -263,7 +264,7 @@ static struct agent_session *session_start(
         return NULL;
     session = session_new(agent, frame->session);
     if (session)
-        session->pid = session_fork(session, &spawn, &what);
+        session->pid = session_fork(agent, session, &spawn, &what);
     if (!session || session->pid < 0) {
         agent_text_add(error, what, ": ", strerror(errno), NULL);
         if (session)

@@ -137,7 +137,7 @@ static void guest_main(struct agent *agent, uint64_t born_ns)
 int main(int argc, char **argv)
 {
     uint64_t born_ns;
-    struct agent agent = { .port = INHERITED_PORT };
+    struct agent agent = { .port = INHERITED_PORT, .capabilities = UINT64_MAX };
     sigset_t all;
 
     prctl(PR_SET_DUMPABLE, 0);

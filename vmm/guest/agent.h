@@ -108,12 +108,14 @@ struct agent_report {
  * @fds: its standard input, output and error; -1 for standard input: /dev/null
  * @report_fd: close-on-exec; end of file without a byte means that execve() succeeded
  * @make_cwd: create the working directory if it is missing, as the image's WorkingDir asks
+ * @capabilities: all that it may keep, a bit for each
  */
 struct agent_child {
     struct agent_spawn *spawn;
     int fds[3];
     int report_fd;
     bool make_cwd;
+    uint64_t capabilities;
 };
 
 /** agent_child_start: Returns: the pid, or -1 with errno. */
@@ -162,6 +164,7 @@ struct agent {
     struct agent_session *sessions;
     unsigned session_count;
     bool configured, had_session;
+    uint64_t capabilities; /* of payloads, a bit for each */
     bool ending; /* session 0 is over: kill, reap, drain */
     bool childless; /* while ending: nobody is left to wait for */
     bool finished; /* EXIT or FAILED of session 0 was sent */
