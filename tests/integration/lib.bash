@@ -76,7 +76,10 @@ is_orphan() {
   { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return
   read -r _ parent _ <<<"${stat##*) }"
   { read -r above <"/proc/$parent/comm"; } 2>/dev/null || return
-  [[ $above != duet* && $above != virtiofsd ]]
+  [[ $above != duet* && $above != virtiofsd ]] || return
+  # One whose monitor another test has just killed is about to go.
+  sleep 0.3
+  is_agent "/proc/$1" || grep -qzF "source=$(run_base)/" "/proc/$1/cmdline" 2>/dev/null
 }
 
 # What this test's instances left: named by their ids, which are directories of this root.
