@@ -131,6 +131,10 @@ typedef struct {
 GArray *duet_cli_run_options(DuetRunOptions *options);
 void duet_cli_run_options_clear(DuetRunOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetRunOptions, duet_cli_run_options_clear)
+/** duet_cli_apply_walls: those that keep an instance in; its volumes are there already. */
+gboolean duet_cli_apply_walls(DuetSpec *spec, const DuetRunOptions *options, GError **error);
+/** duet_cli_invalid: Returns: %FALSE, with "'@text' @why". */
+gboolean duet_cli_invalid(GError **error, const char *why, const char *text);
 /** duet_cli_spec: resolves the image and applies the options. */
 DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind kind, const char *ref,
     char **command, GError **error);
