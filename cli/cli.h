@@ -165,6 +165,7 @@ int duet_cmd_report(DuetCli *cli, int argc, char **argv);
 int duet_cmd_create(DuetCli *cli, int argc, char **argv);
 int duet_cmd_start(DuetCli *cli, int argc, char **argv);
 int duet_cmd_stop(DuetCli *cli, int argc, char **argv);
+int duet_cmd_restart(DuetCli *cli, int argc, char **argv);
 int duet_cmd_kill(DuetCli *cli, int argc, char **argv);
 int duet_cmd_pause(DuetCli *cli, int argc, char **argv);
 int duet_cmd_unpause(DuetCli *cli, int argc, char **argv);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Verbs that do one thing to each instance named: start, stop, kill, pause, unpause, rm, wait. */
+/* Verbs that do one thing to each instance named: start, stop, restart, kill, pause, unpause, rm,
+ * wait. */
 #include "cli/cli.h"
 #include "core/util.h"
 
@@ -61,20 +62,49 @@ static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **er
     return FALSE;
 }
 
-int duet_cmd_stop(DuetCli *cli, int argc, char **argv)
+static int with_grace(DuetCli *cli, int argc, char **argv, Act act)
 {
     int seconds = 10;
     const GOptionEntry entries[] = {
         { "time", 't', 0, G_OPTION_ARG_INT, &seconds, "grace before the kill (10)", "SECONDS" },
         G_OPTION_ENTRY_NULL,
     };
+    const char *verb = argv[0];
     g_autoptr(GError) error = NULL;
-    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options(verb, entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (seconds < 0 || seconds > 86400)
-        return duet_cli_usage("stop", "--time takes 0 to 86400 seconds");
+        return duet_cli_usage(verb, "--time takes 0 to 86400 seconds");
     guint grace_ms = (guint)seconds * 1000;
-    return for_each(cli, argc, argv, act_stop, &grace_ms, FALSE);
+    return for_each(cli, argc, argv, act, &grace_ms, FALSE);
+}
+
+int duet_cmd_stop(DuetCli *cli, int argc, char **argv)
+{
+    return with_grace(cli, argc, argv, act_stop);
+}
+
+/* One that does not run is started, as by podman. */
+static gboolean act_restart(DuetInstance *instance, gconstpointer data, GError **error)
+{
+    const DuetSpec *spec = duet_instance_spec(instance);
+    g_autoptr(GError) failure = NULL;
+    if (spec->remove_at_exit) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+            "the instance '%s' goes when it ends (--rm): make it anew", spec->name);
+        return FALSE;
+    }
+    if (!duet_instance_stop(instance, *(const guint *)data, &failure) &&
+        !g_error_matches(failure, DUET_ERROR, DUET_ERROR_STATE)) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    return duet_instance_start(instance, error);
+}
+
+int duet_cmd_restart(DuetCli *cli, int argc, char **argv)
+{
+    return with_grace(cli, argc, argv, act_restart);
 }
 
 static gboolean act_kill(DuetInstance *instance, gconstpointer data, GError **error)

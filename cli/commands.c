@@ -11,6 +11,8 @@ const DuetCommand duet_commands[] = {
         duet_cmd_create },
     { "start", "INSTANCE...", "start instances that exist", duet_cmd_start },
     { "stop", "[OPTION...] INSTANCE...", "end instances: stop signal, then kill", duet_cmd_stop },
+    { "restart", "[OPTION...] INSTANCE...", "end instances, and start them again",
+        duet_cmd_restart },
     { "kill", "[OPTION...] INSTANCE...", "send a signal to instances", duet_cmd_kill },
     { "pause", "INSTANCE...", "freeze instances", duet_cmd_pause },
     { "unpause", "INSTANCE...", "let paused instances go on", duet_cmd_unpause },

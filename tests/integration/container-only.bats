@@ -148,6 +148,25 @@ PROFILE
   duet rm again
 }
 
+@test "restart ends what runs, and starts it" {
+  duet create --name again busybox sh -c 'echo x >>/count; wc -l </count; exec sleep 300'
+  local begun
+  duet restart again
+  begun=$(field again started)
+  wait_for 5 wrote again 1
+  sleep 1
+  is "$(duet restart -t 0 again)" again
+  wait_for 5 wrote again 2
+  [ "$(field again started)" != "$begun" ]
+  duet rm -f again
+  duet run -d --rm --name gone busybox sleep 300
+  expect 125 duet restart gone
+  [[ $output == *"goes when it ends (--rm)"* ]]
+  is "$(state_of gone)" running
+  duet rm -f gone
+  expect 125 duet restart nobody
+}
+
 @test "the memory limit kills, and is reported" {
   needs_limits
   run --separate-stderr run_as -m 32m busybox sh -c 'tail /dev/zero'
