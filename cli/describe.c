@@ -134,8 +134,10 @@ static void put_walls(GVariantDict *dict, const DuetSpec *spec)
 {
     if (spec->kind == DUET_KIND_NATIVE)
         return;
-    g_variant_dict_insert_value(
-        dict, "capabilities", describe_capabilities(duet_spec_capabilities(spec)));
+    /* A list without names would say that there are none. */
+    if (duet_module_symbol("duet-confine", "duet_confine", NULL))
+        g_variant_dict_insert_value(
+            dict, "capabilities", describe_capabilities(duet_spec_capabilities(spec)));
     if (spec->kind != DUET_KIND_CONTAINER)
         return;
     put_text(dict, "seccomp",

@@ -11,7 +11,8 @@
 #include <string.h>
 
 /* Docker's own profile has 20 kB. */
-#define PROFILE_MAX_BYTES (1u << 20)
+#define PROFILE_MAX_BYTES (256u << 10)
+#define TMPFS_MAX 100
 
 /* "size=64m" and the like, as mount(8) has them. */
 static gboolean add_tmpfs_option(
@@ -52,6 +53,8 @@ static gboolean add_tmpfs(DuetSpec *spec, const char *text, GError **error)
     if (target[0] != '/' || duet_path_depth(target) == 0)
         return duet_cli_invalid(
             error, "is no place for a tmpfs: use an absolute path, not /", text);
+    if (spec->tmpfs->len == TMPFS_MAX)
+        return duet_cli_invalid(error, "is one more tmpfs than an instance can have", text);
     DuetTmpfs *tmpfs = duet_tmpfs_new(target, NULL, FALSE, FALSE);
     g_ptr_array_add(spec->tmpfs, tmpfs);
     for (char **option = options; *option; option++)
@@ -62,13 +65,21 @@ static gboolean add_tmpfs(DuetSpec *spec, const char *text, GError **error)
     return TRUE;
 }
 
-static gboolean has_mount(const DuetSpec *spec, const char *target)
+static gboolean is_at_or_below(const char *path, const char *target)
+{
+    g_autofree char *plain = g_canonicalize_filename(target, "/");
+    return g_str_has_prefix(path, plain) &&
+        (path[strlen(plain)] == '\0' || path[strlen(plain)] == '/');
+}
+
+/* What is mounted there, or above, is the user's choice. */
+static gboolean is_taken(const DuetSpec *spec, const char *path)
 {
     for (guint i = 0; i < spec->mounts->len; i++)
-        if (g_str_equal(((const DuetMount *)spec->mounts->pdata[i])->target, target))
+        if (is_at_or_below(path, ((const DuetMount *)spec->mounts->pdata[i])->target))
             return TRUE;
     for (guint i = 0; i < spec->tmpfs->len; i++)
-        if (g_str_equal(((const DuetTmpfs *)spec->tmpfs->pdata[i])->target, target))
+        if (is_at_or_below(path, ((const DuetTmpfs *)spec->tmpfs->pdata[i])->target))
             return TRUE;
     return FALSE;
 }
@@ -79,7 +90,7 @@ static gboolean apply_readonly(DuetSpec *spec, GError **error)
     static const char *const scratch[] = { "/tmp", "/run", "/var/tmp" };
     spec->readonly = TRUE;
     for (gsize i = 0; i < G_N_ELEMENTS(scratch); i++)
-        if (!has_mount(spec, scratch[i]) && !add_tmpfs(spec, scratch[i], error))
+        if (!is_taken(spec, scratch[i]) && !add_tmpfs(spec, scratch[i], error))
             return FALSE;
     return TRUE;
 }
@@ -142,17 +153,20 @@ static gboolean apply_seccomp(DuetSpec *spec, const char *value, GError **error)
     spec->seccomp = duet_file_read(AT_FDCWD, value, PROFILE_MAX_BYTES, NULL, error);
     if (!spec->seccomp)
         g_prefix_error(error, "--security-opt seccomp: ");
+    /* The word has a meaning of its own in there. */
+    else if (g_str_equal(spec->seccomp, DUET_SECCOMP_UNCONFINED))
+        return duet_cli_invalid(error, "is no profile: it holds a word", value);
     return spec->seccomp != NULL;
 }
 
 static gboolean apply_security(DuetSpec *spec, const char *option, GError **error)
 {
     static const char seccomp[] = "seccomp=";
-    if (g_str_has_prefix(option, seccomp) && spec->kind == DUET_KIND_VM)
-        return duet_cli_invalid(error, "is for containers only: a VM's kernel is its own", option);
-    if (g_str_has_prefix(option, seccomp))
+    if (g_str_has_prefix(option, seccomp) && spec->kind != DUET_KIND_VM)
         return apply_seccomp(spec, option + strlen(seccomp), error);
-    /* There is nothing else. */
+    /* In a container there is nothing else; in a VM they are its own affair. */
+    if (spec->kind == DUET_KIND_VM)
+        return duet_cli_invalid(error, "is for containers only: a VM's kernel is its own", option);
     if (g_str_equal(option, "no-new-privileges") || g_str_equal(option, "no-new-privileges=true") ||
         g_str_equal(option, "no-new-privileges:true"))
         return TRUE;

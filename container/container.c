@@ -368,6 +368,15 @@ static const DuetRuntimeOps container_ops = {
     .free = container_free,
 };
 
+static gboolean validate_target(const char *target, GError **error)
+{
+    if (target[0] == '/' && duet_path_depth(target) > 0)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "'%s' can't be a volume's target; use an absolute path below '/'", target);
+    return FALSE;
+}
+
 static gboolean validate(const DuetSpec *spec, GError **error)
 {
     if (spec->memory_bytes > 0 && spec->memory_bytes < MEMORY_MIN_BYTES) {
@@ -382,14 +391,12 @@ static gboolean validate(const DuetSpec *spec, GError **error)
             spec->mounts->len + spec->tmpfs->len, DUET_VOLUMES_MAX);
         return FALSE;
     }
-    for (guint i = 0; i < spec->mounts->len; i++) {
-        const DuetMount *mount = spec->mounts->pdata[i];
-        if (mount->target[0] != '/' || strspn(mount->target, "/") == strlen(mount->target)) {
-            g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-                "'%s' can't be a volume's target; use an absolute path below '/'", mount->target);
+    for (guint i = 0; i < spec->mounts->len; i++)
+        if (!validate_target(((const DuetMount *)spec->mounts->pdata[i])->target, error))
             return FALSE;
-        }
-    }
+    for (guint i = 0; i < spec->tmpfs->len; i++)
+        if (!validate_target(((const DuetTmpfs *)spec->tmpfs->pdata[i])->target, error))
+            return FALSE;
     return TRUE;
 }
 

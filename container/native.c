@@ -117,6 +117,42 @@ static gboolean attach_host_dir(const Native *native, const char *path, GError *
     return attach_at(native, fd, path, TRUE, error);
 }
 
+static guint depth_max(const DuetSpec *spec)
+{
+    guint depth = 0;
+    for (guint i = 0; i < spec->mounts->len; i++)
+        depth = MAX(depth, duet_path_depth(((const DuetMount *)spec->mounts->pdata[i])->target));
+    for (guint i = 0; i < spec->tmpfs->len; i++)
+        depth = MAX(depth, duet_path_depth(((const DuetTmpfs *)spec->tmpfs->pdata[i])->target));
+    return depth;
+}
+
+/* Those whose targets have so many names: parents come before what lies below them. */
+static gboolean attach_volumes(const Native *native, guint depth, char **out_notice, GError **error)
+{
+    const DuetSpec *spec = native->spec;
+    for (guint i = 0; i < spec->mounts->len; i++) {
+        const DuetMount *mount = spec->mounts->pdata[i];
+        gboolean is_dir = FALSE;
+        if (duet_path_depth(mount->target) != depth)
+            continue;
+        DUET_AUTO_FD tree_fd = duet_volume_open(mount, &is_dir, error);
+        DUET_AUTO_FD fd =
+            tree_fd < 0 ? -1 : duet_volume_mount(mount, tree_fd, -1, out_notice, error);
+        if (fd < 0 || !attach_at(native, fd, mount->target, is_dir, error))
+            return FALSE;
+    }
+    for (guint i = 0; i < spec->tmpfs->len; i++) {
+        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
+        if (duet_path_depth(tmpfs->target) != depth)
+            continue;
+        DUET_AUTO_FD fd = duet_tmpfs_mount(tmpfs, 0, error);
+        if (fd < 0 || !attach_at(native, fd, tmpfs->target, TRUE, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean make_root(Native *native, char **out_notice, GError **error)
 {
     const DuetSpec *spec = native->spec;
@@ -131,21 +167,10 @@ static gboolean make_root(Native *native, char **out_notice, GError **error)
     if (!attach_host_dir(native, "/proc", error) || !attach_host_dir(native, "/sys", error) ||
         !attach_host_dir(native, "/dev", error))
         return FALSE;
-    for (guint i = 0; i < spec->mounts->len; i++) {
-        const DuetMount *mount = spec->mounts->pdata[i];
-        gboolean is_dir = FALSE;
-        DUET_AUTO_FD tree_fd = duet_volume_open(mount, &is_dir, error);
-        DUET_AUTO_FD fd =
-            tree_fd < 0 ? -1 : duet_volume_mount(mount, tree_fd, -1, out_notice, error);
-        if (fd < 0 || !attach_at(native, fd, mount->target, is_dir, error))
+    guint deepest = depth_max(spec);
+    for (guint depth = 1; depth <= deepest; depth++)
+        if (!attach_volumes(native, depth, out_notice, error))
             return FALSE;
-    }
-    for (guint i = 0; i < spec->tmpfs->len; i++) {
-        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
-        DUET_AUTO_FD fd = duet_tmpfs_mount(tmpfs, 0, error);
-        if (fd < 0 || !attach_at(native, fd, tmpfs->target, TRUE, error))
-            return FALSE;
-    }
     struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
     if (spec->readonly && mount_setattr(AT_FDCWD, native->root, 0, &readonly, sizeof readonly) != 0)
         return duet_error_set_errno(error, errno, "cannot make '%s' read-only", native->root);

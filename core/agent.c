@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef MFD_EXEC
@@ -22,6 +23,12 @@ int duet_agent_memfd(GError **error)
         fd = memfd_create("duet-agent", flags);
     if (fd < 0) {
         duet_error_set_errno(error, errno, "cannot make the agent's memfd");
+        return -1;
+    }
+    /* What its user namespace may not read, not even a root of that with CAP_SYS_PTRACE may trace.
+     */
+    if (fchmod(fd, 0111) < 0) {
+        duet_error_set_errno(error, errno, "cannot close the agent's memfd to readers");
         return -1;
     }
     /* Sealed: a payload that opens /proc/1/exe must not be able to change it (CVE-2019-5736). */

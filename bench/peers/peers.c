@@ -260,10 +260,12 @@ static void admit(DuetPeers *peers, DuetPeer *peer)
 
 static gboolean check_spec(const DuetSpec *spec, GError **error)
 {
-    if (spec->mounts->len == 0 && spec->argv[0])
+    if (spec->mounts->len == 0 && spec->tmpfs->len == 0 && !spec->readonly && !spec->seccomp &&
+        spec->capabilities == DUET_CAPABILITIES_OF_KIND && spec->argv[0])
         return TRUE;
     g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "peers can't be given the folders of -v: leave either out");
+        "peers can't be given -v, --tmpfs, --read-only, capabilities or a seccomp profile: leave "
+        "either out");
     return FALSE;
 }
 

@@ -140,6 +140,16 @@ static GPtrArray *get_strings(Profile *profile, JsonObject *object, const char *
     return strings;
 }
 
+/* What else it says would be passed over in silence. */
+static void check_members(Profile *profile, JsonObject *object, const char *const *known)
+{
+    g_autoptr(GList) members = json_object_get_members(object);
+
+    for (GList *at = members; at; at = at->next)
+        if (!g_strv_contains(known, at->data))
+            complain(profile, "it has a member '%s', which duet does not know", (char *)at->data);
+}
+
 /* ---- words of the format ---- */
 
 static const struct {
@@ -186,8 +196,10 @@ static const struct {
 
 static struct scmp_arg_cmp get_compare(Profile *profile, JsonObject *object)
 {
+    static const char *const known[] = { "index", "op", "value", "valueTwo", NULL };
     const char *word = get_string(profile, object, "op");
 
+    check_members(profile, object, known);
     for (gsize i = 0; word && i < G_N_ELEMENTS(compares); i++) {
         if (g_str_equal(compares[i].name, word))
             return (struct scmp_arg_cmp){
@@ -248,15 +260,17 @@ static gboolean kernel_reaches(Profile *profile, const char *wanted)
 
 typedef enum { NONE_SAID, HOLDS, FAILS } Condition;
 
-/* Whether all capabilities of @list are there. */
-static Condition all_capabilities(Profile *profile, JsonObject *list)
+/* Whether those of @list are there: all, or at least one. */
+static Condition has_capabilities(Profile *profile, JsonObject *list, gboolean wants_all)
 {
     g_autoptr(GPtrArray) names = get_strings(profile, list, "caps");
-    gboolean all = TRUE;
+    guint held = 0;
 
     for (guint i = 0; i < names->len; i++)
-        all = has_capability(profile, names->pdata[i]) && all;
-    return names->len == 0 ? NONE_SAID : all ? HOLDS : FAILS;
+        held += has_capability(profile, names->pdata[i]);
+    if (names->len == 0)
+        return NONE_SAID;
+    return held == names->len || (held > 0 && !wants_all) ? HOLDS : FAILS;
 }
 
 static Condition is_machine(Profile *profile, JsonObject *list)
@@ -276,20 +290,30 @@ static Condition is_new_enough(Profile *profile, JsonObject *list)
     return !wanted ? NONE_SAID : kernel_reaches(profile, wanted) ? HOLDS : FAILS;
 }
 
+static JsonObject *get_conditions(Profile *profile, JsonObject *rule, const char *name)
+{
+    static const char *const known[] = { "caps", "arches", "minKernel", NULL };
+    JsonObject *conditions = get_object(profile, rule, name);
+
+    if (conditions)
+        check_members(profile, conditions, known);
+    return conditions;
+}
+
 /* A rule counts if all that it includes holds, and nothing of what it excludes. */
 static gboolean counts(Profile *profile, JsonObject *rule)
 {
-    static Condition (*const conditions[])(
-        Profile *, JsonObject *) = { all_capabilities, is_machine, is_new_enough };
-    JsonObject *includes = get_object(profile, rule, "includes");
-    JsonObject *excludes = get_object(profile, rule, "excludes");
-    gboolean good = TRUE;
+    JsonObject *includes = get_conditions(profile, rule, "includes");
+    JsonObject *excludes = get_conditions(profile, rule, "excludes");
 
-    for (gsize i = 0; i < G_N_ELEMENTS(conditions); i++) {
-        good = (!includes || conditions[i](profile, includes) != FAILS) && good;
-        good = (!excludes || conditions[i](profile, excludes) != HOLDS) && good;
-    }
-    return good;
+    return (!includes ||
+               (has_capabilities(profile, includes, TRUE) != FAILS &&
+                   is_machine(profile, includes) != FAILS &&
+                   is_new_enough(profile, includes) != FAILS)) &&
+        (!excludes ||
+            (has_capabilities(profile, excludes, FALSE) != HOLDS &&
+                is_machine(profile, excludes) != HOLDS &&
+                is_new_enough(profile, excludes) != HOLDS));
 }
 
 /* ---- rules ---- */
@@ -334,6 +358,8 @@ static void add_call(Profile *profile, guint32 action, const char *name,
 
 static void add_calls(Profile *profile, JsonObject *rule)
 {
+    static const char *const known[] = { "names", "name", "action", "errnoRet", "args", "includes",
+        "excludes", "comment", NULL };
     guint32 action = get_action(profile, rule, "action", "errnoRet");
     g_autoptr(GPtrArray) names = get_strings(profile, rule, "names");
     g_autoptr(GList) args = get_elements(profile, rule, "args");
@@ -341,6 +367,7 @@ static void add_calls(Profile *profile, JsonObject *rule)
     struct scmp_arg_cmp compare[ARGS_MAX];
     unsigned n = 0;
 
+    check_members(profile, rule, known);
     if (old)
         g_ptr_array_add(names, (gpointer)old);
     for (GList *at = args; at; at = at->next) {
@@ -387,10 +414,11 @@ static void add_arches(Profile *profile, JsonObject *root)
 
 static void fill(Profile *profile, JsonObject *root)
 {
+    static const char *const known[] = { "defaultAction", "defaultErrnoRet", "architectures",
+        "archMap", "syscalls", "comment", NULL };
     g_autoptr(GList) rules = get_elements(profile, root, "syscalls");
 
-    if (member(root, "listenerPath"))
-        complain(profile, "it names a listener, which duet has not");
+    check_members(profile, root, known);
     add_arches(profile, root);
     for (GList *at = rules; at && !profile->error; at = at->next) {
         if (!JSON_NODE_HOLDS_OBJECT((JsonNode *)at->data))

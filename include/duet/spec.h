@@ -74,7 +74,7 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * what the agent itself needs to start and end processes of any user. */
 #define DUET_CAPABILITIES_DEFAULT G_GUINT64_CONSTANT(0xa80425fb)
 #define DUET_CAPABILITIES_ALL ((G_GUINT64_CONSTANT(1) << 63) - 1)
-#define DUET_CAPABILITIES_AGENT G_GUINT64_CONSTANT(0x1e1)
+#define DUET_CAPABILITIES_AGENT G_GUINT64_CONSTANT(0x1e3)
 /* The kind's own: docker's of a container, all of a VM, whose kernel is nobody else's. */
 #define DUET_CAPABILITIES_OF_KIND G_MAXUINT64
 /* In place of a profile: no filter. */

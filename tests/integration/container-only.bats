@@ -53,6 +53,13 @@ capabilities() {
   is "$(capabilities --cap-drop ALL --cap-add net_raw)" "00000002000 00000002000 00000002000"
   run capabilities --cap-add all --cap-drop sys_module
   is "${output%% *}" "$(printf %011x $(((1 << ($(cat /proc/sys/kernel/cap_last_cap) + 1)) - 1 - (1 << 16))))"
+  # the working directory is another user's, as docker has it
+  is "$(run_as --cap-drop ALL --user 1000 busybox sh -c 'id -u; awk "/^CapBnd/ { print \$2 }" /proc/self/status' | xargs)" "1000 0000000000000000"
+  mkdir -p "$scratch/home" && chmod 700 "$scratch/home"
+  if [ "$(id -u)" = 0 ]; then
+    chown 1000:1000 "$scratch/home"
+    is "$(run_as --cap-drop ALL --user 1000 -w /home/app -v "$scratch/home:/home/app" busybox pwd)" /home/app
+  fi
   duet run -d --name bare --cap-drop ALL --user 1000 busybox sleep 100
   is "$(duet exec --user 0 bare awk '/^Cap(Bnd|Eff)/ { print $2 }' /proc/self/status | xargs)" "0000000000000000 0000000000000000"
   duet stop bare
@@ -137,6 +144,13 @@ PROFILE
   expect 125 run_as --tmpfs /bin/sh busybox true
   [[ $output == *"could not mount volume tmpfs at '/bin/sh'"* ]]
   none_listed
+  # what is mounted by the user is not hidden by what is made for it
+  mkdir -p "$scratch/cache"
+  echo kept >"$scratch/cache/tmp"
+  is "$(run_as --read-only -v "$scratch/cache:/var/tmp/" busybox cat /var/tmp/tmp)" kept
+  is "$(run_as --read-only --tmpfs /tmp/:size=64k busybox sh -c 'grep -c "/tmp tmpfs.*size=64k" /proc/mounts')" 1
+  echo unconfined >"$scratch/word"; truncate -s -1 "$scratch/word"
+  expect 125 run_as --security-opt "seccomp=$scratch/word" busybox true
   # volumes are written to, whatever the root is
   is "$(run_as --read-only -v "$scratch:/mnt" -v "$scratch:/tmp/mnt" busybox sh -c 'echo x >/mnt/by-volume && cat /tmp/mnt/by-volume')" x
   duet run --name again --read-only --tmpfs /data busybox sh -c 'ls -A /data; touch /data/x; touch /x' >"$scratch/out" 2>&1 || true

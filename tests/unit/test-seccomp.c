@@ -200,12 +200,23 @@ static int try_reboot(void)
 
 static int try_settime(void)
 {
-    return refused(syscall(SYS_clock_settime, -1, NULL));
+    return refused(syscall(SYS_clock_settime, 99, NULL));
 }
 
 static int try_vsock(void)
 {
     return refused(socket(AF_VSOCK, SOCK_STREAM, 0));
+}
+
+/* The kernel takes the low half alone. */
+static int try_vsock_hidden(void)
+{
+    return refused(syscall(SYS_socket, G_GUINT64_CONSTANT(0x100000000) + AF_VSOCK, SOCK_STREAM, 0));
+}
+
+static int try_alg(void)
+{
+    return refused(socket(AF_ALG, SOCK_SEQPACKET, 0));
 }
 
 static int try_inet(void)
@@ -310,6 +321,8 @@ static void test_default(void)
         { try_reboot, EPERM },
         { try_settime, EPERM },
         { try_vsock, EPERM },
+        { try_vsock_hidden, EPERM },
+        { try_alg, EPERM },
         { try_no_aslr, EPERM },
 #ifdef __x86_64__
         { try_getpid_32, 0 },
@@ -362,6 +375,7 @@ static void test_format(void)
         const char *profile;
         Attempt attempt;
         int wanted;
+        guint64 capabilities;
     } rows[] = {
         { "{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['mkdirat'],"
           "'action':'SCMP_ACT_ERRNO','errnoRet':38}]}",
@@ -396,6 +410,13 @@ static void test_format(void)
         { "{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['mkdirat'],"
           "'action':'SCMP_ACT_ERRNO','errnoRet':38,'excludes':{'caps':['CAP_CHOWN']}}]}",
             try_mkdir, ENOSYS },
+        /* of what is excluded, one is enough; of what is included, all are needed */
+        { "{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['mkdirat'],"
+          "'action':'SCMP_ACT_ERRNO','errnoRet':38,'excludes':{'caps':['CAP_CHOWN','CAP_KILL']}}]}",
+            try_mkdir, ENOENT, 1 },
+        { "{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['mkdirat'],"
+          "'action':'SCMP_ACT_ERRNO','errnoRet':38,'includes':{'caps':['CAP_CHOWN','CAP_KILL']}}]}",
+            try_mkdir, ENOENT, 1 },
         /* one of two comparisons of an argument is enough */
         { "{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['getpriority'],"
           "'action':'SCMP_ACT_ERRNO','args':[{'index':0,'value':1,'op':'SCMP_CMP_EQ'},"
@@ -416,7 +437,7 @@ static void test_format(void)
 
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *profile = g_strdelimit(g_strdup(rows[i].profile), "'", '"');
-        g_autoptr(GBytes) filter = compiled(profile, 0);
+        g_autoptr(GBytes) filter = compiled(profile, rows[i].capabilities);
         g_test_message("row %zu", i);
         g_assert_cmpint(try_below(filter, rows[i].attempt), ==, rows[i].wanted);
     }
@@ -454,7 +475,14 @@ static void test_broken(void)
           "'SCMP_ACT_LOG','includes':{'minKernel':'new'}}]}",
             "'minKernel'" },
         { "{'defaultAction':'SCMP_ACT_ALLOW','architectures':['SCMP_ARCH_Z80']}", "Z80" },
-        { "{'defaultAction':'SCMP_ACT_ALLOW','listenerPath':'/run/x'}", "listener" },
+        { "{'defaultAction':'SCMP_ACT_ALLOW','listenerPath':'/run/x'}", "'listenerPath'" },
+        { "{'defaultAction':'SCMP_ACT_ALLOW','flags':['SECCOMP_FILTER_FLAG_LOG']}", "'flags'" },
+        { "{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['mkdir'],'action':"
+          "'SCMP_ACT_LOG','arg':[]}]}",
+            "'arg'" },
+        { "{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['mkdir'],'action':"
+          "'SCMP_ACT_LOG','excludes':{'cap':['CAP_CHOWN']}}]}",
+            "'cap'" },
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
