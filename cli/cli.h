@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <duet/confine.h>
 #include <duet/driver.h>
 #include <duet/image.h>
 #include <duet/instance.h>
@@ -88,6 +89,9 @@ int duet_cli_words(const char *verb, const GOptionEntry *entries, int argc, char
 
 /** duet_cli_images: Returns: (transfer none): the heavy half of the store. */
 const DuetImagesOps *duet_cli_images(GError **error);
+/** duet_cli_confine: Returns: (transfer none): names of capabilities, and profiles of system calls.
+ */
+const DuetConfineOps *duet_cli_confine(GError **error);
 /** duet_cli_image: like duet_image_lookup(), refreshing derived files where needed. */
 DuetImage *duet_cli_image(DuetCli *cli, const char *ref, GError **error);
 

@@ -123,6 +123,11 @@ const DuetImagesOps *duet_cli_images(GError **error)
     return duet_module_symbol("duet-images", "duet_images", error);
 }
 
+const DuetConfineOps *duet_cli_confine(GError **error)
+{
+    return duet_module_symbol("duet-confine", "duet_confine", error);
+}
+
 DuetImage *duet_cli_image(DuetCli *cli, const char *ref, GError **error)
 {
     DuetContext *context = duet_cli_context(cli, error);

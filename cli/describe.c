@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is known of an instance, as the GVariant that becomes JSON. */
 #include "cli/describe.h"
-#include "core/module.h"
-
-#include <duet/confine.h>
+#include "cli/cli.h"
 
 #include <string.h>
 
@@ -118,11 +116,10 @@ static GVariant *describe_tmpfs(const DuetSpec *spec)
     return g_variant_builder_end(&list);
 }
 
-static GVariant *describe_capabilities(guint64 capabilities)
+static GVariant *describe_capabilities(const DuetConfineOps *confine, guint64 capabilities)
 {
-    const DuetConfineOps *confine = duet_module_symbol("duet-confine", "duet_confine", NULL);
     g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("as"));
-    for (int i = 0; confine && i < 64; i++) {
+    for (int i = 0; i < 64; i++) {
         g_autofree char *name = (capabilities >> i & 1) != 0 ? confine->capability_name(i) : NULL;
         if (name)
             g_variant_builder_add(&list, "s", name);
@@ -134,10 +131,11 @@ static void put_walls(GVariantDict *dict, const DuetSpec *spec)
 {
     if (spec->kind == DUET_KIND_NATIVE)
         return;
+    const DuetConfineOps *confine = duet_cli_confine(NULL);
     /* A list without names would say that there are none. */
-    if (duet_module_symbol("duet-confine", "duet_confine", NULL))
+    if (confine)
         g_variant_dict_insert_value(
-            dict, "capabilities", describe_capabilities(duet_spec_capabilities(spec)));
+            dict, "capabilities", describe_capabilities(confine, duet_spec_capabilities(spec)));
     if (spec->kind != DUET_KIND_CONTAINER)
         return;
     put_text(dict, "seccomp",

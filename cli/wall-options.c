@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What keeps an instance in: capabilities, system calls, what it may write to. */
 #include "cli/cli.h"
-#include "core/module.h"
 #include "core/util.h"
 
-#include <duet/confine.h>
 #include <duet/error.h>
 
 #include <fcntl.h>
@@ -115,18 +113,13 @@ static gboolean read_capabilities(const DuetConfineOps *confine, char *const *te
     return TRUE;
 }
 
-static const DuetConfineOps *load_confine(GError **error)
-{
-    return duet_module_symbol("duet-confine", "duet_confine", error);
-}
-
 static gboolean apply_capabilities(DuetSpec *spec, const DuetRunOptions *options, GError **error)
 {
     guint64 add, drop;
     gboolean add_all, drop_all;
     if (!options->cap_add && !options->cap_drop)
         return TRUE;
-    const DuetConfineOps *confine = load_confine(error);
+    const DuetConfineOps *confine = duet_cli_confine(error);
     if (!confine || !read_capabilities(confine, options->cap_add, &add, &add_all, error) ||
         !read_capabilities(confine, options->cap_drop, &drop, &drop_all, error))
         return FALSE;
@@ -191,7 +184,7 @@ static gboolean apply_filters(DuetSpec *spec, const DuetRunOptions *options, GEr
             return FALSE;
     if (!spec->seccomp || g_str_equal(spec->seccomp, DUET_SECCOMP_UNCONFINED))
         return TRUE;
-    const DuetConfineOps *confine = load_confine(error);
+    const DuetConfineOps *confine = duet_cli_confine(error);
     g_autoptr(GBytes) filter =
         confine ? confine->seccomp(spec->seccomp, duet_spec_capabilities(spec), error) : NULL;
     return filter != NULL;

@@ -72,19 +72,8 @@ static int fill_dev(int fd, guint32 id_base)
 
 int duet_dev_make(guint32 id_base, GError **error)
 {
-    char id[16];
-    g_snprintf(id, sizeof id, "%u", id_base);
-    DUET_AUTO_FD fs_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
-    if (fs_fd < 0 || fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", "dev", 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "mode", "755", 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "size", "65536k", 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "uid", id, 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "gid", id, 0) != 0 ||
-        fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0) {
-        duet_error_set_errno(error, errno, "cannot make the container's /dev");
-        return -1;
-    }
-    DUET_AUTO_FD fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    DUET_AUTO_FD fd = duet_tmpfs_make(
+        "dev", "mode=755,size=65536k", id_base, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
     if (fd < 0) {
         duet_error_set_errno(error, errno, "cannot make the container's /dev");
         return -1;

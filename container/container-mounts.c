@@ -26,34 +26,39 @@
 
 #include "core/util.h"
 
-/* The options were checked when they were typed. */
+/* "mode=755,size=65536k", as mount(8) has them. */
 static gboolean set_options(int fs_fd, const char *options)
 {
     g_auto(GStrv) list = g_strsplit(options ? options : "", ",", -1);
     for (char **option = list; *option != NULL; option++) {
         char *value = strchr(*option, '=');
-        if (value != NULL)
-            *value++ = '\0';
-        if (value != NULL && fsconfig(fs_fd, FSCONFIG_SET_STRING, *option, value, 0) != 0)
+        if (value == NULL)
+            continue;
+        *value++ = '\0';
+        if (fsconfig(fs_fd, FSCONFIG_SET_STRING, *option, value, 0) != 0)
             return FALSE;
     }
     return TRUE;
 }
 
-int duet_tmpfs_mount(const DuetTmpfs *tmpfs, guint32 id_base, GError **error)
+int duet_tmpfs_make(const char *source, const char *options, guint32 id_base, unsigned attributes)
 {
     char id[16];
     g_snprintf(id, sizeof id, "%u", id_base);
+    DUET_AUTO_FD fs_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    if (fs_fd < 0 || fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", source, 0) != 0 ||
+        fsconfig(fs_fd, FSCONFIG_SET_STRING, "uid", id, 0) != 0 ||
+        fsconfig(fs_fd, FSCONFIG_SET_STRING, "gid", id, 0) != 0 || !set_options(fs_fd, options) ||
+        fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
+        return -1;
+    return fsmount(fs_fd, FSMOUNT_CLOEXEC, attributes);
+}
+
+int duet_tmpfs_mount(const DuetTmpfs *tmpfs, guint32 id_base, GError **error)
+{
     unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
         (tmpfs->readonly ? MOUNT_ATTR_RDONLY : 0u) | (tmpfs->exec ? 0u : MOUNT_ATTR_NOEXEC);
-    DUET_AUTO_FD fs_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
-    int fd = -1;
-    if (fs_fd >= 0 && fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", "tmpfs", 0) == 0 &&
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "uid", id, 0) == 0 &&
-        fsconfig(fs_fd, FSCONFIG_SET_STRING, "gid", id, 0) == 0 &&
-        set_options(fs_fd, tmpfs->options) &&
-        fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, attributes);
+    int fd = duet_tmpfs_make("tmpfs", tmpfs->options, id_base, attributes);
     if (fd < 0)
         duet_error_set_errno(error, errno, "cannot make a tmpfs for '%s'", tmpfs->target);
     return fd;

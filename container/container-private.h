@@ -114,12 +114,10 @@ gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GE
  * DuetChildVolume:
  * @target: absolute path in the container, writable for the child's own use
  * @is_dir: what to make where there is no target
- * @index: in the spec, for reports: of its volumes, and behind them of its tmpfs
  */
 typedef struct {
     char *target;
     gboolean is_dir;
-    int index;
 } DuetChildVolume;
 
 /* Of volumes and tmpfs together. */
@@ -291,6 +289,9 @@ int duet_volume_open(const DuetMount *mount, gboolean *out_is_dir, GError **erro
  */
 int duet_volume_mount(
     const DuetMount *mount, int tree_fd, int userns_fd, char **out_notice, GError **error);
+/** duet_tmpfs_make: Returns: a detached tmpfs whose root is @id_base's, or -1 with errno. @options:
+ * (nullable): its own, each with a value. @attributes: MOUNT_ATTR_*. */
+int duet_tmpfs_make(const char *source, const char *options, guint32 id_base, unsigned attributes);
 /** duet_tmpfs_mount: Returns: such a detached mount, owned by @id_base, or -1 with @error. */
 int duet_tmpfs_mount(const DuetTmpfs *tmpfs, guint32 id_base, GError **error);
 

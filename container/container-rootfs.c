@@ -302,7 +302,7 @@ void duet_rootfs_enter(DuetChild *child)
     for (int i = 0; i < child->volumes_count; i++) {
         long result = place_volume(child->fds[DUET_CHILD_FD_VOLUMES + i], &child->volumes[i]);
         if (result < 0)
-            duet_child_fail(child, DUET_STEP_VOLUME, result, child->volumes[i].index);
+            duet_child_fail(child, DUET_STEP_VOLUME, result, i);
     }
     struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
     if (child->readonly)

@@ -58,14 +58,11 @@ gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GE
     gint32 step =
         report->step > DUET_STEP_NONE && report->step < DUET_STEP_COUNT ? report->step : 0;
     g_autofree char *volume = NULL;
-    if (step == DUET_STEP_VOLUME && report->volume >= 0 &&
-        (guint)report->volume < spec->mounts->len) {
-        const DuetMount *mount = spec->mounts->pdata[report->volume];
-        volume = g_strdup_printf(" '%s' at '%s'", mount->source, mount->target);
-    } else if (step == DUET_STEP_VOLUME && report->volume >= 0 &&
-        (guint)report->volume - spec->mounts->len < spec->tmpfs->len) {
-        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[(guint)report->volume - spec->mounts->len];
-        volume = g_strdup_printf(" tmpfs at '%s'", tmpfs->target);
+    g_autoptr(GArray) volumes = duet_spec_volumes(spec);
+    if (step == DUET_STEP_VOLUME && report->volume >= 0 && (guint)report->volume < volumes->len) {
+        const DuetVolume *of = &g_array_index(volumes, DuetVolume, report->volume);
+        volume = of->mount != NULL ? g_strdup_printf(" '%s' at '%s'", of->mount->source, of->target)
+                                   : g_strdup_printf(" tmpfs at '%s'", of->target);
     }
     const char *advice =
         steps[step].err == 0 || steps[step].err == report->err ? steps[step].advice : NULL;

@@ -54,7 +54,8 @@ typedef struct {
     DuetClone clone;
     int fds[DUET_CHILD_FDS_MAX]; /* ours; the child, in the same memory, has its own numbers */
     int fds_count;
-    int tree_fds[DUET_VOLUMES_MAX]; /* by their order in the spec */
+    GArray *volumes; /* of duet_spec_volumes() */
+    int tree_fds[DUET_VOLUMES_MAX]; /* in the same order; -1 of a tmpfs */
     int trees_count;
     char *hosts;
     char *notice;
@@ -81,6 +82,7 @@ static void start_clear(Start *start)
     }
     g_free(start->hosts);
     g_free(start->notice);
+    g_clear_pointer(&start->volumes, g_array_unref);
     g_clear_pointer(&start->filter, g_bytes_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Start, start_clear)
@@ -95,35 +97,19 @@ static gboolean raise_fd(int *fd)
     return TRUE;
 }
 
-/* Parents come before what lies below them, else volumes are in the user's order. */
-static void insert_volume(DuetChild *child, const char *target, gboolean is_dir, int index)
-{
-    int at = child->volumes_count++;
-    guint depth = duet_path_depth(target);
-    for (; at > 0 && duet_path_depth(child->volumes[at - 1].target) > depth; at--)
-        child->volumes[at] = child->volumes[at - 1];
-    child->volumes[at] = (DuetChildVolume){
-        .target = g_strdup(target),
-        .is_dir = is_dir,
-        .index = index,
-    };
-}
-
 static gboolean open_volumes(Start *start, const DuetSpec *spec, GError **error)
 {
-    for (guint i = 0; i < spec->mounts->len; i++) {
-        const DuetMount *mount = spec->mounts->pdata[i];
-        gboolean is_dir = FALSE;
-        int fd = duet_volume_open(mount, &is_dir, error);
-        if (fd < 0)
+    DuetChild *child = start->child;
+    start->volumes = duet_spec_volumes(spec);
+    for (guint i = 0; i < start->volumes->len; i++) {
+        const DuetVolume *volume = &g_array_index(start->volumes, DuetVolume, i);
+        gboolean is_dir = TRUE;
+        int fd = -1;
+        if (volume->mount != NULL && (fd = duet_volume_open(volume->mount, &is_dir, error)) < 0)
             return FALSE;
-        start->tree_fds[i] = fd;
-        start->trees_count++;
-        insert_volume(start->child, mount->target, is_dir, (int)i);
-    }
-    for (guint i = 0; i < spec->tmpfs->len; i++) {
-        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
-        insert_volume(start->child, tmpfs->target, TRUE, (int)(spec->mounts->len + i));
+        start->tree_fds[start->trees_count++] = fd;
+        child->volumes[child->volumes_count++] =
+            (DuetChildVolume){ .target = g_strdup(volume->target), .is_dir = is_dir };
     }
     return TRUE;
 }
@@ -217,14 +203,11 @@ static gboolean send_go(
 static gboolean mount_volumes(
     Start *start, const Container *container, int userns_fd, GError **error)
 {
-    const DuetSpec *spec = container->spec;
-    for (int i = 0; i < start->child->volumes_count; i++) {
-        guint index = (guint)start->child->volumes[i].index;
-        int fd = index < spec->mounts->len
-            ? duet_volume_mount(spec->mounts->pdata[index], start->tree_fds[index], userns_fd,
-                  &start->notice, error)
-            : duet_tmpfs_mount(
-                  spec->tmpfs->pdata[index - spec->mounts->len], container->place->id_base, error);
+    for (guint i = 0; i < start->volumes->len; i++) {
+        const DuetVolume *volume = &g_array_index(start->volumes, DuetVolume, i);
+        int fd = volume->mount != NULL
+            ? duet_volume_mount(volume->mount, start->tree_fds[i], userns_fd, &start->notice, error)
+            : duet_tmpfs_mount(volume->tmpfs, container->place->id_base, error);
         if (fd < 0)
             return FALSE;
         start->fds[start->fds_count++] = fd;

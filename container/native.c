@@ -117,40 +117,18 @@ static gboolean attach_host_dir(const Native *native, const char *path, GError *
     return attach_at(native, fd, path, TRUE, error);
 }
 
-static guint depth_max(const DuetSpec *spec)
+static gboolean attach_volume(
+    const Native *native, const DuetVolume *volume, char **out_notice, GError **error)
 {
-    guint depth = 0;
-    for (guint i = 0; i < spec->mounts->len; i++)
-        depth = MAX(depth, duet_path_depth(((const DuetMount *)spec->mounts->pdata[i])->target));
-    for (guint i = 0; i < spec->tmpfs->len; i++)
-        depth = MAX(depth, duet_path_depth(((const DuetTmpfs *)spec->tmpfs->pdata[i])->target));
-    return depth;
-}
-
-/* Those whose targets have so many names: parents come before what lies below them. */
-static gboolean attach_volumes(const Native *native, guint depth, char **out_notice, GError **error)
-{
-    const DuetSpec *spec = native->spec;
-    for (guint i = 0; i < spec->mounts->len; i++) {
-        const DuetMount *mount = spec->mounts->pdata[i];
-        gboolean is_dir = FALSE;
-        if (duet_path_depth(mount->target) != depth)
-            continue;
-        DUET_AUTO_FD tree_fd = duet_volume_open(mount, &is_dir, error);
-        DUET_AUTO_FD fd =
-            tree_fd < 0 ? -1 : duet_volume_mount(mount, tree_fd, -1, out_notice, error);
-        if (fd < 0 || !attach_at(native, fd, mount->target, is_dir, error))
-            return FALSE;
-    }
-    for (guint i = 0; i < spec->tmpfs->len; i++) {
-        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
-        if (duet_path_depth(tmpfs->target) != depth)
-            continue;
-        DUET_AUTO_FD fd = duet_tmpfs_mount(tmpfs, 0, error);
-        if (fd < 0 || !attach_at(native, fd, tmpfs->target, TRUE, error))
-            return FALSE;
-    }
-    return TRUE;
+    gboolean is_dir = TRUE;
+    DUET_AUTO_FD tree_fd =
+        volume->mount != NULL ? duet_volume_open(volume->mount, &is_dir, error) : -1;
+    if (volume->mount != NULL && tree_fd < 0)
+        return FALSE;
+    DUET_AUTO_FD fd = volume->mount != NULL
+        ? duet_volume_mount(volume->mount, tree_fd, -1, out_notice, error)
+        : duet_tmpfs_mount(volume->tmpfs, 0, error);
+    return fd >= 0 && attach_at(native, fd, volume->target, is_dir, error);
 }
 
 static gboolean make_root(Native *native, char **out_notice, GError **error)
@@ -167,9 +145,9 @@ static gboolean make_root(Native *native, char **out_notice, GError **error)
     if (!attach_host_dir(native, "/proc", error) || !attach_host_dir(native, "/sys", error) ||
         !attach_host_dir(native, "/dev", error))
         return FALSE;
-    guint deepest = depth_max(spec);
-    for (guint depth = 1; depth <= deepest; depth++)
-        if (!attach_volumes(native, depth, out_notice, error))
+    g_autoptr(GArray) volumes = duet_spec_volumes(spec);
+    for (guint i = 0; i < volumes->len; i++)
+        if (!attach_volume(native, &g_array_index(volumes, DuetVolume, i), out_notice, error))
             return FALSE;
     struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
     if (spec->readonly && mount_setattr(AT_FDCWD, native->root, 0, &readonly, sizeof readonly) != 0)

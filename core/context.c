@@ -137,8 +137,8 @@ gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup
     size_t length = cgroup ? strlen(cgroup) : 0;
     /* Not O_TRUNC: ext4 writes such a file out when it is closed, and this one soon goes. */
     DUET_AUTO_FD fd = openat(context->root_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || (length > 0 && !duet_write_all(fd, cgroup, length)) ||
-        (length > 0 && ftruncate(fd, (off_t)length) < 0))
+    if (fd < 0 ||
+        (length > 0 && (!duet_write_all(fd, cgroup, length) || ftruncate(fd, (off_t)length) < 0)))
         return duet_error_set_errno(error, errno, "cannot write '%s/%s'", context->root, path);
     return TRUE;
 }

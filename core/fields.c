@@ -36,52 +36,34 @@ GByteArray *duet_spawn_fields(const char *const *argv, const char *const *env, c
     return fields;
 }
 
-/* A MOUNT field and where it goes. */
-typedef struct {
-    guint depth;
-    char *bytes;
-    gsize length;
-} MountField;
-
-static void mount_field_clear(gpointer data)
+static void add_mount(GByteArray *fields, const char *tag, const char *target, const char *options)
 {
-    g_free(((MountField *)data)->bytes);
-}
-
-static void collect(GArray *mounts, const char *tag, const char *target, const char *options)
-{
-    GString *text = g_string_new(NULL);
+    g_autoptr(GString) text = g_string_new(NULL);
     g_string_append_len(text, tag, (gssize)strlen(tag) + 1);
     g_string_append_len(text, target, (gssize)strlen(target) + 1);
     g_string_append(text, options);
-    MountField field = { .depth = duet_path_depth(target), .length = text->len };
-    field.bytes = g_string_free(text, FALSE);
-    guint at = mounts->len;
-    while (at > 0 && g_array_index(mounts, MountField, at - 1).depth > field.depth)
-        at--;
-    g_array_insert_val(mounts, at, field);
+    duet_fields_add(fields, DUET_FIELD_MOUNT, text->str, text->len);
 }
 
-/* Parents come before what lies below them. */
+static void add_tmpfs(GByteArray *fields, const DuetTmpfs *tmpfs)
+{
+    g_autofree char *options =
+        g_strdup_printf("tmpfs%s%s%s%s", tmpfs->readonly ? ",ro" : "", tmpfs->exec ? "" : ",noexec",
+            tmpfs->options ? "," : "", tmpfs->options ? tmpfs->options : "");
+    add_mount(fields, "tmpfs", tmpfs->target, options);
+}
+
 static void add_mounts(GByteArray *fields, const DuetSpec *spec)
 {
-    g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(MountField));
-    g_array_set_clear_func(mounts, mount_field_clear);
-    for (guint i = 0; i < spec->mounts->len; i++) {
-        const DuetMount *mount = spec->mounts->pdata[i];
-        g_autofree char *tag = duet_vm_mount_tag(i);
-        collect(mounts, tag, mount->target, duet_vm_mount_options(mount));
-    }
-    for (guint i = 0; i < spec->tmpfs->len; i++) {
-        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
-        g_autofree char *options = g_strdup_printf("tmpfs%s%s%s%s", tmpfs->readonly ? ",ro" : "",
-            tmpfs->exec ? "" : ",noexec", tmpfs->options ? "," : "",
-            tmpfs->options ? tmpfs->options : "");
-        collect(mounts, "tmpfs", tmpfs->target, options);
-    }
-    for (guint i = 0; i < mounts->len; i++) {
-        const MountField *field = &g_array_index(mounts, MountField, i);
-        duet_fields_add(fields, DUET_FIELD_MOUNT, field->bytes, field->length);
+    g_autoptr(GArray) volumes = duet_spec_volumes(spec);
+    for (guint i = 0; i < volumes->len; i++) {
+        const DuetVolume *volume = &g_array_index(volumes, DuetVolume, i);
+        if (volume->tmpfs) {
+            add_tmpfs(fields, volume->tmpfs);
+            continue;
+        }
+        g_autofree char *tag = duet_vm_mount_tag(volume->index);
+        add_mount(fields, tag, volume->target, duet_vm_mount_options(volume->mount));
     }
 }
 

@@ -147,6 +147,28 @@ void duet_spec_free(DuetSpec *spec)
     g_free(spec);
 }
 
+static void insert_volume(GArray *volumes, DuetVolume volume)
+{
+    guint at = volumes->len, depth = duet_path_depth(volume.target);
+    while (at > 0 && duet_path_depth(g_array_index(volumes, DuetVolume, at - 1).target) > depth)
+        at--;
+    g_array_insert_val(volumes, at, volume);
+}
+
+GArray *duet_spec_volumes(const DuetSpec *spec)
+{
+    GArray *volumes = g_array_new(FALSE, FALSE, sizeof(DuetVolume));
+    for (guint i = 0; i < spec->mounts->len; i++) {
+        const DuetMount *mount = spec->mounts->pdata[i];
+        insert_volume(volumes, (DuetVolume){ .target = mount->target, .mount = mount, .index = i });
+    }
+    for (guint i = 0; i < spec->tmpfs->len; i++) {
+        const DuetTmpfs *tmpfs = spec->tmpfs->pdata[i];
+        insert_volume(volumes, (DuetVolume){ .target = tmpfs->target, .tmpfs = tmpfs, .index = i });
+    }
+    return volumes;
+}
+
 /*
  * The members and their types, once for both directions. Byte strings (ay, aay) wherever a value
  * need not be UTF-8: arguments, variables, paths.

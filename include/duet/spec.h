@@ -54,7 +54,7 @@ DuetTmpfs *duet_tmpfs_new(
     const char *target, const char *options, gboolean readonly, gboolean exec);
 void duet_tmpfs_free(DuetTmpfs *tmpfs);
 
-/** duet_path_depth: Returns: how many names @path has: what lies below another is mounted later. */
+/** duet_path_depth: Returns: how many names @path has. */
 guint duet_path_depth(const char *path);
 
 /**
@@ -169,6 +169,25 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetSpec, duet_spec_free)
 /** duet_spec_capabilities: Returns: those that root in the instance has, of its kind or as asked.
  */
 guint64 duet_spec_capabilities(const DuetSpec *spec);
+
+/**
+ * DuetVolume: one of a spec's mounts, or of its tmpfs: of the two, one is NULL
+ * @index: in its list
+ */
+typedef struct {
+    const char *target;
+    const DuetMount *mount;
+    const DuetTmpfs *tmpfs;
+    guint index;
+} DuetVolume;
+
+/**
+ * duet_spec_volumes:
+ *
+ * Returns: (transfer full) (element-type DuetVolume): all mounts and tmpfs, in the order in which
+ *     they are to be mounted: parents before what lies below them, else as the user had them.
+ */
+GArray *duet_spec_volumes(const DuetSpec *spec);
 
 /**
  * duet_spec_to_variant:
