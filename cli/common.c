@@ -18,7 +18,7 @@ DuetContext *duet_cli_context(DuetCli *cli, GError **error)
             return NULL;
         cli->context = duet_context_new(cli->root, duet_drivers, error);
         if (cli->context)
-            duet_context_sweep(cli->context);
+            duet_context_sweep(cli->context, DUET_SWEEP_PART);
     }
     return cli->context;
 }

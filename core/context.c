@@ -179,7 +179,7 @@ gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GErro
 
 /* Calls @each with the name of every entry of one of the root's folders. */
 static void for_each_entry(DuetContext *context, const char *folder,
-    void (*each)(DuetContext *context, int dir_fd, const char *name))
+    void (*each)(DuetContext *context, int dir_fd, const char *name, gpointer data), gpointer data)
 {
     int fd = openat(context->root_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -188,19 +188,20 @@ static void for_each_entry(DuetContext *context, const char *folder,
     struct dirent *entry;
     while ((entry = readdir(dir)))
         if (entry->d_name[0] != '.')
-            each(context, fd, entry->d_name);
+            each(context, fd, entry->d_name, data);
     closedir(dir);
 }
 
-static void remove_entry(DuetContext *context, int dir_fd, const char *name)
+static void remove_entry(DuetContext *context, int dir_fd, const char *name, gpointer data)
 {
     (void)context;
+    (void)data;
     duet_remove_tree(dir_fd, name, NULL);
 }
 
 void duet_trash_empty(DuetContext *context)
 {
-    for_each_entry(context, "trash", remove_entry);
+    for_each_entry(context, "trash", remove_entry, NULL);
 }
 
 /* What a process that died left of a half-made instance: no name leads to it yet. */
@@ -317,8 +318,30 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     duet_live_unmark(context, id);
 }
 
-void duet_context_sweep(DuetContext *context)
+static void add_name(DuetContext *context, int dir_fd, const char *name, gpointer names)
 {
-    for_each_entry(context, "live", recover);
+    (void)context;
+    (void)dir_fd;
+    g_ptr_array_add(names, g_strdup(name));
+}
+
+void duet_context_sweep(DuetContext *context, guint at_most)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    DUET_AUTO_FD live_fd = openat(context->root_fd, "live", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for_each_entry(context, "live", add_name, names);
+    guint n = at_most > 0 ? MIN(at_most, names->len) : names->len;
+    /* Another part each time. */
+    guint first = n < names->len ? (guint)((guint64)duet_now_ns() / 1000 % names->len) : 0;
+    for (guint i = 0; i < n; i++)
+        recover(context, live_fd, names->pdata[(first + i) % names->len]);
     duet_trash_empty(context);
+}
+
+void duet_live_recover(DuetContext *context, const char *id)
+{
+    if (!duet_live_is_marked(context, id))
+        return;
+    DUET_AUTO_FD live_fd = openat(context->root_fd, "live", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    recover(context, live_fd, id);
 }

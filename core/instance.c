@@ -76,6 +76,9 @@ static gboolean take_name(DuetContext *context, const DuetSpec *spec, GError **e
         ssize_t n = readlinkat(context->root_fd, link, owner, sizeof owner - 1);
         owner[MAX(n, 0)] = '\0';
         g_autofree char *dir = g_strconcat("instances/", owner, NULL);
+        /* Its monitor may be dead, and it was to go with it. */
+        if (n > 0)
+            duet_live_recover(context, owner);
         if (n > 0 && faccessat(context->root_fd, dir, F_OK, 0) == 0)
             break;
         /* Its instance is gone: a removal was killed between its two steps. */
@@ -178,6 +181,12 @@ static DuetInstance *open_id(DuetContext *context, const char *id, GError **erro
     return instance_new(context, spec, duet_fd_steal(&dir_fd));
 }
 
+static DuetInstance *open_named(DuetContext *context, const char *id, GError **error)
+{
+    duet_live_recover(context, id);
+    return open_id(context, id, error);
+}
+
 static gboolean is_hex(const char *text)
 {
     for (; *text; text++)
@@ -212,13 +221,13 @@ DuetInstance *duet_instance_open(DuetContext *context, const char *name_or_id, G
         ssize_t n = readlinkat(context->root_fd, link, id, sizeof id - 1);
         if (n > 0) {
             id[n] = '\0';
-            return open_id(context, id, error);
+            return open_named(context, id, error);
         }
     }
     g_autoptr(GPtrArray) ids =
         *name_or_id && is_hex(name_or_id) ? list_ids(context, name_or_id, error) : NULL;
     if (ids && ids->len == 1)
-        return open_id(context, ids->pdata[0], error);
+        return open_named(context, ids->pdata[0], error);
     if (error && *error)
         return NULL;
     if (ids && ids->len > 1)
@@ -243,6 +252,7 @@ static gint by_age(gconstpointer a, gconstpointer b)
 
 GPtrArray *duet_instance_list(DuetContext *context, GError **error)
 {
+    duet_context_sweep(context, 0);
     g_autoptr(GPtrArray) ids = list_ids(context, "", error);
     if (!ids)
         return NULL;

@@ -61,6 +61,8 @@ int duet_lock_take(int dir_fd);
 gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup, GError **error);
 void duet_live_unmark(DuetContext *context, const char *id);
 gboolean duet_live_is_marked(DuetContext *context, const char *id);
+/** duet_live_recover: a sweep for one instance; no error if it lives, or is whole. */
+void duet_live_recover(DuetContext *context, const char *id);
 /**
  * duet_live_clean_up: ends what is left of an instance whose monitor died, and removes its runtime
  * directory. The caller holds its lock.

@@ -140,7 +140,7 @@ static guint count_of(DuetContext *context, const GArray *pids)
     g_autoptr(GPtrArray) all = NULL;
     guint n = 0;
 
-    duet_context_sweep(context);
+    duet_context_sweep(context, 0);
     all = duet_instance_list(context, NULL);
     for (guint i = 0; all && i < all->len; i++)
         n += is_of(all->pdata[i], pids);

@@ -71,8 +71,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetInfo, duet_info_free)
 
 /**
  * DuetContext: one root directory (store and instances) and the drivers there are.
- * Opening one also sweeps: what a killed monitor left behind is found by its free lock, killed by
- * cgroup and removed.
+ * What a killed monitor left behind is found by its free lock, killed by cgroup and removed: see
+ * duet_context_sweep().
  */
 typedef struct _DuetContext DuetContext;
 
@@ -88,8 +88,14 @@ void duet_context_free(DuetContext *context);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetContext, duet_context_free)
 const char *duet_context_store_dir(DuetContext *context);
 const struct _DuetDriverEntry *duet_context_drivers(DuetContext *context);
-/** duet_context_sweep: recovers what dead monitors left. Called by every verb. */
-void duet_context_sweep(DuetContext *context);
+/**
+ * duet_context_sweep: recovers what dead monitors left. Called by every verb.
+ * @at_most: looks at so many instances that run, at others each time, so that a start takes no
+ *     longer the more there are; 0: at all. One that is named, or whose name is wanted, is looked
+ *     at anyway, and to list them sweeps all.
+ */
+#define DUET_SWEEP_PART 32
+void duet_context_sweep(DuetContext *context, guint at_most);
 
 /**
  * DuetIo: the caller's ends of a session's streams; -1: nothing to read, discard what is written.

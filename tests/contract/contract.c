@@ -253,7 +253,7 @@ static void test_killed_monitor(gconstpointer data)
     struct pollfd death = { .fd = monitor, .events = POLLIN };
     g_assert_cmpint(kill((pid_t)alive->monitor_pid, SIGKILL), ==, 0);
     g_assert_cmpint(poll(&death, 1, 10000), ==, 1);
-    duet_context_sweep(context);
+    duet_context_sweep(context, 0);
     g_autoptr(DuetInfo) info = duet_instance_info(instance, &error);
     g_assert_cmpint(info->state, ==, DUET_STATE_EXITED);
     g_assert_cmpint(info->exit_code, ==, 137);

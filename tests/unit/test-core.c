@@ -200,7 +200,7 @@ static void test_sweep_half_made(void)
     g_assert_true(duet_live_mark(context, "0123456789ab", NULL, &error));
     g_autofree char *made = duet_instance_path(context, "0123456789ab");
     g_assert_cmpint(g_mkdir(made, 0711), ==, 0);
-    duet_context_sweep(context);
+    duet_context_sweep(context, 0);
     g_assert_true(g_file_test(made, G_FILE_TEST_IS_DIR));
     g_autofree char *lock = g_build_filename(made, "lock", NULL);
     g_assert_false(g_file_test(lock, G_FILE_TEST_EXISTS));
@@ -208,9 +208,47 @@ static void test_sweep_half_made(void)
     struct timespec old[2] = { { 1000, 0 }, { 1000, 0 } };
     g_autofree char *marker = g_build_filename(dir, "live", "0123456789ab", NULL);
     g_assert_cmpint(utimensat(AT_FDCWD, marker, old, 0), ==, 0);
-    duet_context_sweep(context);
+    duet_context_sweep(context, 0);
     g_assert_false(g_file_test(made, G_FILE_TEST_EXISTS));
     g_assert_false(g_file_test(marker, G_FILE_TEST_EXISTS));
+    duet_context_free(context);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
+static guint entries(const char *dir)
+{
+    guint n = 0;
+    g_autoptr(GDir) list = g_dir_open(dir, 0, NULL);
+    while (g_dir_read_name(list))
+        n++;
+    return n;
+}
+
+/* The more instances there are, the smaller a part of them one start looks at; who lists them looks
+ * at all. */
+static void test_sweep_part(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *dir = g_dir_make_tmp("duet-sweep-XXXXXX", NULL);
+    DuetContext *context = duet_context_new(dir, NULL, &error);
+    g_assert_no_error(error);
+    g_autofree char *live = g_build_filename(dir, "live", NULL);
+    struct timespec old[2] = { { 1000, 0 }, { 1000, 0 } };
+    for (int i = 0; i < 40; i++) {
+        g_autofree char *id = g_strdup_printf("0123456789%02x", i);
+        g_autofree char *marker = g_build_filename(live, id, NULL);
+        g_assert_true(duet_live_mark(context, id, NULL, &error));
+        g_assert_cmpint(utimensat(AT_FDCWD, marker, old, 0), ==, 0);
+    }
+    duet_context_sweep(context, 3);
+    g_assert_cmpuint(entries(live), ==, 37);
+    duet_live_recover(context, "012345678900");
+    g_autofree char *named = g_build_filename(live, "012345678900", NULL);
+    g_assert_false(g_file_test(named, G_FILE_TEST_EXISTS));
+    g_autoptr(GPtrArray) instances = duet_instance_list(context, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(instances->len, ==, 0);
+    g_assert_cmpuint(entries(live), ==, 0);
     duet_context_free(context);
     g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
 }
@@ -300,6 +338,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/remove-tree", test_remove_tree);
     g_test_add_func("/core/remove-deep-tree", test_remove_deep_tree);
     g_test_add_func("/core/sweep-half-made", test_sweep_half_made);
+    g_test_add_func("/core/sweep-part", test_sweep_part);
     g_test_add_func("/core/file-replace", test_file_replace);
     g_test_add_func("/core/errors", test_errors);
     g_test_add_func("/core/ids", test_ids);
