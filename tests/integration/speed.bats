@@ -62,6 +62,35 @@ container_ratio() {
   at_most 1.0 container_ratio
 }
 
+# crun with walls as ours: a user namespace, docker's capabilities, no_new_privs, and a filter of system calls, which is podman's.
+# shellcheck disable=SC2016 # as_debian's shell expands it
+walls_ratio() {
+  as_debian '
+    podman="podman --root $PWD/store --runroot $PWD/state --cgroup-manager cgroupfs"
+    $podman import -q "$scratch/busybox.tar" localhost/busybox >/dev/null
+    id=$($podman create --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 localhost/busybox true)
+    $podman init "$id" >/dev/null
+    cp "$(find store -name config.json)" podman.json
+    $podman rm -f "$id" >/dev/null
+    mkdir rootfs
+    tar -C rootfs -xf "$scratch/busybox.tar"
+    chown -R 1000000:1000000 rootfs
+    crun spec
+    jq --slurpfile podman podman.json ".process.terminal = false | .process.args = [\"true\"] | del(.process.rlimits)
+      | .root.readonly = false | del(.linux.resources) | .linux.seccomp = \$podman[0].linux.seccomp | .process.noNewPrivileges = true
+      | .process.capabilities = \$podman[0].process.capabilities | .linux.namespaces += [{type: \"user\"}, {type: \"cgroup\"}]
+      | .linux.namespaces |= unique_by(.type) | .linux.uidMappings = [{containerID: 0, hostID: 1000000, size: 65536}]
+      | .linux.gidMappings = .linux.uidMappings" config.json >new.json
+    mv new.json config.json
+    python3 "$1" 40 "$DUET run --rm --as container busybox true" "crun --root $PWD/crun run duet-speed"
+  ' "$tests_dir/integration/interleave.py"
+}
+
+@test "a container's whole run takes at most half as long as crun's with the same walls" {
+  cgroups_for_crun
+  at_most 0.5 walls_ratio
+}
+
 vm_ratio() {
   local ours=() theirs=()
   for ((i = 0; i < 10; i++)); do
