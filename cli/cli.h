@@ -142,6 +142,17 @@ gboolean duet_cli_invalid(GError **error, const char *why, const char *text);
 /** duet_cli_spec: resolves the image and applies the options. */
 DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind kind, const char *ref,
     char **command, GError **error);
+/** Options of `run` and `create`: labels. */
+typedef struct {
+    char **labels;
+    char **files;
+} DuetLabelOptions;
+
+/** duet_cli_label_options: appends rows that write into @options to an array of GOptionEntry. */
+void duet_cli_label_options(GArray *entries, DuetLabelOptions *options);
+void duet_cli_label_options_clear(DuetLabelOptions *options);
+/** duet_cli_apply_labels: over those that @spec has of its image. */
+gboolean duet_cli_apply_labels(DuetSpec *spec, const DuetLabelOptions *options, GError **error);
 /** duet_cli_default_kind: $DUET_AS, else container. */
 gboolean duet_cli_kind(const char *wanted, gboolean vm, DuetKind *out_kind, GError **error);
 

@@ -13,6 +13,7 @@
 
 typedef struct {
     DuetRunOptions options;
+    DuetLabelOptions labels;
     char *as;
     char *name;
     gboolean vm, detach, remove, interactive, init;
@@ -22,6 +23,7 @@ typedef struct {
 static void run_arguments_clear(RunArguments *arguments)
 {
     duet_cli_run_options_clear(&arguments->options);
+    duet_cli_label_options_clear(&arguments->labels);
     g_free(arguments->as);
     g_free(arguments->name);
 }
@@ -47,6 +49,7 @@ static gboolean parse(
         "leave it in the background and print its id", NULL };
     g_autoptr(GArray) entries = duet_cli_run_options(&arguments->options);
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
+    duet_cli_label_options(entries, &arguments->labels);
     if (g_str_equal(verb, "run"))
         g_array_append_val(entries, detach);
     return duet_cli_options_first(verb, (GOptionEntry *)entries->data, argc, argv, error);
@@ -77,7 +80,7 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     }
     g_autoptr(DuetSpec) spec =
         duet_cli_spec(cli, &arguments->options, kind, words[0], words + 1, error);
-    if (!spec)
+    if (!spec || !duet_cli_apply_labels(spec, &arguments->labels, error))
         return NULL;
     if (!spec->argv[0]) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,

@@ -145,6 +145,18 @@ static void put_walls(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert(dict, "no_new_privileges", "b", TRUE);
 }
 
+static GVariant *describe_labels(const DuetSpec *spec)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    for (char **label = spec->labels; label && *label; label++) {
+        const char *value = strchr(*label, '=');
+        g_autofree char *key = value ? g_strndup(*label, (gsize)(value - *label)) : NULL;
+        g_autofree char *valid = g_utf8_make_valid(key ? key : *label, -1);
+        put_text(&dict, valid, value ? value + 1 : "");
+    }
+    return g_variant_dict_end(&dict);
+}
+
 static void put_spec(GVariantDict *dict, const DuetSpec *spec)
 {
     put_text(dict, "name", spec->name);
@@ -167,6 +179,7 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
     g_variant_dict_insert_value(dict, "tmpfs", describe_tmpfs(spec));
     g_variant_dict_insert(dict, "readonly", "b", spec->readonly);
+    g_variant_dict_insert_value(dict, "labels", describe_labels(spec));
     put_walls(dict, spec);
     if (spec->kind == DUET_KIND_VM) {
         put_text(dict, "accel_wanted", duet_accel_to_string(spec->accel));

@@ -141,6 +141,7 @@ void duet_spec_free(DuetSpec *spec)
     g_strfreev(spec->layers);
     g_strfreev(spec->argv);
     g_strfreev(spec->env);
+    g_strfreev(spec->labels);
     g_array_unref(spec->high_ids);
     g_ptr_array_unref(spec->mounts);
     g_ptr_array_unref(spec->tmpfs);
@@ -219,6 +220,7 @@ static const struct {
     { "owner-pid", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, owner_pid) },
     { "pool", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, pool) },
     { "pool-memory-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, pool_memory_bytes) },
+    { "labels", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, labels) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

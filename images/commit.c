@@ -76,6 +76,7 @@ static GVariant *record_of(const DuetImage *image, char **chains)
         g_variant_new_uint64(image->size_bytes),
         maybe_string(image->created),
         strv(image->warnings),
+        strv(image->labels),
     };
     return g_variant_ref_sink(g_variant_new_tuple(members, G_N_ELEMENTS(members)));
 }

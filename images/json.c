@@ -95,6 +95,31 @@ gboolean duet_json_strv(
     return TRUE;
 }
 
+gboolean duet_json_pairs(
+    JsonObject *object, const char *member, const char *what, char ***out_pairs, GError **error)
+{
+    JsonNode *node = object ? json_object_get_member(object, member) : NULL;
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    gboolean none = !node || JSON_NODE_TYPE(node) == JSON_NODE_NULL;
+    gboolean good = none || JSON_NODE_TYPE(node) == JSON_NODE_OBJECT;
+    JsonObject *pairs = good && !none ? json_node_get_object(node) : NULL;
+    g_autoptr(GList) names = pairs ? json_object_get_members(pairs) : NULL;
+    for (GList *name = names; good && name; name = name->next) {
+        const char *value = duet_json_string(pairs, name->data);
+        g_autofree char *pair = g_strconcat(name->data, "=", value, NULL);
+        good = value != NULL;
+        if (*pair != '=' && !strchr(name->data, '='))
+            g_strv_builder_add(builder, pair);
+    }
+    if (!good) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+            "'%s' is damaged: '%s' is not an object of strings", what, member);
+        return FALSE;
+    }
+    *out_pairs = g_strv_builder_end(builder);
+    return TRUE;
+}
+
 char *duet_json_text(JsonNode *node, gboolean pretty)
 {
     return json_to_string(node, pretty);

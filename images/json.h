@@ -35,6 +35,16 @@ JsonObject *duet_json_element(JsonArray *array, guint n);
 gboolean duet_json_strv(
     JsonObject *object, const char *member, const char *what, char ***out_strv, GError **error);
 
+/**
+ * duet_json_pairs: a member that is an object of strings, as "NAME=value" strings in its order. A
+ * name that is empty or has a "=" in it can't be told so, and is left out.
+ * @out_pairs: (out) (transfer full): never NULL
+ *
+ * Returns: %FALSE with %DUET_ERROR_BROKEN if it is anything else, but for missing or null.
+ */
+gboolean duet_json_pairs(
+    JsonObject *object, const char *member, const char *what, char ***out_pairs, GError **error);
+
 /** duet_json_text: Returns: (transfer full): @node as compact text. */
 char *duet_json_text(JsonNode *node, gboolean pretty);
 

@@ -33,6 +33,7 @@ void duet_image_free(DuetImage *image)
     g_clear_pointer(&image->high_ids, g_array_unref);
     g_free(image->created);
     g_strfreev(image->warnings);
+    g_strfreev(image->labels);
     g_free(image);
 }
 
@@ -149,6 +150,7 @@ static DuetImage *image_from_record(GVariant *record, const char *layers_dir)
     g_variant_get_child(record, 10, "t", &image->size_bytes);
     image->created = take_maybe_string(record, 11);
     image->warnings = take_strv(record, 12);
+    image->labels = take_strv(record, 13);
     return image;
 }
 

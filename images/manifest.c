@@ -265,7 +265,8 @@ DuetImage *duet_manifest_image(const DuetManifest *manifest, const char *what, G
     g_auto(GStrv) env = NULL;
     if (!duet_json_strv(config, "Entrypoint", what, &image->entrypoint, error) ||
         !duet_json_strv(config, "Cmd", what, &image->cmd, error) ||
-        !duet_json_strv(config, "Env", what, &env, error))
+        !duet_json_strv(config, "Env", what, &env, error) ||
+        !duet_json_pairs(config, "Labels", what, &image->labels, error))
         return NULL;
     image->env = only_assignments(env);
     image->working_dir = absolute_dir(duet_json_string(config, "WorkingDir"));

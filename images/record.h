@@ -27,10 +27,10 @@ G_BEGIN_DECLS
 
 /**
  * DUET_IMAGE_TYPE: magic, config digest, layer directories below layers/, entrypoint, cmd, env,
- * working directory, user, stop signal, high ids, size in bytes, created, warnings.
+ * working directory, user, stop signal, high ids, size in bytes, created, warnings, labels.
  */
-#define DUET_IMAGE_TYPE "(ssasmasmasassmsiautmsas)"
-#define DUET_IMAGE_MAGIC "duet-image-1"
+#define DUET_IMAGE_TYPE "(ssasmasmasassmsiautmsasas)"
+#define DUET_IMAGE_MAGIC "duet-image-2"
 
 /**
  * duet_record_refs: Returns: (transfer full): the table, or NULL with %DUET_ERROR_STALE when it is

@@ -408,7 +408,9 @@ IMAGES = {
     'zero-layer': oci([B, b'\0' * 1024, HI]),
     'repeat': oci([B, HI, BYE, HI]),
     'config': oci([B], Entrypoint=['/bin/e'], Cmd=['a', 'b c'], Env=['PATH=/x', 'NONE', 'E='],
-                  WorkingDir='work/dir', User='app:extra', StopSignal='SIGUSR1'),
+                  WorkingDir='work/dir', User='app:extra', StopSignal='SIGUSR1',
+                  Labels={'tier': 'web', 'odd key': 'a=b', 'unsayable=': 'x', '': 'y'}),
+    'labels-broken': oci([B], Labels={'number': 1}),
     'attributes': oci([attributes()]),
     'acls': oci(acls()),
     # What an ordinary user's ids reach, with a device; and what they don't.

@@ -22,6 +22,7 @@ G_BEGIN_DECLS
  * @size_bytes: sum of the sizes of the layers' blobs
  * @created: (nullable): RFC 3339 time of the config
  * @warnings: what could not be kept for one kind ("POSIX ACLs are not in a VM's root disk")
+ * @labels: "KEY=VALUE" strings, never NULL
  */
 typedef struct {
     char *ref;
@@ -38,6 +39,7 @@ typedef struct {
     guint64 size_bytes;
     char *created;
     char **warnings;
+    char **labels;
 } DuetImage;
 
 void duet_image_free(DuetImage *image);

@@ -117,6 +117,7 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  *     its client
  * @pool: (nullable): a word; instances of the same pool are held to @pool_memory_bytes together,
  *     their monitors with them, where duet_pool_check() says so
+ * @labels: (nullable): "KEY=VALUE" strings, the image's and the user's merged
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -155,6 +156,7 @@ typedef struct {
     gint64 owner_pid;
     char *pool;
     guint64 pool_memory_bytes;
+    char **labels;
 } DuetSpec;
 
 /**
