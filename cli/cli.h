@@ -162,6 +162,44 @@ gboolean duet_cli_kind(const char *wanted, gboolean vm, DuetKind *out_kind, GErr
  */
 gboolean duet_cli_report(const DuetReportRequest *request, gboolean open, GError **error);
 
+/** duet_info_is_live: Returns: whether a monitor has it. */
+gboolean duet_info_is_live(const DuetInfo *info);
+
+/**
+ * DuetSelection: instances, and what was known of each: as many of the one as of the other.
+ * @instances: (element-type DuetInstance)
+ * @infos: (element-type DuetInfo)
+ */
+typedef struct {
+    GPtrArray *instances;
+    GPtrArray *infos;
+} DuetSelection;
+void duet_selection_clear(DuetSelection *selection);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetSelection, duet_selection_clear)
+
+/** DUET_FILTER_ROW: the option, with which a verb fills a list for duet_cli_select(). */
+#define DUET_FILTER_ROW(letter, list)                                                              \
+    {                                                                                              \
+        "filter", letter, 0, G_OPTION_ARG_FILENAME_ARRAY, list,                                    \
+            "those that match: id, name, label, status, exited, ancestor, before, since, volume, " \
+            "kind",                                                                                \
+            "KEY=VALUE"                                                                            \
+    }
+/**
+ * duet_cli_select: those that match, by age.
+ * @filters: (nullable): values of `--filter`
+ * @all: those that do not run, too; a filter of states means them anyway
+ */
+gboolean duet_cli_select(
+    DuetCli *cli, char *const *filters, gboolean all, DuetSelection *out_selection, GError **error);
+/**
+ * duet_cli_select_words:
+ * @words: the verb, and nothing behind it: an error else
+ * Returns: (transfer full): the verb and the names of those that match.
+ */
+char **duet_cli_select_words(
+    DuetCli *cli, char **words, char *const *filters, gboolean all, GError **error);
+
 /** duet_cli_print_json: prints @value (floating is sunk) through json-glib. */
 gboolean duet_cli_print_json(GVariant *value, GError **error);
 /** duet_cli_format: reads `--format`. */
@@ -170,6 +208,8 @@ gboolean duet_cli_format_is_json(const char *format, gboolean *out_json, GError 
 /** DuetTable: columns as wide as they must be; cells are printed on one line, made printable. */
 typedef struct _DuetTable DuetTable;
 DuetTable *duet_table_new(const char *const *titles);
+/** duet_table_hide_titles: prints none. */
+void duet_table_hide_titles(DuetTable *table);
 void duet_table_add(DuetTable *table, char **cells /* (transfer full) */);
 /** duet_table_print: prints to standard output and frees the table. */
 void duet_table_print(DuetTable *table);

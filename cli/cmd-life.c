@@ -33,6 +33,17 @@ static int for_each(
     return code;
 }
 
+/* The same for all that match @filters, of those that run or of @all; none is no failure. */
+static int for_matching(
+    DuetCli *cli, char **argv, char **filters, gboolean all, Act act, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) words = duet_cli_select_words(cli, argv, filters, all, &error);
+    if (!words)
+        return duet_cli_fail(error);
+    return words[1] ? for_each(cli, (int)g_strv_length(words), words, act, data, FALSE) : 0;
+}
+
 static gboolean act_start(DuetInstance *instance, gconstpointer data, GError **error)
 {
     (void)data;
@@ -41,10 +52,13 @@ static gboolean act_start(DuetInstance *instance, gconstpointer data, GError **e
 
 int duet_cmd_start(DuetCli *cli, int argc, char **argv)
 {
+    g_auto(GStrv) filters = NULL;
+    const GOptionEntry entries[] = { DUET_FILTER_ROW('f', &filters), G_OPTION_ENTRY_NULL };
     g_autoptr(GError) error = NULL;
-    if (!duet_cli_options(argv[0], NULL, &argc, &argv, &error))
+    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
-    return for_each(cli, argc, argv, act_start, NULL, FALSE);
+    return filters ? for_matching(cli, argv, filters, TRUE, act_start, NULL)
+                   : for_each(cli, argc, argv, act_start, NULL, FALSE);
 }
 
 static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **error)
@@ -62,10 +76,13 @@ static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **er
     return FALSE;
 }
 
-static int with_grace(DuetCli *cli, int argc, char **argv, Act act)
+/* @all: of those that match a filter, those that do not run as well */
+static int with_grace(DuetCli *cli, int argc, char **argv, gboolean all, Act act)
 {
+    g_auto(GStrv) filters = NULL;
     int seconds = 10;
     const GOptionEntry entries[] = {
+        DUET_FILTER_ROW('f', &filters),
         { "time", 't', 0, G_OPTION_ARG_INT, &seconds, "grace before the kill (10)", "SECONDS" },
         G_OPTION_ENTRY_NULL,
     };
@@ -76,12 +93,13 @@ static int with_grace(DuetCli *cli, int argc, char **argv, Act act)
     if (seconds < 0 || seconds > 86400)
         return duet_cli_usage(verb, "--time takes 0 to 86400 seconds");
     guint grace_ms = (guint)seconds * 1000;
-    return for_each(cli, argc, argv, act, &grace_ms, FALSE);
+    return filters ? for_matching(cli, argv, filters, all, act, &grace_ms)
+                   : for_each(cli, argc, argv, act, &grace_ms, FALSE);
 }
 
 int duet_cmd_stop(DuetCli *cli, int argc, char **argv)
 {
-    return with_grace(cli, argc, argv, act_stop);
+    return with_grace(cli, argc, argv, FALSE, act_stop);
 }
 
 /* One that does not run is started, as by podman. */
@@ -104,7 +122,7 @@ static gboolean act_restart(DuetInstance *instance, gconstpointer data, GError *
 
 int duet_cmd_restart(DuetCli *cli, int argc, char **argv)
 {
-    return with_grace(cli, argc, argv, act_restart);
+    return with_grace(cli, argc, argv, TRUE, act_restart);
 }
 
 static gboolean act_kill(DuetInstance *instance, gconstpointer data, GError **error)
@@ -136,10 +154,13 @@ static gboolean act_pause(DuetInstance *instance, gconstpointer data, GError **e
 
 static int pause_or_unpause(DuetCli *cli, int argc, char **argv, gboolean pause)
 {
+    g_auto(GStrv) filters = NULL;
+    const GOptionEntry entries[] = { DUET_FILTER_ROW('f', &filters), G_OPTION_ENTRY_NULL };
     g_autoptr(GError) error = NULL;
-    if (!duet_cli_options(argv[0], NULL, &argc, &argv, &error))
+    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
-    return for_each(cli, argc, argv, act_pause, &pause, FALSE);
+    return filters ? for_matching(cli, argv, filters, FALSE, act_pause, &pause)
+                   : for_each(cli, argc, argv, act_pause, &pause, FALSE);
 }
 
 int duet_cmd_pause(DuetCli *cli, int argc, char **argv)
@@ -179,8 +200,11 @@ static int remove_all(DuetCli *cli, gboolean force)
 
 int duet_cmd_rm(DuetCli *cli, int argc, char **argv)
 {
+    g_auto(GStrv) filters = NULL;
     gboolean force = FALSE, all = FALSE;
     const GOptionEntry entries[] = {
+        /* -f is --force. */
+        DUET_FILTER_ROW(0, &filters),
         { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "end those that run", NULL },
         { "all", 'a', 0, G_OPTION_ARG_NONE, &all, "remove all instances", NULL },
         G_OPTION_ENTRY_NULL,
@@ -190,6 +214,8 @@ int duet_cmd_rm(DuetCli *cli, int argc, char **argv)
         return duet_cli_fail(error);
     if (all && argc > 1)
         return duet_cli_usage("rm", "--all and the name '%s' contradict each other", argv[1]);
+    if (filters)
+        return for_matching(cli, argv, filters, TRUE, act_remove, &force);
     return all ? remove_all(cli, force) : for_each(cli, argc, argv, act_remove, &force, FALSE);
 }
 

@@ -5,46 +5,115 @@
 #include "core/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
-static gboolean is_live(const DuetInfo *info)
+#define COMMAND_COLUMNS 24
+
+typedef struct {
+    gboolean all, quiet, latest, no_trunc, no_heading;
+    gint64 last;
+    char *format, *sort;
+    char **filters;
+} PsOptions;
+
+static void ps_options_clear(PsOptions *options)
 {
-    return info->state != DUET_STATE_CREATED && info->state != DUET_STATE_EXITED;
+    g_free(options->format);
+    g_free(options->sort);
+    g_strfreev(options->filters);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PsOptions, ps_options_clear)
+
+static int by_id(const DuetInfo *a, const DuetInfo *b)
+{
+    return strcmp(a->spec->id, b->spec->id);
 }
 
-static GPtrArray *collect(DuetCli *cli, gboolean all, GError **error)
+static int by_image(const DuetInfo *a, const DuetInfo *b)
 {
-    if (!duet_cli_context(cli, error))
-        return NULL;
-    g_autoptr(GPtrArray) instances = duet_instance_list(cli->context, error);
-    if (!instances)
-        return NULL;
-    GPtrArray *infos = g_ptr_array_new_with_free_func((GDestroyNotify)duet_info_free);
-    for (guint i = 0; i < instances->len; i++) {
-        DuetInfo *info = duet_instance_info(instances->pdata[i], NULL);
-        if (info && (all || is_live(info)))
-            g_ptr_array_add(infos, info);
-        else
-            duet_info_free(info);
+    return g_strcmp0(a->spec->image_ref, b->spec->image_ref);
+}
+
+static int by_name(const DuetInfo *a, const DuetInfo *b)
+{
+    return g_strcmp0(a->spec->name, b->spec->name);
+}
+
+static int by_status(const DuetInfo *a, const DuetInfo *b)
+{
+    return strcmp(duet_state_to_string(a->state), duet_state_to_string(b->state));
+}
+
+/* Among equals, and for "created", the order stays that of their age. */
+static const struct {
+    const char *key;
+    int (*compare)(const DuetInfo *a, const DuetInfo *b);
+} orders[] = {
+    { "created", NULL },
+    { "id", by_id },
+    { "image", by_image },
+    { "names", by_name },
+    { "status", by_status },
+};
+
+static int compare(gconstpointer a, gconstpointer b, gpointer order)
+{
+    const DuetInfo *const *first = a, *const *second = b;
+    return orders[GPOINTER_TO_UINT(order)].compare(*first, *second);
+}
+
+static gboolean sort_infos(GPtrArray *infos, const char *key, GError **error)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(orders); i++) {
+        if (!g_str_equal(key, orders[i].key))
+            continue;
+        if (orders[i].compare)
+            g_ptr_array_sort_with_data(infos, compare, GUINT_TO_POINTER(i));
+        return TRUE;
     }
-    return infos;
+    return duet_cli_invalid(
+        error, "is nothing to sort by: use created, id, image, names or status", key);
 }
 
-static void print_table(GPtrArray *infos)
+/* Returns: (transfer full): what is to be shown. */
+static GPtrArray *collect(DuetCli *cli, const PsOptions *options, GError **error)
+{
+    g_auto(DuetSelection) selection = { NULL, NULL };
+    gint64 last = options->latest ? 1 : options->last;
+    if (!duet_cli_select(cli, options->filters, options->all || last >= 0, &selection, error))
+        return NULL;
+    g_autoptr(GPtrArray) infos = g_steal_pointer(&selection.infos);
+    if (last >= 0 && last < infos->len)
+        g_ptr_array_remove_range(infos, 0, infos->len - (guint)last);
+    if (options->sort && !sort_infos(infos, options->sort, error))
+        return NULL;
+    return g_steal_pointer(&infos);
+}
+
+static char *command_of(const DuetInfo *info, gboolean whole)
+{
+    g_autofree char *words = duet_describe_words(info->spec->argv);
+    g_autofree char *command = duet_text_line(g_strdelimit(words, "\n\t", ' '));
+    if (whole || g_utf8_strlen(command, -1) <= COMMAND_COLUMNS)
+        return g_steal_pointer(&command);
+    g_autofree char *begin = g_utf8_substring(command, 0, COMMAND_COLUMNS - 3);
+    return g_strconcat(begin, "...", NULL);
+}
+
+static void print_table(GPtrArray *infos, const PsOptions *options)
 {
     static const char *const titles[] = { "ID", "KIND", "IMAGE", "COMMAND", "STATUS", "NAME",
         NULL };
     DuetTable *table = duet_table_new(titles);
+    if (options->no_heading)
+        duet_table_hide_titles(table);
     for (guint i = 0; i < infos->len; i++) {
         const DuetInfo *info = infos->pdata[i];
         char **cells = g_new0(char *, 7);
-        g_autofree char *words = duet_describe_words(info->spec->argv);
-        g_autofree char *command = duet_text_line(g_strdelimit(words, "\n\t", ' '));
-        g_autofree char *begin =
-            g_utf8_strlen(command, -1) > 24 ? g_utf8_substring(command, 0, 21) : NULL;
         cells[0] = g_strdup(info->spec->id);
         cells[1] = g_strdup(duet_kind_to_string(info->spec->kind));
         cells[2] = g_strdup(info->spec->image_ref);
-        cells[3] = begin ? g_strconcat(begin, "...", NULL) : g_strdup(command);
+        cells[3] = command_of(info, options->no_trunc);
         cells[4] = duet_describe_status(info);
         cells[5] = g_strdup(info->spec->name);
         duet_table_add(table, cells);
@@ -63,30 +132,48 @@ static int print_infos(GPtrArray *infos)
     return 0;
 }
 
-int duet_cmd_ps(DuetCli *cli, int argc, char **argv)
+static gboolean parse_ps(
+    PsOptions *options, gboolean *out_json, int *argc, char ***argv, GError **error)
 {
-    gboolean all = FALSE, quiet = FALSE, json;
-    g_autofree char *format = NULL;
     const GOptionEntry entries[] = {
-        { "all", 'a', 0, G_OPTION_ARG_NONE, &all, "those that do not run, too", NULL },
-        { "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "ids only", NULL },
-        { "format", 0, 0, G_OPTION_ARG_FILENAME, &format, "json or table", "FORMAT" },
+        { "all", 'a', 0, G_OPTION_ARG_NONE, &options->all, "those that do not run, too", NULL },
+        DUET_FILTER_ROW('f', &options->filters),
+        { "last", 'n', 0, G_OPTION_ARG_INT64, &options->last,
+            "the last N that were created, whatever their state", "N" },
+        { "latest", 'l', 0, G_OPTION_ARG_NONE, &options->latest, "the last one", NULL },
+        { "no-trunc", 0, 0, G_OPTION_ARG_NONE, &options->no_trunc, "whole commands", NULL },
+        { "noheading", 0, 0, G_OPTION_ARG_NONE, &options->no_heading, "no line of titles", NULL },
+        { "quiet", 'q', 0, G_OPTION_ARG_NONE, &options->quiet, "ids only", NULL },
+        { "sort", 0, 0, G_OPTION_ARG_FILENAME, &options->sort,
+            "by created (the default), id, image, names or status", "KEY" },
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options->format, "json or table", "FORMAT" },
         G_OPTION_ENTRY_NULL,
     };
+    if (!duet_cli_options((*argv)[0], entries, argc, argv, error) ||
+        !duet_cli_format_is_json(options->format, out_json, error))
+        return FALSE;
+    if (options->latest && options->last >= 0)
+        return duet_cli_invalid(error, "contradicts --last", "--latest");
+    return TRUE;
+}
+
+int duet_cmd_ps(DuetCli *cli, int argc, char **argv)
+{
+    g_auto(PsOptions) options = { .last = -1 };
+    gboolean json;
     g_autoptr(GError) error = NULL;
-    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error) ||
-        !duet_cli_format_is_json(format, &json, &error))
+    if (!parse_ps(&options, &json, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc > 1)
         return duet_cli_usage("ps", "'%s' is one argument too many", argv[1]);
-    g_autoptr(GPtrArray) infos = collect(cli, all, &error);
+    g_autoptr(GPtrArray) infos = collect(cli, &options, &error);
     if (!infos)
         return duet_cli_fail(error);
     if (json)
         return print_infos(infos);
-    if (!quiet)
-        print_table(infos);
-    for (guint i = 0; quiet && i < infos->len; i++)
+    if (!options.quiet)
+        print_table(infos, &options);
+    for (guint i = 0; options.quiet && i < infos->len; i++)
         printf("%s\n", ((DuetInfo *)infos->pdata[i])->spec->id);
     return 0;
 }

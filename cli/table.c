@@ -8,6 +8,7 @@
 struct _DuetTable {
     GPtrArray *rows;
     guint columns;
+    guint first;
 };
 
 DuetTable *duet_table_new(const char *const *titles)
@@ -17,6 +18,11 @@ DuetTable *duet_table_new(const char *const *titles)
     table->columns = g_strv_length((char **)titles);
     duet_table_add(table, g_strdupv((char **)titles));
     return table;
+}
+
+void duet_table_hide_titles(DuetTable *table)
+{
+    table->first = 1;
 }
 
 void duet_table_add(DuetTable *table, char **cells)
@@ -33,12 +39,12 @@ void duet_table_add(DuetTable *table, char **cells)
 void duet_table_print(DuetTable *table)
 {
     g_autofree glong *widths = g_new0(glong, table->columns);
-    for (guint r = 0; r < table->rows->len; r++)
+    for (guint r = table->first; r < table->rows->len; r++)
         for (guint c = 0; c < table->columns; c++) {
             char **cells = table->rows->pdata[r];
             widths[c] = MAX(widths[c], g_utf8_strlen(cells[c], -1));
         }
-    for (guint r = 0; r < table->rows->len; r++) {
+    for (guint r = table->first; r < table->rows->len; r++) {
         char **cells = table->rows->pdata[r];
         for (guint c = 0; c < table->columns; c++) {
             /* No blanks at the end of a line. */

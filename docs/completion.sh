@@ -50,6 +50,7 @@ _duet_value() {
   --arms) echo vm container native ;;
   --accel) echo auto kvm tcg ;;
   --network) echo none ;;
+  --sort) echo created id image names status ;;
   --format)
     case $command in
     "image export") echo oci-archive docker-archive ;;
@@ -62,7 +63,7 @@ _duet_value() {
   --cache) echo warm cold-guest cold-host ;;
   --ksm) echo on off ;;
   -s | --signal) echo HUP INT QUIT KILL USR1 USR2 TERM STOP CONT ;;
-  -o | --output | -v | --volume | --qemu | --kernel | --root | --results | --peer) return 1 ;;
+  -o | --output | --label-file | -v | --volume | --qemu | --kernel | --root | --results | --peer) return 1 ;;
   esac
 }
 
