@@ -48,6 +48,27 @@ guint64 duet_cgroup_file_number(int dir_fd, const char *file)
     return g_ascii_strtoull(text, NULL, 10);
 }
 
+gboolean duet_cgroup_file_number_or(int dir_fd, const char *file, guint64 *out_number)
+{
+    char text[64];
+    if (duet_cgroup_file_read(dir_fd, file, text, sizeof text) <= 0)
+        return FALSE;
+    *out_number = g_str_has_prefix(text, "max") ? G_MAXUINT64 : g_ascii_strtoull(text, NULL, 10);
+    return TRUE;
+}
+
+/* "8:0 rbytes=1 wbytes=2 rios=3 ...", and other words for other controllers. */
+void duet_cgroup_io_parse(const char *text, DuetCgroupUsage *usage)
+{
+    g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
+    for (char **word = words; *word != NULL; word++) {
+        if (g_str_has_prefix(*word, "rbytes="))
+            usage->read_bytes += g_ascii_strtoull(*word + strlen("rbytes="), NULL, 10);
+        else if (g_str_has_prefix(*word, "wbytes="))
+            usage->write_bytes += g_ascii_strtoull(*word + strlen("wbytes="), NULL, 10);
+    }
+}
+
 guint64 duet_cgroup_text_number(const char *text, const char *key)
 {
     gsize length = strlen(key);

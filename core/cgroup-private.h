@@ -229,6 +229,13 @@ gssize duet_cgroup_file_read(int dir_fd, const char *file, char *buffer, gsize s
 guint64 duet_cgroup_file_number(int dir_fd, const char *file);
 /** duet_cgroup_text_number: Returns: the number beside @key in lines of "key number", else 0. */
 guint64 duet_cgroup_text_number(const char *text, const char *key);
+/**
+ * duet_cgroup_file_number_or: the number in @file; one that is "max" is %G_MAXUINT64.
+ * Returns: %FALSE if there is none
+ */
+gboolean duet_cgroup_file_number_or(int dir_fd, const char *file, guint64 *out_number);
+/** duet_cgroup_io_parse: adds up io.stat, which has a line for each device. */
+void duet_cgroup_io_parse(const char *text, DuetCgroupUsage *usage);
 /** duet_cgroup_dir_pids: appends the pids of @dir_fd's cgroup.procs to @pids. */
 void duet_cgroup_dir_pids(int dir_fd, GArray *pids);
 /** duet_cgroup_dir_kill: SIGKILL to each of them but the caller. Returns: %FALSE with errno. */

@@ -58,7 +58,8 @@ static void v1_peak(int part_fd, DuetCgroupUsage *usage)
 static void v1_memory(int part_fd, DuetCgroupUsage *usage)
 {
     char text[8192];
-    usage->memory_bytes = duet_cgroup_file_number(part_fd, "memory.usage_in_bytes");
+    if (duet_cgroup_file_number_or(part_fd, "memory.usage_in_bytes", &usage->memory_bytes))
+        usage->known |= DUET_CGROUP_WANT_MEMORY;
     usage->kernel_bytes = duet_cgroup_file_number(part_fd, "memory.kmem.usage_in_bytes");
     if (duet_cgroup_file_read(part_fd, "memory.stat", text, sizeof text) > 0) {
         guint64 cache = duet_cgroup_text_number(text, "total_cache");
@@ -76,8 +77,16 @@ static void v1_usage(int part_fd, guint controllers, guint want, DuetCgroupUsage
         v1_peak(part_fd, out_usage);
     if (memory && (want & DUET_CGROUP_WANT_MEMORY) != 0)
         v1_memory(part_fd, out_usage);
-    if ((controllers & DUET_CONTROLLER_CPUACCT) != 0 && (want & DUET_CGROUP_WANT_CPU) != 0)
-        out_usage->cpu_ns = duet_cgroup_file_number(part_fd, "cpuacct.usage");
+    if (memory && (want & DUET_CGROUP_WANT_LIMIT) != 0 &&
+        duet_cgroup_file_number_or(part_fd, "memory.limit_in_bytes", &out_usage->limit_bytes))
+        out_usage->known |= DUET_CGROUP_WANT_LIMIT;
+    if ((controllers & DUET_CONTROLLER_CPUACCT) != 0 && (want & DUET_CGROUP_WANT_CPU) != 0 &&
+        duet_cgroup_file_number_or(part_fd, "cpuacct.usage", &out_usage->cpu_ns))
+        out_usage->known |= DUET_CGROUP_WANT_CPU;
+    if ((controllers & DUET_CONTROLLER_PIDS) != 0 && (want & DUET_CGROUP_WANT_TASKS) != 0 &&
+        duet_cgroup_file_number_or(part_fd, "pids.current", &out_usage->tasks))
+        out_usage->known |= DUET_CGROUP_WANT_TASKS;
+    /* Nothing of io: v1's blkio counts what is written through the page cache as nobody's. */
 }
 
 const DuetCgroupBackend duet_cgroup_backend_v1 = {

@@ -97,7 +97,8 @@ static void v2_peak(int part_fd, DuetCgroupUsage *usage)
 static void v2_memory(int part_fd, DuetCgroupUsage *usage)
 {
     char text[8192];
-    usage->memory_bytes = duet_cgroup_file_number(part_fd, "memory.current");
+    if (duet_cgroup_file_number_or(part_fd, "memory.current", &usage->memory_bytes))
+        usage->known |= DUET_CGROUP_WANT_MEMORY;
     if (duet_cgroup_file_read(part_fd, "memory.stat", text, sizeof text) > 0) {
         guint64 file = duet_cgroup_text_number(text, "file");
         usage->anon_bytes = duet_cgroup_text_number(text, "anon");
@@ -113,6 +114,18 @@ static void v2_memory(int part_fd, DuetCgroupUsage *usage)
     }
 }
 
+/* Without the controller there is no such file; with it, an empty one means that nothing was
+ * moved. A host with so many devices that their lines do not fit is told nothing. */
+static void v2_io(int part_fd, DuetCgroupUsage *usage)
+{
+    char text[65536];
+    gssize length = duet_cgroup_file_read(part_fd, "io.stat", text, sizeof text);
+    if (length < 0 || (gsize)length == sizeof text - 1)
+        return;
+    duet_cgroup_io_parse(text, usage);
+    usage->known |= DUET_CGROUP_WANT_IO;
+}
+
 static void v2_usage(int part_fd, guint controllers, guint want, DuetCgroupUsage *out_usage)
 {
     char text[1024];
@@ -121,11 +134,21 @@ static void v2_usage(int part_fd, guint controllers, guint want, DuetCgroupUsage
         v2_peak(part_fd, out_usage);
     if (memory && (want & DUET_CGROUP_WANT_MEMORY) != 0)
         v2_memory(part_fd, out_usage);
+    if (memory && (want & DUET_CGROUP_WANT_LIMIT) != 0 &&
+        duet_cgroup_file_number_or(part_fd, "memory.max", &out_usage->limit_bytes))
+        out_usage->known |= DUET_CGROUP_WANT_LIMIT;
+    if ((want & DUET_CGROUP_WANT_TASKS) != 0 &&
+        duet_cgroup_file_number_or(part_fd, "pids.current", &out_usage->tasks))
+        out_usage->known |= DUET_CGROUP_WANT_TASKS;
+    if ((want & DUET_CGROUP_WANT_IO) != 0)
+        v2_io(part_fd, out_usage);
     if ((want & DUET_CGROUP_WANT_CPU) == 0)
         return;
     /* usage_usec is there in every v2 cgroup, with the controller or without */
-    if (duet_cgroup_file_read(part_fd, "cpu.stat", text, sizeof text) > 0)
+    if (duet_cgroup_file_read(part_fd, "cpu.stat", text, sizeof text) > 0) {
         out_usage->cpu_ns = duet_cgroup_text_number(text, "usage_usec") * 1000;
+        out_usage->known |= DUET_CGROUP_WANT_CPU;
+    }
 }
 
 const DuetCgroupBackend duet_cgroup_backend_v2 = {

@@ -129,16 +129,29 @@ typedef enum {
     DUET_CGROUP_WANT_CPU = 1 << 0,
     DUET_CGROUP_WANT_PEAK = 1 << 1, /* memory_peak_bytes, oom_kills */
     DUET_CGROUP_WANT_MEMORY = 1 << 2, /* all else of memory */
-    DUET_CGROUP_WANT_ALL = (1 << 3) - 1,
+    DUET_CGROUP_WANT_ALL = (1 << 3) - 1, /* all that is of an end or of memory */
+    DUET_CGROUP_WANT_LIMIT = 1 << 3, /* limit_bytes */
+    DUET_CGROUP_WANT_IO = 1 << 4,
+    DUET_CGROUP_WANT_TASKS = 1 << 5,
 } DuetCgroupWant;
 
-/** DuetCgroupUsage: of one part; 0 where it can't be known, or was not asked for. */
+/**
+ * DuetCgroupUsage: of one part; 0 where it can't be known, or was not asked for.
+ * @known: what of it could be read, of DuetCgroupWant
+ * @limit_bytes: of memory; more than any machine has: none
+ * @read_bytes, @write_bytes: of block devices
+ * @tasks: threads, counted by the controller of a limit of processes
+ */
 typedef struct {
+    guint known;
     guint64 cpu_ns;
     guint64 memory_bytes, memory_peak_bytes;
     guint64 anon_bytes, file_bytes, kernel_bytes, shmem_bytes;
     guint64 inactive_file_bytes;
     guint64 oom_kills;
+    guint64 limit_bytes;
+    guint64 read_bytes, write_bytes;
+    guint64 tasks;
 } DuetCgroupUsage;
 void duet_cgroup_usage(
     DuetCgroup *cgroup, DuetCgroupPart part, guint want, DuetCgroupUsage *out_usage);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "core/cgroup.h"
 #include "core/memory.h"
+#include "core/parts.h"
 #include "core/state.h"
 #include "core/util.h"
 
-#include <duet/error.h>
 #include <duet/vm-limits.h>
 
 #include <fcntl.h>
@@ -14,34 +13,11 @@
 
 #define SMAPS_MAX_BYTES (64u << 20)
 
-/* Shared pages count by their share, so that a sum over processes is what the host would get
- * back. */
-typedef struct {
-    guint64 pss_bytes, anon_bytes, file_bytes, shmem_bytes;
-} Pss;
-
-/* The number of kB after @key, which begins a line and ends in a colon. */
-static guint64 kib_field(const char *text, const char *key)
-{
-    g_autofree char *wanted = g_strconcat("\n", key, NULL);
-    const char *line = text ? strstr(text, wanted) : NULL;
-    return line ? strtoull(line + strlen(wanted), NULL, 10) * 1024 : 0;
-}
-
-/* A process that ended meanwhile counts nothing. */
-static Pss pss_of(int pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/smaps_rollup", pid);
-    g_autofree char *text = duet_file_read(AT_FDCWD, path, 1 << 16, NULL, NULL);
-    return (Pss){ kib_field(text, "Pss:"), kib_field(text, "Pss_Anon:"),
-        kib_field(text, "Pss_File:"), kib_field(text, "Pss_Shmem:") };
-}
-
 static guint64 page_table_bytes(int pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
     g_autofree char *text = duet_file_read(AT_FDCWD, path, 1 << 16, NULL, NULL);
-    return kib_field(text, "VmPTE:");
+    return duet_kib_field(text, "VmPTE:");
 }
 
 guint64 duet_smaps_guest_ram(const char *smaps, guint64 ram_bytes, gboolean *out_shared)
@@ -63,31 +39,6 @@ guint64 duet_smaps_guest_ram(const char *smaps, guint64 ram_bytes, gboolean *out
     return 0;
 }
 
-static void add_descent(GArray *pids, int pid, int except);
-
-static void add_children(GArray *pids, int pid, const char *thread, int except)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/task/%s/children", pid, thread);
-    g_autofree char *text = duet_file_read(AT_FDCWD, path, 1 << 20, NULL, NULL);
-    g_auto(GStrv) words = g_strsplit(text ? text : "", " ", -1);
-    for (char **word = words; *word; word++)
-        if (**word)
-            add_descent(pids, atoi(*word), except);
-}
-
-/* @pid and all below it, but for @except and what is below that. */
-static void add_descent(GArray *pids, int pid, int except)
-{
-    if (pid <= 0 || pid == except)
-        return;
-    g_array_append_val(pids, pid);
-    g_autofree char *path = g_strdup_printf("/proc/%d/task", pid);
-    g_autoptr(GDir) threads = g_dir_open(path, 0, NULL);
-    const char *thread;
-    while (threads && (thread = g_dir_read_name(threads)))
-        add_children(pids, pid, thread, except);
-}
-
 guint64 duet_processes_pss(const GArray *pids)
 {
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(gint));
@@ -95,38 +46,13 @@ guint64 duet_processes_pss(const GArray *pids)
     guint64 sum = 0;
 
     for (guint i = 0; i < pids->len; i++)
-        add_descent(all, g_array_index(pids, gint, i), 0);
+        duet_pids_below(all, g_array_index(pids, gint, i), 0);
     for (guint i = 0; i < all->len; i++) {
         int pid = g_array_index(all, gint, i);
         if (g_hash_table_add(seen, GINT_TO_POINTER(pid)))
-            sum += pss_of(pid).pss_bytes;
+            sum += duet_process_pss(pid).pss_bytes;
     }
     return sum;
-}
-
-/* Without a cgroup it is told by descent: what an instance is made of is below its monitor. */
-static GArray *part_pids(DuetCgroup *cgroup, DuetCgroupPart part, const DuetInfo *info)
-{
-    if (duet_cgroup_tracks(cgroup, part))
-        return duet_cgroup_pids(cgroup, part);
-    GArray *pids = g_array_new(FALSE, FALSE, sizeof(gint));
-    if (part == DUET_CGROUP_PAYLOAD)
-        add_descent(pids, (int)info->pid, 0);
-    else
-        add_descent(pids, (int)info->monitor_pid, (int)info->pid);
-    return pids;
-}
-
-/* libvirt's worker is in both parts of a v1 hierarchy, as one thread of it starts QEMU: it manages.
- */
-static void drop(GArray *pids, const GArray *others)
-{
-    for (guint i = pids->len; i > 0; i--)
-        for (guint k = 0; k < others->len; k++)
-            if (g_array_index(pids, int, i - 1) == g_array_index(others, int, k)) {
-                g_array_remove_index_fast(pids, i - 1);
-                break;
-            }
 }
 
 static void split_guest_ram(const DuetSpec *spec, int pid, DuetMemory *memory)
@@ -145,7 +71,7 @@ static void add_payload(
     gboolean vm = spec->kind == DUET_KIND_VM;
     for (guint i = 0; i < pids->len; i++) {
         int pid = g_array_index(pids, int, i);
-        Pss pss = pss_of(pid);
+        DuetPss pss = duet_process_pss(pid);
         memory->payload_pss_bytes += pss.pss_bytes;
         memory->page_table_bytes += page_table_bytes(pid);
         if (vm && pid != info->pid) {
@@ -163,7 +89,7 @@ static void add_payload(
 static void add_managing(GArray *pids, DuetMemory *memory)
 {
     for (guint i = 0; i < pids->len; i++) {
-        Pss pss = pss_of(g_array_index(pids, int, i));
+        DuetPss pss = duet_process_pss(g_array_index(pids, int, i));
         memory->managing_pss_bytes += pss.pss_bytes;
         memory->managing_file_pss_bytes += pss.file_bytes;
     }
@@ -172,13 +98,13 @@ static void add_managing(GArray *pids, DuetMemory *memory)
 static void add_cgroups(DuetCgroup *payload, DuetCgroup *managing, DuetMemory *memory)
 {
     DuetCgroupUsage usage = { 0 };
-    duet_cgroup_usage(payload, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_ALL, &usage);
+    duet_cgroup_usage(payload, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_MEMORY, &usage);
     memory->cgroup_bytes = usage.memory_bytes;
     memory->cgroup_anon_bytes = usage.anon_bytes;
     memory->cgroup_file_bytes = usage.file_bytes;
     memory->cgroup_kernel_bytes = usage.kernel_bytes;
     memory->cgroup_shmem_bytes = usage.shmem_bytes;
-    duet_cgroup_usage(managing, DUET_CGROUP_MONITOR, DUET_CGROUP_WANT_ALL, &usage);
+    duet_cgroup_usage(managing, DUET_CGROUP_MONITOR, DUET_CGROUP_WANT_MEMORY, &usage);
     memory->managing_cgroup_bytes = usage.memory_bytes;
     memory->managing_cgroup_anon_bytes = usage.anon_bytes;
     memory->managing_cgroup_file_bytes = usage.file_bytes;
@@ -188,31 +114,15 @@ static void add_cgroups(DuetCgroup *payload, DuetCgroup *managing, DuetMemory *m
 
 gboolean duet_instance_memory(DuetInstance *instance, DuetMemory *out_memory, GError **error)
 {
-    g_autoptr(DuetInfo) info = duet_instance_info(instance, error);
-    if (!info)
+    g_auto(DuetParts) parts = { 0 };
+    if (!duet_parts_open(instance, &parts, error))
         return FALSE;
-    if (!info->pid || !info->cgroup) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' is not running",
-            instance->spec->name);
-        return FALSE;
-    }
-    g_autoptr(DuetCgroup) cgroup = duet_cgroup_open(info->cgroup, instance->spec->id, error);
-    if (!cgroup)
-        return FALSE;
-    /* Another manager's cgroup, or none that is this payload's alone. */
-    g_autoptr(DuetCgroup) elsewhere =
-        info->payload_cgroup ? duet_cgroup_open_foreign(info->payload_cgroup) : NULL;
-    DuetCgroup *payload = elsewhere ? elsewhere : cgroup;
-    g_autoptr(GArray) managing_pids = part_pids(cgroup, DUET_CGROUP_MONITOR, info);
-    g_autoptr(GArray) pids = part_pids(payload, DUET_CGROUP_PAYLOAD, info);
-    drop(pids, managing_pids);
-    int pid = (int)info->pid;
-    if (pids->len == 0 && instance->spec->connect)
-        g_array_append_val(pids, pid);
+    g_autoptr(GArray) managing_pids = duet_parts_managing_pids(&parts);
+    g_autoptr(GArray) pids = duet_parts_payload_pids(&parts, managing_pids);
     DuetMemory memory = { 0 };
-    add_payload(instance->spec, info, pids, &memory);
+    add_payload(instance->spec, parts.info, pids, &memory);
     add_managing(managing_pids, &memory);
-    add_cgroups(payload, cgroup, &memory);
+    add_cgroups(parts.payload, parts.cgroup, &memory);
     *out_memory = memory;
     return TRUE;
 }

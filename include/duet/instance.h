@@ -224,6 +224,42 @@ typedef struct {
 
 gboolean duet_instance_memory(DuetInstance *instance, DuetMemory *out_memory, GError **error);
 
+/** DUET_UNKNOWN: in place of a figure of #DuetStats that can't be known here. */
+#define DUET_UNKNOWN G_MAXUINT64
+
+/**
+ * DuetStats: what an instance uses, now; of a VM on the host: QEMU and its helpers.
+ * @started_ns: when its first process was there, of the host's CLOCK_MONOTONIC
+ * @at_ns: when this was read, by the same clock
+ * @cpu_ns: CPU time since then
+ * @memory_bytes: what its cgroup is charged with: about @anonymous_bytes and the three after it. An
+ *     ordinary user's instance without a cgroup: the PSS of its processes, of those that must not
+ *     be read their resident set
+ * @memory_limit_bytes: its limit (of a VM: RAM and what else QEMU may use), or the host's RAM
+ * @read_bytes, @write_bytes: of block devices: by io.stat of its cgroup (v2) if it has one, else by
+ *     /proc/PID/io: of its processes and those of that they have waited for, written is what was
+ *     made dirty in the page cache
+ * @threads: of all its processes
+ */
+typedef struct {
+    gint64 started_ns;
+    gint64 at_ns;
+    guint64 cpu_ns;
+    guint64 memory_bytes;
+    guint64 memory_limit_bytes;
+    guint64 anonymous_bytes;
+    guint64 file_bytes;
+    guint64 kernel_bytes;
+    guint64 shmem_bytes;
+    guint64 read_bytes;
+    guint64 write_bytes;
+    guint64 threads;
+} DuetStats;
+
+/** duet_instance_stats: reads no more than small files; one that does not run, or ends meanwhile,
+ * is %DUET_ERROR_STATE. */
+gboolean duet_instance_stats(DuetInstance *instance, DuetStats *out_stats, GError **error);
+
 /**
  * DuetPool: the memory of all instances of a pool, now.
  * @limit_bytes: what they have together

@@ -136,3 +136,155 @@ names() { duet ps --noheading "$@" | awk '{ print $NF }' | xargs; }
   duet rm three
   none_listed
 }
+
+# What follows has one instance of each kind, box-vm and box-container, until the last case of this file.
+@test "boxes of both kinds start" {
+  local kind
+  for kind in container vm; do
+    duet run -d --as "$kind" --name "box-$kind" --user 0 busybox sh -c 'echo user:x:1234:5678::/:/bin/sh >>/etc/passwd; exec sleep 100000'
+  done
+}
+
+# stat_of INSTANCE NAME: of what `duet stats` tells.
+stat_of() { duet stats --no-stream --format json "$1" | jq ".[0].$2"; }
+# within LOW VALUE HIGH
+within() {
+  [ "$2" -ge "$1" ] && [ "$2" -le "$3" ] || {
+    echo "$2 is not within $1 and $3"
+    return 1
+  }
+}
+# cpu_ns_of INSTANCE: as its cgroup has it.
+cpu_ns_of() {
+  local entry place
+  for entry in $(field "$1" cgroup); do
+    place=${entry#*:}/payload
+    case $entry in
+    v2:*) cat /sys/fs/cgroup{/unified,}"$place/cpu.stat" 2>/dev/null | awk '/^usage_usec/ { printf "%.0f\n", $2 * 1000 }' && return ;;
+    cpuacct:* | cpu,cpuacct:*) cat "/sys/fs/cgroup/${entry%%:*}$place/cpuacct.usage" && return ;;
+    esac
+  done
+}
+
+@test "stats: CPU time is the cgroup's, and what a busy loop uses" {
+  needs_limits
+  local kind low high busy waiter
+  for kind in container vm; do
+    low=$(cpu_ns_of "box-$kind")
+    busy=$(stat_of "box-$kind" cpu_ns)
+    high=$(cpu_ns_of "box-$kind")
+    [ "$low" -gt 0 ]
+    within "$low" "$busy" "$high"
+    duet exec "box-$kind" sh -c 'while [ ! -e /enough ]; do :; done' 3>&- &
+    waiter=$!
+    sleep 0.5
+    timeout -s INT --preserve-status 3 "$DUET" stats -i 1 --format json "box-$kind" >"$scratch/stats"
+    jq -s -e 'length >= 2' "$scratch/stats"
+    # the machine may be busy: but the loop is seen, and it is one CPU's (an emulated one has helpers)
+    jq -s -e '.[1:] | all(.[]; .[0].cpu_percent > 10 and .[0].cpu_percent < 220)' "$scratch/stats"
+    jq -s -e '(.[-1][0].cpu_ns - .[0][0].cpu_ns) as $ns | (.[1:] | map(.[0].cpu_percent) | add * 1e7) as $told
+      | $told > $ns * 0.7 and $told < $ns * 1.3' "$scratch/stats"
+    duet exec "box-$kind" touch /enough
+    wait "$waiter"
+  done
+}
+
+@test "stats: memory by its parts" {
+  needs_limits
+  # 50 MB of each, in one payload
+  duet run -d --name holder busybox sh -c '
+    dd if=/dev/zero of=/dev/shm/held bs=1M count=50 2>/dev/null
+    dd if=/dev/zero of=/held bs=1M count=50 2>/dev/null
+    exec 3>&1
+    (head -c 52428800 /dev/zero; echo held >&3; exec sleep 100000) | tail -c 52428800 >/dev/null'
+  wait_for 20 wrote holder held
+  sleep 0.5
+  duet stats --no-stream --format json holder >"$scratch/stats"
+  local part
+  for part in anonymous file shmem; do
+    within 50000000 "$(jq ".[0].${part}_bytes" "$scratch/stats")" 60000000
+  done
+  within 100000 "$(jq '.[0].kernel_bytes' "$scratch/stats")" 20000000
+  jq -e '.[0] | (.anonymous_bytes + .file_bytes + .shmem_bytes + .kernel_bytes) as $parts
+    | .memory_bytes > $parts * 0.95 and .memory_bytes < $parts * 1.1' "$scratch/stats"
+  # no limit: the host's
+  jq -e --argjson ram "$(($(awk '/^MemTotal/ { print $2 }' /proc/meminfo) * 1024))" \
+    '.[0] | .memory_limit_bytes == $ram and (.memory_percent - .memory_bytes / $ram * 100 | fabs) < 0.01' "$scratch/stats"
+  duet rm -f holder
+  duet run -d --name limited -m 64m busybox sleep 1000
+  is "$(stat_of limited memory_limit_bytes)" $((64 << 20))
+  duet rm -f limited
+  # QEMU's on the host: the guest's RAM as far as it was touched, and what else QEMU may have
+  jq -e '.[0] | .memory_limit_bytes > 268435456 and .memory_bytes > 60000000 and .memory_bytes < .memory_limit_bytes
+    and .anonymous_bytes + .shmem_bytes > .memory_bytes * 0.8' <(duet stats --no-stream --format json box-vm)
+}
+
+@test "stats: io, of processes that have ended, too" {
+  local kind before
+  for kind in container vm; do
+    before=$(stat_of "box-$kind" write_bytes)
+    # the writer's parent ends first: the agent waits for it
+    duet exec "box-$kind" sh -c '(dd if=/dev/zero of=/written bs=1M count=20 conv=fsync 2>/dev/null; echo done >/flag) &
+      while [ ! -e /flag ]; do sleep 0.1; done; rm /flag'
+    # a guest's file system has more to write than the file
+    within $((20 << 20)) $(($(stat_of "box-$kind" write_bytes) - before)) $((40 << 20))
+    before=$(stat_of "box-$kind" read_bytes)
+    duet exec "box-$kind" dd if=/written of=/dev/null bs=1M iflag=direct 2>/dev/null || continue
+    [ "$kind" = vm ] || within $((20 << 20)) $(($(stat_of "box-$kind" read_bytes) - before)) $((30 << 20))
+  done
+}
+
+@test "stats: threads, with a controller that counts them and without" {
+  local before sleepers
+  before=$(stat_of box-container pids)
+  sleepers=$(duet exec box-container sh -c 'for i in 1 2 3; do sleep 1234 & echo $!; done')
+  is "$(stat_of box-container pids)" $((before + 3))
+  # shellcheck disable=SC2086 # several numbers
+  duet exec box-container kill $sleepers
+  [ "$(stat_of box-vm pids)" -ge 2 ]
+  if limited; then
+    duet run -d --name counted --pids-limit 40 busybox sh -c 'sleep 1000 & sleep 1000 & wait'
+    wait_for 5 test "$(stat_of counted pids)" = 4
+    duet rm -f counted
+  fi
+}
+
+@test "stats: who is listed, and how it ends" {
+  local code=0
+  duet create --name idle busybox true
+  is "$(duet stats --no-stream | awk '{ print $2 }' | xargs)" "NAME box-container box-vm"
+  is "$(duet stats --no-stream box-vm | wc -l)" 2
+  duet stats -a --no-stream --format json | jq -e 'length == 3
+    and (.[] | select(.name == "idle") | .state == "created" and .cpu_ns == 0 and .memory_bytes == 0 and .pids == 0)
+    and (.[] | select(.name == "box-vm") | .kind == "vm" and .state == "running")'
+  [[ $(duet stats --no-stream box-container) == *"iB / "*" n/a "* ]]
+  expect 125 duet stats --no-stream idle
+  [[ $output == *"the instance 'idle' is not running"* ]]
+  duet stats -a --no-stream idle
+  expect 125 duet stats nosuch
+  is "$(wc -l <<<"$output")" 1
+  expect 125 duet stats -i 0
+  expect 125 duet stats -i nan
+  # the stream ends with a clean 0, by the terminal's signal
+  timeout -s INT --preserve-status 1 "$DUET" stats -i 100 >"$scratch/stats" || code=$?
+  is "$code" 0
+  grep -q box-vm "$scratch/stats"
+  # one that ends leaves the list; where it was all that was asked for, so does stats
+  duet run -d --name brief busybox sh -c 'sleep 1.5'
+  timeout 20 "$DUET" stats -i 0.5 brief >"$scratch/stats"
+  [ "$(grep -c brief "$scratch/stats")" -ge 1 ]
+  is "$(tail -1 "$scratch/stats" | grep -c brief)" 0
+  # a reader that goes away
+  timeout 20 "$DUET" stats -i 0.1 2>"$scratch/errors" | head -1
+  is "$(cat "$scratch/errors")" ""
+  # a terminal's screen is cleared first
+  timeout -s INT --preserve-status 1 script -qefc "$DUET stats -i 100" /dev/null </dev/null | head -c 7 | od -An -c | xargs >"$scratch/screen" || true
+  is "$(cat "$scratch/screen")" '033 [ 2 J 033 [ H'
+  duet rm idle brief
+}
+
+@test "the boxes end" {
+  duet rm -f box-vm box-container
+  is "$(duet stats --no-stream)" "ID  NAME  KIND  CPU %  MEM USAGE / LIMIT  MEM %  NET IO  BLOCK IO  PIDS"
+  none_listed
+}
