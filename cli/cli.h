@@ -234,5 +234,6 @@ int duet_cmd_compare(DuetCli *cli, int argc, char **argv);
 int duet_cmd_check(DuetCli *cli, int argc, char **argv);
 int duet_cmd_help(DuetCli *cli, int argc, char **argv);
 int duet_cmd_stats(DuetCli *cli, int argc, char **argv);
+int duet_cmd_top(DuetCli *cli, int argc, char **argv);
 
 G_END_DECLS

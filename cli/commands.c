@@ -19,6 +19,7 @@ const DuetCommand duet_commands[] = {
     { "rm", "[OPTION...] [INSTANCE...]", "remove instances", duet_cmd_rm },
     { "ps", "[OPTION...]", "list instances", duet_cmd_ps },
     { "stats", "[OPTION...] [INSTANCE...]", "show what instances use of the host", duet_cmd_stats },
+    { "top", "INSTANCE [FORMAT...]", "show what runs in an instance", duet_cmd_top },
     { "inspect", "INSTANCE...", "show all that is known of instances, as JSON", duet_cmd_inspect },
     { "logs", "[OPTION...] INSTANCE", "show what an instance wrote", duet_cmd_logs },
     { "exec", "[OPTION...] INSTANCE COMMAND [ARG...]", "run a command in a running instance",

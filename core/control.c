@@ -221,9 +221,11 @@ int duet_instance_exec(
     const DuetSpec *spec = instance->spec;
     g_auto(GStrv) env = merged_env(spec, exec->env);
     g_autoptr(GByteArray) fields = duet_spawn_fields(
-        exec->meminfo ? no_argv : (const char *const *)exec->argv, (const char *const *)env,
-        exec->cwd ? exec->cwd : spec->cwd, exec->user ? exec->user : spec->user,
-        (exec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (exec->meminfo ? DUET_SPAWN_MEMINFO : 0u));
+        exec->meminfo || exec->processes ? no_argv : (const char *const *)exec->argv,
+        (const char *const *)env, exec->cwd ? exec->cwd : spec->cwd,
+        exec->user ? exec->user : spec->user,
+        (exec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (exec->meminfo ? DUET_SPAWN_MEMINFO : 0u) |
+            (exec->processes ? DUET_SPAWN_PROCESSES : 0u));
     if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the command and its variables have %u bytes; at most %u can be passed", fields->len,

@@ -114,6 +114,7 @@ typedef struct {
  * DuetExec: one `exec`.
  * @meminfo: no program at all: the agent writes what /proc/meminfo says inside, whatever the image
  *     has; the other members are not used. A container's is the host's.
+ * @processes: the same with what runs inside: see duet_instance_processes()
  */
 typedef struct {
     char **argv;
@@ -122,6 +123,7 @@ typedef struct {
     const char *user; /* (nullable): the instance's */
     gboolean open_stdin;
     gboolean meminfo;
+    gboolean processes;
 } DuetExec;
 
 /** DuetInstance: the client's handle on one instance; holds no lock. */
@@ -259,6 +261,39 @@ typedef struct {
 /** duet_instance_stats: reads no more than small files; one that does not run, or ends meanwhile,
  * is %DUET_ERROR_STATE. */
 gboolean duet_instance_stats(DuetInstance *instance, DuetStats *out_stats, GError **error);
+
+/**
+ * DuetProcess: one process, as it is seen inside of its instance. The texts may hold any byte but
+ * NUL: the payload may have made all of it up.
+ * @uid: the effective one
+ * @tty: major and minor number as the kernel puts them together; 0: none
+ * @state: a letter, as ps has it
+ * @user: what the instance calls it; empty: nothing
+ * @name: of the program, cut by the kernel
+ * @args: separated by blanks, cut; empty: it has none, or is a zombie
+ */
+typedef struct {
+    guint32 pid;
+    guint32 ppid;
+    guint32 uid;
+    guint32 tty;
+    char state;
+    int nice;
+    guint64 cpu_ns;
+    guint64 elapsed_ns;
+    guint64 virtual_bytes;
+    guint64 resident_bytes;
+    char *user;
+    char *name;
+    char *args;
+} DuetProcess;
+void duet_process_free(DuetProcess *process);
+
+/**
+ * duet_instance_processes: what runs inside, of any image, but for a VM's kernel threads.
+ * Returns: (transfer full) (element-type DuetProcess): in the order of /proc
+ */
+GPtrArray *duet_instance_processes(DuetInstance *instance, GError **error);
 
 /**
  * DuetPool: the memory of all instances of a pool, now.

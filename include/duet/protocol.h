@@ -104,6 +104,13 @@ enum duet_spawn_flags {
     /* no program: a child of the agent that writes /proc/meminfo of its kernel to stdout; for
      * images that have none which could. Not for session 0. */
     DUET_SPAWN_MEMINFO = 4,
+    /* no program: a child of the agent that writes to stdout what runs, but for itself and the
+     * kernel's threads. All are strings with a NUL at their end: first "<ns of CLOCK_BOOTTIME>
+     * <ticks per second> <bytes per page>"; then four for each process: "<pid> <state> <ppid> <tty>
+     * <utime> <stime> <nice> <start> <vsize> <rss> <uid>", as in /proc/PID/stat but for the last;
+     * what the instance calls that user, or nothing; its name; its arguments, cut, with blanks
+     * between. Not for session 0. */
+    DUET_SPAWN_PROCESSES = 8,
 };
 
 struct duet_frame {

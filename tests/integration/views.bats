@@ -283,6 +283,98 @@ cpu_ns_of() {
   duet rm idle brief
 }
 
+# top_of INSTANCE DESCRIPTOR...: without the titles, blanks squeezed.
+top_of() { duet top "$@" | awk 'NR > 1 { $1 = $1; print }'; }
+
+@test "top: what was started, by whom, in both kinds" {
+  local kind expected
+  for kind in container vm; do
+    duet exec "box-$kind" sh -c 'sleep 4321 & sleep 4321 & true'
+    duet exec --user 1234 "box-$kind" sh -c 'sleep 4322 & renice -n 7 $! >/dev/null'
+    duet exec --user 4242 "box-$kind" sh -c 'sleep 4323 & true'
+    expected=$(printf '%s\n' "4242 sleep 4323" "root sleep 100000" "root sleep 4321" "root sleep 4321" "user sleep 4322")
+    is "$(top_of "box-$kind" user,args | grep ' sleep ' | sort)" "$expected"
+    # all there are: these, and process 1
+    is "$(top_of "box-$kind" pid | wc -l)" 6
+    is "$(top_of "box-$kind" pid ppid | head -1)" "1 0"
+    is "$(top_of "box-$kind" pid | sort -n)" "$(duet exec "box-$kind" sh -c 'cd /proc; for p in [0-9]*; do
+      [ -n "$(tr "\0" " " <$p/cmdline 2>/dev/null)" ] && [ $p != $$ ] && echo $p; done' | sort -n | head -6)"
+    is "$(top_of "box-$kind" comm,nice,state,uid | grep ' 7 ')" "sleep 7 S 1234"
+    is "$(duet top "box-$kind" | head -1 | xargs)" "USER PID PPID %CPU ELAPSED TTY TIME COMMAND"
+    is "$(duet top "box-$kind" state nice rss vsz uid | head -1 | xargs)" "STATE NI RSS VSZ UID"
+    # an orphan is process 1's
+    is "$(top_of "box-$kind" ppid args | grep -c '^1 sleep 432')" 4
+    [ "$(top_of "box-$kind" vsz args | awk '/sleep 100000/ { print $1 }')" -gt 100 ]
+  done
+}
+
+@test "top: times and CPU of a busy loop" {
+  local kind waiter
+  for kind in container vm; do
+    duet exec "box-$kind" rm -f /enough
+    duet exec "box-$kind" sh -c 'while [ ! -e /enough ]; do :; done' 3>&- &
+    waiter=$!
+    sleep 2.5
+    top_of "box-$kind" etime time pcpu args | grep enough >"$scratch/top"
+    cat "$scratch/top"
+    # "2.5s 1.9s 76.000 sh -c ...": it used what it was given, and says so
+    awk '{ sub(/s$/, "", $1); sub(/s$/, "", $2) }
+      !($1 > 0.5 && $1 < 60 && $2 > 0.1 && $2 <= $1 + 0.1 && $3 > 5 && $3 < 110 && ($2 / $1 * 100 - $3) ^ 2 < 25) { exit 1 }' "$scratch/top"
+    is "$(wc -l <"$scratch/top")" 1
+    duet exec "box-$kind" touch /enough
+    wait "$waiter"
+  done
+}
+
+@test "top: names and arguments that are no names" {
+  # control characters, escapes and line ends are shown, not obeyed, and each is on one line
+  duet exec box-container sh -c 'name=$(printf "/tmp/a\033[2J\nb) S 1 ("); printf "#!/bin/sh\nsleep 4325\n:\n" >"$name"
+    chmod +x "$name"; "$name" "$(printf "\033]0;owned\007\nroot 1")" & true'
+  wait_for 5 eval 'top_of box-container args | grep -q "sleep 4325"'
+  duet top box-container user,args,comm >"$scratch/top"
+  cat -v "$scratch/top"
+  is "$(grep -c $'\033' "$scratch/top" || true)" 0
+  is "$(wc -l <"$scratch/top")" 9
+  grep -qF "/bin/sh /tmp/a^[[2J^Jb) S 1 ( ^[]0;owned^G^Jroot 1  a^[[2J^Jb) S 1 (" "$scratch/top"
+  # a user's name is the image's to choose
+  duet exec box-container sh -c 'printf "e\033vil:x:4242:0::/:/bin/sh\n" >>/etc/passwd'
+  is "$(top_of box-container user,args | grep 4323)" "e^[vil sleep 4323"
+  # a passwd that is none
+  duet exec box-container sh -c 'mv /etc/passwd /etc/kept; mkfifo /etc/passwd'
+  is "$(top_of box-container user,args | grep 4322)" "1234 sleep 4322"
+  duet exec --user 0 box-container mv /etc/kept /etc/passwd || true
+}
+
+@test "top of what is not there" {
+  expect 125 duet top
+  expect 125 duet top nosuch
+  expect 125 duet top box-container pid,hpid
+  [[ $output == *"'hpid' is nothing that can be shown of a process: use user, pid,"* ]]
+  expect 125 duet top box-container ''
+  duet create --name idle busybox true
+  expect 125 duet top idle
+  [[ $output == *"'idle' is not running"* ]]
+  duet rm idle
+  duet pause box-container
+  expect 125 duet top box-container
+  [[ $output == *"it is paused"* ]]
+  duet unpause box-container
+}
+
+@test "top of a VM whose /proc is gone" {
+  duet exec box-vm sh -c 'mount -t tmpfs none /proc'
+  is "$(duet top box-vm | wc -l)" 1
+  duet exec box-vm sh -c 'mkdir /proc/1 && mkfifo /proc/1/stat && echo x >/proc/1/status'
+  is "$(duet top box-vm | wc -l)" 1
+  duet exec box-vm sh -c 'rm /proc/1/stat && printf "1 (x) S nonsense\n" >/proc/1/stat'
+  is "$(duet top box-vm | wc -l)" 1
+  duet exec box-vm sh -c 'printf "1 (x) S a b c d e f g h i j k l m n o p q r s t u v w x y z\n" >/proc/1/stat; printf "x\nUid:\t0\t0\n" >/proc/1/status'
+  expect 125 duet top box-vm
+  [[ $output == *"what its agent says is no list of processes"* ]]
+  duet exec box-vm umount /proc
+  [ "$(duet top box-vm | wc -l)" -gt 1 ]
+}
+
 @test "the boxes end" {
   duet rm -f box-vm box-container
   is "$(duet stats --no-stream)" "ID  NAME  KIND  CPU %  MEM USAGE / LIMIT  MEM %  NET IO  BLOCK IO  PIDS"

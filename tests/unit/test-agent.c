@@ -382,6 +382,65 @@ static void test_meminfo(gconstpointer agent)
     assert_clean_end(peer);
 }
 
+/* The strings of the list: the clock, then four for each process. Returns: those of @pid, or NULL.
+ */
+static const char *find_process(const GByteArray *list, guint32 pid, guint *out_count)
+{
+    const char *at = (const char *)list->data, *end = at + list->len, *found = NULL;
+    g_assert_cmpuint(list->len, >, 0);
+    g_assert_cmpint(end[-1], ==, '\0');
+    at += strlen(at) + 1;
+    for (*out_count = 0; at < end; (*out_count)++) {
+        if (g_ascii_strtoull(at, NULL, 10) == pid)
+            found = at;
+        for (int i = 0; i < 4; i++) {
+            g_assert_true(at < end);
+            at += strlen(at) + 1;
+        }
+    }
+    g_assert_true(at == end);
+    return found;
+}
+
+/* No program either; what lists is not on the list, nor are the kernel's threads. */
+static void test_processes(gconstpointer agent)
+{
+    Peer *peer = peer_new(agent);
+    static const char *const argv[] = { "sh", "-c", "sleep 60; :", "a b", "", NULL };
+    guint64 now_ns, ticks, page_bytes;
+    guint count;
+
+    peer_spawn(peer, 0, &(PeerSpawn){ .argv = argv });
+    peer_wait_started(peer, 0);
+    peer_spawn(peer, 1, &(PeerSpawn){ .flags = DUET_SPAWN_PROCESSES, .user = "nosuchuser" });
+    g_assert_cmpuint(peer_wait_ended(peer, 1)->code, ==, 0);
+    g_assert_cmpstr(peer_text(peer, 1, 2), ==, "");
+    const GByteArray *list = peer->sessions[1].out[1];
+    g_assert_cmpint(sscanf((const char *)list->data,
+                        "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &now_ns,
+                        &ticks, &page_bytes),
+        ==, 3);
+    g_assert_cmpuint(ticks, ==, (guint64)sysconf(_SC_CLK_TCK));
+    g_assert_cmpuint(page_bytes, ==, (guint64)sysconf(_SC_PAGESIZE));
+    const char *own = find_process(list, peer->sessions[0].pid, &count);
+    g_assert_nonnull(own);
+    guint32 ppid, tty, uid;
+    g_assert_cmpint(
+        sscanf(own, "%*u %*c %u %u %*u %*u 0 %*u %*u %*u %u", &ppid, &tty, &uid), ==, 3);
+    g_assert_cmpuint(ppid, ==, (guint32)peer->pid);
+    g_assert_cmpuint(tty, ==, 0);
+    g_assert_cmpuint(uid, ==, getuid());
+    const char *user = own + strlen(own) + 1, *name = user + strlen(user) + 1;
+    g_assert_cmpstr(user, ==, g_get_user_name());
+    g_assert_cmpstr(name, ==, "sh");
+    g_assert_cmpstr(name + strlen(name) + 1, ==, "sh -c sleep 60; : a b");
+    g_assert_null(find_process(list, peer->sessions[1].pid, &count));
+    g_assert_nonnull(find_process(list, (guint32)peer->pid, &count));
+    g_assert_cmpuint(count, >=, 3);
+    peer_send(peer, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
+    assert_clean_end(peer);
+}
+
 static void test_many_sessions(gconstpointer agent)
 {
     Peer *peer = peer_new(agent);
@@ -657,6 +716,7 @@ static const struct {
     { "signals", test_signals },
     { "idle", test_idle },
     { "meminfo", test_meminfo },
+    { "processes", test_processes },
     { "many-sessions", test_many_sessions },
     { "session-limit", test_session_limit },
     { "orphans", test_orphans },

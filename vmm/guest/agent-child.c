@@ -270,6 +270,21 @@ static void child_meminfo(struct agent_child *child)
     _exit(n < 0);
 }
 
+static void child_processes(struct agent_child *child)
+{
+    int error;
+
+    close(child->report_fd);
+    error = agent_processes_write(STDOUT_FILENO);
+    if (error && error != EPIPE) {
+        struct agent_text text = { 0 };
+
+        agent_text_fail(&text, "cannot read", "/proc", error);
+        error = write(STDERR_FILENO, text.bytes, text.length) < 0 ? errno : error;
+    }
+    _exit(error != 0);
+}
+
 static int child_main(void *data)
 {
     /* A copy: the original may be the agent's own memory. */
@@ -288,6 +303,10 @@ static int child_main(void *data)
     if (child->spawn->flags & DUET_SPAWN_MEMINFO) {
         child_signals();
         child_meminfo(child);
+    }
+    if (child->spawn->flags & DUET_SPAWN_PROCESSES) {
+        child_signals();
+        child_processes(child);
     }
     if (!agent_user_resolve("/etc/passwd", "/etc/group", child->spawn->user, &user, &error))
         child_fail(child, 125, &error);

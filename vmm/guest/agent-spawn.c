@@ -82,7 +82,7 @@ bool agent_spawn_parse(
     spawn.argv[argc] = NULL;
     spawn.envp[envc] = NULL;
     *out_spawn = spawn;
-    if (argc > 0 || spawn.flags & (DUET_SPAWN_IDLE | DUET_SPAWN_MEMINFO))
+    if (argc > 0 || spawn.flags & (DUET_SPAWN_IDLE | DUET_SPAWN_MEMINFO | DUET_SPAWN_PROCESSES))
         return true;
     agent_spawn_clear(out_spawn);
     agent_text_add(error, "no command was given", NULL);

@@ -106,6 +106,20 @@ static bool passwd_find(struct agent_file passwd, struct agent_span wanted, stru
     return by_number;
 }
 
+bool agent_user_name(const struct agent_file *passwd, uint32_t uid, struct agent_span *out_name)
+{
+    const char *cursor = NULL;
+    struct agent_span line;
+    struct passwd_line found;
+
+    while (next_line(passwd, &cursor, &line))
+        if (passwd_cut(line, &found) && found.uid == uid) {
+            *out_name = found.name;
+            return true;
+        }
+    return false;
+}
+
 static bool group_find(struct agent_file group, struct agent_span wanted, gid_t *out_gid)
 {
     const char *cursor = NULL;

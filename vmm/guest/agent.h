@@ -77,6 +77,18 @@ struct agent_user {
 bool agent_user_resolve(const char *passwd_path, const char *group_path, const char *wanted,
     struct agent_user *out_user, struct agent_text *error);
 
+/**
+ * agent_user_name: what a passwd file calls @uid, the first that does; lies in @passwd.
+ * Returns: false if none
+ */
+bool agent_user_name(const struct agent_file *passwd, uint32_t uid, struct agent_span *out_name);
+
+/* agent-processes.c -------------------------------------------------------------------------- */
+
+/** agent_processes_write: all processes but the caller, see DUET_SPAWN_PROCESSES. Returns: 0 or an
+ * errno value. */
+int agent_processes_write(int fd);
+
 /* agent-child.c ------------------------------------------------------------------------------ */
 
 /** agent_spawn: a SPAWN frame, taken apart; @arena holds all of it. */
