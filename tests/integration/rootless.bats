@@ -116,6 +116,7 @@ suite() {
   [ "$slow" = 1 ] || cases='run prints|limits|start again'
   suite kind "$cases" KIND=vm
 }
+@test "what runs is seen" { suite views .; }
 @test "the store's suite passes" { suite image 'whiteout|take each other|hard links|docker-save|hostile|imports at once|in use'; }
 
 @test "what hostile callers try does no harm" {
