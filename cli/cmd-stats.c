@@ -39,18 +39,22 @@ static void sample_free(Sample *sample)
 static double cpu_percent(const DuetStats *last, const DuetStats *now)
 {
     gboolean same_run = last && last->started_ns == now->started_ns;
-    gint64 ns = now->at_ns - (same_run ? last->at_ns : now->started_ns);
+    gint64 since_ns = same_run ? last->at_ns : now->started_ns;
     guint64 before = same_run ? MIN(last->cpu_ns, now->cpu_ns) : 0;
-    return ns > 0 ? 100.0 * (double)(now->cpu_ns - before) / (double)ns : NAN;
+    return since_ns > 0 && now->at_ns > since_ns
+        ? 100.0 * (double)(now->cpu_ns - before) / (double)(now->at_ns - since_ns)
+        : NAN;
 }
 
 /*
+ * @info: (transfer full) (nullable): what was known a moment ago
  * @before: (element-type utf8 DuetStats): by id; gets this one
  * Returns: %FALSE with an error; one that does not run is left out, or shown as using nothing
  */
-static gboolean add_sample(
-    GPtrArray *samples, GHashTable *before, DuetInstance *instance, gboolean all, GError **error)
+static gboolean add_sample(GPtrArray *samples, GHashTable *before, DuetInstance *instance,
+    DuetInfo *info, gboolean all, GError **error)
 {
+    g_autoptr(DuetInfo) known = info;
     g_autoptr(GError) failure = NULL;
     DuetStats stats = { 0 };
     gboolean runs = duet_instance_stats(instance, &stats, &failure);
@@ -58,22 +62,40 @@ static gboolean add_sample(
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
-    g_autoptr(DuetInfo) info = runs || all ? duet_instance_info(instance, NULL) : NULL;
-    if (!info)
+    if (!runs && !all)
         return TRUE;
+    if (!known || !runs) {
+        g_clear_pointer(&known, duet_info_free);
+        known = duet_instance_info(instance, NULL);
+    }
+    if (!known)
+        return TRUE;
+    const DuetStats *last = g_hash_table_lookup(before, known->spec->id);
     Sample *sample = g_new0(Sample, 1);
     sample->stats = stats;
-    sample->info = g_steal_pointer(&info);
+    sample->cpu_percent = runs ? cpu_percent(last, &stats) : 0;
+    if (runs)
+        g_hash_table_replace(before, g_strdup(known->spec->id), g_memdup2(&stats, sizeof stats));
+    sample->info = g_steal_pointer(&known);
     g_ptr_array_add(samples, sample);
-    if (!runs)
-        return TRUE;
-    const char *id = sample->info->spec->id;
-    sample->cpu_percent = cpu_percent(g_hash_table_lookup(before, id), &stats);
-    g_hash_table_replace(before, g_strdup(id), g_memdup2(&stats, sizeof stats));
     return TRUE;
 }
 
-/* @names: (nullable): those, not all that run */
+/* One that was there when it began, and went, is no failure. */
+static gboolean add_named(DuetCli *cli, GPtrArray *samples, GHashTable *before, const char *name,
+    gboolean all, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, name, &failure);
+    if (instance)
+        return add_sample(samples, before, instance, NULL, all, error);
+    if (g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+/* @names: those; if it is empty, all that run */
 static GPtrArray *sample_all(
     DuetCli *cli, const StatsOptions *options, char **names, GHashTable *before, GError **error)
 {
@@ -82,21 +104,12 @@ static GPtrArray *sample_all(
     if (!*names && !duet_cli_select(cli, NULL, options->all, &selection, error))
         return NULL;
     for (guint i = 0; selection.instances && i < selection.instances->len; i++)
-        if (!add_sample(samples, before, selection.instances->pdata[i], options->all, error))
+        if (!add_sample(samples, before, selection.instances->pdata[i],
+                g_steal_pointer(&selection.infos->pdata[i]), options->all, error))
             return NULL;
-    for (; *names; names++) {
-        g_autoptr(GError) failure = NULL;
-        g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, *names, &failure);
-        /* One that was there before, and went. */
-        if (!instance && g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND))
-            continue;
-        if (!instance) {
-            g_propagate_error(error, g_steal_pointer(&failure));
+    for (; *names; names++)
+        if (!add_named(cli, samples, before, *names, options->all, error))
             return NULL;
-        }
-        if (!add_sample(samples, before, instance, options->all, error))
-            return NULL;
-    }
     return g_steal_pointer(&samples);
 }
 

@@ -157,7 +157,8 @@ gboolean duet_instance_stats(DuetInstance *instance, DuetStats *out_stats, GErro
     Sums sums;
     g_autoptr(GArray) pids = add_processes(&parts, &sums);
     if (pids->len == 0) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' is at its end",
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+            "the instance '%s' has no process: it is about to start, or at its end",
             instance->spec->name);
         return FALSE;
     }

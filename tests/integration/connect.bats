@@ -81,6 +81,9 @@ gone() { is "$(libvirt_left "$@")" ""; }
   # 192 MiB of RAM and the allowance: 128 + 64 + 3 + 16.
   is "$(virsh_ memtune duet-t-limits | awk '/^hard_limit/ { print $3 }')" "$(((192 + 211) * 1024))"
   [ "$(duet exec t-limits sh -c 'grep MemTotal /proc/meminfo | tr -dc 0-9')" -lt 196608 ]
+  duet stats --no-stream --format json t-limits >"$scratch/stats"
+  jq -e '.[0] | .cpu_ns > 1e8 and .memory_limit_bytes == (192 + 211) * 1048576 and .memory_bytes > 5e7
+    and .memory_bytes < .memory_limit_bytes and .pids > 1 and .read_bytes != null' "$scratch/stats"
   duet stop -t 1 t-limits
   [ "$(field t-limits payload_cpu_ns)" -gt 100000000 ]
   [ "$(field t-limits peak_memory_bytes)" -gt 50000000 ]
