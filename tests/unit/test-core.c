@@ -68,6 +68,8 @@ static void test_spec_round_trip(void)
     spec->open_stdin = TRUE;
     guint32 high = 4294967294u;
     g_array_append_val(spec->high_ids, high);
+    static const char *const labels[] = { "k=\xff v\n", "empty=", NULL };
+    spec->labels = g_strdupv((char **)labels);
     g_ptr_array_add(spec->mounts, duet_mount_new("/a b", "/c'd", TRUE));
 
     g_autoptr(GVariant) variant = g_variant_ref_sink(duet_spec_to_variant(spec));
@@ -77,6 +79,7 @@ static void test_spec_round_trip(void)
     g_autoptr(DuetSpec) copy = duet_spec_from_variant(parsed, &error);
     g_assert_no_error(error);
     g_assert_cmpstrv(copy->argv, spec->argv);
+    g_assert_cmpstrv(copy->labels, spec->labels);
     g_assert_cmpstr(copy->id, ==, spec->id);
     g_assert_cmpint(copy->kind, ==, DUET_KIND_VM);
     g_assert_cmpfloat(copy->cpus, ==, 1.5);
