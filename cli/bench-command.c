@@ -31,9 +31,7 @@ static void add_list(GStrvBuilder *words, const char *option, char *const *value
 
 void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, gboolean vm)
 {
-    add(words, "--memory", run->memory);
-    add_number(words, "--cpus", run->cpus);
-    add_number(words, "--pids-limit", (double)run->pids_limit);
+    duet_cli_limit_words(&run->limits, words);
     add_list(words, "--env", run->env);
     add(words, "--workdir", run->workdir);
     add(words, "--user", run->user);
@@ -72,9 +70,8 @@ char **duet_bench_cli_words(
     g_autoptr(GStrvBuilder) words = g_strv_builder_new();
     DuetRunOptions run = options->run;
 
-    run.memory = NULL;
-    run.cpus = 0;
-    run.pids_limit = 0;
+    /* These are in the result, arm by arm. */
+    run.limits.memory = run.limits.cpus = run.limits.pids_limit = NULL;
     for (guint i = 0; i < specs->len; i++) {
         const DuetSpec *spec = specs->pdata[i];
         /* It may be the environment's. */

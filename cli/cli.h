@@ -104,11 +104,37 @@ DuetImage *duet_cli_image(DuetCli *cli, const char *ref, GError **error);
 DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
     const char *entrypoint, char **command, GError **error);
 
-/** Options that `run`, `create`, `compare` and `bench` share. */
+/** What an instance may use, as it was typed; NULL: not given. */
 typedef struct {
     char *memory;
-    double cpus;
-    gint64 pids_limit;
+    char *memory_swap;
+    char *memory_reservation;
+    char *cpus;
+    char *cpu_shares;
+    char *cpu_quota;
+    char *cpu_period;
+    char *cpuset_cpus;
+    char *cpuset_mems;
+    char *pids_limit;
+    char *blkio_weight;
+    char **devices[DUET_IO_KINDS];
+    char **hugetlb;
+} DuetLimitOptions;
+
+/** duet_cli_limit_options: appends rows that write into @options to @entries. */
+void duet_cli_limit_options(DuetLimitOptions *options, GArray *entries);
+void duet_cli_limit_options_clear(DuetLimitOptions *options);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetLimitOptions, duet_cli_limit_options_clear)
+/** duet_cli_limit_options_given: Returns: whether there is any. */
+gboolean duet_cli_limit_options_given(const DuetLimitOptions *options);
+/** duet_cli_limit_words: appends them as words of a command line. */
+void duet_cli_limit_words(const DuetLimitOptions *options, GStrvBuilder *words);
+/** duet_cli_apply_limits: changes those of @spec that were given, and checks them all. */
+gboolean duet_cli_apply_limits(DuetSpec *spec, const DuetLimitOptions *options, GError **error);
+
+/** Options that `run`, `create`, `compare` and `bench` share. */
+typedef struct {
+    DuetLimitOptions limits;
     char **env;
     char *workdir;
     char *user;

@@ -7,7 +7,7 @@ static gboolean check_options(const DuetBenchCli *options, GError **error)
 {
     const char *what = NULL;
 
-    if (options->equal_memory && options->run.memory)
+    if (options->equal_memory && options->run.limits.memory)
         what = "--equal-memory sets the limits of memory itself: leave -m out";
     else if (!(options->ksm_limit_s >= 10 && options->ksm_limit_s <= 86400))
         what = "--ksm-limit must be from 10 to 86400 seconds";

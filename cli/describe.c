@@ -157,6 +157,53 @@ static GVariant *describe_labels(const DuetSpec *spec)
     return g_variant_dict_end(&dict);
 }
 
+static GVariant *describe_io_limits(const DuetSpec *spec)
+{
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    for (char **text = spec->io_limits; text && *text; text++) {
+        DuetIoLimit limit;
+        if (!duet_io_limit_parse(*text, &limit))
+            continue;
+        g_autofree char *path = limit.path;
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+        put_text(&dict, "limit", duet_io_kind_to_string(limit.kind));
+        put_text(&dict, "device", path);
+        put_number(&dict, "rate", (gint64)limit.rate);
+        g_variant_builder_add_value(&list, g_variant_dict_end(&dict));
+    }
+    return g_variant_builder_end(&list);
+}
+
+static GVariant *describe_hugetlb(const DuetSpec *spec)
+{
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    for (char **text = spec->hugetlb; text && *text; text++) {
+        DuetHugetlbLimit limit;
+        if (!duet_hugetlb_limit_parse(*text, &limit))
+            continue;
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+        put_text(&dict, "size", limit.size);
+        put_number(&dict, "limit_bytes", (gint64)limit.bytes);
+        g_variant_builder_add_value(&list, g_variant_dict_end(&dict));
+    }
+    return g_variant_builder_end(&list);
+}
+
+/* As in the options: 0, null and an empty list say that it was not asked for. */
+static void put_limits(GVariantDict *dict, const DuetSpec *spec)
+{
+    const char *cpus = spec->cpuset_cpus, *mems = spec->cpuset_mems;
+    put_number(dict, "memory_swap_limit_bytes", spec->memory_swap_bytes);
+    put_number(dict, "memory_reservation_bytes", (gint64)spec->memory_reservation_bytes);
+    put_number(dict, "cpu_shares", (gint64)spec->cpu_shares);
+    put_number(dict, "cpu_period_us", (gint64)spec->cpu_period_us);
+    put_text(dict, "cpuset_cpus", cpus && *cpus ? cpus : NULL);
+    put_text(dict, "cpuset_mems", mems && *mems ? mems : NULL);
+    put_number(dict, "blkio_weight", (gint64)spec->blkio_weight);
+    g_variant_dict_insert_value(dict, "io_limits", describe_io_limits(spec));
+    g_variant_dict_insert_value(dict, "hugetlb", describe_hugetlb(spec));
+}
+
 static void put_spec(GVariantDict *dict, const DuetSpec *spec)
 {
     put_text(dict, "name", spec->name);
@@ -173,6 +220,7 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     put_number(dict, "memory_limit_bytes", (gint64)spec->memory_bytes);
     g_variant_dict_insert(dict, "cpus", "d", spec->cpus);
     put_number(dict, "pids_limit", (gint64)spec->pids_limit);
+    put_limits(dict, spec);
     put_number(dict, "timeout_ms", spec->timeout_ms);
     g_variant_dict_insert(dict, "remove_at_exit", "b", spec->remove_at_exit);
     put_list(dict, "layers", spec->layers);

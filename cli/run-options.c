@@ -5,27 +5,17 @@
 #include "core/util.h"
 
 #include <duet/error.h>
-#include <duet/vm-limits.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-/* cpu.cfs_quota_us takes no less than 1 ms in each 100 ms. */
-#define CPUS_MIN 0.01
 
 GArray *duet_cli_run_options(DuetRunOptions *options)
 {
     const GOptionEntry rows[] = {
-        { "memory", 'm', 0, G_OPTION_ARG_FILENAME, &options->memory,
-            "memory limit, or a VM's RAM (default 256m, 80m at least); such as 512m, 2g", "SIZE" },
-        { "cpus", 0, 0, G_OPTION_ARG_DOUBLE, &options->cpus, "CPU time in CPUs, such as 0.5, 2",
-            "N" },
-        { "pids-limit", 0, 0, G_OPTION_ARG_INT64, &options->pids_limit,
-            "how many processes; -1: no limit", "N" },
         { "env", 'e', 0, G_OPTION_ARG_FILENAME_ARRAY, &options->env,
             "set a variable, or pass on the caller's", "NAME[=VALUE]" },
         { "workdir", 'w', 0, G_OPTION_ARG_FILENAME, &options->workdir,
@@ -64,21 +54,23 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
             "VM: run it by a libvirt daemon, where virsh sees it, such as qemu:///system", "URI" },
     };
     GArray *entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
+    duet_cli_limit_options(&options->limits, entries);
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
     return entries;
 }
 
 void duet_cli_run_options_clear(DuetRunOptions *options)
 {
-    char *texts[] = { options->memory, options->workdir, options->user, options->hostname,
-        options->entrypoint, options->network, options->accel, options->qemu, options->kernel,
-        options->disk_size, options->connect };
+    char *texts[] = { options->workdir, options->user, options->hostname, options->entrypoint,
+        options->network, options->accel, options->qemu, options->kernel, options->disk_size,
+        options->connect };
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     char **lists[] = { options->env, options->volumes, options->cap_add, options->cap_drop,
         options->security, options->tmpfs };
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
+    duet_cli_limit_options_clear(&options->limits);
 }
 
 static char **with_env(char **env, const char *text)
@@ -169,35 +161,6 @@ static gboolean add_volume(DuetSpec *spec, const char *text, GError **error)
     return TRUE;
 }
 
-static gboolean apply_limits(DuetSpec *spec, const DuetRunOptions *options, GError **error)
-{
-    if (options->memory && !duet_parse_bytes(options->memory, &spec->memory_bytes, error)) {
-        g_prefix_error(error, "--memory: ");
-        return FALSE;
-    }
-    if (options->disk_size && !duet_parse_bytes(options->disk_size, &spec->disk_bytes, error)) {
-        g_prefix_error(error, "--disk-size: ");
-        return FALSE;
-    }
-    double cpus = options->cpus;
-    if (cpus != 0 && (!(cpus >= CPUS_MIN) || cpus > (double)sysconf(_SC_NPROCESSORS_CONF))) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "--cpus %g: this host can give %g to %ld", cpus, CPUS_MIN,
-            sysconf(_SC_NPROCESSORS_CONF));
-        return FALSE;
-    }
-    /* podman: -1 is no limit. */
-    if (options->pids_limit < -1) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "--pids-limit %" G_GINT64_FORMAT ": use a number above 0, or -1 for no limit",
-            options->pids_limit);
-        return FALSE;
-    }
-    spec->cpus = cpus;
-    spec->pids_limit = options->pids_limit > 0 ? (guint64)options->pids_limit : 0;
-    return TRUE;
-}
-
 /* Without the option $DUET_CONNECT decides, which containers may ignore. */
 static gboolean apply_connect(DuetSpec *spec, const char *wanted, GError **error)
 {
@@ -240,11 +203,8 @@ static gboolean apply_vm(DuetSpec *spec, const DuetRunOptions *options, GError *
         ? g_canonicalize_filename(options->qemu, NULL)
         : g_strdup(options->qemu);
     spec->kernel_path = options->kernel ? g_canonicalize_filename(options->kernel, NULL) : NULL;
-    if (spec->kind == DUET_KIND_VM && spec->memory_bytes &&
-        spec->memory_bytes < DUET_VM_MEMORY_MIN_BYTES) {
-        g_autofree char *least = duet_format_bytes(DUET_VM_MEMORY_MIN_BYTES);
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "--memory %s: a VM needs at least %s of RAM to boot", options->memory, least);
+    if (options->disk_size && !duet_parse_bytes(options->disk_size, &spec->disk_bytes, error)) {
+        g_prefix_error(error, "--disk-size: ");
         return FALSE;
     }
     return TRUE;
@@ -265,7 +225,8 @@ DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind ki
     }
     g_autoptr(DuetSpec) spec =
         duet_cli_resolve_image(cli, ref, kind, options->entrypoint, command, error);
-    if (!spec || !apply_limits(spec, options, error) || !apply_vm(spec, options, error))
+    if (!spec || !apply_vm(spec, options, error) ||
+        !duet_cli_apply_limits(spec, &options->limits, error))
         return NULL;
     for (char **env = options->env; env && *env; env++)
         spec->env = with_env(spec->env, *env);

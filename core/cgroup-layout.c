@@ -19,6 +19,10 @@ static const struct {
     { "cpuacct", DUET_CONTROLLER_CPUACCT },
     { "pids", DUET_CONTROLLER_PIDS },
     { "freezer", DUET_CONTROLLER_FREEZER },
+    { "cpuset", DUET_CONTROLLER_CPUSET },
+    { "io", DUET_CONTROLLER_IO },
+    { "blkio", DUET_CONTROLLER_IO },
+    { "hugetlb", DUET_CONTROLLER_HUGETLB },
 };
 
 guint duet_controllers_parse(const char *text, const char *separators)
@@ -39,10 +43,12 @@ guint duet_controllers_parse(const char *text, const char *separators)
 char *duet_controllers_to_string(guint controllers)
 {
     GString *text = g_string_new(NULL);
-    for (gsize i = 0; i < G_N_ELEMENTS(controller_names); i++)
-        if ((controllers & controller_names[i].bit) != 0)
-            g_string_append_printf(
-                text, "%s%s", text->len > 0 ? ", " : "", controller_names[i].name);
+    for (gsize i = 0; i < G_N_ELEMENTS(controller_names); i++) {
+        if ((controllers & controller_names[i].bit) == 0)
+            continue;
+        g_string_append_printf(text, "%s%s", text->len > 0 ? ", " : "", controller_names[i].name);
+        controllers &= ~(guint)controller_names[i].bit; /* one of its names is enough */
+    }
     return g_string_free(text, FALSE);
 }
 

@@ -167,6 +167,14 @@ static int make_box(DuetCgroupMember *member, int part_fd)
     return member->box_fd = openat(part_fd, DUET_CGROUP_BOX, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* Returns 0 or an errno value. */
+static int inherit(const DuetCgroupMember *member, int dir_fd)
+{
+    gboolean is_cpuset =
+        member->version == DUET_CGROUP_V1 && (member->controllers & DUET_CONTROLLER_CPUSET) != 0;
+    return is_cpuset ? duet_cpuset_inherit(dir_fd) : 0;
+}
+
 /* Makes and opens the directories of the parts. Returns 0 or an errno value. */
 static int make_parts(DuetCgroupMember *member, int dir_fd)
 {
@@ -179,6 +187,9 @@ static int make_parts(DuetCgroupMember *member, int dir_fd)
         if (fd < 0)
             return errno;
         member->part_fds[part] = fd;
+        int err = inherit(member, fd);
+        if (err != 0)
+            return err;
         if (part == DUET_CGROUP_PAYLOAD)
             fd = make_box(member, fd);
         if (fd >= 0)
@@ -200,7 +211,7 @@ static int make_own(DuetCgroupMember *member, gboolean *out_made)
     DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
         return errno;
-    int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : 0;
+    int err = enable != 0 ? duet_cgroup_v2_enable(dir_fd, enable) : inherit(member, dir_fd);
     return err != 0 ? err : make_parts(member, dir_fd);
 }
 
@@ -231,9 +242,11 @@ static int open_pool(DuetCgroupMember *member, const char *base)
     if (mkdir(base, 0755) != 0 && errno != EEXIST)
         return errno;
     int err = open_base(member, base);
-    return err == 0 && member->version == DUET_CGROUP_V2
+    if (err != 0)
+        return err;
+    return member->version == DUET_CGROUP_V2
         ? duet_cgroup_v2_enable(member->base_fd, member->controllers)
-        : err;
+        : inherit(member, member->base_fd);
 }
 
 /* Until it is made or can't be: a pool with a directory of ours in it does not go any more. Returns

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/cgroup.h"
+#include "core/spec-limits.h"
 #include "core/scope.h"
 
 G_BEGIN_DECLS
@@ -15,6 +16,9 @@ typedef enum {
     DUET_CONTROLLER_CPUACCT = 1 << 2,
     DUET_CONTROLLER_PIDS = 1 << 3,
     DUET_CONTROLLER_FREEZER = 1 << 4,
+    DUET_CONTROLLER_CPUSET = 1 << 5,
+    DUET_CONTROLLER_IO = 1 << 6, /* v1 calls it blkio */
+    DUET_CONTROLLER_HUGETLB = 1 << 7,
 } DuetController;
 
 /** duet_controllers_parse: Returns: the mask of the known names in @text. */
@@ -212,14 +216,27 @@ guint duet_limits_controllers(const DuetLimits *limits);
 /** duet_limits_required: Returns: those without which an instance can't be: not an ordinary user's
  * guards. */
 guint duet_limits_required(const DuetLimits *limits);
-/** duet_limits_validate: refuses what no kernel can keep. */
-gboolean duet_limits_validate(const DuetLimits *limits, GError **error);
 /** duet_limits_options: Returns: (transfer full): "--memory, --cpus": what @controllers are for. */
 char *duet_limits_options(const DuetLimits *limits, guint controllers);
-/** duet_limits_apply: writes those of @limits that belong to @controllers to the files of @dir_fd.
+/**
+ * duet_limits_apply: writes those of @limits that belong to @controllers to the files of @dir_fd,
+ * in which there are none yet.
  */
 gboolean duet_limits_apply(const DuetLimits *limits, DuetCgroupVersion version, guint controllers,
     int dir_fd, GError **error);
+/** duet_limits_change: from those that @members have by @from to those of @to: all, or none. */
+gboolean duet_limits_change(const DuetLimits *from, const DuetLimits *to,
+    const DuetCgroupMember *members, guint n_members, GError **error);
+/**
+ * duet_cpuset_inherit: gives @dir_fd, a new cpuset of v1, the CPUs and nodes of the one above: it
+ * has none, and nothing may join it, before that.
+ * Returns: 0 or an errno value
+ */
+int duet_cpuset_inherit(int dir_fd);
+/** duet_cpu_weight: Returns: v2's weight for v1's @shares, as runc and crun have it. */
+guint duet_cpu_weight(guint64 shares);
+/** duet_io_weight: Returns: v2's io.weight for @weight, likewise. */
+guint duet_io_weight(guint64 weight);
 
 /** duet_cgroup_file_write: Returns: 0 or an errno value. */
 int duet_cgroup_file_write(int dir_fd, const char *file, const char *text);

@@ -31,6 +31,9 @@ int duet_cgroup_v2_enable(int dir_fd, guint controllers)
         { DUET_CONTROLLER_MEMORY, "+memory" },
         { DUET_CONTROLLER_CPU, "+cpu" },
         { DUET_CONTROLLER_PIDS, "+pids" },
+        { DUET_CONTROLLER_CPUSET, "+cpuset" },
+        { DUET_CONTROLLER_IO, "+io" },
+        { DUET_CONTROLLER_HUGETLB, "+hugetlb" },
     };
     for (gsize i = 0; i < G_N_ELEMENTS(words); i++) {
         if ((controllers & words[i].bit) == 0)

@@ -7,7 +7,7 @@
 G_BEGIN_DECLS
 
 /* The hierarchies that a cgroup has a directory in are at most so many. */
-#define DUET_CGROUP_MEMBERS_MAX 8
+#define DUET_CGROUP_MEMBERS_MAX 10
 
 /*
  * An instance's cgroup has two children, `monitor` and `payload`. Where systemd is the init it is a
@@ -29,6 +29,7 @@ typedef enum {
  * RAM and CPUs and no more), so that an ordinary user without a cgroup can do without
  * @pool: (nullable): see #DuetSpec; must live until duet_cgroup_make()
  * @pool_memory_bytes: what all of @pool have together
+ * All that follows is as in #DuetSpec, and must live as long as @pool.
  */
 typedef struct {
     guint64 memory_bytes;
@@ -38,6 +39,15 @@ typedef struct {
     gboolean cpus_is_guard;
     const char *pool;
     guint64 pool_memory_bytes;
+    gint64 memory_swap_bytes;
+    guint64 memory_reservation_bytes;
+    guint64 cpu_shares;
+    guint64 cpu_period_us;
+    const char *cpuset_cpus;
+    const char *cpuset_mems;
+    guint64 blkio_weight;
+    char *const *io_limits;
+    char *const *hugetlb;
 } DuetLimits;
 
 /**

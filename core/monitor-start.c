@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How an instance begins: its place on the host, its driver, and what the monitor does while that
  * is at work. */
+#include "core/spec-limits.h"
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
-#include <duet/vm-limits.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,29 +31,11 @@ static gboolean listen_on_socket(Monitor *monitor, GError **error)
     return TRUE;
 }
 
-/* What the kernel is told of the spec's limits. A VM's RAM is QEMU's: see vm-limits.h. A daemon
- * keeps them in a cgroup of its own. */
-static DuetLimits cgroup_limits(const DuetSpec *spec)
-{
-    if (spec->connect)
-        return (DuetLimits){ 0 };
-    DuetLimits limits = {
-        .memory_bytes = spec->memory_bytes, .cpus = spec->cpus, .pids = spec->pids_limit
-    };
-    if (spec->kind == DUET_KIND_VM) {
-        limits.memory_bytes = duet_vm_memory_bytes(spec) + duet_vm_memory_allowance_bytes(spec);
-        limits.pids = 0;
-        limits.memory_is_guard = TRUE;
-        limits.cpus_is_guard = spec->cpus == (double)duet_vm_vcpus(spec);
-    }
-    return limits;
-}
-
 static gboolean make_place(Monitor *monitor, GError **error)
 {
     DuetContext *context = monitor->context;
     const char *id = monitor->spec->id;
-    DuetLimits limits = cgroup_limits(monitor->spec);
+    DuetLimits limits = duet_spec_limits(monitor->spec);
     limits.pool = monitor->spec->pool;
     limits.pool_memory_bytes = monitor->spec->pool_memory_bytes;
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);

@@ -135,13 +135,16 @@ void duet_spec_free(DuetSpec *spec)
         return;
     char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
-        &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp };
+        &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp, &spec->cpuset_cpus,
+        &spec->cpuset_mems };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
     g_strfreev(spec->layers);
     g_strfreev(spec->argv);
     g_strfreev(spec->env);
     g_strfreev(spec->labels);
+    g_strfreev(spec->io_limits);
+    g_strfreev(spec->hugetlb);
     g_array_unref(spec->high_ids);
     g_ptr_array_unref(spec->mounts);
     g_ptr_array_unref(spec->tmpfs);
@@ -221,6 +224,15 @@ static const struct {
     { "pool", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, pool) },
     { "pool-memory-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, pool_memory_bytes) },
     { "labels", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, labels) },
+    { "memory-swap-bytes", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, memory_swap_bytes) },
+    { "memory-reservation-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, memory_reservation_bytes) },
+    { "cpu-shares", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, cpu_shares) },
+    { "cpu-period-us", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, cpu_period_us) },
+    { "cpuset-cpus", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, cpuset_cpus) },
+    { "cpuset-mems", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, cpuset_mems) },
+    { "blkio-weight", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, blkio_weight) },
+    { "io-limits", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, io_limits) },
+    { "hugetlb", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, hugetlb) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)
@@ -248,18 +260,16 @@ static GVariant *field_to_variant(gconstpointer at, FieldType type)
     g_assert_not_reached();
 }
 
-static void field_from_variant(gpointer at, FieldType type, GVariant *dict, const char *key)
+static const char *const field_types[] = { [FIELD_BYTES] = "ay",
+    [FIELD_LIST] = "aay",
+    [FIELD_BOOL] = "b",
+    [FIELD_INT] = "i",
+    [FIELD_U64] = "t",
+    [FIELD_I64] = "x",
+    [FIELD_DOUBLE] = "d" };
+
+static void field_from_variant(gpointer at, FieldType type, GVariant *value)
 {
-    static const char *const types[] = { [FIELD_BYTES] = "ay",
-        [FIELD_LIST] = "aay",
-        [FIELD_BOOL] = "b",
-        [FIELD_INT] = "i",
-        [FIELD_U64] = "t",
-        [FIELD_I64] = "x",
-        [FIELD_DOUBLE] = "d" };
-    g_autoptr(GVariant) value = g_variant_lookup_value(dict, key, G_VARIANT_TYPE(types[type]));
-    if (!value)
-        return;
     switch (type) {
     case FIELD_BYTES:
         g_free(*(char **)at);
@@ -326,8 +336,12 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "it is not the spec of an instance");
         return NULL;
     }
-    for (guint i = 0; i < G_N_ELEMENTS(fields); i++)
-        field_from_variant((char *)spec + fields[i].offset, fields[i].type, variant, fields[i].key);
+    for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(
+            variant, fields[i].key, G_VARIANT_TYPE(field_types[fields[i].type]));
+        if (value)
+            field_from_variant((char *)spec + fields[i].offset, fields[i].type, value);
+    }
     if (spec->kind > DUET_KIND_NATIVE || spec->accel > DUET_ACCEL_TCG) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the spec names an unknown kind");
         return NULL;
@@ -360,4 +374,23 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
             spec->tmpfs, duet_tmpfs_new(target, *options ? options : NULL, readonly, exec));
     }
     return g_steal_pointer(&spec);
+}
+
+DuetSpec *duet_spec_copy(const DuetSpec *spec)
+{
+    g_autoptr(GVariant) variant = g_variant_ref_sink(duet_spec_to_variant(spec));
+    return duet_spec_from_variant(variant, NULL);
+}
+
+gboolean duet_spec_change(DuetSpec *spec, const char *key, GVariant *value)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
+        if (!g_str_equal(fields[i].key, key))
+            continue;
+        if (!g_variant_is_of_type(value, G_VARIANT_TYPE(field_types[fields[i].type])))
+            return FALSE;
+        field_from_variant((char *)spec + fields[i].offset, fields[i].type, value);
+        return TRUE;
+    }
+    return FALSE;
 }

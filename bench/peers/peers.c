@@ -258,14 +258,21 @@ static void admit(DuetPeers *peers, DuetPeer *peer)
     g_ptr_array_remove(peers->arms, arm);
 }
 
+static gboolean has_more_limits(const DuetSpec *spec)
+{
+    return spec->memory_swap_bytes != 0 || spec->memory_reservation_bytes != 0 ||
+        spec->cpu_shares != 0 || spec->cpu_period_us != 0 || spec->cpuset_cpus ||
+        spec->cpuset_mems || spec->blkio_weight != 0 || spec->io_limits || spec->hugetlb;
+}
+
 static gboolean check_spec(const DuetSpec *spec, GError **error)
 {
     if (spec->mounts->len == 0 && spec->tmpfs->len == 0 && !spec->readonly && !spec->seccomp &&
-        spec->capabilities == DUET_CAPABILITIES_OF_KIND && spec->argv[0])
+        spec->capabilities == DUET_CAPABILITIES_OF_KIND && !has_more_limits(spec) && spec->argv[0])
         return TRUE;
     g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "peers can't be given -v, --tmpfs, --read-only, capabilities or a seccomp profile: leave "
-        "either out");
+        "peers can't be given -v, --tmpfs, --read-only, capabilities, a seccomp profile, or limits "
+        "beside --memory, --cpus and --pids-limit: leave either out");
     return FALSE;
 }
 

@@ -118,6 +118,14 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @pool: (nullable): a word; instances of the same pool are held to @pool_memory_bytes together,
  *     their monitors with them, where duet_pool_check() says so
  * @labels: (nullable): "KEY=VALUE" strings, the image's and the user's merged
+ * @memory_swap_bytes: memory and swap together; 0: no swap beyond @memory_bytes; -1: any swap
+ * @memory_reservation_bytes: what of its memory is the last to be taken for others; 0: nothing
+ * @cpu_shares: its part of the CPUs where they do not suffice, 1024 being the usual one; 0: that
+ * @cpu_period_us: what @cpus is counted over; 0: the kernel's 100 ms
+ * @cpuset_cpus, @cpuset_mems: (nullable): the only CPUs and NUMA nodes it uses, as "0-3,7"
+ * @blkio_weight: its part of the disks where they do not suffice, 10 to 1000; 0: the usual one
+ * @io_limits: (nullable): of block devices, see #DuetIoLimit
+ * @hugetlb: (nullable): of huge pages, see #DuetHugetlbLimit
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -157,6 +165,15 @@ typedef struct {
     char *pool;
     guint64 pool_memory_bytes;
     char **labels;
+    gint64 memory_swap_bytes;
+    guint64 memory_reservation_bytes;
+    guint64 cpu_shares;
+    guint64 cpu_period_us;
+    char *cpuset_cpus;
+    char *cpuset_mems;
+    guint64 blkio_weight;
+    char **io_limits;
+    char **hugetlb;
 } DuetSpec;
 
 /**
@@ -171,6 +188,44 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetSpec, duet_spec_free)
 /** duet_spec_capabilities: Returns: those that root in the instance has, of its kind or as asked.
  */
 guint64 duet_spec_capabilities(const DuetSpec *spec);
+
+/**
+ * DuetIoLimit: one of a spec's @io_limits, "read-bps:/dev/sda:1048576" there
+ * @kind: which of the four
+ * @path: of the block device on the host; may have colons in it
+ * @rate: bytes, or operations, in a second
+ */
+typedef enum {
+    DUET_IO_READ_BPS,
+    DUET_IO_WRITE_BPS,
+    DUET_IO_READ_IOPS,
+    DUET_IO_WRITE_IOPS,
+} DuetIoKind;
+#define DUET_IO_KINDS 4
+
+typedef struct {
+    DuetIoKind kind;
+    char *path;
+    guint64 rate;
+} DuetIoLimit;
+
+/** duet_io_kind_to_string: Returns: "read-bps", ... */
+const char *duet_io_kind_to_string(DuetIoKind kind);
+/** duet_io_limit_to_text: Returns: (transfer full): as it is in a spec. */
+char *duet_io_limit_to_text(DuetIoKind kind, const char *path, guint64 rate);
+/** duet_io_limit_parse: Returns: whether @text is one; out_limit->path is the caller's then. */
+gboolean duet_io_limit_parse(const char *text, DuetIoLimit *out_limit);
+
+/**
+ * DuetHugetlbLimit: one of a spec's @hugetlb, "2MB:67108864" there
+ * @size: of a page, as the kernel names it
+ */
+typedef struct {
+    char size[16];
+    guint64 bytes;
+} DuetHugetlbLimit;
+
+gboolean duet_hugetlb_limit_parse(const char *text, DuetHugetlbLimit *out_limit);
 
 /**
  * DuetVolume: one of a spec's mounts, or of its tmpfs: of the two, one is NULL
@@ -204,5 +259,15 @@ GVariant *duet_spec_to_variant(const DuetSpec *spec);
  * Returns: (transfer full): the spec, or NULL with %DUET_ERROR_BROKEN.
  */
 DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error);
+
+/** duet_spec_copy: Returns: (transfer full) */
+DuetSpec *duet_spec_copy(const DuetSpec *spec);
+
+/**
+ * duet_spec_change: sets the member that duet_spec_to_variant() calls @key.
+ *
+ * Returns: %FALSE if there is no such member, or @value is of another type.
+ */
+gboolean duet_spec_change(DuetSpec *spec, const char *key, GVariant *value);
 
 G_END_DECLS
