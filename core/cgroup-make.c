@@ -69,7 +69,7 @@ static gboolean refuse_limits(
 }
 
 /* Back to where we came from; the root takes everyone, should that be gone. */
-static DuetCgroupMember *add_own(
+DuetCgroupMember *duet_cgroup_add_own(
     DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base)
 {
     g_autofree char *in_pool = duet_cgroup_pool_base(base, cgroup->limits.pool);
@@ -109,7 +109,7 @@ static gboolean choose_v2(DuetCgroup *cgroup, const GPtrArray *layout, const Due
         base = v2_base(v2, granted = required);
     if (base == NULL && required != 0)
         return refuse_limits(layout, limits, required, error);
-    DuetCgroupMember *member = add_own(cgroup, v2, base != NULL ? base : v2->own);
+    DuetCgroupMember *member = duet_cgroup_add_own(cgroup, v2, base != NULL ? base : v2->own);
     member->controllers = base != NULL ? granted : 0;
     member->both_parts =
         member->controllers != 0 || v2 == duet_cgroup_layout_tracking(layout, DUET_CGROUP_MONITOR);
@@ -143,7 +143,7 @@ static gboolean choose_members(
             ((hierarchy->controllers & wanted) == 0 && hierarchy != tracking[0] &&
                 hierarchy != tracking[1]))
             continue;
-        DuetCgroupMember *member = add_own(cgroup, hierarchy, hierarchy->own);
+        DuetCgroupMember *member = duet_cgroup_add_own(cgroup, hierarchy, hierarchy->own);
         member->both_parts = hierarchy == tracking[DUET_CGROUP_MONITOR] ||
             (hierarchy->controllers & DUET_CONTROLLER_MEMORY) != 0;
         unmet &= ~hierarchy->controllers;
@@ -266,7 +266,7 @@ static int make_in_pool(DuetCgroupMember *member, const char *base, gboolean *ou
     return err;
 }
 
-static gboolean member_make(
+gboolean duet_cgroup_member_make(
     DuetCgroupMember *member, const DuetLimits *limits, gboolean *out_made, GError **error)
 {
     g_autofree char *base = g_build_filename(member->mount_point, member->base, NULL);
@@ -339,7 +339,7 @@ gboolean duet_cgroup_make(DuetCgroup *cgroup, GError **error)
     for (guint i = 0; i < cgroup->members_count && ok; i++) {
         DuetCgroupMember *member = &cgroup->members[i];
         gboolean made = FALSE;
-        ok = member_make(member, &cgroup->limits, &made, error);
+        ok = duet_cgroup_member_make(member, &cgroup->limits, &made, error);
         if (!made) /* what is there is another's */
             duet_fd_clear(&member->base_fd);
         /* a hybrid host: all of the monitor part, not the scope alone */

@@ -149,6 +149,16 @@ struct _DuetCgroup {
 /** duet_cgroup_add: Returns: a new member of @cgroup, with no directory yet. */
 DuetCgroupMember *duet_cgroup_add(
     DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base, gboolean in_scope);
+void duet_cgroup_member_clear(DuetCgroupMember *member);
+/** duet_cgroup_add_own: Returns: the same, of our own directories, in the pool if there is one. */
+DuetCgroupMember *duet_cgroup_add_own(
+    DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base);
+/**
+ * duet_cgroup_member_make: makes its directories, with @limits.
+ * @out_made: whether there is something to be removed
+ */
+gboolean duet_cgroup_member_make(
+    DuetCgroupMember *member, const DuetLimits *limits, gboolean *out_made, GError **error);
 /** duet_cgroup_member_remove: removes the directories of @member that are ours, and its pool's if
  * it was the last. */
 gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error);

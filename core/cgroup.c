@@ -40,7 +40,7 @@ DuetCgroupMember *duet_cgroup_add(
     return member;
 }
 
-static void member_clear(DuetCgroupMember *member)
+void duet_cgroup_member_clear(DuetCgroupMember *member)
 {
     g_free(member->name);
     g_free(member->mount_point);
@@ -61,7 +61,7 @@ void duet_cgroup_free(DuetCgroup *cgroup)
     if (cgroup == NULL)
         return;
     for (guint i = 0; i < cgroup->members_count; i++)
-        member_clear(&cgroup->members[i]);
+        duet_cgroup_member_clear(&cgroup->members[i]);
     duet_scope_manager_close(cgroup->manager);
     g_free(cgroup->id);
     g_free(cgroup->name);

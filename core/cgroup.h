@@ -128,6 +128,21 @@ gboolean duet_cgroup_kill(
 gboolean duet_cgroup_freeze(DuetCgroup *cgroup, gboolean frozen, GError **error);
 
 /**
+ * duet_cgroup_change_plan: makes out what limits of @to need beside what @cgroup has, so that
+ * duet_cgroup_path(), which may be another then, can be written down before it is made. What can't
+ * be had while it runs is %DUET_ERROR_UNSUPPORTED.
+ */
+gboolean duet_cgroup_change_plan(DuetCgroup *cgroup, const DuetLimits *to, GError **error);
+/**
+ * duet_cgroup_change: changes the limits of the payload part from @from, which it has, to @to. On
+ * error it has those of @from, and duet_cgroup_path() is what it was before the plan.
+ */
+gboolean duet_cgroup_change(
+    DuetCgroup *cgroup, const DuetLimits *from, const DuetLimits *to, GError **error);
+/** duet_cgroup_change_cancel: what was planned is not made. */
+void duet_cgroup_change_cancel(DuetCgroup *cgroup);
+
+/**
  * duet_cgroup_remove: removes the directories; the parts must be empty, but for the calling
  * process itself, which moves back to the cgroup that duet started in (<ours>), or where it may not
  * (a user's session), to the one of its user's manager.

@@ -4,6 +4,7 @@
 #include "core/rootless.h"
 #include "core/state.h"
 #include "core/stray.h"
+#include "core/update.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -306,6 +307,8 @@ static void recover(DuetContext *context, int live_fd, const char *id)
         return;
     g_autoptr(DuetSpec) spec = NULL;
     gboolean half_made = is_half_made(context, dir_fd, &spec);
+    if (!half_made)
+        duet_name_settle(context, dir_fd, spec);
     gboolean gone = duet_live_clean_up(context, id);
     /* Else its marker stays: the next command tries again. */
     if ((spec && !settle(context, dir_fd, spec)) || !gone)

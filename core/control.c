@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Living instances: starting them, and asking their monitors. */
+#include "core/control.h"
 #include "core/fields.h"
 #include "core/log.h"
 #include "core/monitor.h"
@@ -33,11 +34,7 @@ static int connect_monitor(DuetInstance *instance)
     return duet_fd_steal(&fd);
 }
 
-/*
- * Waits while the lock is held but nobody listens: a monitor that is just starting, or one that is
- * at its very end. Returns: a connection, or -1: there is no monitor any more.
- */
-static int connect_or_settle(DuetInstance *instance)
+int duet_control_connect(DuetInstance *instance)
 {
     for (int tries = 0; tries < 2000; tries++) {
         int fd = connect_monitor(instance);
@@ -53,7 +50,7 @@ static int connect_or_settle(DuetInstance *instance)
 
 static int connect_or_fail(DuetInstance *instance, GError **error)
 {
-    int fd = connect_or_settle(instance);
+    int fd = duet_control_connect(instance);
     if (fd < 0)
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
             "the instance '%s' is not running; start it with `duet start %s`", instance->spec->name,
@@ -71,11 +68,7 @@ static gboolean lock_failed(DuetInstance *instance, int err, const char *busy, G
     return FALSE;
 }
 
-/*
- * Takes the lock. Who looks whether there is a monitor, or cleans up after one, holds it for an
- * instant: only with a monitor, or for longer, it is taken. Returns: -1 with errno.
- */
-static int take_lock(DuetInstance *instance)
+int duet_control_lock(DuetInstance *instance)
 {
     for (int tries = 0;; tries++) {
         int fd = duet_lock_take(instance->dir_fd);
@@ -94,7 +87,7 @@ static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
 {
     if (instance->lock_fd >= 0)
         return TRUE;
-    instance->lock_fd = take_lock(instance);
+    instance->lock_fd = duet_control_lock(instance);
     return instance->lock_fd >= 0 || lock_failed(instance, errno, "is already running", error);
 }
 
@@ -248,11 +241,10 @@ int duet_instance_exec(
     return ok ? end.exit_code : -1;
 }
 
-/* Sends one request on @fd and waits for a frame of @answer. Returns: its payload, or NULL. */
-static char *ask(
-    DuetInstance *instance, int fd, guint8 type, guint32 value, guint8 answer, GError **error)
+char *duet_control_ask(DuetInstance *instance, int fd, guint8 type, const void *payload,
+    guint32 length, guint8 answer, GError **error)
 {
-    if (!duet_frame_write_u32(fd, type, 0, value)) {
+    if (!duet_frame_write(fd, type, 0, payload, length)) {
         duet_error_set_errno(error, errno, "cannot talk to the monitor");
         return NULL;
     }
@@ -279,11 +271,11 @@ static char *ask(
         struct duet_frame frame;
         int got = 0;
         while (!found && !failure && (got = duet_frame_reader_next(&reader, &frame)) > 0) {
-            const char *payload = (const char *)frame.payload;
+            const char *said = (const char *)frame.payload;
             if (frame.type == answer) {
-                found = g_strndup(payload, frame.length);
+                found = g_strndup(said, frame.length);
             } else if (frame.type == DUET_FRAME_ERROR && frame.length >= 4) {
-                g_autofree char *text = g_strndup(payload + 4, frame.length - 4);
+                g_autofree char *text = g_strndup(said + 4, frame.length - 4);
                 failure = g_error_new(DUET_ERROR, (int)duet_get_u32(frame.payload),
                     "the instance '%s': %s", instance->spec->name, text);
             }
@@ -296,6 +288,14 @@ static char *ask(
     if (failure)
         g_propagate_error(error, failure);
     return found;
+}
+
+static char *ask(
+    DuetInstance *instance, int fd, guint8 type, guint32 value, guint8 answer, GError **error)
+{
+    guint8 word[4];
+    duet_put_u32(word, value);
+    return duet_control_ask(instance, fd, type, word, sizeof word, answer, error);
 }
 
 static gboolean request_simply(
@@ -315,7 +315,7 @@ gboolean duet_instance_stop(DuetInstance *instance, guint grace_ms, GError **err
     /* Without an answer it was at its end already: over once the monitor let go of the lock. */
     duet_fd_clear(&fd);
     if (!text)
-        fd = connect_or_settle(instance);
+        fd = duet_control_connect(instance);
     return TRUE;
 }
 
@@ -356,7 +356,7 @@ DuetInfo *duet_instance_info(DuetInstance *instance, GError **error)
 {
     (void)error;
     /* Ours is the lock of an instance that was created just now, or is about to be started. */
-    DUET_AUTO_FD fd = instance->lock_fd >= 0 ? -1 : connect_or_settle(instance);
+    DUET_AUTO_FD fd = instance->lock_fd >= 0 ? -1 : duet_control_connect(instance);
     /* One that is at work with its driver answers later: others must not be waited for with it. */
     const struct timeval patience = { .tv_sec = STATE_PATIENCE_S };
     g_autoptr(GError) failure = NULL;
@@ -369,21 +369,21 @@ DuetInfo *duet_instance_info(DuetInstance *instance, GError **error)
     if (fd >= 0 && !live) {
         /* At its end: its file has the last word once the monitor let go of the lock. */
         duet_fd_clear(&fd);
-        fd = connect_or_settle(instance);
+        fd = duet_control_connect(instance);
     }
     return live ? duet_info_from_text(live, instance->spec) : info_from_files(instance, TRUE);
 }
 
 int duet_instance_wait(DuetInstance *instance, GError **error)
 {
-    DUET_AUTO_FD fd = connect_or_settle(instance);
+    DUET_AUTO_FD fd = duet_control_connect(instance);
     g_autofree char *text =
         fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_WAIT, 0, DUET_FRAME_RELEASED, NULL);
     g_autoptr(DuetInfo) info = text ? duet_info_from_text(text, instance->spec) : NULL;
     if (!info) {
         /* It was at its end: its last word is in its file once it let go of the lock. */
         duet_fd_clear(&fd);
-        fd = connect_or_settle(instance);
+        fd = duet_control_connect(instance);
         info = info_from_files(instance, TRUE);
     }
     if (info->exit_code < 0) {
@@ -398,7 +398,7 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
 {
     DuetContext *context = instance->context;
     DUET_AUTO_FD lock_fd =
-        instance->lock_fd >= 0 ? duet_fd_steal(&instance->lock_fd) : take_lock(instance);
+        instance->lock_fd >= 0 ? duet_fd_steal(&instance->lock_fd) : duet_control_lock(instance);
     int err = lock_fd < 0 ? errno : 0;
     if (lock_fd < 0 && !force)
         return lock_failed(instance, err, "is running; stop it first or use `duet rm -f`", error);
@@ -410,7 +410,7 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
             g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;
         }
-        lock_fd = take_lock(instance);
+        lock_fd = duet_control_lock(instance);
         err = lock_fd < 0 ? errno : 0;
     }
     /* ENOENT: another removal was faster. */

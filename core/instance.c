@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Instances as files: making, finding, listing and removing them. */
 #include "core/session.h"
-#include "core/state.h"
+#include "core/update.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -14,24 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME_MAX_BYTES 63
-
-static gboolean name_is_valid(const char *name)
-{
-    if (!g_ascii_isalnum(name[0]) || strlen(name) > NAME_MAX_BYTES)
-        return FALSE;
-    for (const char *c = name; *c; c++)
-        if (!g_ascii_isalnum(*c) && !strchr("_.-", *c))
-            return FALSE;
-    return TRUE;
-}
-
 /* "docker.io/library/busybox:1.36" gives "busybox-3f2a1b". */
 static char *name_for(const DuetSpec *spec)
 {
     g_autofree char *base = g_path_get_basename(spec->image_ref ? spec->image_ref : "image");
     base[strcspn(base, ":@")] = '\0';
-    if (!name_is_valid(base) || strlen(base) > 40)
+    if (!duet_name_is_valid(base) || strlen(base) > 40)
         return g_strdup_printf("image-%.6s", spec->id);
     return g_strdup_printf("%s-%.6s", base, spec->id);
 }
@@ -64,32 +52,6 @@ const DuetSpec *duet_instance_spec(DuetInstance *instance)
     return instance->spec;
 }
 
-static gboolean take_name(DuetContext *context, const DuetSpec *spec, GError **error)
-{
-    char owner[64];
-    g_autofree char *link = g_strconcat("names/", spec->name, NULL);
-    for (int attempt = 0; attempt < 3; attempt++) {
-        if (symlinkat(spec->id, context->root_fd, link) == 0)
-            return TRUE;
-        if (errno != EEXIST)
-            return duet_error_set_errno(error, errno, "cannot take the name '%s'", spec->name);
-        ssize_t n = readlinkat(context->root_fd, link, owner, sizeof owner - 1);
-        owner[MAX(n, 0)] = '\0';
-        g_autofree char *dir = g_strconcat("instances/", owner, NULL);
-        /* Its monitor may be dead, and it was to go with it. */
-        if (n > 0)
-            duet_live_recover(context, owner);
-        if (n > 0 && faccessat(context->root_fd, dir, F_OK, 0) == 0)
-            break;
-        /* Its instance is gone: a removal was killed between its two steps. */
-        unlinkat(context->root_fd, link, 0);
-    }
-    g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
-        "the name '%s' is in use by the instance %s; choose another or remove it with `duet rm %s`",
-        spec->name, owner, spec->name);
-    return FALSE;
-}
-
 /* Root's QEMU is another user and must pass. A container's writable layer has the container's
  * owners: its root's set-user-id programs would be the host's, for any user who could reach them.
  */
@@ -118,7 +80,7 @@ static gboolean write_files(DuetInstance *instance, const char *path, GError **e
         if (!duet_file_replace_private(instance->dir_fd, "state", text, strlen(text), error))
             return FALSE;
     }
-    return take_name(context, instance->spec, error);
+    return duet_name_take(context, instance->spec->name, instance->spec->id, error);
 }
 
 static gboolean make_files(DuetInstance *instance, GError **error)
@@ -140,10 +102,7 @@ DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError 
     g_autoptr(DuetInstance) instance = instance_new(context, spec, -1);
     if (!spec->name) {
         spec->name = name_for(spec);
-    } else if (!name_is_valid(spec->name)) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "'%s' is no name for an instance: use letters, digits, '_', '.' and '-', at most %d",
-            spec->name, NAME_MAX_BYTES);
+    } else if (!duet_name_check(spec->name, error)) {
         return NULL;
     }
     /* A signal ends us before the first of its files is there, or when all of them are. */
@@ -216,12 +175,16 @@ static GPtrArray *list_ids(DuetContext *context, const char *prefix, GError **er
 DuetInstance *duet_instance_open(DuetContext *context, const char *name_or_id, GError **error)
 {
     char id[64];
-    if (name_is_valid(name_or_id)) {
+    if (duet_name_is_valid(name_or_id)) {
         g_autofree char *link = g_strconcat("names/", name_or_id, NULL);
         ssize_t n = readlinkat(context->root_fd, link, id, sizeof id - 1);
         if (n > 0) {
             id[n] = '\0';
-            return open_named(context, id, error);
+            DuetInstance *instance = open_named(context, id, error);
+            if (!instance || g_str_equal(instance->spec->name, name_or_id))
+                return instance;
+            /* It has another name by now. */
+            duet_instance_free(instance);
         }
     }
     g_autoptr(GPtrArray) ids =

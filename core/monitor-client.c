@@ -134,6 +134,15 @@ static void on_pause(Client *client, gboolean pause)
     duet_link_send(client->link, DUET_FRAME_OK, 0, 0, NULL, 0);
 }
 
+static void on_update(Client *client, const struct duet_frame *frame)
+{
+    g_autoptr(GError) error = NULL;
+    if (monitor_update(client->monitor, (const char *)frame->payload, frame->length, &error))
+        duet_link_send(client->link, DUET_FRAME_OK, 0, 0, NULL, 0);
+    else
+        send_error(client, error->code, error->message);
+}
+
 static void send_state(Client *client, guint8 type)
 {
     g_autofree char *text = duet_info_to_text(client->monitor->info);
@@ -171,6 +180,9 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_PAUSE:
     case DUET_FRAME_RESUME:
         on_pause(client, frame->type == DUET_FRAME_PAUSE);
+        break;
+    case DUET_FRAME_UPDATE:
+        on_update(client, frame);
         break;
     default:
         break;

@@ -34,7 +34,7 @@ typedef struct {
 
 struct _Monitor {
     DuetContext *context;
-    const DuetSpec *spec;
+    DuetSpec *spec;
     const DuetDriverEntry *entry;
     GMainLoop *loop;
 
@@ -65,6 +65,7 @@ struct _Monitor {
     gboolean starting, waiting, helper_gone, hello, started, exit_known, payload_gone, over,
         stopping, asked_to_stop, left_behind;
     guint boot_timeout_s;
+    guint vcpus; /* that a VM was started with */
     guint boot_timer, run_timer, stop_timer, listen_source;
     guint deferred_grace_ms;
     gint64 kill_due_us; /* while there is a stop_timer: when it will be killed at the latest */
@@ -76,6 +77,8 @@ void monitor_save_state(Monitor *monitor);
 void monitor_read_signals(Monitor *monitor);
 /* Nobody can manage the instance any more: it ends. */
 void monitor_helper_gone(Monitor *monitor);
+/* What `ps` shows of the process. */
+void monitor_show_name(const Monitor *monitor);
 /* Whoever it was started for may take it along. */
 void monitor_end_with_owner(const Monitor *monitor);
 
@@ -103,6 +106,10 @@ void monitor_release_runtime(Monitor *monitor);
 /* monitor-agent.c */
 /* What the agent is to do, and what clients say to it, waits until it has a connection. */
 void monitor_agent_begin(Monitor *monitor);
+
+/* monitor-update.c */
+/* Changes limits and the name; @text is a client's. */
+gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError **error);
 
 /* monitor-client.c */
 Client *monitor_client_add(Monitor *monitor, int fd);

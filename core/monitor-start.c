@@ -5,6 +5,7 @@
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
+#include <duet/vm-limits.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +37,6 @@ static gboolean make_place(Monitor *monitor, GError **error)
     DuetContext *context = monitor->context;
     const char *id = monitor->spec->id;
     DuetLimits limits = duet_spec_limits(monitor->spec);
-    limits.pool = monitor->spec->pool;
-    limits.pool_memory_bytes = monitor->spec->pool_memory_bytes;
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
     if (!monitor->cgroup || !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), error))
         return FALSE;
@@ -159,6 +158,7 @@ gboolean monitor_bring_up(Monitor *monitor, GError **error)
     /* A driver that took other ids for a moment made the kernel forget it. */
     monitor_end_with_owner(monitor);
     monitor->info->pid = started.pid;
+    monitor->vcpus = duet_vm_vcpus(monitor->spec);
     monitor->info->facts = started.facts;
     monitor->pidfd = started.pidfd;
     monitor->boot_timeout_s = started.boot_timeout_s ? started.boot_timeout_s : DUET_BOOT_TIMEOUT_S;

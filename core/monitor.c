@@ -303,12 +303,12 @@ void duet_monitor_set_caller(char **argv)
         closedir(dir);
 }
 
-static void wipe_words(const char *name)
+void monitor_show_name(const Monitor *monitor)
 {
     if (!words)
         return;
     memset(words, 0, words_size);
-    g_snprintf(words, words_size, "duet-monitor %s", name);
+    g_snprintf(words, words_size, "duet-monitor %s", monitor->spec->name);
 }
 
 /* What the caller had open, a lock or a pipe, must not stay open for as long as the instance lives.
@@ -326,7 +326,7 @@ static void close_callers(void)
 static void become_monitor(Monitor *monitor)
 {
     setsid();
-    wipe_words(monitor->spec->name);
+    monitor_show_name(monitor);
     close_callers();
     (void)!chdir("/");
     umask(022);

@@ -94,6 +94,8 @@ DuetLimits duet_spec_limits(const DuetSpec *spec)
         .memory_bytes = spec->memory_bytes,
         .cpus = spec->cpus,
         .pids = spec->pids_limit,
+        .pool = spec->pool,
+        .pool_memory_bytes = spec->pool_memory_bytes,
         .memory_swap_bytes = spec->memory_swap_bytes,
         .memory_reservation_bytes = spec->memory_reservation_bytes,
         .cpu_shares = spec->cpu_shares,

@@ -177,6 +177,18 @@ gboolean duet_instance_stop(DuetInstance *instance, guint grace_ms, GError **err
 gboolean duet_instance_signal(DuetInstance *instance, int signal_number, GError **error);
 gboolean duet_instance_pause(DuetInstance *instance, GError **error);
 gboolean duet_instance_resume(DuetInstance *instance, GError **error);
+/**
+ * duet_instance_update: changes limits, or the name, now and for later runs: all of @changes or
+ * none.
+ * @changes: (transfer floating): a{sv} of duet_spec_to_variant()'s members, see duet_spec_changes()
+ *
+ * Returns: %FALSE with %DUET_ERROR_EXISTS for a name that is in use, with %DUET_ERROR_UNSUPPORTED
+ *     for what this kind, this host, or one that runs can't change.
+ */
+gboolean duet_instance_update(DuetInstance *instance, GVariant *changes, GError **error);
+/** duet_spec_changes: Returns: (transfer floating): what duet_instance_update() makes @to of @from
+ * with. */
+GVariant *duet_spec_changes(const DuetSpec *from, const DuetSpec *to);
 /** duet_instance_wait: Returns: the exit code, or -1 with @error. */
 int duet_instance_wait(DuetInstance *instance, GError **error);
 /** duet_instance_remove: @force ends a running one first. */

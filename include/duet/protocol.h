@@ -74,6 +74,7 @@ enum duet_frame_type {
     DUET_FRAME_STATE = 36, /* answer with STATE */
     DUET_FRAME_PAUSE = 37,
     DUET_FRAME_RESUME = 38,
+    DUET_FRAME_UPDATE = 39, /* members of the spec that are to change: text of an a{sv} */
 
     /* monitor -> client */
     DUET_FRAME_OK = 64, /* the request is done */
