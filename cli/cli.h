@@ -258,6 +258,8 @@ int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
 int duet_cmd_wait(DuetCli *cli, int argc, char **argv);
 int duet_cmd_compare(DuetCli *cli, int argc, char **argv);
 int duet_cmd_check(DuetCli *cli, int argc, char **argv);
+int duet_cmd_update(DuetCli *cli, int argc, char **argv);
+int duet_cmd_rename(DuetCli *cli, int argc, char **argv);
 int duet_cmd_help(DuetCli *cli, int argc, char **argv);
 int duet_cmd_stats(DuetCli *cli, int argc, char **argv);
 int duet_cmd_top(DuetCli *cli, int argc, char **argv);
