@@ -111,6 +111,8 @@ GPtrArray *duet_cgroup_check(void)
         { "limit-memory", { .memory_bytes = 1 << 30 } },
         { "limit-cpus", { .cpus = 1 } },
         { "limit-pids", { .pids = 1000 } },
+        { "limit-cpuset", { .cpuset_mems = "0" } },
+        { "limit-blkio-weight", { .blkio_weight = 100 } },
     };
     GPtrArray *checks = g_ptr_array_new_with_free_func((GDestroyNotify)duet_check_free);
     g_autoptr(GError) error = NULL;
