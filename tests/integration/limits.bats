@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck disable=SC2016 # scripts for shells inside
 # Limits of instances, `update`, and `rename`, with the kernel's own files: of cgroup v1 or v2, as the host has them.
 
 load lib
