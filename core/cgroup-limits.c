@@ -34,9 +34,9 @@ guint duet_limits_controllers(const DuetLimits *limits)
 guint duet_limits_required(const DuetLimits *limits)
 {
     DuetLimits asked = *limits;
-    if (duet_is_rootless() && limits->memory_is_guard)
+    if (limits->memory_is_guard && duet_is_rootless())
         asked.memory_bytes = 0;
-    if (duet_is_rootless() && limits->cpus_is_guard)
+    if (limits->cpus_is_guard && duet_is_rootless())
         asked.cpus = 0;
     return duet_limits_controllers(&asked);
 }
