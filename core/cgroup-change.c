@@ -218,12 +218,14 @@ gboolean duet_cgroup_change(
         if (!made) /* what is there is another's */
             duet_fd_clear(&cgroup->members[i].base_fd);
     }
-    ok = ok && duet_limits_change(from, to, cgroup->members, count, error);
+    ok = ok && duet_cgroup_scope_share(cgroup, from, to, error) &&
+        duet_limits_change(from, to, cgroup->members, count, error);
     gboolean changed = ok;
     for (guint i = count; i < cgroup->members_count && ok; i++)
         ok = move_payload(cgroup, &cgroup->members[i], error);
     if (ok)
         return TRUE;
+    duet_cgroup_scope_share(cgroup, to, from, NULL);
     if (changed)
         duet_limits_change(to, from, cgroup->members, count, NULL);
     cut(cgroup, count);

@@ -209,6 +209,10 @@ gboolean duet_cgroup_scope_add(
     DuetCgroup *cgroup, const DuetHierarchy *v2, guint wanted, guint required, GError **error);
 /** duet_cgroup_scope_start: makes it and puts the caller into it; the connection is closed. */
 gboolean duet_cgroup_scope_start(DuetCgroup *cgroup, GError **error);
+/** duet_cgroup_scope_share: of a scope: tells systemd what it has among others by @to, if by @from
+ * it had something else. */
+gboolean duet_cgroup_scope_share(
+    const DuetCgroup *cgroup, const DuetLimits *from, const DuetLimits *to, GError **error);
 /** duet_cgroup_scope_end: when nothing runs in it any more: waits until systemd removed it, or asks
  * for that. */
 gboolean duet_cgroup_scope_end(DuetCgroup *cgroup, GError **error);

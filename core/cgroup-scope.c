@@ -133,11 +133,39 @@ static const DuetCgroupMember *scope_member(const DuetCgroup *cgroup)
     return NULL;
 }
 
+/* Where the controller is v1's the directory is ours. */
+static DuetScopeShares shares_of(const DuetCgroup *cgroup, const DuetLimits *limits)
+{
+    const DuetCgroupMember *member = scope_member(cgroup);
+    DuetScopeShares shares = { 0 };
+    if ((member->controllers & DUET_CONTROLLER_CPU) != 0 && limits->cpu_shares != 0)
+        shares.cpu_weight = duet_cpu_weight(limits->cpu_shares);
+    if ((member->controllers & DUET_CONTROLLER_IO) != 0 && limits->blkio_weight != 0)
+        shares.io_weight = duet_io_weight(limits->blkio_weight);
+    if ((member->controllers & DUET_CONTROLLER_MEMORY) != 0)
+        shares.memory_low_bytes = limits->memory_reservation_bytes;
+    return shares;
+}
+
+gboolean duet_cgroup_scope_share(
+    const DuetCgroup *cgroup, const DuetLimits *from, const DuetLimits *to, GError **error)
+{
+    if (cgroup->unit == NULL)
+        return TRUE;
+    DuetScopeShares old = shares_of(cgroup, from), new = shares_of(cgroup, to);
+    if (old.cpu_weight == new.cpu_weight &&
+        old.io_weight == new.io_weight &&old.memory_low_bytes == new.memory_low_bytes)
+        return TRUE;
+    g_autoptr(DuetScopeManager) manager = duet_scope_manager_open(error);
+    return manager != NULL && duet_scope_share(manager, cgroup->unit, &new, error);
+}
+
 gboolean duet_cgroup_scope_start(DuetCgroup *cgroup, GError **error)
 {
     g_autoptr(DuetScopeManager) manager = g_steal_pointer(&cgroup->manager);
     g_autofree char *description = g_strconcat("duet instance ", cgroup->name, NULL);
-    cgroup->joined = duet_scope_start(manager, cgroup->unit, description, error);
+    DuetScopeShares shares = shares_of(cgroup, &cgroup->limits);
+    cgroup->joined = duet_scope_start(manager, cgroup->unit, description, &shares, error);
     if (!cgroup->joined) /* perhaps it was only slow, and has put us there */
         duet_cgroup_member_leave(scope_member(cgroup));
     return cgroup->joined;

@@ -75,16 +75,23 @@ const char *duet_scope_manager_slice(const DuetScopeManager *manager)
     return manager->slice;
 }
 
-gboolean duet_scope_start(
-    DuetScopeManager *manager, const char *unit, const char *description, GError **error)
+gboolean duet_scope_start(DuetScopeManager *manager, const char *unit, const char *description,
+    const DuetScopeShares *shares, GError **error)
 {
     DuetScopeRequest request = {
         .unit = unit,
         .slice = slice_unit(manager),
         .description = description,
         .pid = getpid(),
+        .shares = *shares,
     };
     return manager->ops->start(manager->bus, &request, error);
+}
+
+gboolean duet_scope_share(
+    DuetScopeManager *manager, const char *unit, const DuetScopeShares *shares, GError **error)
+{
+    return manager->ops->share(manager->bus, unit, shares, error);
 }
 
 gboolean duet_scope_stop(DuetScopeManager *manager, const char *unit, GError **error)

@@ -21,6 +21,18 @@ G_BEGIN_DECLS
 typedef struct _DuetScopeBus DuetScopeBus;
 
 /**
+ * DuetScopeShares: what a scope has among the others of its slice. The files of that are the
+ * manager's, which writes them again whenever it likes. 0: as others have it.
+ * @cpu_weight, @io_weight: 1 to 10000
+ * @memory_low_bytes: the last of its memory to be taken
+ */
+typedef struct {
+    guint64 cpu_weight;
+    guint64 io_weight;
+    guint64 memory_low_bytes;
+} DuetScopeShares;
+
+/**
  * DuetScopeRequest:
  * @unit: "duet-<id>.scope"
  * @slice: the unit that it shall be in
@@ -32,6 +44,7 @@ typedef struct {
     const char *slice;
     const char *description;
     pid_t pid;
+    DuetScopeShares shares;
 } DuetScopeRequest;
 
 /**
@@ -39,11 +52,14 @@ typedef struct {
  * @connect: to the manager of the user @uid, or for 0 to the system's. @out_root: (transfer full):
  *     the cgroup that all units of it are below, "" or "/..."
  * @start: makes the scope and returns when the process is in it
+ * @share: changes what a scope has among others
  * @stop: ends what is left of the scope; one that is not there is no error
  */
 typedef struct {
     DuetScopeBus *(*connect)(uid_t uid, char **out_root, GError **error);
     gboolean (*start)(DuetScopeBus *bus, const DuetScopeRequest *request, GError **error);
+    gboolean (*share)(
+        DuetScopeBus *bus, const char *unit, const DuetScopeShares *shares, GError **error);
     gboolean (*stop)(DuetScopeBus *bus, const char *unit, GError **error);
     void (*disconnect)(DuetScopeBus *bus);
 } DuetScopeOps;
@@ -72,8 +88,10 @@ const char *duet_scope_manager_root(const DuetScopeManager *manager);
 const char *duet_scope_manager_slice(const DuetScopeManager *manager);
 
 /** duet_scope_start: puts the calling process into a new scope. */
-gboolean duet_scope_start(
-    DuetScopeManager *manager, const char *unit, const char *description, GError **error);
+gboolean duet_scope_start(DuetScopeManager *manager, const char *unit, const char *description,
+    const DuetScopeShares *shares, GError **error);
+gboolean duet_scope_share(
+    DuetScopeManager *manager, const char *unit, const DuetScopeShares *shares, GError **error);
 gboolean duet_scope_stop(DuetScopeManager *manager, const char *unit, GError **error);
 
 G_END_DECLS

@@ -199,6 +199,25 @@ static gboolean run_job(
     return ok;
 }
 
+/* @all: those that are as others' as well. */
+static int append_shares(sd_bus_message *call, const DuetScopeShares *shares, gboolean all)
+{
+    const struct {
+        const char *name;
+        guint64 value, usual;
+    } rows[] = {
+        { "CPUWeight", shares->cpu_weight, G_MAXUINT64 },
+        { "IOWeight", shares->io_weight, G_MAXUINT64 },
+        { "MemoryLow", shares->memory_low_bytes, 0 },
+    };
+    int code = 0;
+    for (guint i = 0; i < G_N_ELEMENTS(rows) && code >= 0; i++)
+        if (all || rows[i].value != 0)
+            code = sd_bus_message_append(call, "(sv)", rows[i].name, "t",
+                rows[i].value != 0 ? rows[i].value : rows[i].usual);
+    return code;
+}
+
 /*
  * Limits are ours, below the scope; none of the manager's defaults may add to them. The unit goes
  * by itself when its last process did, however that came. Who stops it, or the whole host, signals
@@ -214,6 +233,8 @@ static int append_properties(sd_bus_message *call, const DuetScopeRequest *reque
         code = sd_bus_message_append(call, "(sv)(sv)(sv)(sv)(sv)", "PIDs", "au", 1,
             (guint32)request->pid, "Delegate", "b", TRUE, "CollectMode", "s", "inactive-or-failed",
             "TasksMax", "t", G_MAXUINT64, "KillSignal", "i", DUET_SCOPE_STOP_SIGNAL);
+    if (code >= 0)
+        code = append_shares(call, &request->shares, FALSE);
     return code >= 0 ? sd_bus_message_close_container(call) : code;
 }
 
@@ -229,6 +250,31 @@ static gboolean scope_start(DuetScopeBus *bus, const DuetScopeRequest *request, 
     return run_job(bus, call, code, verb, error);
 }
 
+static gboolean scope_share(
+    DuetScopeBus *bus, const char *unit, const DuetScopeShares *shares, GError **error)
+{
+    sd_bus_message *call = NULL;
+    sd_bus_error told = SD_BUS_ERROR_NULL;
+    g_autofree char *verb = g_strdup_printf("change the scope '%s'", unit);
+    int code = sd_bus_message_new_method_call(
+        bus->bus, &call, DESTINATION, OBJECT, MANAGER, "SetUnitProperties");
+    /* as long as it lives */
+    if (code >= 0)
+        code = sd_bus_message_append(call, "sb", unit, TRUE);
+    if (code >= 0)
+        code = sd_bus_message_open_container(call, 'a', "(sv)");
+    if (code >= 0)
+        code = append_shares(call, shares, TRUE);
+    if (code >= 0)
+        code = sd_bus_message_close_container(call);
+    if (code >= 0)
+        code = sd_bus_call(bus->bus, call, 0, &told, NULL);
+    gboolean ok = code >= 0 || fail(error, bus, code, &told, verb);
+    sd_bus_error_free(&told);
+    sd_bus_message_unref(call);
+    return ok;
+}
+
 static gboolean scope_stop(DuetScopeBus *bus, const char *unit, GError **error)
 {
     sd_bus_message *call = NULL;
@@ -242,6 +288,7 @@ extern const DuetScopeOps duet_scope_ops;
 const DuetScopeOps duet_scope_ops = {
     .connect = bus_connect,
     .start = scope_start,
+    .share = scope_share,
     .stop = scope_stop,
     .disconnect = bus_disconnect,
 };

@@ -68,6 +68,19 @@ static int on_job(sd_bus_message *call, void *data, sd_bus_error *error)
     return code;
 }
 
+static int on_properties(sd_bus_message *call, void *data, sd_bus_error *error)
+{
+    const char *unit = NULL;
+    FILE *file = fopen(data, "w");
+    sd_bus_message_dump(call, file, 0);
+    fclose(file);
+    sd_bus_message_rewind(call, TRUE);
+    sd_bus_message_read(call, "s", &unit);
+    if (strstr(unit, "absent"))
+        return sd_bus_error_set(error, "org.freedesktop.systemd1.NoSuchUnit", "It is not there.");
+    return sd_bus_reply_method_return(call, "");
+}
+
 static int on_control_group(sd_bus *bus, const char *path, const char *interface,
     const char *property, sd_bus_message *reply, void *data, sd_bus_error *error)
 {
@@ -79,6 +92,7 @@ static const sd_bus_vtable manager_table[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD(
         "StartTransientUnit", "ssa(sv)a(sa(sv))", "o", on_job, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("SetUnitProperties", "sba(sv)", "", on_properties, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("StopUnit", "ss", "o", on_job, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_PROPERTY("ControlGroup", "s", on_control_group, 0, 0),
     SD_BUS_VTABLE_END,
@@ -197,6 +211,40 @@ static void test_start(Fixture *fixture, gconstpointer data)
     }
 }
 
+static gboolean call_has(Fixture *fixture, const char *text)
+{
+    g_autofree char *call = NULL, *path = g_build_filename(fixture->dir, "call", NULL);
+    g_assert_true(g_file_get_contents(path, &call, NULL, NULL));
+    return strstr(call, text) != NULL;
+}
+
+/* What it has among others is systemd's to write: at the start what is asked for, later all. */
+static void test_shares(Fixture *fixture, gconstpointer data)
+{
+    (void)data;
+    DuetScopeBus *bus = connect_bus();
+    g_autoptr(GError) error = NULL;
+    DuetScopeRequest request = { "duet-a.scope", "app.slice", "duet instance box", getpid(),
+        { .cpu_weight = 59 } };
+    g_assert_true(duet_scope_ops.start(bus, &request, &error));
+    g_assert_true(call_has(fixture, "\"CPUWeight\""));
+    g_assert_true(call_has(fixture, "UINT64 59;"));
+    g_assert_false(call_has(fixture, "\"IOWeight\""));
+    g_assert_false(call_has(fixture, "\"MemoryLow\""));
+    DuetScopeShares shares = { .io_weight = 2930, .memory_low_bytes = 4096 };
+    g_assert_true(duet_scope_ops.share(bus, "duet-a.scope", &shares, &error));
+    g_assert_no_error(error);
+    static const char *const wanted[] = { "\"duet-a.scope\"", "BOOLEAN true;", "\"CPUWeight\"",
+        "UINT64 18446744073709551615;", "\"IOWeight\"", "UINT64 2930;", "\"MemoryLow\"",
+        "UINT64 4096;" };
+    for (guint i = 0; i < G_N_ELEMENTS(wanted); i++)
+        g_assert_true(call_has(fixture, wanted[i]));
+    g_assert_false(duet_scope_ops.share(bus, "duet-absent.scope", &shares, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_FAILED);
+    g_assert_nonnull(strstr(error->message, "cannot change the scope 'duet-absent.scope'"));
+    duet_scope_ops.disconnect(bus);
+}
+
 static void test_failures(Fixture *fixture, gconstpointer data)
 {
     static const struct {
@@ -278,6 +326,7 @@ int main(int argc, char **argv)
         void (*run)(Fixture *fixture, gconstpointer data);
     } cases[] = {
         { "/scope/start", test_start },
+        { "/scope/shares", test_shares },
         { "/scope/failures", test_failures },
         { "/scope/lost", test_lost },
         { "/scope/stop", test_stop },
