@@ -255,6 +255,7 @@ int duet_cmd_ps(DuetCli *cli, int argc, char **argv);
 int duet_cmd_inspect(DuetCli *cli, int argc, char **argv);
 int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
+int duet_cmd_cp(DuetCli *cli, int argc, char **argv);
 int duet_cmd_wait(DuetCli *cli, int argc, char **argv);
 int duet_cmd_compare(DuetCli *cli, int argc, char **argv);
 int duet_cmd_check(DuetCli *cli, int argc, char **argv);

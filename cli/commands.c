@@ -26,6 +26,8 @@ const DuetCommand duet_commands[] = {
     { "logs", "[OPTION...] INSTANCE", "show what an instance wrote", duet_cmd_logs },
     { "exec", "[OPTION...] INSTANCE COMMAND [ARG...]", "run a command in a running instance",
         duet_cmd_exec },
+    { "cp", "[OPTION...] [INSTANCE:]SOURCE [INSTANCE:]TARGET",
+        "copy files into an instance, or out of it", duet_cmd_cp },
     { "wait", "INSTANCE...", "wait until instances end and print their exit codes", duet_cmd_wait },
     { "image", "COMMAND [OPTION...] [ARG...]", "import, export, list, inspect and remove images",
         duet_command_below },

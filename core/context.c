@@ -19,6 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The second line of a marker. */
+#define BORROWED "\ncp"
+
 /* 0711: root's QEMU, an ordinary user, must reach its disk in here. A user's own runs as that user,
  * and the set-user-id programs in that user's instances are no business of others. */
 static int folder_mode(DuetContext *context)
@@ -132,16 +135,37 @@ int duet_lock_take(int dir_fd)
     return duet_fd_steal(&fd);
 }
 
-gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup, GError **error)
+gboolean duet_live_mark(
+    DuetContext *context, const char *id, const char *cgroup, gboolean borrowed, GError **error)
 {
     g_autofree char *path = g_strconcat("live/", id, NULL);
-    size_t length = cgroup ? strlen(cgroup) : 0;
+    g_autofree char *both = borrowed ? g_strconcat(cgroup, BORROWED, NULL) : NULL;
+    const char *text = both ? both : cgroup;
+    size_t length = text ? strlen(text) : 0;
     /* Not O_TRUNC: ext4 writes such a file out when it is closed, and this one soon goes. */
     DUET_AUTO_FD fd = openat(context->root_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 ||
-        (length > 0 && (!duet_write_all(fd, cgroup, length) || ftruncate(fd, (off_t)length) < 0)))
+        (length > 0 && (!duet_write_all(fd, text, length) || ftruncate(fd, (off_t)length) < 0)))
         return duet_error_set_errno(error, errno, "cannot write '%s/%s'", context->root, path);
     return TRUE;
+}
+
+/* Returns: (transfer full): the path of the cgroup, or NULL. */
+static char *read_mark(DuetContext *context, const char *id, gboolean *out_borrowed)
+{
+    g_autofree char *marker = g_strconcat("live/", id, NULL);
+    char *text = duet_file_read(context->root_fd, marker, 4096, NULL, NULL);
+    *out_borrowed = text && g_str_has_suffix(text, BORROWED);
+    if (*out_borrowed)
+        text[strlen(text) - strlen(BORROWED)] = '\0';
+    return text;
+}
+
+gboolean duet_live_is_borrowed(DuetContext *context, const char *id)
+{
+    gboolean borrowed;
+    g_free(read_mark(context, id, &borrowed));
+    return borrowed;
 }
 
 void duet_live_unmark(DuetContext *context, const char *id)
@@ -221,8 +245,8 @@ static gboolean is_half_made(DuetContext *context, int dir_fd, DuetSpec **out_sp
 
 gboolean duet_live_clean_up(DuetContext *context, const char *id)
 {
-    g_autofree char *marker = g_strconcat("live/", id, NULL);
-    g_autofree char *path = duet_file_read(context->root_fd, marker, 4096, NULL, NULL);
+    gboolean borrowed;
+    g_autofree char *path = read_mark(context, id, &borrowed);
     g_autoptr(DuetCgroup) cgroup = path && *path ? duet_cgroup_open(path, id, NULL) : NULL;
     g_autofree char *run_path = duet_run_path(context, id);
     duet_stray_kill_holder(run_path);
@@ -262,8 +286,11 @@ static gboolean is_young(int live_fd, const char *id)
 
 /* Ends what its driver left elsewhere and writes down how it ended. Returns: whether all is gone.
  */
-static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec)
+static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, gboolean borrowed)
 {
+    /* It is as it was before: what was killed is no run of it. */
+    if (borrowed)
+        return duet_driver_recover(context->drivers, spec, 0, NULL);
     g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
     g_autoptr(DuetInfo) info = duet_info_from_text(text ? text : "{}", spec);
     g_autoptr(GError) left = NULL;
@@ -309,11 +336,12 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     gboolean half_made = is_half_made(context, dir_fd, &spec);
     if (!half_made)
         duet_name_settle(context, dir_fd, spec);
+    gboolean borrowed = duet_live_is_borrowed(context, id);
     gboolean gone = duet_live_clean_up(context, id);
     /* Else its marker stays: the next command tries again. */
-    if ((spec && !settle(context, dir_fd, spec)) || !gone)
+    if ((spec && !settle(context, dir_fd, spec, borrowed)) || !gone)
         return;
-    if (half_made || spec->remove_at_exit || has_lost_owner(spec)) {
+    if (half_made || (!borrowed && (spec->remove_at_exit || has_lost_owner(spec)))) {
         if (spec ? !duet_instance_discard(context, spec, NULL)
                  : !duet_remove_tree(context->root_fd, path, NULL))
             return;

@@ -64,6 +64,8 @@ static gboolean lock_failed(DuetInstance *instance, int err, const char *busy, G
     const char *name = instance->spec->name;
     if (err != EWOULDBLOCK)
         return duet_error_set_errno(error, err, "cannot lock the instance '%s'", name);
+    if (duet_live_is_borrowed(instance->context, instance->spec->id))
+        busy = "is busy: `duet cp` copies files of it; try again when that is done";
     g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' %s", name, busy);
     return FALSE;
 }
@@ -100,7 +102,7 @@ static void leave_to_sweep(DuetInstance *instance)
 }
 
 /* Forks the monitor. Returns: our connection to it, or -1. */
-static int fork_monitor(DuetInstance *instance, gboolean attach, GError **error)
+static int fork_monitor(DuetInstance *instance, gboolean attach, gboolean borrowed, GError **error)
 {
     int fds[2];
     if (!take_lock_to_start(instance, error))
@@ -110,7 +112,7 @@ static int fork_monitor(DuetInstance *instance, gboolean attach, GError **error)
         leave_to_sweep(instance);
         return -1;
     }
-    DuetMonitorArgs args = { instance, fds[1], attach, duet_now_ns() };
+    DuetMonitorArgs args = { instance, fds[1], attach, duet_now_ns(), borrowed };
     /* Until it is a session of its own it meets the signals of our terminal: it looks for them. */
     sigset_t old;
     duet_session_block_signals(&old);
@@ -140,7 +142,7 @@ DuetInfo *duet_instance_run(
     g_autoptr(GError) failure = NULL;
     if (proxy_signals)
         duet_session_block_signals(&old);
-    DUET_AUTO_FD fd = fork_monitor(instance, TRUE, &failure);
+    DUET_AUTO_FD fd = fork_monitor(instance, TRUE, FALSE, &failure);
     if (fd >= 0)
         duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, proxy_signals, &end, &failure);
     if (proxy_signals)
@@ -159,13 +161,14 @@ DuetInfo *duet_instance_run(
     return info;
 }
 
-static gboolean start(
-    DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error)
+/* Returns: the connection to its monitor, or -1. */
+static int start(DuetInstance *instance, const DuetIo *io, gboolean proxy_signals,
+    gboolean borrowed, GError **error)
 {
     DuetSessionEnd end;
-    DUET_AUTO_FD fd = fork_monitor(instance, FALSE, error);
+    DUET_AUTO_FD fd = fork_monitor(instance, FALSE, borrowed, error);
     if (fd < 0)
-        return FALSE;
+        return -1;
     gboolean ok = duet_session_pump(fd, io, DUET_SESSION_UNTIL_STARTED, proxy_signals, &end, error);
     if (ok && end.state)
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
@@ -180,18 +183,37 @@ static gboolean start(
         duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, FALSE, &end, NULL);
         g_free(end.state);
     }
-    return started;
+    return started ? duet_fd_steal(&fd) : -1;
 }
+
+static const DuetIo quiet_io = { -1, -1, -1, TRUE };
 
 gboolean duet_instance_start(DuetInstance *instance, GError **error)
 {
-    return start(instance, NULL, FALSE, error);
+    DUET_AUTO_FD fd = start(instance, NULL, FALSE, FALSE, error);
+    return fd >= 0;
 }
 
 gboolean duet_instance_start_quietly(DuetInstance *instance, GError **error)
 {
-    static const DuetIo quiet = { -1, -1, -1, TRUE };
-    return start(instance, &quiet, TRUE, error);
+    DUET_AUTO_FD fd = start(instance, &quiet_io, TRUE, FALSE, error);
+    return fd >= 0;
+}
+
+int duet_instance_borrow(DuetInstance *instance, GError **error)
+{
+    return start(instance, &quiet_io, TRUE, TRUE, error);
+}
+
+void duet_instance_give_back(int *fd)
+{
+    DuetSessionEnd end;
+    if (*fd < 0)
+        return;
+    if (duet_frame_write_u32(*fd, DUET_FRAME_STOP, 0, 0) &&
+        duet_session_pump(*fd, &quiet_io, DUET_SESSION_UNTIL_RELEASED, FALSE, &end, NULL))
+        g_free(end.state);
+    duet_fd_clear(fd);
 }
 
 /* The instance's variables, replaced or joined by those of the exec. */
@@ -207,18 +229,37 @@ static char **merged_env(const DuetSpec *spec, char **more)
     return env;
 }
 
-int duet_instance_exec(
-    DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error)
+static GByteArray *program_fields(const DuetSpec *spec, const DuetExec *exec, char **env)
 {
     static const char *const no_argv[] = { NULL };
-    const DuetSpec *spec = instance->spec;
-    g_auto(GStrv) env = merged_env(spec, exec->env);
-    g_autoptr(GByteArray) fields = duet_spawn_fields(
+    return duet_spawn_fields(
         exec->meminfo || exec->processes ? no_argv : (const char *const *)exec->argv,
         (const char *const *)env, exec->cwd ? exec->cwd : spec->cwd,
         exec->user ? exec->user : spec->user,
         (exec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (exec->meminfo ? DUET_SPAWN_MEMINFO : 0u) |
             (exec->processes ? DUET_SPAWN_PROCESSES : 0u));
+}
+
+static GByteArray *copy_fields(const DuetSpec *spec, const DuetExecCopy *copy)
+{
+    static const char *const no_env[] = { NULL };
+    const char *const words[] = { copy->path, copy->unpack ? (copy->name ? copy->name : "") : NULL,
+        NULL };
+    GByteArray *fields = duet_spawn_fields(words, no_env, spec->cwd, spec->user,
+        copy->unpack ? DUET_SPAWN_UNPACK | DUET_SPAWN_STDIN : DUET_SPAWN_PACK);
+    guint8 word[4];
+    duet_put_u32(word, copy->options);
+    duet_fields_add(fields, DUET_FIELD_COPY, word, sizeof word);
+    return fields;
+}
+
+int duet_instance_exec(
+    DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error)
+{
+    const DuetSpec *spec = instance->spec;
+    g_auto(GStrv) env = merged_env(spec, exec->env);
+    g_autoptr(GByteArray) fields =
+        exec->copy ? copy_fields(spec, exec->copy) : program_fields(spec, exec, env);
     if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the command and its variables have %u bytes; at most %u can be passed", fields->len,

@@ -99,6 +99,18 @@ GByteArray *duet_config_fields(const DuetSpec *spec)
     return fields;
 }
 
+gboolean duet_spawn_is_copy(const guint8 *payload, gsize length)
+{
+    const guint8 *bytes;
+    guint32 bytes_length, flags = 0;
+    gsize cursor = 0;
+    guint8 tag;
+    while (duet_field_next(payload, length, &cursor, &tag, &bytes, &bytes_length) > 0)
+        if (tag == DUET_FIELD_FLAGS && bytes_length == 4)
+            flags = duet_get_u32(bytes);
+    return flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK);
+}
+
 GByteArray *duet_payload_fields(const DuetSpec *spec)
 {
     static const char *const no_words[] = { NULL };

@@ -18,6 +18,8 @@ GByteArray *duet_spawn_fields(const char *const *argv, const char *const *env, c
 
 /** duet_config_fields: Returns: (transfer full): the CONFIG payload of an instance. */
 GByteArray *duet_config_fields(const DuetSpec *spec);
+/** duet_spawn_is_copy: whether a SPAWN payload asks to copy files, and for no program. */
+gboolean duet_spawn_is_copy(const guint8 *payload, gsize length);
 /** duet_payload_fields: Returns: (transfer full): the SPAWN payload of its session 0. */
 GByteArray *duet_payload_fields(const DuetSpec *spec);
 

@@ -88,7 +88,7 @@ static gboolean make_files(DuetInstance *instance, GError **error)
     DuetContext *context = instance->context;
     const char *id = instance->spec->id;
     g_autofree char *path = g_strconcat("instances/", id, NULL);
-    if (!duet_live_mark(context, id, NULL, error))
+    if (!duet_live_mark(context, id, NULL, FALSE, error))
         return FALSE;
     if (write_files(instance, path, error))
         return TRUE;

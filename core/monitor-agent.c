@@ -36,7 +36,9 @@ static void on_started(Monitor *monitor, Client *client, guint16 session)
         monitor->started = TRUE;
         g_clear_handle_id(&monitor->boot_timer, g_source_remove);
         duet_marks_set(&monitor->info->marks, DUET_MARK_EXEC);
-        monitor->info->state = DUET_STATE_RUNNING;
+        /* A borrowed one is for nobody else: it can't be paused, and is not seen to run. */
+        if (!monitor->borrowed)
+            monitor->info->state = DUET_STATE_RUNNING;
         monitor->info->started_us = g_get_real_time();
         monitor_save_state(monitor);
         monitor_clients_tell_started(monitor);

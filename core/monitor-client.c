@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The monitor's side of the clients' protocol: run, exec, stop, kill, wait, inspect. */
+#include "core/fields.h"
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define NOT_RUNNING "it is not running: files of it are being copied"
 
 static void send_error(Client *client, int code, const char *text)
 {
@@ -71,6 +74,8 @@ static void on_exec(Client *client, const struct duet_frame *frame)
         send_error(client, DUET_ERROR_STATE, "the instance is stopping");
     else if (!monitor->started)
         send_error(client, DUET_ERROR_STATE, "the instance is starting; try again in a moment");
+    else if (monitor->borrowed && !duet_spawn_is_copy(frame->payload, frame->length))
+        send_error(client, DUET_ERROR_STATE, NOT_RUNNING);
     else if (monitor->info->state == DUET_STATE_PAUSED)
         send_error(client, DUET_ERROR_STATE, "it is paused; let it go on with `duet unpause`");
     else if (session == NO_SESSION)
@@ -99,12 +104,27 @@ static void on_session_frame(Client *client, const struct duet_frame *frame)
         frame->payload, frame->length);
 }
 
+/* One that is borrowed runs for nobody who would stop it; to remove it by force is to end it. */
+static void on_stop(Client *client, guint32 grace_ms)
+{
+    if (client->monitor->borrowed && !client->lends && grace_ms > 0) {
+        send_error(client, DUET_ERROR_STATE, NOT_RUNNING);
+        return;
+    }
+    client->wants_released = TRUE;
+    monitor_stop(client->monitor, grace_ms);
+}
+
 static void on_kill(Client *client, const struct duet_frame *frame)
 {
     Monitor *monitor = client->monitor;
     guint32 signal_number = frame->length == 4 ? duet_get_u32(frame->payload) : 0;
     if (!signal_number || signal_number > 64) {
         send_error(client, DUET_ERROR_INVALID, "no such signal");
+        return;
+    }
+    if (monitor->borrowed) {
+        send_error(client, DUET_ERROR_STATE, NOT_RUNNING);
         return;
     }
     if (signal_number == SIGKILL)
@@ -143,9 +163,21 @@ static void on_update(Client *client, const struct duet_frame *frame)
         send_error(client, error->code, error->message);
 }
 
+/* What was recorded of its last run, if there was one. */
+static char *recorded_text(Monitor *monitor)
+{
+    char *text = duet_file_read(monitor->dir_fd, "state", 4u << 20, NULL, NULL);
+    if (text)
+        return text;
+    g_autoptr(DuetInfo) made = duet_info_new(NULL);
+    made->state = DUET_STATE_CREATED;
+    return duet_info_to_text(made);
+}
+
 static void send_state(Client *client, guint8 type)
 {
-    g_autofree char *text = duet_info_to_text(client->monitor->info);
+    g_autofree char *text = client->monitor->borrowed ? recorded_text(client->monitor)
+                                                      : duet_info_to_text(client->monitor->info);
     duet_link_send(client->link, type, 0, 0, text, (guint32)strlen(text));
 }
 
@@ -165,8 +197,7 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
         on_session_frame(client, frame);
         break;
     case DUET_FRAME_STOP:
-        client->wants_released = TRUE;
-        monitor_stop(client->monitor, frame->length == 4 ? duet_get_u32(frame->payload) : 0);
+        on_stop(client, frame->length == 4 ? duet_get_u32(frame->payload) : 0);
         break;
     case DUET_FRAME_KILL:
         on_kill(client, frame);
@@ -194,6 +225,8 @@ static void on_closed(DuetLink *link, gpointer data)
     Client *client = data;
     Monitor *monitor = client->monitor;
     leave_session(client);
+    if (client->lends && !monitor->over)
+        monitor_stop(monitor, 0);
     duet_link_free(link);
     g_ptr_array_remove_fast(monitor->clients, client);
     if (monitor->over)

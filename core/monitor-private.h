@@ -21,6 +21,7 @@ typedef struct _Monitor Monitor;
  * it did an exec. On its own side the session is always numbered 0.
  * @uncredited: bytes of stdout and stderr that it was sent and has not granted credit for
  * @draining: its session's process ended, and the rest of the output is on its way
+ * @lends: a borrowed instance ends with it
  */
 typedef struct {
     Monitor *monitor;
@@ -30,6 +31,7 @@ typedef struct {
     gboolean wants_released;
     guint32 uncredited[3];
     gboolean draining;
+    gboolean lends;
 } Client;
 
 struct _Monitor {
@@ -62,6 +64,8 @@ struct _Monitor {
     /* @helper_gone: the driver's worker died */
     /* @asked_to_stop: by a client or a signal, so an end before the start is no failure */
     /* @left_behind: something of it could not be taken away: the next command must try again */
+    /* @borrowed: see duet_instance_borrow() */
+    gboolean borrowed;
     gboolean starting, waiting, helper_gone, hello, started, exit_known, payload_gone, over,
         stopping, asked_to_stop, left_behind;
     guint boot_timeout_s;

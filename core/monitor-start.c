@@ -38,7 +38,8 @@ static gboolean make_place(Monitor *monitor, GError **error)
     const char *id = monitor->spec->id;
     DuetLimits limits = duet_spec_limits(monitor->spec);
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
-    if (!monitor->cgroup || !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), error))
+    if (!monitor->cgroup ||
+        !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), monitor->borrowed, error))
         return FALSE;
     monitor->run_dir = duet_run_path(context, id);
     /* The baseline is the host's root. */
@@ -52,8 +53,10 @@ static gboolean make_place(Monitor *monitor, GError **error)
     if (joined != 0)
         return duet_error_set_errno(
             error, joined, "cannot join the cgroup '%s'", duet_cgroup_path(monitor->cgroup));
-    monitor->log_fd = openat(monitor->dir_fd, "log", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (monitor->log_fd < 0)
+    if (!monitor->borrowed)
+        monitor->log_fd =
+            openat(monitor->dir_fd, "log", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (monitor->log_fd < 0 && !monitor->borrowed)
         return duet_error_set_errno(error, errno, "cannot create the log in '%s'", monitor->dir);
     return listen_on_socket(monitor, error);
 }

@@ -81,7 +81,7 @@ static gboolean tell_path(Monitor *monitor, GError **error)
     const char *path = duet_cgroup_path(monitor->cgroup);
     if (g_strcmp0(path, monitor->info->cgroup) == 0)
         return TRUE;
-    if (!duet_live_mark(monitor->context, monitor->spec->id, path, error))
+    if (!duet_live_mark(monitor->context, monitor->spec->id, path, monitor->borrowed, error))
         return FALSE;
     g_free(monitor->info->cgroup);
     monitor->info->cgroup = g_strdup(path);
@@ -146,6 +146,12 @@ static void take_over(Monitor *monitor, GVariant *changes)
 
 gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError **error)
 {
+    /* Its spec is not the one that is written down. */
+    if (monitor->borrowed) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_STATE,
+            "files are being copied from or to it; try again when that is done");
+        return FALSE;
+    }
     g_autoptr(GVariant) changes =
         g_variant_parse(G_VARIANT_TYPE_VARDICT, text, text + length, NULL, NULL);
     if (!changes) {

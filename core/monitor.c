@@ -46,7 +46,7 @@ static gboolean goes_at_exit(const Monitor *monitor)
 
 void monitor_save_state(Monitor *monitor)
 {
-    if (goes_at_exit(monitor))
+    if (goes_at_exit(monitor) || monitor->borrowed)
         return;
     g_autofree char *text = duet_info_to_text(monitor->info);
     g_autoptr(GError) error = NULL;
@@ -357,6 +357,7 @@ static void serve(Monitor *monitor, const DuetMonitorArgs *args)
     g_unix_fd_add(monitor->signal_fd, G_IO_IN, on_signal, monitor);
     Client *client = monitor_client_add(monitor, args->client_fd);
     client->wants_started = client->wants_released = TRUE;
+    client->lends = monitor->borrowed;
     if (args->attach) {
         client->session = 0;
         monitor->sessions[0] = client;
@@ -365,11 +366,23 @@ static void serve(Monitor *monitor, const DuetMonitorArgs *args)
         monitor_clients_listen(monitor);
 }
 
+/* It is there afterwards: what ends it, or takes it away, is not for this time. */
+static void lend(DuetSpec *spec)
+{
+    spec->remove_at_exit = FALSE;
+    spec->owner_pid = 0;
+    spec->timeout_ms = 0;
+    spec->idle = TRUE;
+    spec->open_stdin = FALSE;
+}
+
 G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
 {
     DuetInstance *instance = args->instance;
     Monitor *monitor = g_new0(Monitor, 1);
     monitor->context = instance->context;
+    if (args->borrowed)
+        lend(instance->spec);
     monitor->spec = instance->spec;
     monitor->dir = duet_instance_path(instance->context, instance->spec->id);
     monitor->dir_fd = instance->dir_fd;
@@ -378,6 +391,7 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
     for (guint i = 0; i < G_N_ELEMENTS(monitor->private_fds); i++)
         monitor->private_fds[i] = -1;
     monitor->wait_status = NOT_REAPED;
+    monitor->borrowed = args->borrowed;
     monitor->private_fds[4] = args->client_fd;
     monitor->clients = g_ptr_array_new_with_free_func(g_free);
     /* Its spec is the monitor's: a copy would stand in the way of the start. */

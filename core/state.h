@@ -19,6 +19,7 @@ G_BEGIN_DECLS
  *   live/<id>          exists from before the first file of an instance until it is whole, and from
  *                      before its monitor makes anything outside this tree until all of that is
  *                      gone; holds the path of its cgroup. With a free lock it means: clean up.
+ *                      A second line says that it was started to copy files alone.
  *   trash/             what was renamed away to be removed later
  *
  * Beside it, on a file system of the machine: /run/duet/<id>/ with what of a VM may not survive,
@@ -58,7 +59,11 @@ void duet_socket_address(int dir_fd, struct sockaddr_un *out_address);
  */
 int duet_lock_take(int dir_fd);
 
-gboolean duet_live_mark(DuetContext *context, const char *id, const char *cgroup, GError **error);
+/** duet_live_mark: @borrowed: nothing is to be recorded of its end. */
+gboolean duet_live_mark(
+    DuetContext *context, const char *id, const char *cgroup, gboolean borrowed, GError **error);
+/** duet_live_is_borrowed: whether it was marked so. */
+gboolean duet_live_is_borrowed(DuetContext *context, const char *id);
 void duet_live_unmark(DuetContext *context, const char *id);
 gboolean duet_live_is_marked(DuetContext *context, const char *id);
 /** duet_live_recover: a sweep for one instance; no error if it lives, or is whole. */

@@ -58,7 +58,7 @@ static gboolean replace_marked(
     DuetContext *context = instance->context;
     gboolean mark = !g_str_equal(from->name, to->name) && !from->remove_at_exit &&
         !duet_live_is_marked(context, from->id);
-    if (mark && !duet_live_mark(context, from->id, NULL, error))
+    if (mark && !duet_live_mark(context, from->id, NULL, FALSE, error))
         return FALSE;
     gboolean ok = duet_spec_replace(context, instance->dir_fd, from, to, error);
     if (mark)

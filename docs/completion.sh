@@ -111,6 +111,11 @@ _duet() {
   else
     case $operands in
     *ARCHIVE* | *RESULT*) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    *INSTANCE:*)
+      [[ $current == *:* ]] ||
+        COMPREPLY=($(compgen -W "$(_duet_instances | sed 's/$/:/')" -- "$current") $(compgen -f -- "$current"))
+      return
+      ;;
     *INSTANCE...*) list=$(_duet_instances) ;;
     *INSTANCE*) ((operand)) || list=$(_duet_instances) ;;
     *IMAGE...*) list=$(_duet_images) ;;

@@ -111,6 +111,20 @@ typedef struct {
 } DuetIo;
 
 /**
+ * DuetExecCopy: no program at all: the agent packs files to standard output, or unpacks them from
+ * standard input, as a stream of copy-stream.h. The instance may be a borrowed one.
+ * @path: in the instance; relative to its working directory
+ * @name: (nullable): to unpack: what it is called in a directory
+ * @options: of duet_copy_options
+ */
+typedef struct {
+    gboolean unpack;
+    const char *path;
+    const char *name;
+    guint32 options;
+} DuetExecCopy;
+
+/**
  * DuetExec: one `exec`.
  * @meminfo: no program at all: the agent writes what /proc/meminfo says inside, whatever the image
  *     has; the other members are not used. A container's is the host's.
@@ -124,6 +138,7 @@ typedef struct {
     gboolean open_stdin;
     gboolean meminfo;
     gboolean processes;
+    const DuetExecCopy *copy; /* (nullable) */
 } DuetExec;
 
 /** DuetInstance: the client's handle on one instance; holds no lock. */
@@ -169,6 +184,16 @@ gboolean duet_instance_start(DuetInstance *instance, GError **error);
  * and is pending afterwards.
  */
 gboolean duet_instance_start_quietly(DuetInstance *instance, GError **error);
+/**
+ * duet_instance_borrow: starts a stopped instance without its payload, to copy files. What is known
+ * of it, its log and its state, stays as it is: it is not running for others, but can't be started.
+ * It ends when the descriptor is closed, by whatever end of its holder.
+ * The caller holds SIGINT, SIGTERM and SIGHUP back, as with duet_instance_start_quietly().
+ * Returns: a descriptor for duet_instance_give_back(), or -1 with @error.
+ */
+int duet_instance_borrow(DuetInstance *instance, GError **error);
+/** duet_instance_give_back: ends it; returns after all of it was released. Sets *fd to -1. */
+void duet_instance_give_back(int *fd);
 /** duet_instance_exec: Returns: the exit code, or -1 with @error. */
 int duet_instance_exec(
     DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error);

@@ -97,6 +97,7 @@ enum duet_field {
     DUET_FIELD_MOUNT = 8,
     DUET_FIELD_READONLY = 10, /* VM only: the root file system, once all else is mounted */
     DUET_FIELD_CAPABILITIES = 9, /* u64: payloads lose all others; absent: they keep the agent's */
+    DUET_FIELD_COPY = 18, /* u32 of duet_copy_options, see copy-stream.h */
 };
 
 enum duet_spawn_flags {
@@ -112,6 +113,13 @@ enum duet_spawn_flags {
      * what the instance calls that user, or nothing; its name; its arguments, cut, with blanks
      * between. Not for session 0. */
     DUET_SPAWN_PROCESSES = 8,
+    /* no program: a child of the agent that writes the file or tree ARG to stdout as a stream of
+     * copy-stream.h, or makes one from stdin at ARG, called by the second ARG in a directory that
+     * is there; USER gets what it makes. On stderr are messages: 'w' (a warning) or 'e' (why it
+     * failed), text, NUL. Its exit code is 0, 1, or 2: the stream ended too early. Not for
+     * session 0. */
+    DUET_SPAWN_PACK = 32,
+    DUET_SPAWN_UNPACK = 64,
 };
 
 struct duet_frame {

@@ -302,3 +302,25 @@ forbidden() {
     grep -qx "$name" <<<"$names"
   done
 }
+
+# bats test_tags=host
+@test "cp: an ordinary user's files go in and come out as the user's own" {
+  local kind
+  as mkdir -p "$home/tree/sub"
+  as sh -c "echo mine >'$home/tree/sub/file'; chmod 0 '$home/tree/sub/file'; ln -s sub/file '$home/tree/link'"
+  duet create --name container --user 7:8 busybox true
+  duet create --vm --name vm busybox true
+  for kind in container vm; do
+    duet cp "$home/tree" "$kind:/tmp"
+    duet cp "$kind:/tmp/tree" "$home/of-$kind"
+    is "$(find "$home/of-$kind" ! -uid "$uid")" ''
+    is "$(stat -c %a "$home/of-$kind/sub/file")" 0
+    is "$(readlink "$home/of-$kind/link")" sub/file
+    as rm -rf "$home/of-$kind"
+  done
+  is "$(duet cp container:/tmp/tree - | tar --numeric-owner -tvf - | awk '{ print $2 }' | sort -u)" 7/8
+  expect 125 duet cp vm:/etc/passwd /etc/passwd
+  [[ $output == *"cannot create 'passwd': Permission denied"* || $output == *"cannot replace 'passwd': Permission denied"* ]]
+  duet rm container vm
+  as rm -rf "$home/tree"
+}

@@ -441,6 +441,52 @@ static void test_processes(gconstpointer agent)
     assert_clean_end(peer);
 }
 
+static void test_copy(gconstpointer agent)
+{
+    Peer *peer = peer_new(agent);
+    g_autofree char *dir = g_dir_make_tmp("duet-agent.XXXXXX", NULL);
+    g_autofree char *file = g_build_filename(dir, "file", NULL);
+    g_autofree char *copy = g_build_filename(dir, "copy", NULL);
+    g_autofree char *user = g_strdup_printf("%u:%u", geteuid(), getegid());
+    g_autofree char *text = NULL;
+    const char *const from[] = { file, NULL }, *const to[] = { dir, "copy", NULL };
+    const char *const nothing[] = { copy, NULL };
+    const PeerSpawn unpack = { .argv = to, .user = user, .flags = DUET_SPAWN_UNPACK | 1 };
+
+    g_assert_true(g_file_set_contents(file, "contents", -1, NULL));
+    peer_spawn(peer, 0, SLEEP);
+    peer_wait_started(peer, 0);
+    peer_spawn(peer, 1, &(PeerSpawn){ .argv = from, .flags = DUET_SPAWN_PACK });
+    g_assert_cmpuint(peer_wait_ended(peer, 1)->code, ==, 0);
+    GByteArray *stream = peer->sessions[1].out[1];
+    /* The end of its input, too early or in time. */
+    peer_spawn(peer, 2, &unpack);
+    peer_wait_started(peer, 2);
+    peer_send(peer, DUET_FRAME_DATA, 0, 2, stream->data, stream->len - 1);
+    peer_send(peer, DUET_FRAME_EOF, 0, 2, NULL, 0);
+    g_assert_cmpuint(peer_wait_ended(peer, 2)->code, ==, 2);
+    g_assert_cmpstr(peer_text(peer, 2, 2), ==, "");
+    peer_spawn(peer, 3, &unpack);
+    peer_wait_started(peer, 3);
+    peer_send(peer, DUET_FRAME_DATA, 0, 3, stream->data, stream->len);
+    peer_send(peer, DUET_FRAME_EOF, 0, 3, NULL, 0);
+    g_assert_cmpuint(peer_wait_ended(peer, 3)->code, ==, 0);
+    g_assert_true(g_file_get_contents(copy, &text, NULL, NULL));
+    g_assert_cmpstr(text, ==, "contents");
+    unlink(copy);
+    peer_spawn(peer, 4, &(PeerSpawn){ .argv = nothing, .flags = DUET_SPAWN_PACK });
+    g_assert_cmpuint(peer_wait_ended(peer, 4)->code, ==, 1);
+    g_assert_true(g_str_has_prefix(peer_text(peer, 4, 2), "ecannot find '"));
+    /* Without a name it is no request. */
+    peer_spawn(peer, 5, &(PeerSpawn){ .argv = from, .user = user, .flags = DUET_SPAWN_UNPACK });
+    peer_wait_ended(peer, 5);
+    g_assert_cmpstr(peer->sessions[5].message, ==, "the request to copy is malformed");
+    peer_send(peer, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
+    assert_clean_end(peer);
+    unlink(file);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
 static void test_many_sessions(gconstpointer agent)
 {
     Peer *peer = peer_new(agent);
@@ -717,6 +763,7 @@ static const struct {
     { "idle", test_idle },
     { "meminfo", test_meminfo },
     { "processes", test_processes },
+    { "copy", test_copy },
     { "many-sessions", test_many_sessions },
     { "session-limit", test_session_limit },
     { "orphans", test_orphans },

@@ -200,7 +200,7 @@ static void test_sweep_half_made(void)
     g_autofree char *dir = g_dir_make_tmp("duet-sweep-XXXXXX", NULL);
     DuetContext *context = duet_context_new(dir, NULL, &error);
     g_assert_no_error(error);
-    g_assert_true(duet_live_mark(context, "0123456789ab", NULL, &error));
+    g_assert_true(duet_live_mark(context, "0123456789ab", NULL, FALSE, &error));
     g_autofree char *made = duet_instance_path(context, "0123456789ab");
     g_assert_cmpint(g_mkdir(made, 0711), ==, 0);
     duet_context_sweep(context, 0);
@@ -240,7 +240,7 @@ static void test_sweep_part(void)
     for (int i = 0; i < 40; i++) {
         g_autofree char *id = g_strdup_printf("0123456789%02x", i);
         g_autofree char *marker = g_build_filename(live, id, NULL);
-        g_assert_true(duet_live_mark(context, id, NULL, &error));
+        g_assert_true(duet_live_mark(context, id, NULL, FALSE, &error));
         g_assert_cmpint(utimensat(AT_FDCWD, marker, old, 0), ==, 0);
     }
     duet_context_sweep(context, 3);

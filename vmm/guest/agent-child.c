@@ -17,6 +17,8 @@
 
 #include "agent.h"
 
+#include <duet/copy-stream.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -32,6 +34,8 @@
 
 #define STACK_BYTES ((size_t)256 * 1024)
 #define FD_FLOOR 10 /* above the standard streams, so that dup2() overwrites nothing of ours */
+#define CAPABILITY_CHOWN 1u
+#define CAPABILITY_VERSION_3 0x20080522 /* musl has no headers of the kernel's */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static void child_fail(struct agent_child *child, uint32_t code, const struct agent_text *text)
@@ -285,6 +289,55 @@ static void child_processes(struct agent_child *child)
     _exit(error != 0);
 }
 
+/* Without an execve() what is not in the bounding set is still ours. */
+static void child_lose_capabilities(struct agent_child *child)
+{
+    struct {
+        uint32_t version;
+        int pid;
+    } header = { CAPABILITY_VERSION_3, 0 };
+    struct {
+        uint32_t effective, permitted, inheritable;
+    } data[2];
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        child_fail_errno(child, 125, "cannot read capabilities of", "the copy", errno);
+    for (int i = 0; i < 2; i++) {
+        data[i].permitted &= (uint32_t)(child->capabilities >> (32 * i));
+        data[i].effective &= data[i].permitted;
+        data[i].inheritable = 0;
+    }
+    if (syscall(SYS_capset, &header, data) < 0)
+        child_fail_errno(child, 125, "cannot drop capabilities of", "the copy", errno);
+}
+
+/* Root of the instance, and no more than that: with the capabilities that its payload has. */
+static void child_copy(struct agent_child *child)
+{
+    struct agent_spawn *spawn = child->spawn;
+    struct agent_text error = { 0 };
+    struct agent_user user = { 0 };
+
+    if (spawn->argc != (spawn->flags & DUET_SPAWN_UNPACK ? 2 : 1)) {
+        agent_text_add(&error, "the request to copy is malformed", NULL);
+        child_fail(child, 125, &error);
+    }
+    if (spawn->flags & DUET_SPAWN_UNPACK &&
+        !agent_user_resolve("/etc/passwd", "/etc/group", spawn->user, &user, &error))
+        child_fail(child, 125, &error);
+    if (spawn->argv[0][0] != '/')
+        child_directory(child, &user);
+    child_capabilities(child);
+    /* What can't be given to the user is made by the user. */
+    if (spawn->flags & DUET_SPAWN_UNPACK && !(spawn->copy_options & DUET_COPY_KEEP_OWNERS) &&
+        !(child->capabilities & CAPABILITY_CHOWN))
+        child_user(child, &user);
+    child_lose_capabilities(child);
+    child_signals();
+    close(child->report_fd);
+    agent_copy(spawn, &user);
+}
+
 static int child_main(void *data)
 {
     /* A copy: the original may be the agent's own memory. */
@@ -308,6 +361,8 @@ static int child_main(void *data)
         child_signals();
         child_processes(child);
     }
+    if (child->spawn->flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK))
+        child_copy(child);
     if (!agent_user_resolve("/etc/passwd", "/etc/group", child->spawn->user, &user, &error))
         child_fail(child, 125, &error);
     child_directory(child, &user);

@@ -199,7 +199,9 @@ static bool session_pipes(struct agent_session *session, bool with_stdin, int *t
 static pid_t session_fork(struct agent *agent, struct agent_session *session,
     struct agent_spawn *spawn, const char **out_what)
 {
-    bool first = session->id == 0, idle = spawn->flags & DUET_SPAWN_IDLE;
+    bool first = session->id == 0;
+    /* What never becomes a program must not live in our memory. */
+    bool stays = spawn->flags & (DUET_SPAWN_IDLE | DUET_SPAWN_PACK | DUET_SPAWN_UNPACK);
     struct agent_child child = { .spawn = spawn, .fds = { -1, -1, -1 }, .report_fd = -1 };
     pid_t pid = -1;
     int error = 0;
@@ -209,7 +211,7 @@ static pid_t session_fork(struct agent *agent, struct agent_session *session,
     *out_what = "cannot make pipes for the program";
     if (session_pipes(session, spawn->flags & DUET_SPAWN_STDIN, child.fds, &child.report_fd)) {
         *out_what = "cannot start a process for the program";
-        pid = agent_child_start(&child, first && !idle);
+        pid = agent_child_start(&child, first && !stays);
     }
     if (pid < 0)
         error = errno;

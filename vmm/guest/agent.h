@@ -101,6 +101,7 @@ struct agent_spawn {
     const char *cwd;
     const char *user;
     uint32_t flags;
+    uint32_t copy_options;
 };
 #define AGENT_ENV_SPARE 2
 
@@ -132,6 +133,12 @@ struct agent_child {
 
 /** agent_child_start: Returns: the pid, or -1 with errno. */
 pid_t agent_child_start(struct agent_child *child, bool share_memory);
+
+/* agent-copy.c: */
+
+/** agent_copy: packs or unpacks as SPAWN says, as @user (UNPACK) of the instance, and ends. */
+void agent_copy(const struct agent_spawn *spawn, const struct agent_user *user)
+    __attribute__((noreturn));
 
 /* agent-loop.c, agent-session.c -------------------------------------------------------------- */
 
