@@ -28,7 +28,7 @@ static bool spawn_count(
         }
         *out_argc += tag == DUET_FIELD_ARG;
         *out_envc += tag == DUET_FIELD_ENV;
-        if (tag == DUET_FIELD_FLAGS && length != 4)
+        if ((tag == DUET_FIELD_FLAGS || tag == DUET_FIELD_WINDOW) && length != 4)
             more = -1;
         if (more < 0)
             break;
@@ -63,6 +63,10 @@ bool agent_spawn_parse(
     while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0) {
         if (tag == DUET_FIELD_FLAGS) {
             spawn.flags = duet_get_u32(bytes);
+            continue;
+        }
+        if (tag == DUET_FIELD_WINDOW) {
+            spawn.window = duet_get_u32(bytes);
             continue;
         }
         if (tag == DUET_FIELD_ARG)
