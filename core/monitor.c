@@ -357,10 +357,8 @@ static void serve(Monitor *monitor, const DuetMonitorArgs *args)
     g_unix_fd_add(monitor->signal_fd, G_IO_IN, on_signal, monitor);
     Client *client = monitor_client_add(monitor, args->client_fd);
     client->wants_started = client->wants_released = TRUE;
-    if (args->attach) {
-        client->session = 0;
-        monitor->sessions[0] = client;
-    }
+    if (args->attach)
+        monitor_attach(client, TRUE);
     if (monitor->listen_fd >= 0)
         monitor_clients_listen(monitor);
 }
@@ -379,6 +377,7 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
         monitor->private_fds[i] = -1;
     monitor->wait_status = NOT_REAPED;
     monitor->private_fds[4] = args->client_fd;
+    monitor->window = args->window;
     monitor->clients = g_ptr_array_new_with_free_func(g_free);
     /* Its spec is the monitor's: a copy would stand in the way of the start. */
     monitor->info = duet_info_new(NULL);

@@ -11,12 +11,14 @@ G_BEGIN_DECLS
  * @client_fd: connection to the client that starts the instance
  * @attach: that client gets the payload's streams from the first byte on
  * @request_ns: when the client asked (%DUET_MARK_REQUEST)
+ * @window: size of the payload's terminal, see duet_fields_add_window()
  */
 typedef struct {
     DuetInstance *instance;
     int client_fd;
     gboolean attach;
     gint64 request_ns;
+    guint32 window;
 } DuetMonitorArgs;
 
 /**

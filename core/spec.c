@@ -221,6 +221,7 @@ static const struct {
     { "pool", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, pool) },
     { "pool-memory-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, pool_memory_bytes) },
     { "labels", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, labels) },
+    { "tty", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, tty) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

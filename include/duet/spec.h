@@ -118,6 +118,7 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @pool: (nullable): a word; instances of the same pool are held to @pool_memory_bytes together,
  *     their monitors with them, where duet_pool_check() says so
  * @labels: (nullable): "KEY=VALUE" strings, the image's and the user's merged
+ * @tty: the payload has a terminal (`-t`), in place of the three streams
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -157,6 +158,7 @@ typedef struct {
     char *pool;
     guint64 pool_memory_bytes;
     char **labels;
+    gboolean tty;
 } DuetSpec;
 
 /**
