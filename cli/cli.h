@@ -183,6 +183,39 @@ gboolean duet_cli_apply_labels(DuetSpec *spec, const DuetLabelOptions *options, 
 gboolean duet_cli_kind(const char *wanted, gboolean vm, DuetKind *out_kind, GError **error);
 
 /**
+ * DuetTerminalOptions: what can be asked about terminals.
+ * @keys, @proxy_signals: by duet_cli_terminal_apply()
+ */
+typedef struct {
+    gboolean tty;
+    char *keys_text;
+    char *proxy_text;
+    DuetKeys keys;
+    gboolean proxy_signals;
+} DuetTerminalOptions;
+
+typedef enum {
+    DUET_TERMINAL_TTY = 1,
+    DUET_TERMINAL_KEYS = 2,
+    DUET_TERMINAL_PROXY = 4,
+} DuetTerminalRows;
+
+/** duet_cli_terminal_rows: adds the rows that a verb has, which write into @options. */
+void duet_cli_terminal_rows(DuetTerminalOptions *options, DuetTerminalRows which, GArray *entries);
+/** duet_cli_terminal_apply: reads what was given. */
+gboolean duet_cli_terminal_apply(DuetTerminalOptions *options, GError **error);
+void duet_cli_terminal_clear(DuetTerminalOptions *options);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetTerminalOptions, duet_cli_terminal_clear)
+/** duet_cli_terminal_io: ours. @options must outlive it. */
+DuetIo duet_cli_terminal_io(const DuetTerminalOptions *options, gboolean tty, gboolean with_stdin);
+/** duet_cli_run_attached: starts it, and stays. Returns: the exit code. */
+int duet_cli_run_attached(
+    DuetInstance *instance, const DuetTerminalOptions *options, gboolean with_stdin);
+/** duet_cli_attach: joins it, and stays. Returns: the exit code. */
+int duet_cli_attach(
+    DuetInstance *instance, const DuetTerminalOptions *options, gboolean with_stdin);
+
+/**
  * duet_cli_report: makes a report, what goes to standard output included.
  * @open: shows the written page with the desktop's browser
  */
@@ -254,6 +287,7 @@ int duet_cmd_rm(DuetCli *cli, int argc, char **argv);
 int duet_cmd_ps(DuetCli *cli, int argc, char **argv);
 int duet_cmd_inspect(DuetCli *cli, int argc, char **argv);
 int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
+int duet_cmd_attach(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
 int duet_cmd_cp(DuetCli *cli, int argc, char **argv);
 int duet_cmd_wait(DuetCli *cli, int argc, char **argv);

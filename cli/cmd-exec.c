@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A name without a value passes the caller's on, as in `run`. */
 static char **resolve_env(char **env)
@@ -27,16 +26,22 @@ int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
     g_auto(GStrv) given = NULL;
     g_autofree char *cwd = NULL;
     g_autofree char *user = NULL;
-    gboolean interactive = FALSE;
-    const GOptionEntry entries[] = {
+    gboolean interactive = FALSE, detach = FALSE;
+    g_auto(DuetTerminalOptions) terminal = { 0 };
+    const GOptionEntry rows[] = {
         { "env", 'e', 0, G_OPTION_ARG_FILENAME_ARRAY, &given, "set a variable", "NAME[=VALUE]" },
         { "interactive", 'i', 0, G_OPTION_ARG_NONE, &interactive, "pass standard input on", NULL },
         { "workdir", 'w', 0, G_OPTION_ARG_FILENAME, &cwd, "working directory", "DIR" },
         { "user", 'u', 0, G_OPTION_ARG_FILENAME, &user, "who runs it", "USER[:GROUP]" },
-        G_OPTION_ENTRY_NULL,
+        { "detach", 'd', 0, G_OPTION_ARG_NONE, &detach,
+            "leave it in the background; its output is nobody's", NULL },
     };
+    g_autoptr(GArray) entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
+    g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
+    duet_cli_terminal_rows(&terminal, DUET_TERMINAL_TTY | DUET_TERMINAL_KEYS, entries);
     g_autoptr(GError) error = NULL;
-    if (!duet_cli_options_first(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options_first(argv[0], (GOptionEntry *)entries->data, &argc, &argv, &error) ||
+        !duet_cli_terminal_apply(&terminal, &error))
         return duet_cli_fail(error);
     if (argc < 3)
         return duet_cli_usage("exec", argc < 2 ? "no instance given" : "no command given");
@@ -46,10 +51,18 @@ int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
     if (!instance)
         return duet_cli_fail(error);
     g_auto(GStrv) env = resolve_env(given);
-    DuetExec exec = { argv + 2, env, cwd, user, interactive };
-    DuetIo io = { .stdin_fd = interactive ? STDIN_FILENO : -1,
-        .stdout_fd = STDOUT_FILENO,
-        .stderr_fd = STDERR_FILENO };
+    DuetExec exec = {
+        .argv = argv + 2,
+        .env = env,
+        .cwd = cwd,
+        .user = user,
+        .open_stdin = interactive && !detach,
+        .tty = terminal.tty,
+        .detach = detach,
+    };
+    DuetIo io = { -1, -1, -1 };
+    if (!detach)
+        io = duet_cli_terminal_io(&terminal, terminal.tty, interactive);
     int code = duet_instance_exec(instance, &exec, &io, &error);
     return code < 0 ? duet_cli_fail(error) : code;
 }

@@ -50,15 +50,46 @@ static gboolean act_start(DuetInstance *instance, gconstpointer data, GError **e
     return duet_instance_start(instance, error);
 }
 
+/* One alone: there is one terminal. */
+static int start_attached(
+    DuetCli *cli, const char *name, const DuetTerminalOptions *options, gboolean interactive)
+{
+    g_autoptr(GError) error = NULL;
+    if (!duet_cli_context(cli, &error))
+        return duet_cli_fail(error);
+    g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, name, &error);
+    if (!instance)
+        return duet_cli_fail(error);
+    if (interactive && !duet_instance_spec(instance)->open_stdin)
+        return duet_cli_usage(
+            "start", "'%s' was made without -i: it has no standard input to be passed on", name);
+    return duet_cli_run_attached(instance, options, interactive);
+}
+
 int duet_cmd_start(DuetCli *cli, int argc, char **argv)
 {
+    gboolean attach = FALSE, interactive = FALSE;
     g_auto(GStrv) filters = NULL;
-    const GOptionEntry entries[] = { DUET_FILTER_ROW('f', &filters), G_OPTION_ENTRY_NULL };
+    g_auto(DuetTerminalOptions) options = { 0 };
+    const GOptionEntry rows[] = {
+        DUET_FILTER_ROW('f', &filters),
+        { "attach", 'a', 0, G_OPTION_ARG_NONE, &attach, "stay, and show what it writes", NULL },
+        { "interactive", 'i', 0, G_OPTION_ARG_NONE, &interactive,
+            "the same, and pass standard input on", NULL },
+    };
+    g_autoptr(GArray) entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
+    g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
+    duet_cli_terminal_rows(&options, DUET_TERMINAL_KEYS | DUET_TERMINAL_PROXY, entries);
     g_autoptr(GError) error = NULL;
-    if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options(argv[0], (GOptionEntry *)entries->data, &argc, &argv, &error) ||
+        !duet_cli_terminal_apply(&options, &error))
         return duet_cli_fail(error);
-    return filters ? for_matching(cli, argv, filters, TRUE, act_start, NULL)
-                   : for_each(cli, argc, argv, act_start, NULL, FALSE);
+    if (!attach && !interactive)
+        return filters ? for_matching(cli, argv, filters, TRUE, act_start, NULL)
+                       : for_each(cli, argc, argv, act_start, NULL, FALSE);
+    if (argc != 2 || filters)
+        return duet_cli_usage("start", "give one instance to be attached to");
+    return start_attached(cli, argv[1], &options, interactive);
 }
 
 static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **error)

@@ -5,7 +5,6 @@
 #include <duet/error.h>
 
 #include <stdio.h>
-#include <unistd.h>
 
 /* The monitor's timer counts milliseconds in 32 bits. */
 #define TIMEOUT_MIN_S 0.001
@@ -14,6 +13,7 @@
 typedef struct {
     DuetRunOptions options;
     DuetLabelOptions labels;
+    DuetTerminalOptions terminal;
     char *as;
     char *name;
     gboolean vm, detach, remove, interactive, init;
@@ -24,6 +24,7 @@ static void run_arguments_clear(RunArguments *arguments)
 {
     duet_cli_run_options_clear(&arguments->options);
     duet_cli_label_options_clear(&arguments->labels);
+    duet_cli_terminal_clear(&arguments->terminal);
     g_free(arguments->as);
     g_free(arguments->name);
 }
@@ -50,9 +51,14 @@ static gboolean parse(
     g_autoptr(GArray) entries = duet_cli_run_options(&arguments->options);
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
     duet_cli_label_options(entries, &arguments->labels);
-    if (g_str_equal(verb, "run"))
+    gboolean runs = g_str_equal(verb, "run");
+    duet_cli_terminal_rows(&arguments->terminal,
+        runs ? DUET_TERMINAL_TTY | DUET_TERMINAL_KEYS | DUET_TERMINAL_PROXY : DUET_TERMINAL_TTY,
+        entries);
+    if (runs)
         g_array_append_val(entries, detach);
-    return duet_cli_options_first(verb, (GOptionEntry *)entries->data, argc, argv, error);
+    return duet_cli_options_first(verb, (GOptionEntry *)entries->data, argc, argv, error) &&
+        duet_cli_terminal_apply(&arguments->terminal, error);
 }
 
 /* `image rm` keeps the layers of instances that it sees. Who was made too late for that finds that
@@ -90,6 +96,7 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     spec->name = g_strdup(arguments->name);
     spec->remove_at_exit = arguments->remove;
     spec->open_stdin = arguments->interactive;
+    spec->tty = arguments->terminal.tty;
     spec->timeout_ms = (gint64)(timeout_s * 1000);
     g_autoptr(DuetInstance) instance =
         duet_instance_create(cli->context, g_steal_pointer(&spec), error);
@@ -103,23 +110,6 @@ static int run_detached(DuetInstance *instance)
         return duet_cli_fail(error);
     printf("%s\n", duet_instance_spec(instance)->id);
     return 0;
-}
-
-static int run_attached(DuetInstance *instance)
-{
-    g_autoptr(GError) error = NULL;
-    const DuetSpec *spec = duet_instance_spec(instance);
-    DuetIo io = { .stdin_fd = spec->open_stdin ? STDIN_FILENO : -1,
-        .stdout_fd = STDOUT_FILENO,
-        .stderr_fd = STDERR_FILENO };
-    g_autoptr(DuetInfo) info = duet_instance_run(instance, &io, TRUE, &error);
-    if (!info)
-        return duet_cli_fail(error);
-    if (info->oom)
-        duet_cli_say("the kernel killed a process for lack of memory (--memory)");
-    if (info->error)
-        duet_cli_say(info->error);
-    return info->exit_code;
 }
 
 static int run_or_create(DuetCli *cli, int argc, char **argv, gboolean start)
@@ -138,7 +128,9 @@ static int run_or_create(DuetCli *cli, int argc, char **argv, gboolean start)
         printf("%s\n", duet_instance_spec(instance)->id);
         return 0;
     }
-    return arguments.detach ? run_detached(instance) : run_attached(instance);
+    return arguments.detach
+        ? run_detached(instance)
+        : duet_cli_run_attached(instance, &arguments.terminal, arguments.interactive);
 }
 
 int duet_cmd_run(DuetCli *cli, int argc, char **argv)

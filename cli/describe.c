@@ -223,6 +223,8 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     put_limits(dict, spec);
     put_number(dict, "timeout_ms", spec->timeout_ms);
     g_variant_dict_insert(dict, "remove_at_exit", "b", spec->remove_at_exit);
+    g_variant_dict_insert(dict, "interactive", "b", spec->open_stdin);
+    g_variant_dict_insert(dict, "tty", "b", spec->tty);
     put_list(dict, "layers", spec->layers);
     g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
     g_variant_dict_insert_value(dict, "tmpfs", describe_tmpfs(spec));

@@ -6,6 +6,7 @@
 #include "core/monitor.h"
 #include "core/recover.h"
 #include "core/session.h"
+#include "core/terminal.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -101,8 +102,10 @@ static void leave_to_sweep(DuetInstance *instance)
         duet_fd_clear(&instance->lock_fd);
 }
 
-/* Forks the monitor. Returns: our connection to it, or -1. */
-static int fork_monitor(DuetInstance *instance, gboolean attach, gboolean borrowed, GError **error)
+/* Forks the monitor. @attached: (nullable): where the payload's streams go. Returns: our connection
+ * to it, or -1. */
+static int fork_monitor(
+    DuetInstance *instance, const DuetIo *attached, gboolean borrowed, GError **error)
 {
     int fds[2];
     if (!take_lock_to_start(instance, error))
@@ -112,7 +115,15 @@ static int fork_monitor(DuetInstance *instance, gboolean attach, gboolean borrow
         leave_to_sweep(instance);
         return -1;
     }
-    DuetMonitorArgs args = { instance, fds[1], attach, duet_now_ns(), borrowed };
+    DuetMonitorArgs args = {
+        .instance = instance,
+        .client_fd = fds[1],
+        .attach = attached != NULL,
+        .request_ns = duet_now_ns(),
+        .borrowed = borrowed,
+    };
+    if (attached && instance->spec->tty)
+        args.window = duet_terminal_window(attached->stdin_fd, attached->stdout_fd);
     /* Until it is a session of its own it meets the signals of our terminal: it looks for them. */
     sigset_t old;
     duet_session_block_signals(&old);
@@ -142,7 +153,7 @@ DuetInfo *duet_instance_run(
     g_autoptr(GError) failure = NULL;
     if (proxy_signals)
         duet_session_block_signals(&old);
-    DUET_AUTO_FD fd = fork_monitor(instance, TRUE, FALSE, &failure);
+    DUET_AUTO_FD fd = fork_monitor(instance, io, FALSE, &failure);
     if (fd >= 0)
         duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, proxy_signals, &end, &failure);
     if (proxy_signals)
@@ -158,6 +169,35 @@ DuetInfo *duet_instance_run(
         info->exit_signal = end.early_signal;
     }
     info->asked_to_end = end.asked_to_end;
+    info->detached = end.detached;
+    return info;
+}
+
+DuetInfo *duet_instance_attach(
+    DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error)
+{
+    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    if (fd < 0)
+        return NULL;
+    sigset_t old;
+    DuetSessionEnd end = { .exit_code = -1 };
+    if (proxy_signals)
+        duet_session_block_signals(&old);
+    gboolean ok = duet_frame_write_u32(fd, DUET_FRAME_ATTACH, 0, 1) &&
+        duet_session_pump(fd, io, DUET_SESSION_UNTIL_LEFT, proxy_signals, &end, error);
+    if (proxy_signals)
+        sigprocmask(SIG_SETMASK, &old, NULL);
+    g_autofree char *text = end.state;
+    if (!ok) {
+        if (error && !*error)
+            duet_error_set_errno(
+                error, errno, "cannot talk to the monitor of '%s'", instance->spec->name);
+        else
+            g_prefix_error(error, "the instance '%s': ", instance->spec->name);
+        return NULL;
+    }
+    DuetInfo *info = duet_info_from_text(text, instance->spec);
+    info->detached = end.detached;
     return info;
 }
 
@@ -166,7 +206,7 @@ static int start(DuetInstance *instance, const DuetIo *io, gboolean proxy_signal
     gboolean borrowed, GError **error)
 {
     DuetSessionEnd end;
-    DUET_AUTO_FD fd = fork_monitor(instance, FALSE, borrowed, error);
+    DUET_AUTO_FD fd = fork_monitor(instance, NULL, borrowed, error);
     if (fd < 0)
         return -1;
     gboolean ok = duet_session_pump(fd, io, DUET_SESSION_UNTIL_STARTED, proxy_signals, &end, error);
@@ -237,7 +277,7 @@ static GByteArray *program_fields(const DuetSpec *spec, const DuetExec *exec, ch
         (const char *const *)env, exec->cwd ? exec->cwd : spec->cwd,
         exec->user ? exec->user : spec->user,
         (exec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (exec->meminfo ? DUET_SPAWN_MEMINFO : 0u) |
-            (exec->processes ? DUET_SPAWN_PROCESSES : 0u));
+            (exec->processes ? DUET_SPAWN_PROCESSES : 0u) | (exec->tty ? DUET_SPAWN_TTY : 0u));
 }
 
 static GByteArray *copy_fields(const DuetSpec *spec, const DuetExecCopy *copy)
@@ -260,6 +300,8 @@ int duet_instance_exec(
     g_auto(GStrv) env = merged_env(spec, exec->env);
     g_autoptr(GByteArray) fields =
         exec->copy ? copy_fields(spec, exec->copy) : program_fields(spec, exec, env);
+    if (exec->tty)
+        duet_fields_add_window(fields, duet_terminal_window(io->stdin_fd, io->stdout_fd));
     if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the command and its variables have %u bytes; at most %u can be passed", fields->len,
@@ -273,13 +315,18 @@ int duet_instance_exec(
     DuetSessionEnd end;
     duet_session_block_signals(&old);
     gboolean ok = duet_frame_write(fd, DUET_FRAME_SPAWN, 0, fields->data, fields->len) &&
-        duet_session_pump(fd, io, DUET_SESSION_UNTIL_EXIT, TRUE, &end, error);
+        duet_session_pump(fd, io,
+            exec->detach ? DUET_SESSION_UNTIL_EXECUTED : DUET_SESSION_UNTIL_EXIT, TRUE, &end,
+            error);
+    /* Else it would be hung up when our connection closes. */
+    if (ok && exec->detach)
+        duet_frame_write_u32(fd, DUET_FRAME_ATTACH, 0, 0);
     sigprocmask(SIG_SETMASK, &old, NULL);
     if (ok)
         g_free(end.state);
     if (!ok && error && !*error)
         duet_error_set_errno(error, errno, "cannot talk to the monitor of '%s'", spec->name);
-    return ok ? end.exit_code : -1;
+    return !ok ? -1 : end.detached || exec->detach ? 0 : end.exit_code;
 }
 
 char *duet_control_ask(DuetInstance *instance, int fd, guint8 type, const void *payload,

@@ -20,6 +20,14 @@ void duet_fields_add_text(GByteArray *fields, guint8 tag, const char *text)
         duet_fields_add(fields, tag, text, strlen(text));
 }
 
+void duet_fields_add_window(GByteArray *fields, guint32 window)
+{
+    guint8 word[4];
+    duet_put_u32(word, window);
+    if (window)
+        duet_fields_add(fields, DUET_FIELD_WINDOW, word, sizeof word);
+}
+
 GByteArray *duet_spawn_fields(const char *const *argv, const char *const *env, const char *cwd,
     const char *user, guint32 flags)
 {
@@ -116,5 +124,6 @@ GByteArray *duet_payload_fields(const DuetSpec *spec)
     static const char *const no_words[] = { NULL };
     const char *const *argv = spec->idle ? no_words : (const char *const *)spec->argv;
     return duet_spawn_fields(argv, (const char *const *)spec->env, spec->cwd, spec->user,
-        (spec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (spec->idle ? DUET_SPAWN_IDLE : 0u));
+        (spec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (spec->idle ? DUET_SPAWN_IDLE : 0u) |
+            (spec->tty ? DUET_SPAWN_TTY : 0u));
 }

@@ -11,6 +11,11 @@ void duet_fields_add(GByteArray *fields, guint8 tag, const void *bytes, gsize le
 /** duet_fields_add_text: adds nothing when @text is NULL. */
 void duet_fields_add_text(GByteArray *fields, guint8 tag, const char *text);
 
+/** duet_fields_add_window: @window: rows, and columns in the upper half; 0, not known, adds
+ * nothing.
+ */
+void duet_fields_add_window(GByteArray *fields, guint32 window);
+
 /** duet_spawn_fields: @flags: of enum duet_spawn_flags. Returns: (transfer full): a SPAWN payload.
  */
 GByteArray *duet_spawn_fields(const char *const *argv, const char *const *env, const char *cwd,

@@ -81,6 +81,23 @@ static void on_failed(
     }
 }
 
+/* Returns: FALSE when it was more than there was credit for. */
+static gboolean exec_output(
+    Monitor *monitor, Client *client, guint16 session, const struct duet_frame *frame)
+{
+    guint8 channel = frame->channel;
+    if (!client) {
+        duet_link_send_u32(monitor->agent, DUET_FRAME_CREDIT, channel, session, frame->length);
+        return TRUE;
+    }
+    client->uncredited[channel] += frame->length;
+    guint32 most = DUET_CREDIT_INITIAL_BYTES + (client->draining ? DUET_CREDIT_LAST_BYTES : 0);
+    if (client->uncredited[channel] > most)
+        return FALSE;
+    duet_link_send(client->link, DUET_FRAME_DATA, channel, 0, frame->payload, frame->length);
+    return TRUE;
+}
+
 static void on_data(
     Monitor *monitor, Client *client, guint16 session, const struct duet_frame *frame)
 {
@@ -95,25 +112,22 @@ static void on_data(
             monitor->info->error =
                 g_strdup_printf("its log is not complete: %s", g_strerror(errno));
     }
-    if (!client) {
-        duet_link_send_u32(monitor->agent, DUET_FRAME_CREDIT, channel, session, frame->length);
+    if (session == 0 ? monitor_attached_output(monitor, frame)
+                     : exec_output(monitor, client, session, frame))
         return;
-    }
-    client->uncredited[channel] += frame->length;
-    guint32 most = DUET_CREDIT_INITIAL_BYTES + (client->draining ? DUET_CREDIT_LAST_BYTES : 0);
-    if (client->uncredited[channel] > most) {
-        if (!monitor->failure)
-            g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BROKEN,
-                "the agent sent more than it had credit for");
-        monitor_shut_down(monitor, 0);
-        return;
-    }
-    duet_link_send(client->link, DUET_FRAME_DATA, channel, 0, frame->payload, frame->length);
+    if (!monitor->failure)
+        g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BROKEN,
+            "the agent sent more than it had credit for");
+    monitor_shut_down(monitor, 0);
 }
 
 /* Now at most the pipes' contents come: taken at once, whoever reads how slowly. */
 static void on_ended(Monitor *monitor, Client *client, guint16 session)
 {
+    if (session == 0) {
+        monitor_attached_ended(monitor);
+        return;
+    }
     if (!client || client->draining)
         return;
     client->draining = TRUE;
@@ -148,6 +162,19 @@ static void on_exit_frame(
     }
 }
 
+static void on_flow(Monitor *monitor, Client *client, const struct duet_frame *frame)
+{
+    gboolean credit = frame->type == DUET_FRAME_CREDIT;
+    if (frame->channel > DUET_CHANNEL_STDERR || frame->length != (credit ? 4 : 0))
+        return;
+    if (frame->session == 0 && credit)
+        monitor_attached_input_taken(monitor, duet_get_u32(frame->payload));
+    else if (frame->session == 0)
+        monitor_attached_send(monitor, frame->type, frame->channel, NULL, 0);
+    else if (client)
+        duet_link_send(client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
+}
+
 static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer data)
 {
     Monitor *monitor = data;
@@ -170,10 +197,7 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_EOF:
     case DUET_FRAME_CLOSE:
     case DUET_FRAME_CREDIT:
-        if (client && frame->channel <= DUET_CHANNEL_STDERR &&
-            frame->length == (frame->type == DUET_FRAME_CREDIT ? 4 : 0))
-            duet_link_send(
-                client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
+        on_flow(monitor, client, frame);
         break;
     case DUET_FRAME_ENDED:
         on_ended(monitor, client, session);
@@ -202,6 +226,7 @@ void monitor_agent_begin(Monitor *monitor)
 {
     g_autoptr(GByteArray) config = duet_config_fields(monitor->spec);
     g_autoptr(GByteArray) spawn = duet_payload_fields(monitor->spec);
+    duet_fields_add_window(spawn, monitor->window);
     monitor->agent = duet_link_new(-1, on_frame, on_closed, monitor);
     duet_link_send(monitor->agent, DUET_FRAME_CONFIG, 0, 0, config->data, config->len);
     duet_link_send(monitor->agent, DUET_FRAME_SPAWN, 0, 0, spawn->data, spawn->len);

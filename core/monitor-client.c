@@ -34,11 +34,14 @@ void monitor_session_end(Monitor *monitor, guint16 session)
     monitor->sessions[session] = NULL;
 }
 
-/* The payload must not wait for a reader that went away: what it was sent counts as read, its
- * stdin ends. Of an exec'ed process nobody is left who could end it: it is hung up. */
-static void leave_session(Client *client)
+/* Whoever runs must not wait for a reader that went away: what that was sent counts as read, and
+ * stdin ends. Of an exec'ed process nobody is left who could end it: it is hung up, unless it was
+ * to be left alone (@hang_up). */
+static void leave_session(Client *client, gboolean hang_up)
 {
     Monitor *monitor = client->monitor;
+    if (client->session == 0)
+        monitor_attached_leave(client);
     if (client->session == NO_SESSION)
         return;
     guint16 session = (guint16)client->session;
@@ -50,8 +53,11 @@ static void leave_session(Client *client)
         if (client->uncredited[channel])
             duet_link_send_u32(
                 monitor->agent, DUET_FRAME_CREDIT, channel, session, client->uncredited[channel]);
-    duet_link_send(monitor->agent, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, session, NULL, 0);
-    if (session != 0)
+    if (!client->tty)
+        duet_link_send(monitor->agent, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, session, NULL, 0);
+    else if (hang_up)
+        duet_link_send(monitor->agent, DUET_FRAME_CLOSE, DUET_CHANNEL_STDOUT, session, NULL, 0);
+    if (hang_up)
         duet_link_send_u32(monitor->agent, DUET_FRAME_SIGNAL, 0, session, SIGHUP);
 }
 
@@ -64,6 +70,18 @@ static int free_session(Monitor *monitor)
             return monitor->sessions_used;
     }
     return NO_SESSION;
+}
+
+static gboolean wants_terminal(const struct duet_frame *frame)
+{
+    size_t cursor = 0;
+    const uint8_t *bytes;
+    uint32_t length;
+    uint8_t tag;
+    while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0)
+        if (tag == DUET_FIELD_FLAGS && length == 4)
+            return (duet_get_u32(bytes) & DUET_SPAWN_TTY) != 0;
+    return FALSE;
 }
 
 static void on_exec(Client *client, const struct duet_frame *frame)
@@ -82,6 +100,7 @@ static void on_exec(Client *client, const struct duet_frame *frame)
         send_error(client, DUET_ERROR_FAILED, "too many exec sessions at once");
     else {
         client->session = session;
+        client->tty = wants_terminal(frame);
         monitor->sessions[session] = client;
         monitor->taken[session] = TRUE;
         duet_link_send(
@@ -94,6 +113,10 @@ static void on_session_frame(Client *client, const struct duet_frame *frame)
     Monitor *monitor = client->monitor;
     if (client->session == NO_SESSION || !monitor->agent || frame->channel > DUET_CHANNEL_STDERR)
         return;
+    if (client->session == 0) {
+        monitor_attached_frame(client, frame);
+        return;
+    }
     if (frame->type == DUET_FRAME_CREDIT) {
         guint32 granted = frame->length == 4 ? duet_get_u32(frame->payload) : 0;
         if (granted > client->uncredited[frame->channel])
@@ -194,7 +217,14 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_CLOSE:
     case DUET_FRAME_CREDIT:
     case DUET_FRAME_SIGNAL:
+    case DUET_FRAME_RESIZE:
         on_session_frame(client, frame);
+        break;
+    case DUET_FRAME_ATTACH:
+        if (frame->length == 4 && duet_get_u32(frame->payload) == 1)
+            monitor_attach_request(client);
+        else
+            leave_session(client, FALSE);
         break;
     case DUET_FRAME_STOP:
         on_stop(client, frame->length == 4 ? duet_get_u32(frame->payload) : 0);
@@ -224,7 +254,7 @@ static void on_closed(DuetLink *link, gpointer data)
 {
     Client *client = data;
     Monitor *monitor = client->monitor;
-    leave_session(client);
+    leave_session(client, TRUE);
     if (client->lends && !monitor->over)
         monitor_stop(monitor, 0);
     duet_link_free(link);

@@ -20,8 +20,15 @@ typedef struct _Monitor Monitor;
  * A connection to us. It has at most one session: 0 if it is attached to the payload, another if
  * it did an exec. On its own side the session is always numbered 0.
  * @uncredited: bytes of stdout and stderr that it was sent and has not granted credit for
- * @draining: its session's process ended, and the rest of the output is on its way
  * @lends: a borrowed instance ends with it
+ * @draining: its exec's process ended, and the rest of the output is on its way
+ * @tty: its session has a terminal
+ * And of one that is attached, see monitor-attach.c:
+ * @from_start: since before the payload's first byte
+ * @read_us: when it last read something, of one that is not @from_start
+ * @input_window: what it may still send of input
+ * @held: (nullable): input of its that the agent does not take yet
+ * @input_ended: EOF follows what is held
  */
 typedef struct {
     Monitor *monitor;
@@ -32,6 +39,10 @@ typedef struct {
     guint32 uncredited[3];
     gboolean draining;
     gboolean lends;
+    gboolean tty, from_start, input_ended;
+    gint64 read_us;
+    guint32 input_window;
+    GByteArray *held;
 } Client;
 
 struct _Monitor {
@@ -55,9 +66,13 @@ struct _Monitor {
 
     DuetLink *agent;
     GPtrArray *clients;
-    Client *sessions[DUET_SESSIONS_MAX];
+    Client *sessions[DUET_SESSIONS_MAX]; /* of session 0 none: see monitor-attach.c */
     gboolean taken[DUET_SESSIONS_MAX]; /* the agent has it, also when its client is gone */
     guint16 sessions_used;
+    GArray *input_runs; /* (nullable): of session 0: whose input is under way to the agent */
+    guint32 input_used; /* its bytes */
+    guint32 owed[3]; /* of session 0: output that the agent has no credit for yet */
+    guint stall_timer;
 
     /* @starting: the driver is at work on the start; clients are answered meanwhile */
     /* @waiting: it is at work on something else, and must not be asked for more */
@@ -66,8 +81,10 @@ struct _Monitor {
     /* @left_behind: something of it could not be taken away: the next command must try again */
     /* @borrowed: see duet_instance_borrow() */
     gboolean borrowed;
+    /* @payload_ended: its process did; the rest of its output is on its way */
     gboolean starting, waiting, helper_gone, hello, started, exit_known, payload_gone, over,
-        stopping, asked_to_stop, left_behind;
+        stopping, asked_to_stop, left_behind, payload_ended;
+    guint32 window; /* of the payload's terminal when it starts, see DUET_FIELD_WINDOW */
     guint boot_timeout_s;
     guint vcpus; /* that a VM was started with */
     guint boot_timer, run_timer, stop_timer, listen_source;
@@ -114,6 +131,25 @@ void monitor_agent_begin(Monitor *monitor);
 /* monitor-update.c */
 /* Changes limits and the name; @text is a client's. */
 gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError **error);
+
+/* monitor-attach.c */
+/* Gives it the payload's streams. @from_start: of the first byte on */
+void monitor_attach(Client *client, gboolean from_start);
+/* The same, when a client asks for it: answers STARTED, now or when the payload has, or ERROR. */
+void monitor_attach_request(Client *client);
+void monitor_attached_leave(Client *client);
+/* A frame of one that is attached, about session 0. */
+void monitor_attached_frame(Client *client, const struct duet_frame *frame);
+/* DATA of the payload, for all. Returns: FALSE when it was more than there was credit for. */
+gboolean monitor_attached_output(Monitor *monitor, const struct duet_frame *frame);
+/* Any other frame, to all. */
+void monitor_attached_send(
+    Monitor *monitor, guint8 type, guint8 channel, const void *payload, guint32 length);
+/* Its process ended: at most the pipes' contents come now, taken at once, whoever reads how slowly.
+ */
+void monitor_attached_ended(Monitor *monitor);
+/* CREDIT of the agent for input. */
+void monitor_attached_input_taken(Monitor *monitor, guint32 bytes);
 
 /* monitor-client.c */
 Client *monitor_client_add(Monitor *monitor, int fd);

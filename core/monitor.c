@@ -358,10 +358,8 @@ static void serve(Monitor *monitor, const DuetMonitorArgs *args)
     Client *client = monitor_client_add(monitor, args->client_fd);
     client->wants_started = client->wants_released = TRUE;
     client->lends = monitor->borrowed;
-    if (args->attach) {
-        client->session = 0;
-        monitor->sessions[0] = client;
-    }
+    if (args->attach)
+        monitor_attach(client, TRUE);
     if (monitor->listen_fd >= 0)
         monitor_clients_listen(monitor);
 }
@@ -373,7 +371,7 @@ static void lend(DuetSpec *spec)
     spec->owner_pid = 0;
     spec->timeout_ms = 0;
     spec->idle = TRUE;
-    spec->open_stdin = FALSE;
+    spec->open_stdin = spec->tty = FALSE;
 }
 
 G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
@@ -393,6 +391,7 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
     monitor->wait_status = NOT_REAPED;
     monitor->borrowed = args->borrowed;
     monitor->private_fds[4] = args->client_fd;
+    monitor->window = args->window;
     monitor->clients = g_ptr_array_new_with_free_func(g_free);
     /* Its spec is the monitor's: a copy would stand in the way of the start. */
     monitor->info = duet_info_new(NULL);

@@ -12,6 +12,7 @@ G_BEGIN_DECLS
  * @attach: that client gets the payload's streams from the first byte on
  * @request_ns: when the client asked (%DUET_MARK_REQUEST)
  * @borrowed: without the payload, and nothing is recorded: see duet_instance_borrow()
+ * @window: size of the payload's terminal, see duet_fields_add_window()
  */
 typedef struct {
     DuetInstance *instance;
@@ -19,6 +20,7 @@ typedef struct {
     gboolean attach;
     gint64 request_ns;
     gboolean borrowed;
+    guint32 window;
 } DuetMonitorArgs;
 
 /**

@@ -5,6 +5,8 @@
  * never holds up signals or the exit code; what waits is bounded by the credit we granted.
  */
 #include "core/session.h"
+#include "core/detach.h"
+#include "core/terminal.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -37,6 +39,11 @@ typedef struct {
     int last_signal;
     gboolean gave_up;
     gboolean started, done, closed, quiet;
+    gboolean tty, proxy_signals;
+    int window_fds[2];
+    DuetTerminal terminal;
+    DuetDetach detach;
+    sigset_t old_mask;
     DuetSessionUntil until;
     DuetSessionEnd *end;
     GError *error;
@@ -81,16 +88,35 @@ void duet_session_block_signals(sigset_t *out_old)
     sigprocmask(SIG_BLOCK, &set, out_old);
 }
 
-static void on_signal(Session *session)
+/* What concerns our terminal alone. */
+static void terminal_signals(sigset_t *set)
 {
-    struct signalfd_siginfo info;
-    if (read(session->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
-        return;
-    int number = (int)info.ssi_signo;
+    sigaddset(set, SIGWINCH);
+    sigaddset(set, SIGCONT);
+}
+
+static void send_window(Session *session)
+{
+    guint32 window = duet_terminal_window(session->window_fds[0], session->window_fds[1]);
+    if (session->tty && window)
+        duet_frame_write_u32(session->fd, DUET_FRAME_RESIZE, 0, window);
+}
+
+/* It goes on without us. */
+static void leave(Session *session)
+{
+    duet_frame_write_u32(session->fd, DUET_FRAME_ATTACH, 0, 0);
+    session->end->detached = session->done = session->gave_up = TRUE;
+}
+
+static void pass_on_signal(Session *session, int number)
+{
     gboolean ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
+    gboolean is_ours = session->until == DUET_SESSION_UNTIL_STARTED ||
+        session->until == DUET_SESSION_UNTIL_RELEASED;
     session->end->asked_to_end |= ends;
     session->gave_up |= ends && session->done;
-    if (ends && !session->started && session->until != DUET_SESSION_UNTIL_EXIT) {
+    if (ends && !session->started && is_ours) {
         session->end->early_signal = number;
         duet_frame_write_u32(session->fd, DUET_FRAME_STOP, 0, 0);
     } else if (ends && session->last_signal == number &&
@@ -102,24 +128,67 @@ static void on_signal(Session *session)
     session->last_signal = number;
 }
 
+static void on_signal(Session *session)
+{
+    struct signalfd_siginfo info;
+    if (read(session->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    int number = (int)info.ssi_signo;
+    if (number == SIGCONT)
+        duet_terminal_raw_again(&session->terminal);
+    if (number == SIGCONT || number == SIGWINCH) {
+        send_window(session);
+    } else if (session->proxy_signals) {
+        pass_on_signal(session, number);
+    } else {
+        /* It is for us, and waited until the terminal is as it was. */
+        leave(session);
+        session->last_signal = number;
+    }
+}
+
+static void send_input(Session *session, const guint8 *bytes, guint length)
+{
+    session->input_credit -= length;
+    if (length > 0)
+        duet_frame_write(session->fd, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, bytes, length);
+}
+
 static void close_input(Session *session)
 {
+    g_autoptr(GByteArray) rest = g_byte_array_new();
+    duet_detach_flush(&session->detach, rest);
+    send_input(session, rest->data, rest->len);
     session->input_fd = -1;
     duet_frame_write(session->fd, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, NULL, 0);
+}
+
+/* Keys may come of which a part is held back: so many bytes of credit are kept for them. */
+static guint32 input_room(const Session *session)
+{
+    guint32 held = session->detach.keys ? session->detach.keys->length : 0;
+    return session->input_credit > held ? session->input_credit - held : 0;
 }
 
 static void on_input(Session *session)
 {
     guint8 buffer[DUET_FRAME_MAX_BYTES];
-    ssize_t n = read(session->input_fd, buffer, MIN(sizeof buffer, session->input_credit));
+    ssize_t n = read(session->input_fd, buffer, MIN(sizeof buffer, input_room(session)));
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (n <= 0) {
         close_input(session);
         return;
     }
-    session->input_credit -= (guint32)n;
-    duet_frame_write(session->fd, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, buffer, (guint32)n);
+    if (!session->detach.keys) {
+        send_input(session, buffer, (guint)n);
+        return;
+    }
+    g_autoptr(GByteArray) typed = g_byte_array_new();
+    gboolean leaves = duet_detach_filter(&session->detach, buffer, (gsize)n, typed);
+    send_input(session, typed->data, typed->len);
+    if (leaves)
+        leave(session);
 }
 
 static void grant(Session *session, guint8 channel, guint32 bytes)
@@ -133,6 +202,10 @@ static void close_output(Session *session, guint8 channel, int err)
     if (err != EPIPE && !session->error)
         duet_error_set_errno(&session->error, err, "cannot write the payload's output");
     session->out[channel].fd = -1;
+    if (session->until == DUET_SESSION_UNTIL_LEFT) {
+        leave(session);
+        return;
+    }
     duet_frame_write(session->fd, DUET_FRAME_CLOSE, channel, NULL, 0);
     guint32 dropped = session->out[channel].waiting->len - session->out[channel].start;
     g_byte_array_set_size(session->out[channel].waiting, 0);
@@ -206,7 +279,11 @@ static void on_frame(Session *session, const struct duet_frame *frame)
     switch (frame->type) {
     case DUET_FRAME_STARTED:
         session->started = TRUE;
-        session->done |= session->until == DUET_SESSION_UNTIL_STARTED;
+        /* Not before: until then ^C is to end us. */
+        if (session->tty)
+            duet_terminal_raw(&session->terminal, session->input_fd, session->window_fds[1]);
+        session->done |= session->until == DUET_SESSION_UNTIL_STARTED ||
+            session->until == DUET_SESSION_UNTIL_EXECUTED;
         break;
     case DUET_FRAME_DATA:
         on_data(session, frame);
@@ -273,7 +350,7 @@ static gboolean output_waits(const Session *session)
 static void step(Session *session)
 {
     struct pollfd fds[5];
-    gboolean feed = session->input_fd >= 0 && session->input_credit > 0;
+    gboolean feed = session->input_fd >= 0 && input_room(session) > 0;
     /* A negative descriptor is passed over. */
     fds[0] = (struct pollfd){ session->done ? -1 : session->fd, POLLIN, 0 };
     fds[1] = (struct pollfd){ feed && !session->done ? session->input_fd : -1, POLLIN, 0 };
@@ -298,6 +375,19 @@ static void step(Session *session)
         on_connection(session);
 }
 
+/* None of these signals may end us from here on: the terminal would stay as it is. */
+static void open_terminal(Session *session, const DuetIo *io)
+{
+    sigset_t set;
+    proxied_signals(&set);
+    terminal_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, &session->old_mask);
+    session->window_fds[0] = io->stdin_fd;
+    session->window_fds[1] = io->stdout_fd;
+    session->detach.keys = io->detach_keys;
+    send_window(session);
+}
+
 static void session_open(Session *session, int fd, const DuetIo *io, gboolean proxy_signals)
 {
     session->fd = fd;
@@ -309,12 +399,33 @@ static void session_open(Session *session, int fd, const DuetIo *io, gboolean pr
     session->out[2].fd = io ? io->stderr_fd : -1;
     for (int i = 1; i <= 2; i++)
         session->out[i].waiting = g_byte_array_new();
-    session->signal_fd = -1;
-    if (proxy_signals) {
+    session->signal_fd = session->terminal.fd = -1;
+    session->tty = io && io->tty;
+    session->proxy_signals = proxy_signals;
+    if (session->tty)
+        open_terminal(session, io);
+    if (proxy_signals || session->tty) {
         sigset_t set;
         proxied_signals(&set);
+        if (session->tty)
+            terminal_signals(&set);
         session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
     }
+}
+
+/* A signal that was not to be passed on, and so is ours, ends us now at the latest. */
+static void session_close(Session *session)
+{
+    duet_fd_clear(&session->signal_fd);
+    for (int i = 1; i <= 2; i++)
+        g_byte_array_unref(session->out[i].waiting);
+    duet_frame_reader_clear(&session->reader);
+    if (!session->tty)
+        return;
+    duet_terminal_restore(&session->terminal);
+    sigprocmask(SIG_SETMASK, &session->old_mask, NULL);
+    if (!session->proxy_signals && session->last_signal)
+        raise(session->last_signal);
 }
 
 gboolean duet_session_pump(int fd, const DuetIo *io, DuetSessionUntil until, gboolean proxy_signals,
@@ -327,13 +438,10 @@ gboolean duet_session_pump(int fd, const DuetIo *io, DuetSessionUntil until, gbo
         step(&session);
     if (session.closed && !session.done && !session.error)
         g_set_error(&session.error, DUET_ERROR, DUET_ERROR_FAILED,
-            until == DUET_SESSION_UNTIL_EXIT
+            until == DUET_SESSION_UNTIL_EXIT || until == DUET_SESSION_UNTIL_EXECUTED
                 ? "the instance ended, or its monitor died, before the command did"
                 : "the instance's monitor died; `duet ps -a` cleans up and shows what is left");
-    duet_fd_clear(&session.signal_fd);
-    for (int i = 1; i <= 2; i++)
-        g_byte_array_unref(session.out[i].waiting);
-    duet_frame_reader_clear(&session.reader);
+    session_close(&session);
     if (!session.error)
         return TRUE;
     g_propagate_error(error, session.error);

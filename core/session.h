@@ -11,19 +11,28 @@ G_BEGIN_DECLS
  * @state: (nullable): text of the final state (RELEASED)
  * @early_signal: a signal that ended the instance before its payload had started; 0: none
  * @asked_to_end: SIGINT, SIGTERM or SIGHUP was passed on
+ * @detached: the caller left it, and it lives on
  */
 typedef struct {
     int exit_code;
     char *state;
     int early_signal;
     gboolean asked_to_end;
+    gboolean detached;
 } DuetSessionEnd;
 
-/** What the caller waits for. */
+/**
+ * What the caller waits for.
+ * @DUET_SESSION_UNTIL_RELEASED: of an instance that is its own: it may end it
+ * @DUET_SESSION_UNTIL_EXECUTED: of an exec: the start of its program
+ * @DUET_SESSION_UNTIL_LEFT: of one that it is attached to: the same end, or its leave
+ */
 typedef enum {
     DUET_SESSION_UNTIL_STARTED,
     DUET_SESSION_UNTIL_EXIT,
     DUET_SESSION_UNTIL_RELEASED,
+    DUET_SESSION_UNTIL_LEFT,
+    DUET_SESSION_UNTIL_EXECUTED,
 } DuetSessionUntil;
 
 /** duet_session_block_signals: what a session proxies must be blocked before it is opened. */

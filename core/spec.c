@@ -233,6 +233,7 @@ static const struct {
     { "blkio-weight", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, blkio_weight) },
     { "io-limits", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, io_limits) },
     { "hugetlb", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, hugetlb) },
+    { "tty", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, tty) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

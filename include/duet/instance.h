@@ -32,6 +32,8 @@ const char *duet_state_to_string(DuetState state);
  * @exit_code: of the last run; -1 while there is none
  * @error: (nullable): why the last run failed for duet (boot failure, killed monitor)
  * @asked_to_end: by duet_instance_run() alone: it passed on a SIGINT, SIGTERM or SIGHUP
+ * @detached: by duet_instance_run() and duet_instance_attach() alone: they returned while it runs;
+ *     nothing else is known then
  * @marks: of the current or last run
  * @guest_agent_ns: how long the agent had run, by its own clock, when it said HELLO
  * @guest_kernel_ns: how long the guest's kernel had run then, by the guest's clock; VM only
@@ -64,6 +66,7 @@ typedef struct {
     GVariant *facts;
     char *cgroup;
     char *payload_cgroup;
+    gboolean detached;
 } DuetInfo;
 
 void duet_info_free(DuetInfo *info);
@@ -97,17 +100,35 @@ const struct _DuetDriverEntry *duet_context_drivers(DuetContext *context);
 #define DUET_SWEEP_PART 32
 void duet_context_sweep(DuetContext *context, guint at_most);
 
+/** DuetKeys: what is typed to leave an instance running; none with a @length of 0. */
+typedef struct {
+    guint8 bytes[16];
+    guint length;
+} DuetKeys;
+
+/**
+ * duet_keys_from_string:
+ * @text: as docker has it: characters, or "ctrl-" and one of a-z @ [ \ ] ^ _, with commas between
+ *     them; an empty one gives no keys
+ */
+gboolean duet_keys_from_string(const char *text, DuetKeys *out_keys, GError **error);
+
 /**
  * DuetIo: the caller's ends of a session's streams; -1: nothing to read, discard what is written.
  * The caller keeps ownership. Output to a descriptor whose reader went away closes the payload's
  * pipe, as a shell pipeline would.
  * @quiet: the driver's notice ("no usable KVM, ...") is not printed: for a caller that starts many
+ * @tty: the session has a terminal. If @stdin_fd is one, it is raw from the start of the program to
+ *     its end, and as before on every way back; its size, or that of @stdout_fd, is passed on
+ * @detach_keys: (nullable): with @tty: typed at @stdin_fd, they leave the session running
  */
 typedef struct {
     int stdin_fd;
     int stdout_fd;
     int stderr_fd;
     gboolean quiet;
+    gboolean tty;
+    const DuetKeys *detach_keys;
 } DuetIo;
 
 /**
@@ -129,6 +150,8 @@ typedef struct {
  * @meminfo: no program at all: the agent writes what /proc/meminfo says inside, whatever the image
  *     has; the other members are not used. A container's is the host's.
  * @processes: the same with what runs inside: see duet_instance_processes()
+ * @tty: it has a terminal
+ * @detach: returns when the program was executed; nobody gets what it writes
  */
 typedef struct {
     char **argv;
@@ -139,6 +162,8 @@ typedef struct {
     gboolean meminfo;
     gboolean processes;
     const DuetExecCopy *copy; /* (nullable) */
+    gboolean tty;
+    gboolean detach;
 } DuetExec;
 
 /** DuetInstance: the client's handle on one instance; holds no lock. */
@@ -176,6 +201,17 @@ DuetInfo *duet_instance_info(DuetInstance *instance, GError **error);
  */
 DuetInfo *duet_instance_run(
     DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error);
+/**
+ * duet_instance_attach: joins the payload's streams, beside others who have, until all of the
+ * instance was released, or the caller leaves: by detach keys, or since nobody reads @io's output.
+ * What was written before is in the log only.
+ * @proxy_signals: as of duet_instance_run(); but its payload alone gets them, however often
+ *
+ * Returns: (transfer full): the final state, or that it was left; %DUET_ERROR_STATE when it does
+ *     not run
+ */
+DuetInfo *duet_instance_attach(
+    DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error);
 /** duet_instance_start: starts it and returns when the payload was executed. */
 gboolean duet_instance_start(DuetInstance *instance, GError **error);
 /**
@@ -194,7 +230,7 @@ gboolean duet_instance_start_quietly(DuetInstance *instance, GError **error);
 int duet_instance_borrow(DuetInstance *instance, GError **error);
 /** duet_instance_give_back: ends it; returns after all of it was released. Sets *fd to -1. */
 void duet_instance_give_back(int *fd);
-/** duet_instance_exec: Returns: the exit code, or -1 with @error. */
+/** duet_instance_exec: Returns: the exit code, 0 once detached, or -1 with @error. */
 int duet_instance_exec(
     DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error);
 /** duet_instance_stop: stop signal, then kill after @grace_ms; returns after `released`. */

@@ -65,9 +65,14 @@ enum duet_frame_type {
      * The monitor grants DUET_CREDIT_LAST_BYTES for it, so that a reader that stalls holds back
      * neither the exit code nor the clean-up. */
     DUET_FRAME_ENDED = 13,
+    /* client -> monitor -> agent: u16 rows, u16 columns: the size of the session's terminal. One
+     * that has none drops it. */
+    DUET_FRAME_RESIZE = 14,
 
     /* client -> monitor */
-    DUET_FRAME_ATTACH = 32, /* this connection gets session 0's channels */
+    /* u32: 1: this connection gets session 0's channels, 0: it lets go of the session that it has,
+     * which lives on */
+    DUET_FRAME_ATTACH = 32,
     DUET_FRAME_STOP = 33, /* u32 grace in ms: stop signal, then kill */
     DUET_FRAME_KILL = 34, /* u32 signal number for session 0; SIGKILL ends the instance */
     DUET_FRAME_WAIT = 35, /* answer with RELEASED when all is over */
@@ -98,6 +103,7 @@ enum duet_field {
     DUET_FIELD_READONLY = 10, /* VM only: the root file system, once all else is mounted */
     DUET_FIELD_CAPABILITIES = 9, /* u64: payloads lose all others; absent: they keep the agent's */
     DUET_FIELD_COPY = 18, /* u32 of duet_copy_options, see copy-stream.h */
+    DUET_FIELD_WINDOW = 16, /* SPAWN with a terminal: u16 rows, u16 columns, before the program */
 };
 
 enum duet_spawn_flags {
@@ -120,6 +126,10 @@ enum duet_spawn_flags {
      * session 0. */
     DUET_SPAWN_PACK = 32,
     DUET_SPAWN_UNPACK = 64,
+    /* A terminal of the instance's own is the process's controlling one, and all its standard
+     * streams. What is written to it comes on STDOUT; EOF on STDIN types its end-of-file character
+     * where it reads lines, and closes nothing; CLOSE of STDOUT hangs it up. */
+    DUET_SPAWN_TTY = 16,
 };
 
 struct duet_frame {

@@ -126,6 +126,7 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @blkio_weight: its part of the disks where they do not suffice, 10 to 1000; 0: the usual one
  * @io_limits: (nullable): of block devices, see #DuetIoLimit
  * @hugetlb: (nullable): of huge pages, see #DuetHugetlbLimit
+ * @tty: the payload has a terminal (`-t`), in place of the three streams
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -174,6 +175,7 @@ typedef struct {
     guint64 blkio_weight;
     char **io_limits;
     char **hugetlb;
+    gboolean tty;
 } DuetSpec;
 
 /**

@@ -117,6 +117,7 @@ suite() {
   suite kind "$cases" KIND=vm
 }
 @test "what runs is seen" { suite views .; }
+@test "terminals are there for a user too" { suite terminal 'container|ends|without a terminal|caller'; }
 @test "the store's suite passes" { suite image 'whiteout|take each other|hard links|docker-save|hostile|imports at once|in use'; }
 
 @test "what hostile callers try does no harm" {
@@ -209,6 +210,7 @@ one_id() {
   one_id image import --name busybox "$place/archives/busybox.tar"
   is "$(one_id run --rm busybox sh -c 'id -u; tr -s " " </proc/self/uid_map')" $'0\n 0 0 1'
   is "$(one_id run --rm --vm busybox id -u 2>/dev/null)" 0
+  is "$(one_id run --rm -t busybox sh -c 'stat -c "%u %t" $(tty); echo x >/dev/tty' | xargs)" $'0 88\r x\r'
   expect 125 one_id run --rm --user 5 busybox true
   [[ $output == *"has not enough ids"* ]]
   expect 125 one_id image import "$place/archives/owned.tar"

@@ -129,6 +129,9 @@ void peer_spawn(Peer *peer, guint16 session, const PeerSpawn *spawn)
         add_field(fields, DUET_FIELD_USER, spawn->user, strlen(spawn->user));
     duet_put_u32(flags, spawn->flags);
     add_field(fields, DUET_FIELD_FLAGS, flags, sizeof(flags));
+    duet_put_u32(flags, spawn->window);
+    if (spawn->window)
+        add_field(fields, DUET_FIELD_WINDOW, flags, sizeof(flags));
     peer_send(peer, DUET_FRAME_SPAWN, 0, session, fields->data, fields->len);
 }
 

@@ -49,6 +49,7 @@ typedef struct {
     const char *const *env;
     const char *cwd, *user;
     guint32 flags;
+    guint32 window; /* rows, and columns in the upper half */
 } PeerSpawn;
 void peer_spawn(Peer *peer, guint16 session, const PeerSpawn *spawn);
 /** peer_sh: spawns "sh -c @script". */

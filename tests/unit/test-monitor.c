@@ -8,21 +8,30 @@
 #include <duet/protocol.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void say(int fd, guint8 type, guint16 session, const void *payload, guint32 length)
+static void say_on(
+    int fd, guint8 type, guint8 channel, guint16 session, const void *payload, guint32 length)
 {
     guint8 frame[DUET_FRAME_HEADER_BYTES + 64] = { 0 };
 
     g_assert_cmpuint(length, <=, 64);
-    duet_frame_header(frame, type, 1, session, length);
+    duet_frame_header(frame, type, channel, session, length);
     if (length > 0)
         memcpy(frame + DUET_FRAME_HEADER_BYTES, payload, length);
     if (!duet_write_all(fd, frame, DUET_FRAME_HEADER_BYTES + length))
         _exit(1);
+}
+
+static void say(int fd, guint8 type, guint16 session, const void *payload, guint32 length)
+{
+    say_on(fd, type, DUET_CHANNEL_STDOUT, session, payload, length);
 }
 
 static void begin_well(int fd)
@@ -71,6 +80,57 @@ static void lies_of_exec(int fd)
     }
 }
 
+/* Takes more credit for input than there is, says what only clients may, and ends. */
+static void grants_wildly(int fd)
+{
+    guint8 word[4], status[8] = { 5 };
+
+    begin_well(fd);
+    g_usleep(500000);
+    for (int i = 0; i < 100; i++) {
+        duet_put_u32(word, G_MAXUINT32);
+        say_on(fd, DUET_FRAME_CREDIT, DUET_CHANNEL_STDIN, 0, word, 4);
+        say_on(fd, DUET_FRAME_CREDIT, 77, 0, word, 4);
+        say(fd, DUET_FRAME_RESIZE, 0, word, 4);
+        say(fd, DUET_FRAME_ATTACH, 0, word, 4);
+        say_on(fd, DUET_FRAME_CLOSE, DUET_CHANNEL_STDIN, 0, NULL, 0);
+    }
+    say(fd, DUET_FRAME_DATA, 0, "word", 4);
+    say(fd, DUET_FRAME_EXIT, 0, status, sizeof status);
+    for (;;)
+        pause();
+}
+
+/* Ends once nothing came for a while, with a code that tells how much input did, in 64 KiB, and how
+ * often a size. */
+static void counts_input(int fd)
+{
+    struct duet_frame_reader reader = { 0 };
+    struct duet_frame frame;
+    struct pollfd poller = { .fd = fd, .events = POLLIN };
+    guint8 status[8] = { 0 };
+    guint32 bytes = 0, sizes = 0;
+
+    begin_well(fd);
+    while (poll(&poller, 1, 1500) > 0) {
+        size_t room;
+        guint8 *at = duet_frame_reader_space(&reader, &room);
+        ssize_t n = read(fd, at, room);
+
+        if (n <= 0)
+            _exit(1);
+        duet_frame_reader_fed(&reader, (size_t)n);
+        while (duet_frame_reader_next(&reader, &frame) > 0) {
+            bytes += frame.type == DUET_FRAME_DATA ? frame.length : 0;
+            sizes += frame.type == DUET_FRAME_RESIZE;
+        }
+    }
+    duet_put_u32(status, bytes / 65536 * 16 + sizes);
+    say(fd, DUET_FRAME_EXIT, 0, status, sizeof status);
+    for (;;)
+        pause();
+}
+
 /* Obeys nothing, and says nothing. */
 static void stays(int fd)
 {
@@ -111,6 +171,7 @@ static void make(Fixture *fixture, void (*what)(int fd))
     spec->kind = DUET_KIND_CONTAINER;
     spec->image_ref = g_strdup("none");
     spec->image_digest = g_strdup("sha256:none");
+    spec->open_stdin = spec->tty = TRUE;
     fixture->instance = duet_instance_create(fixture->context, spec, &error);
     g_assert_no_error(error);
 }
@@ -196,6 +257,67 @@ static void test_lies_of_exec(void)
     end(&fixture);
 }
 
+static void test_grants_wildly(void)
+{
+    int null_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    const DuetIo io = { .stdin_fd = null_fd, .stdout_fd = -1, .stderr_fd = -1, .quiet = TRUE };
+    Fixture fixture;
+    g_autoptr(GError) error = NULL;
+
+    begin(&fixture, grants_wildly);
+    g_autoptr(DuetInfo) info = duet_instance_attach(fixture.instance, &io, FALSE, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(info->exit_code, ==, 5);
+    close(null_fd);
+    end(&fixture);
+}
+
+static int connect_to(Fixture *fixture)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_snprintf(address.sun_path, sizeof address.sun_path, "%s/instances/%s/sock", fixture->root,
+        duet_instance_spec(fixture->instance)->id);
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+    return fd;
+}
+
+/* Clients beyond their windows: the agent's is kept, and memory with it. */
+static void test_wild_clients(void)
+{
+    static const guint8 bytes[DUET_FRAME_MAX_BYTES];
+    guint8 header[DUET_FRAME_HEADER_BYTES], one[4] = { 1 };
+    int fds[3];
+    Fixture fixture;
+
+    signal(SIGPIPE, SIG_IGN);
+    begin(&fixture, counts_input);
+    for (guint k = 0; k < G_N_ELEMENTS(fds); k++) {
+        fds[k] = connect_to(&fixture);
+        say(fds[k], DUET_FRAME_RESIZE, 0, one, 4); /* attached to nothing yet */
+        say(fds[k], DUET_FRAME_ATTACH, 0, one, 4);
+        say(fds[k], DUET_FRAME_ATTACH, 0, one, 4);
+        say(fds[k], DUET_FRAME_RESIZE, 0, one, 4);
+        say(fds[k], DUET_FRAME_RESIZE, 0, one, 3);
+        say(fds[k], DUET_FRAME_RESIZE, 0, NULL, 0);
+        say(fds[k], DUET_FRAME_CREDIT, 0, "\377\377\377\377", 4);
+        say(fds[k], DUET_FRAME_CLOSE, 0, NULL, 0);
+        for (int i = 0; i < 10; i++) {
+            duet_frame_header(header, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, 0, DUET_FRAME_MAX_BYTES);
+            g_assert_true(duet_write_all(fds[k], header, sizeof header));
+            g_assert_true(duet_write_all(fds[k], bytes, sizeof bytes));
+        }
+        say_on(fds[k], DUET_FRAME_EOF, DUET_CHANNEL_STDIN, 0, NULL, 0);
+    }
+    close(fds[1]);
+    g_assert_cmpint(duet_instance_wait(fixture.instance, NULL), ==,
+        DUET_CREDIT_INITIAL_BYTES / 65536 * 16 + G_N_ELEMENTS(fds));
+    close(fds[0]);
+    close(fds[2]);
+    end(&fixture);
+}
+
 static pid_t stop_in_child(DuetInstance *instance, guint grace_ms)
 {
     pid_t pid = fork();
@@ -264,6 +386,8 @@ int main(int argc, char **argv)
     g_test_add_func("/monitor/ends-for-ever/waited-for", test_said_once);
     g_test_add_func("/monitor/never-reads", test_never_reads);
     g_test_add_func("/monitor/lies-of-exec", test_lies_of_exec);
+    g_test_add_func("/monitor/grants-wildly", test_grants_wildly);
+    g_test_add_func("/monitor/wild-clients", test_wild_clients);
     g_test_add_func("/monitor/patience", test_patience);
     g_test_add_func("/monitor/mute", test_mute);
     return g_test_run();

@@ -9,10 +9,10 @@
  * for it. So this file obeys the stricter rule: no heap, no stdio, no writes to the agent's data
  * other than the spare slots of the environment.
  *
- * What the payload gets: three standard streams and no other descriptor, a session and process
- * group of its own, no blocked and no ignored signal, umask 022, the ids that were asked for. It is
- * dumpable like any program, as execve() makes it so. What it must not get: the port, the report
- * pipe, or any other descriptor of the agent.
+ * What the payload gets: three standard streams, or a terminal as all three, and no other
+ * descriptor, a session and process group of its own, no blocked and no ignored signal, umask 022,
+ * the ids that were asked for. It is dumpable like any program, as execve() makes it so. What it
+ * must not get: the port, the report pipe, or any other descriptor of the agent.
  */
 
 #include "agent.h"
@@ -74,6 +74,22 @@ static int open_nothing(void)
         return -1;
     close(ends[1]);
     return ends[0];
+}
+
+static bool child_has_terminal(const struct agent_child *child)
+{
+    return child->spawn->flags & DUET_SPAWN_TTY;
+}
+
+static void child_terminal(struct agent_child *child)
+{
+    const char *what;
+    int fd = agent_terminal_open(child->report_fd, child->spawn->window, &what);
+
+    if (fd < 0)
+        child_fail_errno(child, 125, what, "/dev/pts/ptmx", errno);
+    for (int i = 0; i < 3; i++)
+        child->fds[i] = fd;
 }
 
 static void child_streams(struct agent_child *child)
@@ -164,7 +180,8 @@ static void child_user(struct agent_child *child, const struct agent_user *user)
 
     /* Else "/dev/stdout" can't be opened by a user other than root. */
     for (int i = 0; i < 3 && user->uid != 0; i++)
-        if (fstat(i, &st) == 0 && S_ISFIFO(st.st_mode) && fchown(i, user->uid, (gid_t)-1) < 0)
+        if (fstat(i, &st) == 0 && (S_ISFIFO(st.st_mode) || child_has_terminal(child)) &&
+            fchown(i, user->uid, (gid_t)-1) < 0)
             user_failed(child, "cannot give the streams to user", name);
     /* Where one id is all there is, the kernel lets nobody change groups, and nobody else can be.
      */
@@ -187,9 +204,9 @@ static const char *env_find(const struct agent_spawn *spawn, const char *name)
     return NULL;
 }
 
-/* Uses the spare slots. @home and @path live on the child's stack, until execve() has copied them.
- */
-static void child_environment(struct agent_spawn *spawn, char *home, char *path)
+/* Uses the spare slots. @home, @path and @term live on the child's stack, until execve() has copied
+ * them. */
+static void child_environment(struct agent_spawn *spawn, char *home, char *path, char *term)
 {
     size_t next = spawn->envc;
 
@@ -197,6 +214,8 @@ static void child_environment(struct agent_spawn *spawn, char *home, char *path)
         spawn->envp[next++] = home;
     if (!env_find(spawn, "PATH"))
         spawn->envp[next++] = path;
+    if (spawn->flags & DUET_SPAWN_TTY && !env_find(spawn, "TERM"))
+        spawn->envp[next++] = term;
     spawn->envp[next] = NULL;
     spawn->envc = next;
 }
@@ -345,9 +364,12 @@ static int child_main(void *data)
     struct agent_text error = { 0 };
     struct agent_user user;
     char home[sizeof("HOME=") + AGENT_HOME_BYTES] = "HOME=", path[] = DEFAULT_PATH;
+    char term[] = "TERM=xterm";
 
     setsid();
     umask(022);
+    if (child_has_terminal(child))
+        child_terminal(child);
     child_streams(child);
     if (child->spawn->flags & DUET_SPAWN_IDLE) {
         child_signals();
@@ -369,7 +391,7 @@ static int child_main(void *data)
     child_capabilities(child);
     child_user(child, &user);
     memcpy(home + strlen("HOME="), user.home, strlen(user.home) + 1);
-    child_environment(child->spawn, home, path);
+    child_environment(child->spawn, home, path, term);
     child_signals();
     child_exec(child);
     _exit(125);

@@ -201,6 +201,7 @@ static bool frame_dispatch(struct agent *agent, const struct duet_frame *frame)
     case DUET_FRAME_CLOSE:
     case DUET_FRAME_CREDIT:
     case DUET_FRAME_SIGNAL:
+    case DUET_FRAME_RESIZE:
         agent_session_frame(agent, frame);
         return true;
     default:

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ static void session_free(struct agent *agent, struct agent_session *session)
     agent->session_count--;
     for (int i = 0; i < 3; i++)
         agent_stream_close(agent, &session->streams[i]);
+    agent_slave_close(session);
     report_close(agent, session);
     free(session->stdin_bytes);
     free(session);
@@ -68,10 +70,12 @@ static void session_watch(struct agent *agent, struct agent_session *session)
 {
     struct agent_stream *in = &session->streams[DUET_CHANNEL_STDIN];
 
+    bool waits = session->stdin_start < session->stdin_end ||
+        (session->tty && session->started && session->stdin_eof);
+
     if (in->fd >= 0)
-        agent_watch(agent, in->fd,
-            session->stdin_start < session->stdin_end ? (uint32_t)EPOLLOUT : (uint32_t)EPOLLERR,
-            session->id, DUET_CHANNEL_STDIN, &in->watched);
+        agent_watch(agent, in->fd, waits ? (uint32_t)EPOLLOUT : (uint32_t)EPOLLERR, session->id,
+            DUET_CHANNEL_STDIN, &in->watched);
     for (uint8_t channel = DUET_CHANNEL_STDOUT; channel <= DUET_CHANNEL_STDERR; channel++) {
         struct agent_stream *out = &session->streams[channel];
         bool wanted = session->started && !session->ended && out->credit > 0 && !agent->stalled;
@@ -153,11 +157,52 @@ void agent_sessions_advance(struct agent *agent)
     session_send_exit(agent, session);
 }
 
+static void session_resize(struct agent_session *session)
+{
+    struct winsize size;
+
+    if (session->slave >= 0 && agent_window_size(session->window, &size))
+        ioctl(session->slave, TIOCSWINSZ, &size);
+}
+
+/* It came, and could not be taken: we have too many files open. */
+static ssize_t report_no_terminal(struct agent_session *session, struct agent_report *out_report)
+{
+    static const char text[] = "too many terminals are open in the instance already";
+
+    kill(session->pid, SIGKILL);
+    out_report->code = 125;
+    memcpy(out_report->text, text, sizeof(text) - 1);
+    return (ssize_t)(offsetof(struct agent_report, text) + sizeof(text) - 1);
+}
+
+/* Also a session's terminal comes this way, before the report. */
+static ssize_t report_read(struct agent_session *session, struct agent_report *out_report)
+{
+    int ends[2] = { -1, -1 };
+    ssize_t got;
+
+    if (!session->tty)
+        return read(session->report_fd, out_report, sizeof(*out_report));
+    got = agent_terminal_receive(session->report_fd, out_report, sizeof(*out_report), ends);
+    if (got == 1)
+        return report_no_terminal(session, out_report);
+    if (ends[0] < 0)
+        return got;
+    session->streams[DUET_CHANNEL_STDOUT].fd = ends[0];
+    session->slave = ends[1];
+    /* One of its own: epoll is to look at each of the two alone. */
+    if (session->wants_stdin)
+        session->streams[DUET_CHANNEL_STDIN].fd = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
+    session_resize(session);
+    return got;
+}
+
 /* Learns whether execve() succeeded. Returns: false if the session failed and is gone. */
 static bool session_report(struct agent *agent, struct agent_session *session)
 {
     struct agent_report report;
-    ssize_t got = read(session->report_fd, &report, sizeof(report));
+    ssize_t got = report_read(session, &report);
     uint8_t payload[4];
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -174,6 +219,9 @@ static bool session_report(struct agent *agent, struct agent_session *session)
     session->started = true;
     duet_put_u32(payload, (uint32_t)session->pid);
     agent_send(agent, DUET_FRAME_STARTED, 0, session->id, payload, sizeof(payload));
+    /* What came for the terminal before there was one. */
+    if (session->tty)
+        agent_stdin_write(agent, session);
     return true;
 }
 
@@ -209,7 +257,8 @@ static pid_t session_fork(struct agent *agent, struct agent_session *session,
     child.make_cwd = first;
     child.capabilities = agent->capabilities;
     *out_what = "cannot make pipes for the program";
-    if (session_pipes(session, spawn->flags & DUET_SPAWN_STDIN, child.fds, &child.report_fd)) {
+    if (session->tty ? agent_terminal_socket(&session->report_fd, &child.report_fd)
+                     : session_pipes(session, session->wants_stdin, child.fds, &child.report_fd)) {
         *out_what = "cannot start a process for the program";
         pid = agent_child_start(&child, first && !stays);
     }
@@ -231,7 +280,7 @@ static struct agent_session *session_new(struct agent *agent, uint16_t id)
     if (!session)
         return NULL;
     session->id = id;
-    session->report_fd = -1;
+    session->report_fd = session->slave = -1;
     for (int i = 0; i < 3; i++)
         session->streams[i] =
             (struct agent_stream){ .fd = -1, .credit = DUET_CREDIT_INITIAL_BYTES };
@@ -265,8 +314,11 @@ static struct agent_session *session_start(
     if (!agent_spawn_parse(frame, &spawn, error))
         return NULL;
     session = session_new(agent, frame->session);
-    if (session)
+    if (session) {
+        session->tty = spawn.flags & DUET_SPAWN_TTY;
+        session->wants_stdin = spawn.flags & DUET_SPAWN_STDIN;
         session->pid = session_fork(agent, session, &spawn, &what);
+    }
     if (!session || session->pid < 0) {
         agent_text_add(error, what, ": ", strerror(errno), NULL);
         if (session)
@@ -360,7 +412,7 @@ static bool frame_fits(const struct duet_frame *frame)
         return output && frame->length == 4;
     case DUET_FRAME_CLOSE:
         return output;
-    default:
+    default: /* SIGNAL, RESIZE */
         return frame->length == 4;
     }
 }
@@ -372,7 +424,7 @@ void agent_session_frame(struct agent *agent, const struct duet_frame *frame)
 
     if (!session || !frame_fits(frame))
         return; /* it crossed the session's end, or makes no sense: one client's fault, not all's */
-    stream = &session->streams[frame->type == DUET_FRAME_SIGNAL ? 0 : frame->channel];
+    stream = &session->streams[frame->channel <= DUET_CHANNEL_STDERR ? frame->channel : 0];
     switch (frame->type) {
     case DUET_FRAME_DATA:
         agent_stdin_take(agent, session, frame->payload, frame->length);
@@ -382,7 +434,10 @@ void agent_session_frame(struct agent *agent, const struct duet_frame *frame)
         agent_stdin_write(agent, session);
         break;
     case DUET_FRAME_CLOSE:
-        agent_stream_close(agent, stream);
+        if (session->tty)
+            agent_terminal_hang_up(agent, session);
+        else
+            agent_stream_close(agent, stream);
         break;
     case DUET_FRAME_CREDIT:
         stream->credit += duet_get_u32(frame->payload);
@@ -392,6 +447,10 @@ void agent_session_frame(struct agent *agent, const struct duet_frame *frame)
     case DUET_FRAME_SIGNAL:
         if (!session->ended)
             kill(session->pid, (int)duet_get_u32(frame->payload));
+        break;
+    case DUET_FRAME_RESIZE:
+        session->window = duet_get_u32(frame->payload);
+        session_resize(session);
         break;
     }
     session_advance(agent, session);

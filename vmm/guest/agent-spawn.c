@@ -7,9 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where a field of four bytes belongs; NULL: it is none. */
+static uint32_t *spawn_number(struct agent_spawn *spawn, uint8_t tag)
+{
+    return tag == DUET_FIELD_FLAGS ? &spawn->flags
+        : tag == DUET_FIELD_COPY   ? &spawn->copy_options
+        : tag == DUET_FIELD_WINDOW ? &spawn->window
+                                   : NULL;
+}
+
 /* Refuses what can't be a C string, counts arguments and variables. */
-static bool spawn_count(
-    const struct duet_frame *frame, size_t *out_argc, size_t *out_envc, struct agent_text *error)
+static bool spawn_count(const struct duet_frame *frame, struct agent_spawn *spawn, size_t *out_argc,
+    size_t *out_envc, struct agent_text *error)
 {
     size_t cursor = 0;
     const uint8_t *bytes;
@@ -28,7 +37,7 @@ static bool spawn_count(
         }
         *out_argc += tag == DUET_FIELD_ARG;
         *out_envc += tag == DUET_FIELD_ENV;
-        if ((tag == DUET_FIELD_FLAGS || tag == DUET_FIELD_COPY) && length != 4)
+        if (spawn_number(spawn, tag) && length != 4)
             more = -1;
         if (more < 0)
             break;
@@ -48,7 +57,7 @@ bool agent_spawn_parse(
     uint8_t tag;
     char *at;
 
-    if (!spawn_count(frame, &argc, &envc, error))
+    if (!spawn_count(frame, &spawn, &argc, &envc, error))
         return false;
     pointers = argc + 1 + envc + AGENT_ENV_SPARE + 1;
     /* A field's header is longer than the NUL that its string gets. */
@@ -61,8 +70,8 @@ bool agent_spawn_parse(
     spawn.envp = spawn.argv + argc + 1;
     at = (char *)(spawn.argv + pointers);
     while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0) {
-        if (tag == DUET_FIELD_FLAGS || tag == DUET_FIELD_COPY) {
-            *(tag == DUET_FIELD_COPY ? &spawn.copy_options : &spawn.flags) = duet_get_u32(bytes);
+        if (spawn_number(&spawn, tag)) {
+            *spawn_number(&spawn, tag) = duet_get_u32(bytes);
             continue;
         }
         if (tag == DUET_FIELD_ARG)

@@ -20,6 +20,8 @@
 /* Grant anew when this much was written: the sender still has three quarters of its window. */
 #define GRANT_BYTES (STDIN_BYTES / 4)
 #define BULK_PIPE_BYTES (256 * 1024)
+/* The kernel keeps about 12 KiB. */
+#define TERMINAL_BYTES_MAX (64 * 1024)
 
 void agent_stream_close(struct agent *agent, struct agent_stream *stream)
 {
@@ -29,6 +31,21 @@ void agent_stream_close(struct agent *agent, struct agent_stream *stream)
     agent_watch(agent, stream->fd, 0, 0, 0, &stream->watched);
     close(stream->fd);
     stream->fd = -1;
+}
+
+void agent_slave_close(struct agent_session *session)
+{
+    if (session->slave >= 0)
+        close(session->slave);
+    session->slave = -1;
+}
+
+void agent_terminal_hang_up(struct agent *agent, struct agent_session *session)
+{
+    agent_slave_close(session);
+    agent_stream_close(agent, &session->streams[DUET_CHANNEL_STDOUT]);
+    if (session->streams[DUET_CHANNEL_STDIN].fd >= 0)
+        agent_stdin_broken(agent, session);
 }
 
 /* Standard output and error ------------------------------------------------------------------ */
@@ -99,7 +116,10 @@ void agent_output_measure(struct agent_session *session)
     for (int channel = DUET_CHANNEL_STDOUT; channel <= DUET_CHANNEL_STDERR; channel++) {
         int bytes = 0;
 
-        if (session->streams[channel].fd >= 0)
+        /* Of a terminal FIONREAD tells but a part. What is more than it can hold is not its own. */
+        if (session->tty)
+            bytes = TERMINAL_BYTES_MAX;
+        else if (session->streams[channel].fd >= 0)
             ioctl(session->streams[channel].fd, FIONREAD, &bytes);
         session->streams[channel].left = (uint64_t)bytes;
     }
@@ -127,6 +147,27 @@ void agent_stdin_broken(struct agent *agent, struct agent_session *session)
     agent_send(agent, DUET_FRAME_CLOSE, DUET_CHANNEL_STDIN, session->id, NULL, 0);
 }
 
+/* The terminal of a child that is still on its way has not come to us yet. */
+static bool stdin_is_coming(const struct agent_session *session)
+{
+    return session->tty && session->wants_stdin && !session->started &&
+        session->streams[DUET_CHANNEL_STDIN].fd < 0;
+}
+
+/* A terminal does not end. Who reads lines from it is told as by the key; who does not would take
+ * that for a letter. */
+static void stdin_type_eof(struct agent_session *session)
+{
+    int key = agent_terminal_end_of_file(session->slave);
+    uint8_t byte = (uint8_t)key;
+
+    if (!session->started)
+        return;
+    session->stdin_eof = false;
+    if (key >= 0 && write(session->streams[DUET_CHANNEL_STDIN].fd, &byte, 1) < 0)
+        session->stdin_eof = errno == EAGAIN; /* tried again with the next event */
+}
+
 void agent_stdin_write(struct agent *agent, struct agent_session *session)
 {
     struct agent_stream *stream = &session->streams[DUET_CHANNEL_STDIN];
@@ -146,8 +187,12 @@ void agent_stdin_write(struct agent *agent, struct agent_session *session)
         session->stdin_start += (size_t)put;
         stdin_grant(agent, session, (size_t)put);
     }
+    if (stdin_is_coming(session))
+        return;
     session->stdin_start = session->stdin_end = 0;
-    if (session->stdin_eof)
+    if (session->stdin_eof && session->tty)
+        stdin_type_eof(session);
+    else if (session->stdin_eof)
         agent_stream_close(agent, stream);
 }
 
@@ -157,7 +202,8 @@ void agent_stdin_take(
 {
     size_t waiting = session->stdin_end - session->stdin_start;
 
-    if (session->streams[DUET_CHANNEL_STDIN].fd < 0 || session->stdin_eof)
+    if ((session->streams[DUET_CHANNEL_STDIN].fd < 0 && !stdin_is_coming(session)) ||
+        (session->stdin_eof && !session->tty))
         return; /* it crossed our CLOSE, or there never was one */
     if (!session->stdin_bytes)
         session->stdin_bytes = malloc(STDIN_BYTES);

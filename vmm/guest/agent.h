@@ -102,8 +102,9 @@ struct agent_spawn {
     const char *user;
     uint32_t flags;
     uint32_t copy_options;
+    uint32_t window; /* of its terminal: rows and columns, see agent_window_size() */
 };
-#define AGENT_ENV_SPARE 2
+#define AGENT_ENV_SPARE 3
 
 /** agent_spawn_parse: Returns: false with a message in @error. */
 bool agent_spawn_parse(
@@ -119,7 +120,8 @@ struct agent_report {
 /**
  * agent_child: what a fresh child needs to become the payload
  * @fds: its standard input, output and error; -1 for standard input: /dev/null
- * @report_fd: close-on-exec; end of file without a byte means that execve() succeeded
+ * @report_fd: close-on-exec; end of file without a byte means that execve() succeeded. With a
+ *     terminal it is a socket, on which its two ends are sent first: agent-terminal.c
  * @make_cwd: create the working directory if it is missing, as the image's WorkingDir asks
  * @capabilities: all that it may keep, a bit for each
  */
@@ -140,6 +142,28 @@ pid_t agent_child_start(struct agent_child *child, bool share_memory);
 void agent_copy(const struct agent_spawn *spawn, const struct agent_user *user)
     __attribute__((noreturn));
 
+/* agent-terminal.c --------------------------------------------------------------------------- */
+
+struct winsize;
+
+/** agent_window_size: Returns: false for no size: all zero. */
+bool agent_window_size(uint32_t window, struct winsize *out_size);
+/** agent_terminal_socket: in place of the report's pipe: ours and the child's. */
+bool agent_terminal_socket(int *out_ours, int *out_theirs);
+/**
+ * agent_terminal_open: in the child, a session leader: makes its terminal the controlling one.
+ * Returns: the end that the program gets, or -1 with @out_what and errno
+ */
+int agent_terminal_open(int report_fd, uint32_t window, const char **out_what);
+/**
+ * agent_terminal_receive: as read() of a report; takes the terminal's ends when they come first.
+ * @ends: both -1; get master and slave
+ * Returns: as read(); 1: they came, and were too many files for us
+ */
+ssize_t agent_terminal_receive(int report_fd, void *report, size_t size, int ends[2]);
+/** agent_terminal_end_of_file: Returns: the character that is typed for it, or -1: none. */
+int agent_terminal_end_of_file(int slave);
+
 /* agent-loop.c, agent-session.c -------------------------------------------------------------- */
 
 enum agent_role { AGENT_CONTAINER, AGENT_NATIVE, AGENT_GUEST };
@@ -158,6 +182,11 @@ struct agent_session {
     pid_t pid;
     int report_fd;
     bool report_watched;
+    /* With a terminal, stdin and stdout are its master. We keep its slave open as well: it is never
+     * taken for closed while the process lives, whatever that does with its own descriptors. */
+    bool tty, wants_stdin;
+    int slave;
+    uint32_t window; /* to be set when the terminal comes */
     bool started;
     bool measured; /* streams[].left is known */
     bool ended; /* the process is gone; what it wrote is still to be sent */
@@ -229,6 +258,9 @@ void agent_watch(
 /* agent-stream.c: the three pipes of a session */
 
 void agent_stream_close(struct agent *agent, struct agent_stream *stream);
+void agent_slave_close(struct agent_session *session);
+/** agent_terminal_hang_up: its reader went away: nobody writes to it any more, SIGHUP tells. */
+void agent_terminal_hang_up(struct agent *agent, struct agent_session *session);
 /**
  * agent_output_read: reads and sends once, at most @max.
  * Returns: the bytes; 0 when there are none or it may not now
@@ -250,7 +282,8 @@ void agent_stdin_broken(struct agent *agent, struct agent_session *session);
 struct agent_session *agent_session_find(struct agent *agent, uint16_t id);
 /** agent_session_spawn: Returns: false if the frame broke the protocol. */
 bool agent_session_spawn(struct agent *agent, const struct duet_frame *frame);
-/** agent_session_frame: DATA, EOF, CLOSE, CREDIT, SIGNAL; what makes no sense is dropped. */
+/** agent_session_frame: DATA, EOF, CLOSE, CREDIT, SIGNAL, RESIZE; what makes no sense is dropped.
+ */
 void agent_session_frame(struct agent *agent, const struct duet_frame *frame);
 void agent_session_event(struct agent *agent, uint16_t id, uint8_t kind, uint32_t events);
 void agent_session_exited(struct agent *agent, pid_t pid, int status);
