@@ -157,6 +157,20 @@ static GVariant *describe_labels(const DuetSpec *spec)
     return g_variant_dict_end(&dict);
 }
 
+static void put_attributes(GVariantDict *dict, const DuetSpec *spec)
+{
+    put_list(dict, "ulimits", spec->ulimits);
+    put_list(dict, "group_add", spec->groups);
+    put_list(dict, "sysctls", spec->sysctls);
+    put_number(dict, "shm_size_bytes",
+        (gint64)(spec->shm_bytes ? spec->shm_bytes : DUET_SHM_DEFAULT_BYTES));
+    if (spec->oom_score_adj == DUET_OOM_SCORE_ADJ_OF_CALLER)
+        g_variant_dict_insert(dict, "oom_score_adj", "mx", FALSE, (gint64)0);
+    else
+        put_number(dict, "oom_score_adj", spec->oom_score_adj);
+    put_number(dict, "stop_timeout_s", spec->stop_timeout_s);
+}
+
 static void put_spec(GVariantDict *dict, const DuetSpec *spec)
 {
     put_text(dict, "name", spec->name);
@@ -181,6 +195,7 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert(dict, "readonly", "b", spec->readonly);
     g_variant_dict_insert_value(dict, "labels", describe_labels(spec));
     put_walls(dict, spec);
+    put_attributes(dict, spec);
     if (spec->kind == DUET_KIND_VM) {
         put_text(dict, "accel_wanted", duet_accel_to_string(spec->accel));
         put_text(dict, "root_disk", spec->root_disk);

@@ -65,6 +65,8 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
     };
     GArray *entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
+    g_autoptr(GArray) more = duet_cli_attribute_options(&options->attributes);
+    g_array_append_vals(entries, more->data, more->len);
     return entries;
 }
 
@@ -79,9 +81,10 @@ void duet_cli_run_options_clear(DuetRunOptions *options)
         options->security, options->tmpfs };
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
+    duet_cli_attributes_clear(&options->attributes);
 }
 
-static char **with_env(char **env, const char *text)
+char **duet_cli_with_env(char **env, const char *text)
 {
     const char *equals = strchr(text, '=');
     g_autofree char *name = equals ? g_strndup(text, (gsize)(equals - text)) : g_strdup(text);
@@ -128,7 +131,7 @@ DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
     g_strfreev(spec->env);
     spec->env = g_strdupv(image->env);
     if (!g_environ_getenv(spec->env, "PATH"))
-        spec->env = with_env(spec->env, DEFAULT_PATH);
+        spec->env = duet_cli_with_env(spec->env, DEFAULT_PATH);
     replace(&spec->cwd, image->working_dir);
     spec->user = g_strdup(image->user);
     spec->stop_signal = image->stop_signal;
@@ -267,8 +270,10 @@ DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind ki
         duet_cli_resolve_image(cli, ref, kind, options->entrypoint, command, error);
     if (!spec || !apply_limits(spec, options, error) || !apply_vm(spec, options, error))
         return NULL;
+    if (!duet_cli_apply_attributes(spec, &options->attributes, error))
+        return NULL;
     for (char **env = options->env; env && *env; env++)
-        spec->env = with_env(spec->env, *env);
+        spec->env = duet_cli_with_env(spec->env, *env);
     if (options->workdir)
         replace(&spec->cwd, options->workdir);
     if (options->user)

@@ -131,13 +131,20 @@ static long limit(int resource, rlim64_t soft, rlim64_t hard)
 }
 
 /* What a payload may do should depend on its spec, not on the shell that duet was called from. */
-static long lower_limits(void)
+static long lower_limits(const DuetChild *child)
 {
-    long result = limit(RLIMIT_NOFILE, 1024, 1024 * 1024);
-    if (result >= 0)
-        result = limit(RLIMIT_CORE, 0, RLIM64_INFINITY);
-    if (result >= 0)
-        result = limit(RLIMIT_STACK, 8 * 1024 * 1024, RLIM64_INFINITY);
+    static const struct {
+        int resource;
+        rlim64_t soft, hard;
+    } limits[] = {
+        { RLIMIT_NOFILE, 1024, 1024 * 1024 },
+        { RLIMIT_CORE, 0, RLIM64_INFINITY },
+        { RLIMIT_STACK, 8 * 1024 * 1024, RLIM64_INFINITY },
+    };
+    long result = 0;
+    for (gsize i = 0; i < G_N_ELEMENTS(limits) && result >= 0; i++)
+        if ((child->limits_asked >> limits[i].resource & 1) == 0)
+            result = limit(limits[i].resource, limits[i].soft, limits[i].hard);
     return result;
 }
 
@@ -155,7 +162,7 @@ void duet_child_execute(const DuetChild *child)
     duet_child_check(
         child, DUET_STEP_DESCRIPTORS, raw(SYS_close_range, 4, ~0u, CLOSE_RANGE_CLOEXEC));
     /* Not before: whoever runs a thousand instances has more files open than a payload may. */
-    duet_child_check(child, DUET_STEP_LIMITS, lower_limits());
+    duet_child_check(child, DUET_STEP_LIMITS, lower_limits(child));
     guint64 none = 0;
     raw(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
     if (child->filter.len > 0)

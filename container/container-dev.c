@@ -124,7 +124,7 @@ long duet_dev_bind(int base_fd)
 }
 
 /* /dev is ours alone: plain paths are safe there. */
-long duet_dev_fill(void)
+long duet_dev_fill(const DuetChild *child)
 {
     unsigned long flags = MS_NOSUID | MS_NOEXEC;
     long result = raw(SYS_mount, "devpts", "/dev/pts", "devpts", flags,
@@ -133,8 +133,7 @@ long duet_dev_fill(void)
         result = raw(SYS_mount, "devpts", "/dev/pts", "devpts", flags,
             "newinstance,ptmxmode=0666,mode=0620");
     if (result >= 0)
-        result =
-            raw(SYS_mount, "shm", "/dev/shm", "tmpfs", flags | MS_NODEV, "mode=1777,size=65536k");
+        result = raw(SYS_mount, "shm", "/dev/shm", "tmpfs", flags | MS_NODEV, child->shm_options);
     if (result >= 0)
         result = raw(SYS_mount, "mqueue", "/dev/mqueue", "mqueue", flags | MS_NODEV, NULL);
     return result;

@@ -16,6 +16,7 @@
  *   container-overlay.c  the root file system, put together from them
  *   container-dev.c      /dev
  *   container-mounts.c   volumes, made by the monitor and moved in by the child
+ *   container-sysctl.c   kernel parameters of its namespaces
  *   container-check.c    lines of `duet check`
  *   native.c             the same payload without a container, for the benchmark
  */
@@ -142,6 +143,8 @@ enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
  * @readonly: nothing of the image may be written to
  * @capabilities: all that is kept
  * @filter: for seccomp; of length 0: none
+ * @limits_asked: resource limits that stay the caller's until the agent sets them, a bit for each
+ * @shm_options: of the tmpfs on /dev/shm
  */
 typedef struct {
     int sync_fd;
@@ -160,6 +163,8 @@ typedef struct {
     gboolean readonly;
     guint64 capabilities;
     struct sock_fprog filter;
+    guint32 limits_asked;
+    const char *shm_options;
     int dev_fd;
     int fds[DUET_CHILD_FDS_MAX];
     int fds_count;
@@ -274,7 +279,7 @@ int duet_dev_make(guint32 id_base, GError **error);
  */
 long duet_dev_bind(int base_fd);
 /** duet_dev_fill: (child) mounts what /dev needs beside devices. Returns: 0 or -errno */
-long duet_dev_fill(void);
+long duet_dev_fill(const DuetChild *child);
 
 /* ---- container-mounts.c ---- */
 
@@ -304,6 +309,12 @@ int duet_tmpfs_mount(const DuetTmpfs *tmpfs, guint32 id_base, GError **error);
  */
 gboolean duet_filter_make(
     const DuetSpec *spec, GBytes **out_bytes, struct sock_fprog *out_filter, GError **error);
+
+/* ---- container-sysctl.c ---- */
+
+/** duet_sysctls_write: in the namespaces of @pidfd's process, which has executed the agent.
+ * @id_base: its root on the host */
+gboolean duet_sysctls_write(int pidfd, guint32 id_base, char *const *sysctls, GError **error);
 
 /* ---- container-check.c ---- */
 

@@ -284,7 +284,7 @@ static void mask_paths(const DuetChild *child)
 void duet_rootfs_prepare(DuetChild *child)
 {
     enter_base(child);
-    duet_child_check(child, DUET_STEP_DEV, duet_dev_fill());
+    duet_child_check(child, DUET_STEP_DEV, duet_dev_fill(child));
     if (child->cgroup2) {
         long result =
             raw(SYS_mount, "cgroup", "/sys/fs/cgroup", "cgroup2", PROC_FLAGS | MS_RDONLY, NULL);

@@ -29,6 +29,7 @@
 
 #include "container.h"
 #include "core/agent.h"
+#include "core/attributes.h"
 #include "core/cgroup.h"
 #include "core/rootless.h"
 #include "core/util.h"
@@ -58,6 +59,7 @@ typedef struct {
     int tree_fds[DUET_VOLUMES_MAX]; /* in the same order; -1 of a tmpfs */
     int trees_count;
     char *hosts;
+    char *shm_options;
     char *notice;
     GBytes *filter;
 } Start;
@@ -81,6 +83,7 @@ static void start_clear(Start *start)
         g_free(start->child);
     }
     g_free(start->hosts);
+    g_free(start->shm_options);
     g_free(start->notice);
     g_clear_pointer(&start->volumes, g_array_unref);
     g_clear_pointer(&start->filter, g_bytes_unref);
@@ -141,6 +144,10 @@ static gboolean start_prepare(Start *start, const Container *container, GError *
     child->rootless = container->rootless;
     child->cgroup2 = duet_cgroup_is_pure_v2(container->place->cgroup);
     child->readonly = spec->readonly;
+    child->limits_asked = duet_ulimits_named(spec->ulimits);
+    if (spec->shm_bytes > 0)
+        start->shm_options = g_strdup_printf("mode=1777,size=%" G_GUINT64_FORMAT, spec->shm_bytes);
+    child->shm_options = spec->shm_bytes > 0 ? start->shm_options : "mode=1777,size=65536k";
     child->capabilities = duet_spec_capabilities(spec) | DUET_CAPABILITIES_AGENT;
     return duet_filter_make(spec, &start->filter, &child->filter, error) &&
         open_volumes(start, spec, error);
@@ -268,7 +275,12 @@ static gboolean start_child(Container *container, Start *start, DuetMarks *marks
         (!make_mounts(container, start, error) ||
             !send_go(start, DUET_GO_MOUNTS, start->fds, start->fds_count, &gone, error)))
         return FALSE;
-    return wait_child(container, start, error);
+    /* From here on the child has its own memory, and runs nothing but the agent until that is told
+     * to. */
+    return wait_child(container, start, error) &&
+        duet_attributes_apply(container->spec, start->clone.pid, error) &&
+        duet_sysctls_write(
+            start->clone.pidfd, container->place->id_base, container->spec->sysctls, error);
 }
 
 static gboolean container_start(

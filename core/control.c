@@ -226,6 +226,9 @@ int duet_instance_exec(
         exec->user ? exec->user : spec->user,
         (exec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (exec->meminfo ? DUET_SPAWN_MEMINFO : 0u) |
             (exec->processes ? DUET_SPAWN_PROCESSES : 0u));
+    /* As podman has it: they are the instance's user's, not another's. */
+    if (!exec->user)
+        duet_fields_add_groups(fields, spec->groups);
     if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the command and its variables have %u bytes; at most %u can be passed", fields->len,

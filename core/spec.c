@@ -119,6 +119,8 @@ DuetSpec *duet_spec_new(void)
     spec->tmpfs = g_ptr_array_new_with_free_func((GDestroyNotify)duet_tmpfs_free);
     spec->stop_signal = SIGTERM;
     spec->capabilities = DUET_CAPABILITIES_OF_KIND;
+    spec->oom_score_adj = DUET_OOM_SCORE_ADJ_OF_CALLER;
+    spec->stop_timeout_s = DUET_STOP_TIMEOUT_S;
     return spec;
 }
 
@@ -138,10 +140,10 @@ void duet_spec_free(DuetSpec *spec)
         &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
-    g_strfreev(spec->layers);
-    g_strfreev(spec->argv);
-    g_strfreev(spec->env);
-    g_strfreev(spec->labels);
+    char **lists[] = { spec->layers, spec->argv, spec->env, spec->labels, spec->ulimits,
+        spec->groups, spec->sysctls };
+    for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
+        g_strfreev(lists[i]);
     g_array_unref(spec->high_ids);
     g_ptr_array_unref(spec->mounts);
     g_ptr_array_unref(spec->tmpfs);
@@ -221,6 +223,12 @@ static const struct {
     { "pool", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, pool) },
     { "pool-memory-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, pool_memory_bytes) },
     { "labels", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, labels) },
+    { "ulimits", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, ulimits) },
+    { "groups", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, groups) },
+    { "sysctls", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, sysctls) },
+    { "shm-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, shm_bytes) },
+    { "oom-score-adj", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, oom_score_adj) },
+    { "stop-timeout-s", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, stop_timeout_s) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

@@ -79,6 +79,11 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
 #define DUET_CAPABILITIES_OF_KIND G_MAXUINT64
 /* In place of a profile: no filter. */
 #define DUET_SECCOMP_UNCONFINED "unconfined"
+/* In the place of a limit: the caller's. */
+#define DUET_ULIMIT_HOST "host"
+#define DUET_OOM_SCORE_ADJ_OF_CALLER G_MININT
+#define DUET_STOP_TIMEOUT_S 10
+#define DUET_SHM_DEFAULT_BYTES (G_GUINT64_CONSTANT(64) << 20)
 
 /**
  * DuetSpec: all that a user asked of an instance, with the image already resolved.
@@ -118,6 +123,14 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @pool: (nullable): a word; instances of the same pool are held to @pool_memory_bytes together,
  *     their monitors with them, where duet_pool_check() says so
  * @labels: (nullable): "KEY=VALUE" strings, the image's and the user's merged
+ * @ulimits: (nullable): of duet_ulimit_parse(), for the payload and each `exec`; %DUET_ULIMIT_HOST:
+ *     those that are not named are the caller's
+ * @groups: (nullable): further groups of @user, names or numbers, resolved inside the instance
+ * @sysctls: (nullable): of duet_sysctl_normal()
+ * @shm_bytes: size of /dev/shm; 0: the default, 64 MiB
+ * @oom_score_adj: how soon the host's kernel takes the instance when memory runs out, or
+ *     %DUET_OOM_SCORE_ADJ_OF_CALLER
+ * @stop_timeout_s: what `stop` waits by default between the stop signal and the kill
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -157,6 +170,12 @@ typedef struct {
     char *pool;
     guint64 pool_memory_bytes;
     char **labels;
+    char **ulimits;
+    char **groups;
+    char **sysctls;
+    guint64 shm_bytes;
+    int oom_score_adj;
+    int stop_timeout_s;
 } DuetSpec;
 
 /**

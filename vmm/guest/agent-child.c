@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -33,6 +34,26 @@
 #define STACK_BYTES ((size_t)256 * 1024)
 #define FD_FLOOR 10 /* above the standard streams, so that dup2() overwrites nothing of ours */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* By RLIMIT_*, as docker calls them. */
+static const char *const limit_names[AGENT_LIMITS] = {
+    [RLIMIT_CPU] = "cpu",
+    [RLIMIT_FSIZE] = "fsize",
+    [RLIMIT_DATA] = "data",
+    [RLIMIT_STACK] = "stack",
+    [RLIMIT_CORE] = "core",
+    [RLIMIT_RSS] = "rss",
+    [RLIMIT_NPROC] = "nproc",
+    [RLIMIT_NOFILE] = "nofile",
+    [RLIMIT_MEMLOCK] = "memlock",
+    [RLIMIT_AS] = "as",
+    [RLIMIT_LOCKS] = "locks",
+    [RLIMIT_SIGPENDING] = "sigpending",
+    [RLIMIT_MSGQUEUE] = "msgqueue",
+    [RLIMIT_NICE] = "nice",
+    [RLIMIT_RTPRIO] = "rtprio",
+    [RLIMIT_RTTIME] = "rttime",
+};
 
 static void child_fail(struct agent_child *child, uint32_t code, const struct agent_text *text)
 {
@@ -151,6 +172,24 @@ static void child_capabilities(struct agent_child *child)
     }
 }
 
+/* The last thing that root does: with few descriptors or little data allowed, the rest would fail.
+ * Whose hard limit may be raised, a guest's root or the driver before us, has done so. */
+static void child_limits(struct agent_child *child)
+{
+    for (unsigned i = 0; i < AGENT_LIMITS; i++) {
+        const uint64_t values[2] = { child->limits[i].soft, child->limits[i].hard };
+        struct agent_text text = { 0 };
+        int error;
+
+        if (!child->limits[i].set || syscall(SYS_prlimit64, 0, i, values, NULL) == 0)
+            continue;
+        error = errno;
+        agent_text_add(
+            &text, "cannot set the limit '", limit_names[i], "': ", strerror(error), NULL);
+        child_fail(child, 125, &text);
+    }
+}
+
 /* Raw system calls: the C library's wrappers would tell threads that do not exist, in memory that
  * may be the agent's. */
 static void child_user(struct agent_child *child, const struct agent_user *user)
@@ -165,7 +204,7 @@ static void child_user(struct agent_child *child, const struct agent_user *user)
     /* Where one id is all there is, the kernel lets nobody change groups, and nobody else can be.
      */
     if (syscall(SYS_setgroups, user->group_count, user->groups) < 0 &&
-        (errno != EPERM || user->uid != 0))
+        (errno != EPERM || user->uid != 0 || child->spawn->groups[0]))
         user_failed(child, "cannot set the groups of user", name);
     if (syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
         user_failed(child, "cannot set the group of user", name);
@@ -308,10 +347,12 @@ static int child_main(void *data)
         child_signals();
         child_processes(child);
     }
-    if (!agent_user_resolve("/etc/passwd", "/etc/group", child->spawn->user, &user, &error))
+    if (!agent_user_resolve(
+            "/etc/passwd", "/etc/group", child->spawn->user, child->spawn->groups, &user, &error))
         child_fail(child, 125, &error);
     child_directory(child, &user);
     child_capabilities(child);
+    child_limits(child);
     child_user(child, &user);
     memcpy(home + strlen("HOME="), user.home, strlen(user.home) + 1);
     child_environment(child->spawn, home, path);

@@ -206,6 +206,7 @@ static pid_t session_fork(struct agent *agent, struct agent_session *session,
 
     child.make_cwd = first;
     child.capabilities = agent->capabilities;
+    child.limits = agent->limits;
     *out_what = "cannot make pipes for the program";
     if (session_pipes(session, spawn->flags & DUET_SPAWN_STDIN, child.fds, &child.report_fd)) {
         *out_what = "cannot start a process for the program";

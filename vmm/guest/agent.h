@@ -72,10 +72,11 @@ struct agent_user {
 /**
  * agent_user_resolve: who "user[:group]" is, by the files of the instance alone.
  * @wanted: (nullable): NULL or "" is root
+ * @more: (nullable): names or numbers of further groups, ended by NULL
  * Returns: false with a message in @error
  */
 bool agent_user_resolve(const char *passwd_path, const char *group_path, const char *wanted,
-    struct agent_user *out_user, struct agent_text *error);
+    char *const *more, struct agent_user *out_user, struct agent_text *error);
 
 /**
  * agent_user_name: what a passwd file calls @uid, the first that does; lies in @passwd.
@@ -98,6 +99,7 @@ struct agent_spawn {
     size_t argc;
     char **envp; /* with room for AGENT_ENV_SPARE more */
     size_t envc;
+    char **groups;
     const char *cwd;
     const char *user;
     uint32_t flags;
@@ -115,12 +117,20 @@ struct agent_report {
     char text[512];
 };
 
+/** agent_limit: one of getrlimit(2)'s; UINT64_MAX is none. */
+struct agent_limit {
+    bool set;
+    uint64_t soft, hard;
+};
+#define AGENT_LIMITS 16 /* RLIMIT_* are below */
+
 /**
  * agent_child: what a fresh child needs to become the payload
  * @fds: its standard input, output and error; -1 for standard input: /dev/null
  * @report_fd: close-on-exec; end of file without a byte means that execve() succeeded
  * @make_cwd: create the working directory if it is missing, as the image's WorkingDir asks
  * @capabilities: all that it may keep, a bit for each
+ * @limits: by RLIMIT_*; AGENT_LIMITS of them
  */
 struct agent_child {
     struct agent_spawn *spawn;
@@ -128,6 +138,7 @@ struct agent_child {
     int report_fd;
     bool make_cwd;
     uint64_t capabilities;
+    const struct agent_limit *limits;
 };
 
 /** agent_child_start: Returns: the pid, or -1 with errno. */
@@ -177,6 +188,7 @@ struct agent {
     unsigned session_count;
     bool configured, had_session;
     uint64_t capabilities; /* of payloads, a bit for each */
+    struct agent_limit limits[AGENT_LIMITS]; /* of payloads */
     bool ending; /* session 0 is over: kill, reap, drain */
     bool childless; /* while ending: nobody is left to wait for */
     bool finished; /* EXIT or FAILED of session 0 was sent */
