@@ -16,6 +16,8 @@
 #define DEVICES_MAX 100
 #define ENV_FILE_MAX_BYTES (1u << 20)
 #define STOP_TIMEOUT_MAX_S 86400
+/* The kernel's own bound: what lets its clocks run on for some time. */
+#define CLOCK_MAX_S G_GINT64_CONSTANT(4611686018)
 
 #define KIND(kind) (1u << (kind))
 #define EVERYWHERE (KIND(DUET_KIND_CONTAINER) | KIND(DUET_KIND_VM) | KIND(DUET_KIND_NATIVE))
@@ -56,6 +58,15 @@ static const Row rows[] = {
         "SECONDS", NULL },
     { LIST("env-file", env_files), EVERYWHERE,
         "set variables, one in each line of a file; -e goes over them", "FILE", NULL },
+    { LIST("device", devices), KIND(DUET_KIND_CONTAINER),
+        "container: a device of the host, or all in a directory of it", "HOST[:CONTAINER][:r|w|rw]",
+        "only a container can be given devices of the host" },
+    { TEXT("monotonic", monotonic), KIND(DUET_KIND_CONTAINER),
+        "container: how far CLOCK_MONOTONIC is ahead of the host's, in a time namespace", "SECONDS",
+        "only a container has a time namespace; a VM's clocks are its own, and begin anew" },
+    { TEXT("boottime", boottime), KIND(DUET_KIND_CONTAINER),
+        "container: the same of CLOCK_BOOTTIME, which is the uptime", "SECONDS",
+        "only a container has a time namespace; a VM's clocks are its own, and begin anew" },
 };
 
 static gpointer *member(DuetAttributes *attributes, const Row *row)
@@ -239,6 +250,34 @@ static gboolean apply_end(DuetSpec *spec, const DuetAttributes *attributes, GErr
             &spec->stop_timeout_s, error);
 }
 
+static gboolean apply_devices(DuetSpec *spec, char *const *devices, GError **error)
+{
+    if (!devices)
+        return TRUE;
+    if (is_too_long(devices, DEVICES_MAX, "--device", error))
+        return FALSE;
+    for (char *const *text = devices; *text; text++) {
+        g_auto(DuetDevice) device = { 0 };
+        if (!duet_device_parse(*text, &device, error)) {
+            g_prefix_error(error, "--device: ");
+            return FALSE;
+        }
+    }
+    spec->devices = g_strdupv((char **)devices);
+    return TRUE;
+}
+
+static gboolean apply_clock(
+    const char *option, const char *text, gint64 *out_seconds, GError **error)
+{
+    if (!text || g_ascii_string_to_signed(text, 10, -CLOCK_MAX_S, CLOCK_MAX_S, out_seconds, NULL))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "%s takes whole seconds from -%" G_GINT64_FORMAT " to %" G_GINT64_FORMAT ", not '%s'",
+        option, CLOCK_MAX_S, CLOCK_MAX_S, text);
+    return FALSE;
+}
+
 /* As docker and podman: no quotes, no continued lines; blanks before a name and lines that begin
  * with "#" are passed over. A name alone passes the caller's variable on. */
 static gboolean apply_env_file(DuetSpec *spec, const char *path, GError **error)
@@ -277,5 +316,8 @@ gboolean duet_cli_apply_attributes(DuetSpec *spec, const DuetAttributes *attribu
     return apply_ulimits(spec, attributes->ulimits, error) &&
         apply_groups(spec, attributes->groups, error) &&
         apply_sysctls(spec, attributes->sysctls, error) &&
-        apply_shm_size(spec, attributes->shm_size, error) && apply_end(spec, attributes, error);
+        apply_shm_size(spec, attributes->shm_size, error) && apply_end(spec, attributes, error) &&
+        apply_devices(spec, attributes->devices, error) &&
+        apply_clock("--monotonic", attributes->monotonic, &spec->monotonic_s, error) &&
+        apply_clock("--boottime", attributes->boottime, &spec->boottime_s, error);
 }

@@ -114,6 +114,9 @@ typedef struct {
     char *stop_signal;
     char *stop_timeout;
     char **env_files;
+    char **devices;
+    char *monotonic;
+    char *boottime;
 } DuetAttributes;
 
 /** duet_cli_attribute_options: Returns: (transfer container): rows that write into @attributes. */

@@ -2,6 +2,7 @@
 /* What is known of an instance, as the GVariant that becomes JSON. */
 #include "cli/describe.h"
 #include "cli/cli.h"
+#include "core/attributes.h"
 
 #include <string.h>
 
@@ -169,6 +170,13 @@ static void put_attributes(GVariantDict *dict, const DuetSpec *spec)
     else
         put_number(dict, "oom_score_adj", spec->oom_score_adj);
     put_number(dict, "stop_timeout_s", spec->stop_timeout_s);
+    if (spec->kind != DUET_KIND_CONTAINER)
+        return;
+    put_list(dict, "devices", spec->devices);
+    put_list(dict, "masked_paths", spec->masks);
+    put_list(dict, "unmasked_paths", spec->unmasks);
+    put_number(dict, "monotonic_offset_s", spec->monotonic_s);
+    put_number(dict, "boottime_offset_s", spec->boottime_s);
 }
 
 static void put_spec(GVariantDict *dict, const DuetSpec *spec)
@@ -210,6 +218,8 @@ GVariant *duet_describe(const DuetInfo *info)
     put_text(&dict, "state", duet_state_to_string(info->state));
     put_number(&dict, "pid", info->pid);
     put_number(&dict, "monitor_pid", info->monitor_pid);
+    g_autofree char *profile = info->pid > 0 ? duet_apparmor_profile((pid_t)info->pid) : NULL;
+    put_text(&dict, "apparmor_profile", profile);
     if (info->exit_code >= 0 && info->state == DUET_STATE_EXITED)
         put_number(&dict, "exit_code", info->exit_code);
     else

@@ -48,7 +48,7 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
             "let root in the instance do less; ALL: nothing", "CAPABILITY" },
         { "security-opt", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->security,
             "container: seccomp=FILE, a profile in Docker's format, seccomp=unconfined, or "
-            "seccomp=builtin (default)",
+            "seccomp=builtin (default); apparmor=PROFILE; mask=PATH, unmask=PATH or unmask=ALL",
             "KEY[=VALUE]" },
         { "network", 0, 0, G_OPTION_ARG_FILENAME, &options->network,
             "none: loopback only, the one mode there is yet", "none" },

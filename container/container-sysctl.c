@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,8 @@ static int write_as_either(const char *sysctl, guint32 id_base)
 static G_NORETURN void writer_main(int pidfd, guint32 id_base, int report_fd, char *const *sysctls)
 {
     Failure failure = { .index = -1 };
+    /* It has the lock of an instance whose monitor may be killed. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (setns(pidfd, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
         failure.err = errno;
     for (int i = 0; failure.err == 0 && sysctls[i] != NULL; i++)

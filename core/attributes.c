@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#define LABEL_MAX_BYTES 4096
+
 static const struct {
     const char *name;
     int resource;
@@ -153,7 +155,78 @@ gboolean duet_sysctl_is_contained(const char *normal, GError **error)
     return FALSE;
 }
 
+/* ---- devices ---- */
+
+void duet_device_clear(DuetDevice *device)
+{
+    g_free(device->source);
+    g_free(device->target);
+    *device = (DuetDevice){ 0 };
+}
+
+static gboolean parse_permissions(const char *text, DuetDevice *device)
+{
+    for (; *text; text++) {
+        gboolean *permission = *text == 'r' ? &device->read : *text == 'w' ? &device->write : NULL;
+        if (!permission || *permission)
+            return FALSE;
+        *permission = TRUE;
+    }
+    return device->read || device->write;
+}
+
+/* Below "/dev", which is the container's own file system, and the only one whose devices work. */
+static gboolean is_device_target(const char *target)
+{
+    g_autofree char *plain = g_canonicalize_filename(target, "/");
+    return g_str_has_prefix(plain, "/dev/") && g_str_equal(plain, target);
+}
+
+gboolean duet_device_parse(const char *text, DuetDevice *out_device, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ":", -1);
+    guint n = g_strv_length(parts);
+    g_auto(DuetDevice) device = { 0 };
+    const char *permissions = n > 1 && parts[n - 1][0] != '/' ? parts[n - 1] : NULL;
+    const char *target = n > 1 && parts[1][0] == '/' ? parts[1] : parts[0];
+    if (n == 0 || n > 3 || parts[0][0] != '/' || (n == 3 && (parts[1][0] != '/' || !permissions)))
+        return invalid(error, text, "is no device: use HOST[:CONTAINER][:r|w|rw]");
+    if (permissions && strchr(permissions, 'm') &&
+        strspn(permissions, "rwm") == strlen(permissions))
+        return invalid(error, text,
+            "asks for 'm', which nobody can have: no container may make device nodes; use rw");
+    if (!parse_permissions(permissions ? permissions : "rw", &device))
+        return invalid(error, text, "has permissions that are none: use r, w or rw");
+    if (!is_device_target(target))
+        return invalid(error, text, "has a place that is none for a device: use one below /dev");
+    device.source = g_strdup(parts[0]);
+    device.target = g_strdup(target);
+    *out_device = device;
+    device = (DuetDevice){ 0 };
+    return TRUE;
+}
+
 /* ---- what a process gets from outside ---- */
+
+gboolean duet_apparmor_is_on(void)
+{
+    g_autofree char *enabled =
+        duet_file_read(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 16, NULL, NULL);
+    return enabled && enabled[0] == 'Y';
+}
+
+char *duet_apparmor_profile(pid_t pid)
+{
+    g_autofree char *own = g_strdup_printf("/proc/%d/attr/apparmor/current", (int)pid);
+    /* Before Linux 5.8 there was one place for all such modules. */
+    g_autofree char *shared = g_strdup_printf("/proc/%d/attr/current", (int)pid);
+    if (!duet_apparmor_is_on())
+        return NULL;
+    char *label = duet_file_read(AT_FDCWD, own, LABEL_MAX_BYTES, NULL, NULL);
+    if (!label)
+        label = duet_file_read(AT_FDCWD, shared, LABEL_MAX_BYTES, NULL, NULL);
+    return label ? g_strchomp(label) : NULL;
+}
 
 /* The payload's process may lower its hard limits, never raise them. */
 static gboolean raise_limit(const DuetUlimit *limit, pid_t pid, GError **error)

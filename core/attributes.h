@@ -57,6 +57,30 @@ char *duet_sysctl_path(const char *normal);
 gboolean duet_sysctl_is_contained(const char *normal, GError **error);
 
 /**
+ * DuetDevice: `--device HOST[:CONTAINER][:PERMISSIONS]`
+ * @source: absolute path on the host: a device, or a directory of some
+ * @target: below "/dev" in the container
+ * @read, @write: at least one is set
+ */
+typedef struct {
+    char *source;
+    char *target;
+    gboolean read;
+    gboolean write;
+} DuetDevice;
+
+/** duet_device_parse: Returns: %FALSE with @error, and nothing to clear. */
+gboolean duet_device_parse(const char *text, DuetDevice *out_device, GError **error);
+void duet_device_clear(DuetDevice *device);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetDevice, duet_device_clear)
+
+/** duet_apparmor_is_on: Returns: whether this host's kernel confines programs by AppArmor. */
+gboolean duet_apparmor_is_on(void);
+/** duet_apparmor_profile: Returns: (transfer full) (nullable): what AppArmor confines a process by,
+ * with its mode: "docker-default (enforce)", "unconfined"; NULL: it is not on, or @pid is not. */
+char *duet_apparmor_profile(pid_t pid);
+
+/**
  * duet_attributes_apply: sets from outside what a process can't set itself: the hard limits that
  * the spec wants higher, where this process may raise them, and its OOM score.
  * @pid: the agent, or QEMU; it shares no memory with the caller

@@ -137,11 +137,11 @@ void duet_spec_free(DuetSpec *spec)
         return;
     char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
-        &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp };
+        &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp, &spec->apparmor };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
     char **lists[] = { spec->layers, spec->argv, spec->env, spec->labels, spec->ulimits,
-        spec->groups, spec->sysctls };
+        spec->groups, spec->sysctls, spec->devices, spec->masks, spec->unmasks };
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
     g_array_unref(spec->high_ids);
@@ -229,6 +229,12 @@ static const struct {
     { "shm-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, shm_bytes) },
     { "oom-score-adj", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, oom_score_adj) },
     { "stop-timeout-s", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, stop_timeout_s) },
+    { "devices", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, devices) },
+    { "apparmor", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, apparmor) },
+    { "masks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, masks) },
+    { "unmasks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, unmasks) },
+    { "monotonic-s", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, monotonic_s) },
+    { "boottime-s", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, boottime_s) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

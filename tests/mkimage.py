@@ -433,7 +433,9 @@ IMAGES = {
     'closed': oci([tar([D('shut', mode=0o555), F('shut/none', 'x', mode=0), D('nil', mode=0),
                         F('nil/x', '1')])]),
     # Who is who, by an image's own files; and an image that has none.
-    'users': oci([B, USERS], User='app'), 'users-pair': oci([B, USERS], User='app:extra'),
+    'users': oci([B, USERS], User='app'),
+    **{'user-' + name.replace(':', '-'): oci([B, USERS], User=name)
+       for name in ('1000', '1000:1000', 'app:extra', '4242', 'ghost')},
     'users-none': oci([B, tar([W('etc/passwd'), W('etc/group')])]),
     'high-70000': oci([B, tar([F('x', uid=70000)])]),
     # A member of an upper layer through a symlink of a lower one, and parents that it does not name.

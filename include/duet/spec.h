@@ -131,6 +131,13 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @oom_score_adj: how soon the host's kernel takes the instance when memory runs out, or
  *     %DUET_OOM_SCORE_ADJ_OF_CALLER
  * @stop_timeout_s: what `stop` waits by default between the stop signal and the kill
+ * @devices: (nullable): container: of duet_device_parse()
+ * @apparmor: (nullable): container: the AppArmor profile of all that runs in it
+ * @masks: (nullable): container: further paths that are hidden
+ * @unmasks: (nullable): container: paths that are hidden or read-only by default and stay as they
+ *     are; "ALL": every one
+ * @monotonic_s: container: how far CLOCK_MONOTONIC is ahead of the host's
+ * @boottime_s: container: the same of CLOCK_BOOTTIME
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -176,6 +183,12 @@ typedef struct {
     guint64 shm_bytes;
     int oom_score_adj;
     int stop_timeout_s;
+    char **devices;
+    char *apparmor;
+    char **masks;
+    char **unmasks;
+    gint64 monotonic_s;
+    gint64 boottime_s;
 } DuetSpec;
 
 /**

@@ -1,16 +1,16 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What a payload is given beside its image and its limits on both kinds: users and groups, resource limits, kernel
-# parameters, shared memory, how it is stopped.
+# parameters, shared memory, how it is stopped; and of containers alone: devices, clocks, masks, AppArmor.
 
 load lib
 
 setup_file() {
   root_up
   stock_image busybox
-  local name
-  MKIMAGE_BASE=$scratch/busybox.tar "$tests_dir/mkimage.py" "$scratch/archives" users users-pair users-none
-  for name in users users-pair users-none; do
+  local name images=(users users-none user-1000 user-1000-1000 user-app-extra user-4242 user-ghost)
+  MKIMAGE_BASE=$scratch/busybox.tar "$tests_dir/mkimage.py" "$scratch/archives" "${images[@]}"
+  for name in "${images[@]}"; do
     duet image import --name "$name" "$scratch/archives/$name.tar" >/dev/null
   done
 }
@@ -30,20 +30,23 @@ refused() {
 }
 
 @test "C33 users, groups and HOME are the image's, in containers" {
-  local user
+  local user=app
   KIND=container
-  is "$(run_as users sh -c "$who")" "$app"
-  for user in app 1000; do
-    is "$(run_as -u "$user" users sh -c "$who")" "$app"
+  local -A right=([app]=$app [1000]=$app
+    [1000:1000]=$'uid=1000(app) gid=1000(app) groups=1000(app)\n/home/app'
+    [app:extra]=$'uid=1000(app) gid=2000(extra) groups=2000(extra)\n/home/app'
+    [4242]=$'uid=4242 gid=0(root) groups=0(root)\n/')
+  for user in "${!right[@]}"; do
+    is "$(run_as -u "$user" users sh -c "$who")" "${right[$user]}"
+    # as the image's user
+    [ "$user" = app ] || is "$(run_as "user-${user/:/-}" sh -c "$who")" "${right[$user]}"
   done
-  is "$(run_as -u 1000:1000 users sh -c "$who")" $'uid=1000(app) gid=1000(app) groups=1000(app)\n/home/app'
-  is "$(run_as -u app:extra users sh -c "$who")" $'uid=1000(app) gid=2000(extra) groups=2000(extra)\n/home/app'
-  is "$(run_as users-pair sh -c "$who")" $'uid=1000(app) gid=2000(extra) groups=2000(extra)\n/home/app'
-  is "$(run_as -u 4242 users sh -c "$who")" $'uid=4242 gid=0(root) groups=0(root)\n/'
+  is "$(run_as users sh -c "$who")" "$app"
   is "$(run_as -u root users sh -c "$who")" $'uid=0(root) gid=0(root) groups=0(root)\n/root'
   is "$(run_as -u 5:6 users-none sh -c "$who")" $'uid=5 gid=6 groups=6\n/'
   is "$(run_as users-none sh -c "$who")" $'uid=0 gid=0 groups=0\n/'
   refused "no user 'ghost' in the image's '/etc/passwd'" -u ghost users true
+  refused "no user 'ghost' in the image's '/etc/passwd'" user-ghost true
   # the host has one
   refused "no user 'daemon' in the image's '/etc/passwd'" -u daemon users true
   refused "no group 'ghost' in the image's '/etc/group'" -u app:ghost users true
@@ -68,6 +71,7 @@ refused() {
     duet rm -f who
   done
   is "$(KIND=vm run_as -u 5:6 users-none sh -c "$who")" $'uid=5 gid=6 groups=6\n/'
+  KIND=vm refused "no user 'ghost' in the image's '/etc/passwd'" -u ghost users true
 }
 
 @test "group-add: names of the image and numbers, on top of whatever user" {
@@ -197,4 +201,121 @@ limits() { awk -v name="Max $1 " 'index($0, name) == 1 { sub(name, ""); print $1
   refused "--env-file: " --env-file "$scratch/none" busybox true
   head -c 100 /dev/zero >"$scratch/zeros"
   refused "has a NUL byte" --env-file "$scratch/zeros" busybox true
+}
+
+@test "devices: nodes of the host's, for reading, for writing, or both, and directories of them" {
+  needs_root "to make nodes: rootless.bats has a user's"
+  KIND=container
+  mkdir -p "$scratch/nodes/below"
+  mknod -m 640 "$scratch/nodes/full" c 1 7
+  mknod -m 600 "$scratch/nodes/below/zero" c 1 5
+  ln -s full "$scratch/nodes/link"
+  echo x >"$scratch/nodes/file"
+  # the host's mode, the container's owner; the link is the user's to name, and only that
+  is "$(run_as --device "$scratch/nodes/full:/dev/a/b" --device "$scratch/nodes/link:/dev/full" --device /dev/null \
+    busybox sh -c 'stat -c "%a %u %g %t,%T" /dev/a/b; stat -c "%a %u" /dev/a; ls -A /dev | xargs')" \
+    $'640 0 0 1,7\n755 0\na fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'
+  is "$(run_as --device "$scratch/nodes:/dev/all" busybox find /dev/all -type c | sort | xargs)" \
+    "/dev/all/below/zero /dev/all/full"
+  # what was not given nobody in there can take
+  run run_as --device "$scratch/nodes/below/zero:/dev/r:r" --device "$scratch/nodes/full:/dev/w:w" --cap-add all busybox sh -c '
+    head -c 2 /dev/r | wc -c; echo x 2>&1 >/dev/w; exec 2>&1
+    echo x >/dev/r; cat /dev/w; chmod 666 /dev/r /dev/w; chown 0 /dev/r; mknod /dev/other c 1 5; mknod /tmp/other b 7 0'
+  is "$(sed 's/^sh: //; s/can.t create //; s/can.t open //; s/.*: *\([^:]*\)$/\1/' <<<"$output" | sort | uniq -c | xargs)" \
+    "1 2 1 No space left on device 5 Operation not permitted 2 Permission denied"
+  # an exec has them, too, a later start as well
+  duet run -d --name given --device "$scratch/nodes/full:/dev/x" busybox sleep 100
+  duet exec given test -c /dev/x
+  duet stop -t 0 given
+  duet start given
+  duet exec given test -c /dev/x
+  is "$(duet inspect given | jq -c '.[0].devices')" "[\"$scratch/nodes/full:/dev/x\"]"
+  duet stop -t 0 given
+  rm "$scratch/nodes/full"
+  expect 125 duet start given
+  [[ $output == *"cannot find '$scratch/nodes/full'"* ]]
+}
+
+@test "a device that can't be given is refused in one line" {
+  KIND=container
+  local text
+  for text in null '' /dev/null:null /dev/null:/dev/x:y /dev/null:/dev/x:rr /dev/null:/dev/x: /dev/null:/dev/x:rw:r \
+    /dev/null:/x /dev/null:/dev /dev/null:/dev/../x /dev/null:/dev//x vendor.com/device=gpu; do
+    refused "--device: '$text'" --device "$text" busybox true
+  done
+  refused "asks for 'm', which nobody can have" --device /dev/null:rwm busybox true
+  refused "'/dev/pts/9' is a place that the container has for itself" --device /dev/null:/dev/pts/9 busybox true
+  refused "'/dev/null' is a place that the container has for itself" --device /dev/zero:/dev/null busybox true
+  refused "--device: cannot find '/dev/no/such'" --device /dev/no/such busybox true
+  refused "'/etc/passwd' is neither a device nor a directory" --device /etc/passwd:/dev/x busybox true
+  mkdir -p "$scratch/none"
+  refused "has no devices in it" --device "$scratch/none:/dev/x" busybox true
+  KIND=vm
+  refused "--device: only a container can be given devices of the host" --device /dev/null busybox true
+  refused "--monotonic: only a container has a time namespace" --monotonic 5 busybox true
+  refused "'mask=/etc' is for containers only" --security-opt mask=/etc busybox true
+}
+
+@test "clocks: a time namespace where one was asked for" {
+  KIND=container
+  local host script='cut -d. -f1 /proc/uptime; awk "{ print \$2 }" /proc/self/timens_offsets; readlink /proc/self/ns/time'
+  host=$(cut -d. -f1 /proc/uptime)
+  read -r uptime monotonic boottime namespace < <(run_as --monotonic 1000 --boottime 3000000 busybox sh -c "$script" | xargs)
+  [ $((uptime - host)) -ge 3000000 ] && [ $((uptime - host)) -lt 3000600 ]
+  is "$monotonic $boottime" "1000 3000000"
+  [ "$namespace" != "$(readlink /proc/self/ns/time)" ]
+  duet run -d --name early --boottime $((10 - host)) busybox sleep 100
+  [ "$(duet exec early cut -d. -f1 /proc/uptime)" -lt $((100 * slow)) ]
+  is "$(duet inspect early | jq -c '.[0] | [.monotonic_offset_s, .boottime_offset_s]')" "[0,$((10 - host))]"
+  duet rm -f early
+  # none else has a namespace of its own
+  is "$(run_as busybox readlink /proc/self/ns/time)" "$(readlink /proc/self/ns/time)"
+  refused "could not move its clocks (a clock would be before its beginning" --boottime -4000000000 busybox true
+  refused "--monotonic takes whole seconds" --monotonic 1.5 busybox true
+  refused "--boottime takes whole seconds" --boottime 99999999999 busybox true
+}
+
+@test "what is hidden of /proc and /sys can be more, or less" {
+  KIND=container
+  run run_as --security-opt mask=/var:/bin/nosuch:/proc/version --security-opt mask=/etc/shadow busybox sh -c '
+    ls -A /var; cat /proc/version; wc -c </etc/shadow; echo x >/var/x; echo x >/proc/sys/kernel/msgmax; cat /proc/interrupts'
+  is "$(sed 's/.*: //' <<<"$output" | xargs -d '\n')" "0 Read-only file system Read-only file system"
+  run_as --security-opt unmask=ALL busybox sh -c '! grep -E " /proc/| /sys/firmware" /proc/self/mountinfo'
+  is "$(run_as --security-opt unmask=/proc/interrupts:/proc/s* busybox sh -c 'grep -c . /proc/interrupts >/dev/null && echo seen
+    awk "\$5 ~ \"^/proc/\" { print \$5 }" /proc/self/mountinfo' | grep -E 'seen|interrupts|scsi|sys$|bus' | xargs)" \
+    "seen /proc/bus"
+  duet run -d --name less --security-opt unmask=/proc/sys --security-opt mask=/opt busybox sleep 100
+  is "$(duet inspect less | jq -c '.[0] | [.masked_paths, .unmasked_paths]')" '[["/opt"],["/proc/sys"]]'
+  duet rm -f less
+  local text
+  for text in mask= mask=etc mask=/ mask=/etc: mask=ALL unmask= unmask=x unmask=/proc/sys:; do
+    refused "is no list of paths" --security-opt "$text" busybox true
+  done
+}
+
+# bats test_tags=host
+@test "AppArmor: the profile that was asked for, or none, and SELinux's labels are not there" {
+  KIND=container
+  run_as --security-opt label=disable --security-opt apparmor=unconfined busybox true
+  refused "--security-opt label=type:x: duet gives no SELinux labels" --security-opt label=type:x busybox true
+  if ! grep -q Y /sys/module/apparmor/parameters/enabled 2>/dev/null; then
+    refused "AppArmor is not in use on this host" --security-opt apparmor=docker-default busybox true
+    duet run -d --name plain busybox sleep 100
+    is "$(field plain apparmor_profile)" null
+    return
+  fi
+  refused "could not change to AppArmor's profile 'duet-no-such' (no profile of that name is loaded" \
+    --security-opt apparmor=duet-no-such busybox true
+  needs_root "to load a profile"
+  local profile=duet-test-$$
+  printf 'profile "%s" flags=(attach_disconnected,mediate_deleted) {\n%s\n}\n' "$profile" \
+    'file, network, capability, signal, unix, umount, deny /etc/passwd r,' | apparmor_parser -a
+  duet run -d --name confined --security-opt "apparmor=$profile" busybox sleep 100
+  is "$(field confined apparmor_profile)" "$profile (enforce)"
+  is "$(duet exec confined cat /proc/self/attr/current)" "$profile (enforce)"
+  expect 1 duet exec confined cat /etc/passwd
+  duet exec confined cat /etc/group
+  duet rm -f confined
+  is "$(run_as --security-opt "apparmor=$profile" --security-opt apparmor=unconfined busybox cat /proc/self/attr/current)" unconfined
+  echo "profile \"$profile\" {}" | apparmor_parser -R
 }

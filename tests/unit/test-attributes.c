@@ -96,6 +96,41 @@ static void test_sysctls(void)
     }
 }
 
+static void test_devices(void)
+{
+    static const struct {
+        const char *text, *source, *target;
+        gboolean read, write;
+    } rows[] = {
+        { "/dev/fuse", "/dev/fuse", "/dev/fuse", TRUE, TRUE },
+        { "/dev/fuse:r", "/dev/fuse", "/dev/fuse", TRUE, FALSE },
+        { "/x/y:/dev/net/tun", "/x/y", "/dev/net/tun", TRUE, TRUE },
+        { "/x/y:/dev/net/tun:wr", "/x/y", "/dev/net/tun", TRUE, TRUE },
+        { "/dev/a:/dev/b:w", "/dev/a", "/dev/b", FALSE, TRUE },
+    };
+    static const char *const wrong[] = { "", ":", "fuse", "/dev/a:", "/dev/a:b", "/dev/a:rwx",
+        "/dev/a:rwm", "/dev/a:rr", "/dev/a:/dev/b:", "/dev/a:r:/dev/b", "/dev/a:/dev/b:r:w",
+        "/dev/a:/b", "/a", "/dev", "/dev/", "/dev/a/", "/dev/./a", "/dev/../a", "/dev//a",
+        "/dev/a:/dev/..", "/device" };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_auto(DuetDevice) device = { 0 };
+        g_assert_true(duet_device_parse(rows[i].text, &device, &error));
+        g_assert_no_error(error);
+        g_assert_cmpstr(device.source, ==, rows[i].source);
+        g_assert_cmpstr(device.target, ==, rows[i].target);
+        g_assert_true(device.read == rows[i].read && device.write == rows[i].write);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) error = NULL;
+        g_auto(DuetDevice) device = { 0 };
+        g_assert_false(duet_device_parse(wrong[i], &device, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+        g_assert_null(device.source);
+    }
+}
+
 static void test_spec(void)
 {
     g_autoptr(GError) error = NULL;
@@ -183,6 +218,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/attributes/ulimits", test_ulimits);
     g_test_add_func("/attributes/sysctls", test_sysctls);
+    g_test_add_func("/attributes/devices", test_devices);
     g_test_add_func("/attributes/spec", test_spec);
     g_test_add_func("/attributes/fields", test_fields);
     return g_test_run();
