@@ -101,12 +101,17 @@ static long loopback_up(void)
     return result;
 }
 
-static long write_text(const char *path, const char *text)
+static long open_to_write(const char *path)
+{
+    return raw(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+}
+
+/* Closes @fd, which may be an error. */
+static long write_text(long fd, const char *text)
 {
     gsize length = 0;
     while (text[length] != '\0')
         length++;
-    long fd = raw(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return fd;
     long result = raw(SYS_write, fd, text, length);
@@ -119,15 +124,15 @@ static long write_text(const char *path, const char *text)
 static long move_clocks(const char *offsets)
 {
     long result = raw(SYS_unshare, CLONE_NEWTIME);
-    return result < 0 ? result : write_text("/proc/self/timens_offsets", offsets);
+    return result < 0 ? result : write_text(open_to_write("/proc/self/timens_offsets"), offsets);
 }
 
 /* Takes effect with the execution of the agent. */
 static long change_profile(const char *command)
 {
-    long result = write_text("/proc/self/attr/apparmor/exec", command);
+    long fd = open_to_write("/proc/self/attr/apparmor/exec");
     /* before Linux 5.8 there was one place for all such modules */
-    return result == -ENOENT ? write_text("/proc/self/attr/exec", command) : result;
+    return write_text(fd == -ENOENT ? open_to_write("/proc/self/attr/exec") : fd, command);
 }
 
 static long become_root(gboolean rootless)

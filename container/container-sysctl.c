@@ -2,9 +2,9 @@
 
 /*
  * Kernel parameters of a container's namespaces. They are written from outside, by a process that
- * moves into these namespaces: the container's /proc/sys is read-only, and before Linux 6.10 its
- * root may not write those of its IPC namespace. It happens once the agent is there, and before
- * that is told to start anything.
+ * moves into these namespaces: the container's /proc/sys is read-only, and kernels before Linux
+ * 6.10, where it was not carried back, do not let its root write those of its IPC namespace. It
+ * happens once the agent is there, and before that is told to start anything.
  *
  * An ordinary user's process has no more rights to them than the container's root.
  */
@@ -81,7 +81,7 @@ static gboolean tell(const Failure *failure, char *const *sysctls, GError **erro
     const char *advice = failure->err == ENOENT
         ? " (the kernel has none of that name in a container)"
         : failure->err == EACCES || failure->err == EPERM
-        ? " (an ordinary user may set those of IPC since Linux 6.10 only)"
+        ? " (this kernel lets nobody but the host's root set it)"
         : failure->err == EINVAL ? " (its value is none that the kernel takes)"
                                  : "";
     return duet_error_set_errno(error, failure->err, "cannot set the sysctl '%s'%s", name, advice);

@@ -242,8 +242,9 @@ static gboolean raise_limit(const DuetUlimit *limit, pid_t pid, GError **error)
         return TRUE;
     g_set_error(error, DUET_ERROR, errno == EPERM ? DUET_ERROR_PERMISSION : DUET_ERROR_FAILED,
         "cannot raise the limit '%s' above %" G_GUINT64_FORMAT
-        ", the caller's hard limit: %s; ask for no more, or raise it for who calls duet",
-        name, (guint64)now.rlim_max, g_strerror(errno));
+        ", the caller's hard limit: %s; ask for no more, or raise it%s for who calls duet",
+        name, (guint64)now.rlim_max, g_strerror(errno),
+        limit->resource == RLIMIT_NOFILE ? ", at most to fs.nr_open," : "");
     return FALSE;
 }
 

@@ -8,11 +8,12 @@ load lib
 setup_file() {
   root_up
   stock_image busybox
-  local name images=(users users-none user-1000 user-1000-1000 user-app-extra user-4242 user-ghost)
-  MKIMAGE_BASE=$scratch/busybox.tar "$tests_dir/mkimage.py" "$scratch/archives" "${images[@]}"
-  for name in "${images[@]}"; do
-    duet image import --name "$name" "$scratch/archives/$name.tar" >/dev/null
-  done
+  who_image users
+}
+# who_image NAME: one of mkimage.py's, on top of busybox.
+who_image() {
+  MKIMAGE_BASE=$scratch/busybox.tar "$tests_dir/mkimage.py" "$scratch/archives" "$1"
+  duet image import --name "$1" "$scratch/archives/$1.tar" >/dev/null
 }
 teardown() { duet rm -f --all >/dev/null; }
 teardown_file() { root_down; }
@@ -39,8 +40,11 @@ refused() {
   for user in "${!right[@]}"; do
     is "$(run_as -u "$user" users sh -c "$who")" "${right[$user]}"
     # as the image's user
+    [ "$user" = app ] || who_image "user-${user/:/-}"
     [ "$user" = app ] || is "$(run_as "user-${user/:/-}" sh -c "$who")" "${right[$user]}"
   done
+  who_image user-ghost
+  who_image users-none
   is "$(run_as users sh -c "$who")" "$app"
   is "$(run_as -u root users sh -c "$who")" $'uid=0(root) gid=0(root) groups=0(root)\n/root'
   is "$(run_as -u 5:6 users-none sh -c "$who")" $'uid=5 gid=6 groups=6\n/'
@@ -70,6 +74,7 @@ refused() {
     is "$(field who group_add | jq -c)" '["more","4000"]'
     duet rm -f who
   done
+  who_image users-none
   is "$(KIND=vm run_as -u 5:6 users-none sh -c "$who")" $'uid=5 gid=6 groups=6\n/'
   KIND=vm refused "no user 'ghost' in the image's '/etc/passwd'" -u ghost users true
 }
@@ -78,7 +83,7 @@ refused() {
   is "$(run_as --group-add extra -u 4242 users id)" "uid=4242 gid=0(root) groups=0(root),2000(extra)"
   is "$(run_as --group-add 2000 --group-add app -u app users id)" "${app%$'\n'*}"
   is "$(run_as --group-add more -u app:extra users id -G)" "2000 3000"
-  is "$(run_as --group-add 7 users-none id -G)" "0 7"
+  is "$(run_as --group-add 7 busybox id -G)" "0 7"
   refused "no group 'ghost' in the image's '/etc/group'" --group-add ghost users true
   refused "--group-add keep-groups: no instance keeps the caller's groups" --group-add keep-groups users true
   refused "'' is no group" --group-add '' users true
@@ -220,7 +225,7 @@ limits() { awk -v name="Max $1 " 'index($0, name) == 1 { sub(name, ""); print $1
   # what was not given nobody in there can take
   run run_as --device "$scratch/nodes/below/zero:/dev/r:r" --device "$scratch/nodes/full:/dev/w:w" --cap-add all busybox sh -c '
     head -c 2 /dev/r | wc -c; echo x 2>&1 >/dev/w; exec 2>&1
-    echo x >/dev/r; cat /dev/w; chmod 666 /dev/r /dev/w; chown 0 /dev/r; mknod /dev/other c 1 5; mknod /tmp/other b 7 0'
+    echo x >/dev/r; head -c 2 /dev/w; chmod 666 /dev/r /dev/w; chown 0 /dev/r; mknod /dev/other c 1 5; mknod /tmp/other b 7 0'
   is "$(sed 's/^sh: //; s/can.t create //; s/can.t open //; s/.*: *\([^:]*\)$/\1/' <<<"$output" | sort | uniq -c | xargs)" \
     "1 2 1 No space left on device 5 Operation not permitted 2 Permission denied"
   # an exec has them, too, a later start as well
@@ -309,11 +314,11 @@ limits() { awk -v name="Max $1 " 'index($0, name) == 1 { sub(name, ""); print $1
   needs_root "to load a profile"
   local profile=duet-test-$$
   printf 'profile "%s" flags=(attach_disconnected,mediate_deleted) {\n%s\n}\n' "$profile" \
-    'file, network, capability, signal, unix, umount, deny /etc/passwd r,' | apparmor_parser -a
+    'file, network, capability, signal, unix, umount, deny /etc/shadow r,' | apparmor_parser -a
   duet run -d --name confined --security-opt "apparmor=$profile" busybox sleep 100
   is "$(field confined apparmor_profile)" "$profile (enforce)"
   is "$(duet exec confined cat /proc/self/attr/current)" "$profile (enforce)"
-  expect 1 duet exec confined cat /etc/passwd
+  expect 1 duet exec confined cat /etc/shadow
   duet exec confined cat /etc/group
   duet rm -f confined
   is "$(run_as --security-opt "apparmor=$profile" --security-opt apparmor=unconfined busybox cat /proc/self/attr/current)" unconfined

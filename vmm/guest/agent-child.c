@@ -205,7 +205,11 @@ static void child_user(struct agent_child *child, const struct agent_user *user)
      */
     if (syscall(SYS_setgroups, user->group_count, user->groups) < 0 &&
         (errno != EPERM || user->uid != 0 || child->spawn->groups[0]))
-        user_failed(child, "cannot set the groups of user", name);
+        user_failed(child,
+            errno == EPERM
+                ? "this instance has not enough ids (see duet check) for the groups of user"
+                : "cannot set the groups of user",
+            name);
     if (syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
         user_failed(child, "cannot set the group of user", name);
     if (syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
@@ -386,7 +390,10 @@ pid_t agent_child_start(struct agent_child *child, bool share_memory)
         /* Returns when the child has called execve() or has ended. */
         pid = clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, child);
         munmap(stack, STACK_BYTES);
-        return pid;
+        /* Where execve() enters no time namespace that waits for us, only a fork does: before
+         * Linux 6.3. */
+        if (pid >= 0 || errno != EINVAL)
+            return pid;
     }
     pid = fork();
     if (pid == 0)
