@@ -227,6 +227,8 @@ static gboolean add_spec(
         run.accel = run.qemu = run.kernel = run.disk_size = run.connect = NULL;
     if (kind != DUET_KIND_CONTAINER && strstr(options->kinds, "container"))
         run.security = NULL;
+    if (strchr(options->kinds, ','))
+        duet_cli_attributes_keep(&run.attributes, kind);
     /* Beside others the baseline is what has no walls. */
     if (kind == DUET_KIND_NATIVE && !g_str_equal(options->kinds, "native"))
         run.cap_add = run.cap_drop = run.security = NULL;

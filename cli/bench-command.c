@@ -44,6 +44,7 @@ void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, 
     add_list(words, "--cap-drop", run->cap_drop);
     add_list(words, "--security-opt", run->security);
     add(words, "--network", run->network);
+    duet_cli_attribute_words(words, &run->attributes);
     if (!vm)
         return;
     add(words, "--accel", run->accel);
@@ -103,6 +104,7 @@ char **duet_bench_cli_command(DuetCli *cli, const DuetBenchCli *options, const D
     run.hostname = spec->hostname;
     if (spec->kind != DUET_KIND_CONTAINER)
         run.security = NULL;
+    duet_cli_attributes_keep(&run.attributes, spec->kind);
     duet_bench_cli_add_options(words, &run, spec->kind == DUET_KIND_VM);
     /* What the image and the options made of the payload is typed out. */
     add(words, "--entrypoint", "");

@@ -104,6 +104,35 @@ DuetImage *duet_cli_image(DuetCli *cli, const char *ref, GError **error);
 DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
     const char *entrypoint, char **command, GError **error);
 
+/** What a payload is given beside its image and its limits: attribute-options.c. */
+typedef struct {
+    char **ulimits;
+    char **groups;
+    char **sysctls;
+    char *shm_size;
+    char *oom_score_adj;
+    char *stop_signal;
+    char *stop_timeout;
+    char **env_files;
+    char **devices;
+    char *monotonic;
+    char *boottime;
+} DuetAttributes;
+
+/** duet_cli_attribute_options: Returns: (transfer container): rows that write into @attributes. */
+GArray *duet_cli_attribute_options(DuetAttributes *attributes);
+void duet_cli_attributes_clear(DuetAttributes *attributes);
+/** duet_cli_attributes_keep: forgets, and does not free, what @kind can't be given. */
+void duet_cli_attributes_keep(DuetAttributes *attributes, DuetKind kind);
+/** duet_cli_attribute_words: adds them as one would type them. */
+void duet_cli_attribute_words(GStrvBuilder *words, const DuetAttributes *attributes);
+/** duet_cli_apply_attributes: before `--env`, which goes over a file's variables. */
+gboolean duet_cli_apply_attributes(
+    DuetSpec *spec, const DuetAttributes *attributes, GError **error);
+/** duet_cli_with_env: sets NAME=VALUE in @env (transfer full), or for a NAME the caller's value if
+ * there is one. Returns: (transfer full) */
+char **duet_cli_with_env(char **env, const char *text);
+
 /** What an instance may use, as it was typed; NULL: not given. */
 typedef struct {
     char *memory;
@@ -152,6 +181,7 @@ typedef struct {
     char **security;
     gboolean readonly;
     char **tmpfs;
+    DuetAttributes attributes;
 } DuetRunOptions;
 
 /**

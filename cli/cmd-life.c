@@ -92,10 +92,16 @@ int duet_cmd_start(DuetCli *cli, int argc, char **argv)
     return start_attached(cli, argv[1], &options, interactive);
 }
 
+/* @seconds: -1: what the instance was made with */
+static guint grace_ms(DuetInstance *instance, const int *seconds)
+{
+    return (guint)(*seconds < 0 ? duet_instance_spec(instance)->stop_timeout_s : *seconds) * 1000;
+}
+
 static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    if (duet_instance_stop(instance, *(const guint *)data, &failure))
+    if (duet_instance_stop(instance, grace_ms(instance, data), &failure))
         return TRUE;
     /* Stopping what does not run is no failure, but worth a word. */
     if (g_error_matches(failure, DUET_ERROR, DUET_ERROR_STATE)) {
@@ -111,21 +117,23 @@ static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **er
 static int with_grace(DuetCli *cli, int argc, char **argv, gboolean all, Act act)
 {
     g_auto(GStrv) filters = NULL;
-    int seconds = 10;
+    int seconds = G_MININT;
     const GOptionEntry entries[] = {
         DUET_FILTER_ROW('f', &filters),
-        { "time", 't', 0, G_OPTION_ARG_INT, &seconds, "grace before the kill (10)", "SECONDS" },
+        { "time", 't', 0, G_OPTION_ARG_INT, &seconds,
+            "grace before the kill (that of --stop-timeout, 10)", "SECONDS" },
         G_OPTION_ENTRY_NULL,
     };
     const char *verb = argv[0];
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options(verb, entries, &argc, &argv, &error))
         return duet_cli_fail(error);
-    if (seconds < 0 || seconds > 86400)
+    if (seconds == G_MININT)
+        seconds = -1;
+    else if (seconds < 0 || seconds > 86400)
         return duet_cli_usage(verb, "--time takes 0 to 86400 seconds");
-    guint grace_ms = (guint)seconds * 1000;
-    return filters ? for_matching(cli, argv, filters, all, act, &grace_ms)
-                   : for_each(cli, argc, argv, act, &grace_ms, FALSE);
+    return filters ? for_matching(cli, argv, filters, all, act, &seconds)
+                   : for_each(cli, argc, argv, act, &seconds, FALSE);
 }
 
 int duet_cmd_stop(DuetCli *cli, int argc, char **argv)
@@ -143,7 +151,7 @@ static gboolean act_restart(DuetInstance *instance, gconstpointer data, GError *
             "the instance '%s' goes when it ends (--rm): make it anew", spec->name);
         return FALSE;
     }
-    if (!duet_instance_stop(instance, *(const guint *)data, &failure) &&
+    if (!duet_instance_stop(instance, grace_ms(instance, data), &failure) &&
         !g_error_matches(failure, DUET_ERROR, DUET_ERROR_STATE)) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;

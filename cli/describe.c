@@ -2,6 +2,7 @@
 /* What is known of an instance, as the GVariant that becomes JSON. */
 #include "cli/describe.h"
 #include "cli/cli.h"
+#include "core/attributes.h"
 
 #include <string.h>
 
@@ -204,6 +205,27 @@ static void put_limits(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert_value(dict, "hugetlb", describe_hugetlb(spec));
 }
 
+static void put_attributes(GVariantDict *dict, const DuetSpec *spec)
+{
+    put_list(dict, "ulimits", spec->ulimits);
+    put_list(dict, "group_add", spec->groups);
+    put_list(dict, "sysctls", spec->sysctls);
+    put_number(dict, "shm_size_bytes",
+        (gint64)(spec->shm_bytes ? spec->shm_bytes : DUET_SHM_DEFAULT_BYTES));
+    if (spec->oom_score_adj == DUET_OOM_SCORE_ADJ_OF_CALLER)
+        g_variant_dict_insert(dict, "oom_score_adj", "mx", FALSE, (gint64)0);
+    else
+        put_number(dict, "oom_score_adj", spec->oom_score_adj);
+    put_number(dict, "stop_timeout_s", spec->stop_timeout_s);
+    if (spec->kind != DUET_KIND_CONTAINER)
+        return;
+    put_list(dict, "devices", spec->devices);
+    put_list(dict, "masked_paths", spec->masks);
+    put_list(dict, "unmasked_paths", spec->unmasks);
+    put_number(dict, "monotonic_offset_s", spec->monotonic_s);
+    put_number(dict, "boottime_offset_s", spec->boottime_s);
+}
+
 static void put_spec(GVariantDict *dict, const DuetSpec *spec)
 {
     put_text(dict, "name", spec->name);
@@ -231,6 +253,7 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert(dict, "readonly", "b", spec->readonly);
     g_variant_dict_insert_value(dict, "labels", describe_labels(spec));
     put_walls(dict, spec);
+    put_attributes(dict, spec);
     if (spec->kind == DUET_KIND_VM) {
         put_text(dict, "accel_wanted", duet_accel_to_string(spec->accel));
         put_text(dict, "root_disk", spec->root_disk);
@@ -245,6 +268,8 @@ GVariant *duet_describe(const DuetInfo *info)
     put_text(&dict, "state", duet_state_to_string(info->state));
     put_number(&dict, "pid", info->pid);
     put_number(&dict, "monitor_pid", info->monitor_pid);
+    g_autofree char *profile = info->pid > 0 ? duet_apparmor_profile((pid_t)info->pid) : NULL;
+    put_text(&dict, "apparmor_profile", profile);
     if (info->exit_code >= 0 && info->state == DUET_STATE_EXITED)
         put_number(&dict, "exit_code", info->exit_code);
     else

@@ -38,7 +38,7 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
             "let root in the instance do less; ALL: nothing", "CAPABILITY" },
         { "security-opt", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->security,
             "container: seccomp=FILE, a profile in Docker's format, seccomp=unconfined, or "
-            "seccomp=builtin (default)",
+            "seccomp=builtin (default); apparmor=PROFILE; mask=PATH, unmask=PATH or unmask=ALL",
             "KEY[=VALUE]" },
         { "network", 0, 0, G_OPTION_ARG_FILENAME, &options->network,
             "none: loopback only, the one mode there is yet", "none" },
@@ -56,6 +56,8 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
     GArray *entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
     duet_cli_limit_options(&options->limits, entries);
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
+    g_autoptr(GArray) more = duet_cli_attribute_options(&options->attributes);
+    g_array_append_vals(entries, more->data, more->len);
     return entries;
 }
 
@@ -71,9 +73,10 @@ void duet_cli_run_options_clear(DuetRunOptions *options)
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
     duet_cli_limit_options_clear(&options->limits);
+    duet_cli_attributes_clear(&options->attributes);
 }
 
-static char **with_env(char **env, const char *text)
+char **duet_cli_with_env(char **env, const char *text)
 {
     const char *equals = strchr(text, '=');
     g_autofree char *name = equals ? g_strndup(text, (gsize)(equals - text)) : g_strdup(text);
@@ -120,7 +123,7 @@ DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
     g_strfreev(spec->env);
     spec->env = g_strdupv(image->env);
     if (!g_environ_getenv(spec->env, "PATH"))
-        spec->env = with_env(spec->env, DEFAULT_PATH);
+        spec->env = duet_cli_with_env(spec->env, DEFAULT_PATH);
     replace(&spec->cwd, image->working_dir);
     spec->user = g_strdup(image->user);
     spec->stop_signal = image->stop_signal;
@@ -228,8 +231,10 @@ DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind ki
     if (!spec || !apply_vm(spec, options, error) ||
         !duet_cli_apply_limits(spec, &options->limits, error))
         return NULL;
+    if (!duet_cli_apply_attributes(spec, &options->attributes, error))
+        return NULL;
     for (char **env = options->env; env && *env; env++)
-        spec->env = with_env(spec->env, *env);
+        spec->env = duet_cli_with_env(spec->env, *env);
     if (options->workdir)
         replace(&spec->cwd, options->workdir);
     if (options->user)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What keeps an instance in: capabilities, system calls, what it may write to. */
 #include "cli/cli.h"
+#include "core/attributes.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -11,6 +12,8 @@
 /* Docker's own profile has 20 kB. */
 #define PROFILE_MAX_BYTES (256u << 10)
 #define TMPFS_MAX 100
+#define PROFILE_NAME_MAX_BYTES 1024
+#define PATHS_MAX 100
 
 /* "size=64m" and the like, as mount(8) has them. */
 static gboolean add_tmpfs_option(
@@ -152,11 +155,82 @@ static gboolean apply_seccomp(DuetSpec *spec, const char *value, GError **error)
     return spec->seccomp != NULL;
 }
 
+static gboolean apply_apparmor(DuetSpec *spec, const char *name, GError **error)
+{
+    gboolean on = duet_apparmor_is_on();
+    if (!*name || strlen(name) > PROFILE_NAME_MAX_BYTES || strpbrk(name, "\n\r\t"))
+        return duet_cli_invalid(error, "is no name of a profile for AppArmor", name);
+    g_free(spec->apparmor);
+    spec->apparmor = on ? g_strdup(name) : NULL;
+    if (on || g_str_equal(name, "unconfined"))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "--security-opt apparmor=%s: AppArmor is not in use on this host; leave it out, or use "
+        "apparmor=unconfined",
+        name);
+    return FALSE;
+}
+
+/* Paths with colons between them, as podman has it; a later list goes on. */
+static gboolean add_paths(char ***list, const char *text, gboolean may_be_all, GError **error)
+{
+    g_autoptr(GStrvBuilder) paths = g_strv_builder_new();
+    g_auto(GStrv) added = g_strsplit(text, ":", -1);
+    guint count = *list ? g_strv_length(*list) : 0;
+    if (*list)
+        g_strv_builder_addv(paths, (const char **)*list);
+    for (char **path = added; *path; path++) {
+        gboolean all = may_be_all && g_str_equal(*path, "ALL");
+        if (!all && ((*path)[0] != '/' || duet_path_depth(*path) == 0))
+            return duet_cli_invalid(
+                error, "is no list of paths to mask or unmask: use /PATH:/PATH", text);
+        g_strv_builder_add(paths, *path);
+    }
+    if (!*added || count + g_strv_length(added) > PATHS_MAX)
+        return duet_cli_invalid(error, "is no list of paths, or one too many", text);
+    g_strfreev(*list);
+    *list = g_strv_builder_end(paths);
+    return TRUE;
+}
+
+/* SELinux's labels are given by nobody here; to switch them off is what there is. */
+static gboolean apply_label(const char *value, GError **error)
+{
+    if (g_str_equal(value, "disable"))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "--security-opt label=%s: duet gives no SELinux labels; label=disable is all there is",
+        value);
+    return FALSE;
+}
+
+static gboolean apply_container_security(
+    DuetSpec *spec, const char *option, gboolean *out_known, GError **error)
+{
+    g_autofree char *key = g_strndup(option, strcspn(option, "=:"));
+    const char *value = option[strlen(key)] ? option + strlen(key) + 1 : "";
+    *out_known = TRUE;
+    if (g_str_has_prefix(option, "seccomp="))
+        return apply_seccomp(spec, value, error);
+    if (g_str_equal(key, "apparmor"))
+        return apply_apparmor(spec, value, error);
+    if (g_str_equal(key, "label"))
+        return apply_label(value, error);
+    if (g_str_has_prefix(option, "mask="))
+        return add_paths(&spec->masks, value, FALSE, error);
+    if (g_str_has_prefix(option, "unmask="))
+        return add_paths(&spec->unmasks, value, TRUE, error);
+    *out_known = FALSE;
+    return TRUE;
+}
+
 static gboolean apply_security(DuetSpec *spec, const char *option, GError **error)
 {
-    static const char seccomp[] = "seccomp=";
-    if (g_str_has_prefix(option, seccomp) && spec->kind != DUET_KIND_VM)
-        return apply_seccomp(spec, option + strlen(seccomp), error);
+    gboolean known = FALSE;
+    if (spec->kind != DUET_KIND_VM && !apply_container_security(spec, option, &known, error))
+        return FALSE;
+    if (known)
+        return TRUE;
     /* In a container there is nothing else; in a VM they are its own affair. */
     if (spec->kind == DUET_KIND_VM)
         return duet_cli_invalid(error, "is for containers only: a VM's kernel is its own", option);
@@ -164,8 +238,8 @@ static gboolean apply_security(DuetSpec *spec, const char *option, GError **erro
         g_str_equal(option, "no-new-privileges:true"))
         return TRUE;
     return duet_cli_invalid(error,
-        "is no security option that duet has: use seccomp=FILE, seccomp=unconfined or "
-        "seccomp=builtin",
+        "is no security option that duet has: there are seccomp=, apparmor=, label=disable, mask= "
+        "and unmask=",
         option);
 }
 

@@ -9,17 +9,15 @@
  *
  *   socket     its copy of the monitor's end is closed, so that a killed monitor is noticed
  *   cgroup     so that what it allocates is charged to the payload
- *   net, cgroup namespace    need no ids: made while the monitor writes the maps; the cgroup
- *              namespace comes after joining, so that the container's cgroup is its root
- *   ids        uid and gid 0 of the namespace. Changing ids forgets PDEATHSIG, so that is set
- *              after it: from then on the child can't outlive the monitor. One that was killed
- *              before may have left all its messages in the socket: then the agent is executed,
- *              and ends at once, since nobody holds the other end of its own
- *   ipc        after the ids, for its mqueue belongs to who makes it
- *   mounts     container-rootfs.c, in two steps
- *   limits, keyring, capabilities, no_new_privs
- *   descriptors   0, 1, 2 are /dev/null, 3 is the agent's socket, all others close with exec
- *   seccomp    as the last: a filter need not allow what comes before it
+ *   net, cgroup namespace, clocks    need no ids: made while the monitor writes the maps; the
+ * cgroup namespace comes after joining, so that the container's cgroup is its root ids        uid
+ * and gid 0 of the namespace. Changing ids forgets PDEATHSIG, so that is set after it: from then on
+ * the child can't outlive the monitor. One that was killed before may have left all its messages in
+ * the socket: then the agent is executed, and ends at once, since nobody holds the other end of its
+ * own ipc        after the ids, for its mqueue belongs to who makes it mounts container-rootfs.c,
+ * in two steps limits, keyring, AppArmor, capabilities, no_new_privs descriptors   0, 1, 2 are
+ * /dev/null, 3 is the agent's socket, all others close with exec seccomp    as the last: a filter
+ * need not allow what comes before it
  *
  * Nothing of the image is executed before all of that, and nothing but raw system calls is used:
  * see container-clone.c. A failure is sent to the monitor as a step and an errno; success is the
@@ -103,6 +101,40 @@ static long loopback_up(void)
     return result;
 }
 
+static long open_to_write(const char *path)
+{
+    return raw(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+}
+
+/* Closes @fd, which may be an error. */
+static long write_text(long fd, const char *text)
+{
+    gsize length = 0;
+    while (text[length] != '\0')
+        length++;
+    if (fd < 0)
+        return fd;
+    long result = raw(SYS_write, fd, text, length);
+    raw(SYS_close, fd);
+    return result;
+}
+
+/* The agent is in the new namespace from its execution on. Another id would have no right to this
+ * file of a process that is not dumpable. */
+static long move_clocks(const char *offsets)
+{
+    long result = raw(SYS_unshare, CLONE_NEWTIME);
+    return result < 0 ? result : write_text(open_to_write("/proc/self/timens_offsets"), offsets);
+}
+
+/* Takes effect with the execution of the agent. */
+static long change_profile(const char *command)
+{
+    long fd = open_to_write("/proc/self/attr/apparmor/exec");
+    /* before Linux 5.8 there was one place for all such modules */
+    return write_text(fd == -ENOENT ? open_to_write("/proc/self/attr/exec") : fd, command);
+}
+
 static long become_root(gboolean rootless)
 {
     long result = raw(SYS_setgroups, 0, NULL);
@@ -131,13 +163,20 @@ static long limit(int resource, rlim64_t soft, rlim64_t hard)
 }
 
 /* What a payload may do should depend on its spec, not on the shell that duet was called from. */
-static long lower_limits(void)
+static long lower_limits(const DuetChild *child)
 {
-    long result = limit(RLIMIT_NOFILE, 1024, 1024 * 1024);
-    if (result >= 0)
-        result = limit(RLIMIT_CORE, 0, RLIM64_INFINITY);
-    if (result >= 0)
-        result = limit(RLIMIT_STACK, 8 * 1024 * 1024, RLIM64_INFINITY);
+    static const struct {
+        int resource;
+        rlim64_t soft, hard;
+    } limits[] = {
+        { RLIMIT_NOFILE, 1024, 1024 * 1024 },
+        { RLIMIT_CORE, 0, RLIM64_INFINITY },
+        { RLIMIT_STACK, 8 * 1024 * 1024, RLIM64_INFINITY },
+    };
+    long result = 0;
+    for (gsize i = 0; i < G_N_ELEMENTS(limits) && result >= 0; i++)
+        if ((child->limits_asked >> limits[i].resource & 1) == 0)
+            result = limit(limits[i].resource, limits[i].soft, limits[i].hard);
     return result;
 }
 
@@ -155,7 +194,7 @@ void duet_child_execute(const DuetChild *child)
     duet_child_check(
         child, DUET_STEP_DESCRIPTORS, raw(SYS_close_range, 4, ~0u, CLOSE_RANGE_CLOEXEC));
     /* Not before: whoever runs a thousand instances has more files open than a payload may. */
-    duet_child_check(child, DUET_STEP_LIMITS, lower_limits());
+    duet_child_check(child, DUET_STEP_LIMITS, lower_limits(child));
     guint64 none = 0;
     raw(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
     if (child->filter.len > 0)
@@ -172,6 +211,8 @@ void duet_child_run(void *data)
     duet_child_begin(child);
     duet_child_check(child, DUET_STEP_NETWORK, raw(SYS_unshare, CLONE_NEWNET | CLONE_NEWCGROUP));
     duet_child_check(child, DUET_STEP_LOOPBACK, loopback_up());
+    if (child->clocks != NULL)
+        duet_child_check(child, DUET_STEP_CLOCKS, move_clocks(child->clocks));
     duet_child_check(
         child, DUET_STEP_HOSTNAME, raw(SYS_sethostname, child->hostname, child->hostname_length));
     raw(SYS_setsid);
@@ -190,6 +231,8 @@ void duet_child_run(void *data)
     long key = raw(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
     if (key != -ENOSYS)
         duet_child_check(child, DUET_STEP_KEYRING, key);
+    if (child->apparmor != NULL)
+        duet_child_check(child, DUET_STEP_APPARMOR, change_profile(child->apparmor));
     duet_child_check(child, DUET_STEP_CAPABILITIES, duet_caps_drop(child->capabilities));
     duet_child_check(
         child, DUET_STEP_CAPABILITIES, raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));

@@ -50,6 +50,14 @@ static const struct {
 
 static const char *const dev_dirs[] = { "pts", "shm", "mqueue" };
 
+dev_t duet_dev_usual(const char *name)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(dev_nodes); i++)
+        if (g_str_equal(dev_nodes[i].name, name))
+            return makedev(dev_nodes[i].major, dev_nodes[i].minor);
+    return 0;
+}
+
 /* All belong to the container's root, or it would see them as nobody's. */
 static int fill_dev(int fd, guint32 id_base)
 {
@@ -70,7 +78,7 @@ static int fill_dev(int fd, guint32 id_base)
     return 0;
 }
 
-int duet_dev_make(guint32 id_base, GError **error)
+int duet_dev_make(guint32 id_base, const GArray *devices, GError **error)
 {
     DUET_AUTO_FD fd = duet_tmpfs_make(
         "dev", "mode=755,size=65536k", id_base, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
@@ -88,6 +96,8 @@ int duet_dev_make(guint32 id_base, GError **error)
             "an unprivileged container");
         return -1;
     }
+    if (devices != NULL && !duet_devices_make(fd, devices, id_base, error))
+        return -1;
     return duet_fd_steal(&fd);
 }
 
@@ -112,7 +122,7 @@ static long bind_nodes(void)
     return result;
 }
 
-long duet_dev_bind(int base_fd)
+long duet_dev_bind(const DuetChild *child, int base_fd)
 {
     long result = raw(SYS_fchdir, base_fd);
     if (result >= 0)
@@ -120,11 +130,15 @@ long duet_dev_bind(int base_fd)
             raw(SYS_mount, "dev", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=65536k");
     if (result >= 0)
         result = raw(SYS_chdir, "dev");
-    return result >= 0 ? bind_nodes() : result;
+    if (result >= 0)
+        result = bind_nodes();
+    if (result >= 0)
+        duet_devices_bind(child);
+    return result;
 }
 
 /* /dev is ours alone: plain paths are safe there. */
-long duet_dev_fill(void)
+long duet_dev_fill(const DuetChild *child)
 {
     unsigned long flags = MS_NOSUID | MS_NOEXEC;
     long result = raw(SYS_mount, "devpts", "/dev/pts", "devpts", flags,
@@ -133,8 +147,7 @@ long duet_dev_fill(void)
         result = raw(SYS_mount, "devpts", "/dev/pts", "devpts", flags,
             "newinstance,ptmxmode=0666,mode=0620");
     if (result >= 0)
-        result =
-            raw(SYS_mount, "shm", "/dev/shm", "tmpfs", flags | MS_NODEV, "mode=1777,size=65536k");
+        result = raw(SYS_mount, "shm", "/dev/shm", "tmpfs", flags | MS_NODEV, child->shm_options);
     if (result >= 0)
         result = raw(SYS_mount, "mqueue", "/dev/mqueue", "mqueue", flags | MS_NODEV, NULL);
     return result;

@@ -15,7 +15,9 @@
  *   container-layers.c   layers and writable layer, through idmapped mounts
  *   container-overlay.c  the root file system, put together from them
  *   container-dev.c      /dev
+ *   container-devices.c  further devices of the host
  *   container-mounts.c   volumes, made by the monitor and moved in by the child
+ *   container-sysctl.c   kernel parameters of its namespaces
  *   container-check.c    lines of `duet check`
  *   native.c             the same payload without a container, for the benchmark
  */
@@ -75,9 +77,13 @@ typedef enum {
     DUET_STEP_PROC,
     DUET_STEP_SYS,
     DUET_STEP_DEV,
+    DUET_STEP_DEVICE,
+    DUET_STEP_CLOCKS,
+    DUET_STEP_APPARMOR,
     DUET_STEP_MASK,
     DUET_STEP_ROOT,
     DUET_STEP_VOLUME,
+    DUET_STEP_HIDE,
     DUET_STEP_READONLY,
     DUET_STEP_LIMITS,
     DUET_STEP_KEYRING,
@@ -91,7 +97,7 @@ typedef enum {
 /**
  * DuetReport: what the child sends when it fails; nothing comes when it succeeds, for the socket
  * closes with the execution of the agent.
- * @volume: which one, in a report of %DUET_STEP_VOLUME
+ * @volume: which one, in a report of %DUET_STEP_VOLUME, %DUET_STEP_DEVICE or %DUET_STEP_HIDE
  */
 typedef struct {
     gint32 step;
@@ -120,6 +126,21 @@ typedef struct {
     gboolean is_dir;
 } DuetChildVolume;
 
+/**
+ * DuetDeviceNode: one device that the container was given
+ * @source: on the host
+ * @target: below the container's /dev
+ * @number, @mode: of mknod(2)
+ * @is_owned: it belongs to the container's root, else to the host's
+ */
+typedef struct {
+    char *source;
+    char *target;
+    dev_t number;
+    mode_t mode;
+    gboolean is_owned;
+} DuetDeviceNode;
+
 /* Of volumes and tmpfs together. */
 #define DUET_VOLUMES_MAX 200
 /* Descriptors that come with %DUET_GO_MOUNTS: root, volumes. */
@@ -142,6 +163,13 @@ enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
  * @readonly: nothing of the image may be written to
  * @capabilities: all that is kept
  * @filter: for seccomp; of length 0: none
+ * @limits_asked: resource limits that stay the caller's until the agent sets them, a bit for each
+ * @shm_options: of the tmpfs on /dev/shm
+ * @devices: that it was given; made by the monitor, but for an ordinary user's
+ * @clocks: (nullable): text of timens_offsets: there is to be a time namespace
+ * @apparmor: (nullable): what makes the agent's execution change to a profile
+ * @unmasked: default masks that are not wanted, a bit for each of duet_rootfs_unmasked()
+ * @masks: (nullable): paths that are hidden beside the default ones
  */
 typedef struct {
     int sync_fd;
@@ -160,6 +188,14 @@ typedef struct {
     gboolean readonly;
     guint64 capabilities;
     struct sock_fprog filter;
+    guint32 limits_asked;
+    const char *shm_options;
+    const DuetDeviceNode *devices;
+    guint devices_count;
+    const char *clocks;
+    const char *apparmor;
+    guint32 unmasked;
+    char *const *masks;
     int dev_fd;
     int fds[DUET_CHILD_FDS_MAX];
     int fds_count;
@@ -187,6 +223,10 @@ G_NORETURN void duet_child_execute(const DuetChild *child);
 void duet_child_receive(DuetChild *child, char wanted);
 
 /* ---- container-rootfs.c (child) ---- */
+
+/** duet_rootfs_unmasked: (monitor) Returns: which of the masks and read-only paths that every
+ * container has are on a list of patterns; "ALL" is all. @unmasks: (nullable) */
+guint32 duet_rootfs_unmasked(char *const *unmasks);
 
 /** duet_rootfs_prepare: leaves the host's tree for one that holds /dev, /proc and /sys alone. */
 void duet_rootfs_prepare(DuetChild *child);
@@ -264,17 +304,30 @@ gboolean duet_overlay_private_ns(DuetOverlay *overlay, GError **error);
 
 /* ---- container-dev.c ---- */
 
-/** duet_dev_make: (monitor) Returns: a detached tmpfs with a container's devices, or -1 with
- * @error. */
-int duet_dev_make(guint32 id_base, GError **error);
+/** duet_dev_make: (monitor) Returns: a detached tmpfs with a container's devices, and those of
+ * @devices (nullable) (element-type DuetDeviceNode), or -1 with @error. */
+int duet_dev_make(guint32 id_base, const GArray *devices, GError **error);
 /**
  * duet_dev_bind: (child) mounts such a tmpfs with the host's devices in it on the directory "dev"
  * of
  * @base_fd, before the host's tree is left. Returns: 0 or -errno
  */
-long duet_dev_bind(int base_fd);
+long duet_dev_bind(const DuetChild *child, int base_fd);
+/** duet_dev_usual: Returns: the device that every container has by that name below /dev, or 0. */
+dev_t duet_dev_usual(const char *name);
 /** duet_dev_fill: (child) mounts what /dev needs beside devices. Returns: 0 or -errno */
-long duet_dev_fill(void);
+long duet_dev_fill(const DuetChild *child);
+
+/* ---- container-devices.c ---- */
+
+/** duet_devices_find: what a spec's devices are on this host, now.
+ * @out_nodes: (out) (nullable) (element-type DuetDeviceNode): NULL: none were asked for */
+gboolean duet_devices_find(const DuetSpec *spec, GArray **out_nodes, GError **error);
+/** duet_devices_make: puts them into a container's /dev that nobody sees yet. */
+gboolean duet_devices_make(int dev_fd, const GArray *nodes, guint32 id_base, GError **error);
+/** duet_devices_bind: (child) mounts the host's in the current directory, while they can be seen.
+ */
+void duet_devices_bind(const DuetChild *child);
 
 /* ---- container-mounts.c ---- */
 
@@ -304,6 +357,12 @@ int duet_tmpfs_mount(const DuetTmpfs *tmpfs, guint32 id_base, GError **error);
  */
 gboolean duet_filter_make(
     const DuetSpec *spec, GBytes **out_bytes, struct sock_fprog *out_filter, GError **error);
+
+/* ---- container-sysctl.c ---- */
+
+/** duet_sysctls_write: in the namespaces of @pidfd's process, which has executed the agent.
+ * @id_base: its root on the host */
+gboolean duet_sysctls_write(int pidfd, guint32 id_base, char *const *sysctls, GError **error);
 
 /* ---- container-check.c ---- */
 

@@ -27,6 +27,7 @@
 #include "container-private.h"
 
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -102,7 +103,7 @@ static void mount_base(const DuetChild *child, DuetStep step, int base_fd, const
     duet_child_check(child, step, raw(SYS_mount, type, ".", type, flags, NULL));
 }
 
-static long make_base(void)
+static long make_tmpfs(unsigned attributes)
 {
     long fs_fd = raw(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (fs_fd < 0)
@@ -111,14 +112,14 @@ static long make_base(void)
     if (result >= 0)
         result = raw(SYS_fsconfig, fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
     if (result >= 0)
-        result = raw(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, BASE_ATTRIBUTES);
+        result = raw(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, attributes);
     raw(SYS_close, fs_fd);
     return result;
 }
 
 static void enter_base(const DuetChild *child)
 {
-    long base_fd = make_base();
+    long base_fd = make_tmpfs(BASE_ATTRIBUTES);
     duet_child_check(child, DUET_STEP_BASE, base_fd);
     duet_child_check(child, DUET_STEP_BASE,
         raw(SYS_move_mount, base_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH));
@@ -127,7 +128,8 @@ static void enter_base(const DuetChild *child)
     long dev_fd = open_target((int)base_fd, "dev");
     duet_child_check(child, DUET_STEP_DEV, dev_fd);
     duet_child_check(child, DUET_STEP_DEV,
-        child->dev_fd >= 0 ? move_to(child->dev_fd, (int)dev_fd) : duet_dev_bind((int)base_fd));
+        child->dev_fd >= 0 ? move_to(child->dev_fd, (int)dev_fd)
+                           : duet_dev_bind(child, (int)base_fd));
     raw(SYS_close, dev_fd);
 
     struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
@@ -257,21 +259,79 @@ static gboolean is_missing(long result)
     return result == -ENOENT || result == -ENOTDIR;
 }
 
+static gboolean is_unmasked(char *const *unmasks, const char *path)
+{
+    for (; *unmasks != NULL; unmasks++)
+        if (g_str_equal(*unmasks, "ALL") || fnmatch(*unmasks, path, FNM_PATHNAME) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+guint32 duet_rootfs_unmasked(char *const *unmasks)
+{
+    G_STATIC_ASSERT(
+        G_N_ELEMENTS(masked_files) + G_N_ELEMENTS(masked_dirs) + G_N_ELEMENTS(readonly_paths) < 32);
+    const struct {
+        const char *const *paths;
+        gsize count;
+    } tables[] = {
+        { masked_files, G_N_ELEMENTS(masked_files) },
+        { masked_dirs, G_N_ELEMENTS(masked_dirs) },
+        { readonly_paths, G_N_ELEMENTS(readonly_paths) },
+    };
+    guint32 unmasked = 0, bit = 1;
+    for (gsize t = 0; unmasks != NULL && t < G_N_ELEMENTS(tables); t++)
+        for (gsize i = 0; i < tables[t].count; i++, bit <<= 1)
+            if (is_unmasked(unmasks, tables[t].paths[i]))
+                unmasked |= bit;
+    return unmasked;
+}
+
+/* An empty file system or /dev/null over what a user wants hidden; it may be the image's. */
+static long hide(const char *path)
+{
+    struct statx info;
+    long fd = open_in(AT_FDCWD, path, O_PATH, RESOLVE_NO_MAGICLINKS);
+    if (fd < 0)
+        return is_missing(fd) ? 0 : fd;
+    long result = raw(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &info);
+    long mount_fd = result;
+    if (result >= 0 && S_ISDIR(info.stx_mode))
+        mount_fd = make_tmpfs(BASE_ATTRIBUTES | MOUNT_ATTR_RDONLY);
+    else if (result >= 0)
+        mount_fd = raw(SYS_open_tree, AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (mount_fd >= 0) {
+        result = move_to((int)mount_fd, (int)fd);
+        raw(SYS_close, mount_fd);
+    } else {
+        result = mount_fd;
+    }
+    raw(SYS_close, fd);
+    return result;
+}
+
 static void mask_paths(const DuetChild *child)
 {
-    for (gsize i = 0; i < G_N_ELEMENTS(masked_files); i++) {
+    guint32 bit = 1;
+    for (gsize i = 0; i < G_N_ELEMENTS(masked_files); i++, bit <<= 1) {
+        if ((child->unmasked & bit) != 0)
+            continue;
         long result = raw(SYS_mount, "/dev/null", masked_files[i], NULL, MS_BIND, NULL);
         if (!is_missing(result))
             duet_child_check(child, DUET_STEP_MASK, result);
     }
-    for (gsize i = 0; i < G_N_ELEMENTS(masked_dirs); i++) {
+    for (gsize i = 0; i < G_N_ELEMENTS(masked_dirs); i++, bit <<= 1) {
+        if ((child->unmasked & bit) != 0)
+            continue;
         long result = raw(SYS_mount, "mask", masked_dirs[i], "tmpfs", PROC_FLAGS | MS_RDONLY,
             "size=0,nr_inodes=1");
         if (!is_missing(result))
             duet_child_check(child, DUET_STEP_MASK, result);
     }
-    for (gsize i = 0; i < G_N_ELEMENTS(readonly_paths); i++) {
+    for (gsize i = 0; i < G_N_ELEMENTS(readonly_paths); i++, bit <<= 1) {
         const char *path = readonly_paths[i];
+        if ((child->unmasked & bit) != 0)
+            continue;
         long result = raw(SYS_mount, path, path, NULL, MS_BIND | MS_REC, NULL);
         if (is_missing(result))
             continue;
@@ -284,7 +344,7 @@ static void mask_paths(const DuetChild *child)
 void duet_rootfs_prepare(DuetChild *child)
 {
     enter_base(child);
-    duet_child_check(child, DUET_STEP_DEV, duet_dev_fill());
+    duet_child_check(child, DUET_STEP_DEV, duet_dev_fill(child));
     if (child->cgroup2) {
         long result =
             raw(SYS_mount, "cgroup", "/sys/fs/cgroup", "cgroup2", PROC_FLAGS | MS_RDONLY, NULL);
@@ -303,6 +363,11 @@ void duet_rootfs_enter(DuetChild *child)
         long result = place_volume(child->fds[DUET_CHILD_FD_VOLUMES + i], &child->volumes[i]);
         if (result < 0)
             duet_child_fail(child, DUET_STEP_VOLUME, result, i);
+    }
+    for (int i = 0; child->masks != NULL && child->masks[i] != NULL; i++) {
+        long result = hide(child->masks[i]);
+        if (result < 0)
+            duet_child_fail(child, DUET_STEP_HIDE, result, i);
     }
     struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
     if (child->readonly)

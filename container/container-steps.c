@@ -30,6 +30,14 @@ static const struct {
         "duet runs inside a container that masks parts of /sys; run it on the host" },
     [DUET_STEP_DEV] = { "mount /dev (a directory, not a symlink, in the image)", 0, NULL },
     [DUET_STEP_VOLUME] = { "mount volume", EPERM, "a volume can't be mounted inside /proc" },
+    [DUET_STEP_DEVICE] = { "be given device", EACCES,
+        "an ordinary user's has only those that are open to that user without the help of a "
+        "group" },
+    [DUET_STEP_CLOCKS] = { "move its clocks", ERANGE,
+        "a clock would be before its beginning, or too far ahead: see --monotonic and --boottime" },
+    [DUET_STEP_APPARMOR] = { "change to AppArmor's profile", ENOENT,
+        "no profile of that name is loaded: see aa-status" },
+    [DUET_STEP_HIDE] = { "hide", 0, NULL },
     [DUET_STEP_MASK] = { "hide parts of /proc and /sys", 0, NULL },
     [DUET_STEP_READONLY] = { "make its root read-only", 0, NULL },
     [DUET_STEP_LIMITS] = { "set its resource limits", 0, NULL },
@@ -53,21 +61,58 @@ gboolean duet_report_receive(int sync_fd, DuetReport *out_report)
     return bytes == sizeof *out_report;
 }
 
+/* Of a list that has so many. */
+static gboolean is_one_of(gint32 index, guint count)
+{
+    return index >= 0 && (guint)index < count;
+}
+
+static char *volume_name(const DuetSpec *spec, gint32 index)
+{
+    g_autoptr(GArray) volumes = duet_spec_volumes(spec);
+    if (!is_one_of(index, volumes->len))
+        return NULL;
+    const DuetVolume *of = &g_array_index(volumes, DuetVolume, index);
+    return of->mount != NULL ? g_strdup_printf(" '%s' at '%s'", of->mount->source, of->target)
+                             : g_strdup_printf(" tmpfs at '%s'", of->target);
+}
+
+static char *device_name(const DuetSpec *spec, gint32 index)
+{
+    g_autoptr(GArray) nodes = NULL;
+    if (!duet_devices_find(spec, &nodes, NULL) || nodes == NULL || !is_one_of(index, nodes->len))
+        return NULL;
+    return g_strdup_printf(" '%s'", g_array_index(nodes, DuetDeviceNode, index).source);
+}
+
+/* Returns: (transfer full) (nullable): what a step was at, with a blank before it. */
+static char *object_name(gint32 step, gint32 index, const DuetSpec *spec)
+{
+    switch (step) {
+    case DUET_STEP_VOLUME:
+        return volume_name(spec, index);
+    case DUET_STEP_DEVICE:
+        return device_name(spec, index);
+    case DUET_STEP_APPARMOR:
+        return g_strdup_printf(" '%s'", spec->apparmor);
+    case DUET_STEP_HIDE:
+        return spec->masks != NULL && is_one_of(index, g_strv_length(spec->masks))
+            ? g_strdup_printf(" '%s'", spec->masks[index])
+            : NULL;
+    default:
+        return NULL;
+    }
+}
+
 gboolean duet_report_to_error(const DuetReport *report, const DuetSpec *spec, GError **error)
 {
     gint32 step =
         report->step > DUET_STEP_NONE && report->step < DUET_STEP_COUNT ? report->step : 0;
-    g_autofree char *volume = NULL;
-    g_autoptr(GArray) volumes = duet_spec_volumes(spec);
-    if (step == DUET_STEP_VOLUME && report->volume >= 0 && (guint)report->volume < volumes->len) {
-        const DuetVolume *of = &g_array_index(volumes, DuetVolume, report->volume);
-        volume = of->mount != NULL ? g_strdup_printf(" '%s' at '%s'", of->mount->source, of->target)
-                                   : g_strdup_printf(" tmpfs at '%s'", of->target);
-    }
+    g_autofree char *object = object_name(step, report->volume, spec);
     const char *advice =
         steps[step].err == 0 || steps[step].err == report->err ? steps[step].advice : NULL;
     duet_error_set_errno(error, report->err, "container '%s' could not %s%s%s%s%s", spec->name,
-        steps[step].what, volume != NULL ? volume : "", advice != NULL ? " (" : "",
+        steps[step].what, object != NULL ? object : "", advice != NULL ? " (" : "",
         advice != NULL ? advice : "", advice != NULL ? ")" : "");
     return FALSE;
 }

@@ -29,6 +29,7 @@
 
 #include "container.h"
 #include "core/agent.h"
+#include "core/attributes.h"
 #include "core/cgroup.h"
 #include "core/rootless.h"
 #include "core/util.h"
@@ -58,8 +59,12 @@ typedef struct {
     int tree_fds[DUET_VOLUMES_MAX]; /* in the same order; -1 of a tmpfs */
     int trees_count;
     char *hosts;
+    char *shm_options;
     char *notice;
     GBytes *filter;
+    GArray *devices; /* or NULL */
+    char *clocks;
+    char *apparmor;
 } Start;
 
 static char *const agent_argv[] = { (char *)"duet-agent", NULL };
@@ -81,9 +86,13 @@ static void start_clear(Start *start)
         g_free(start->child);
     }
     g_free(start->hosts);
+    g_free(start->shm_options);
     g_free(start->notice);
     g_clear_pointer(&start->volumes, g_array_unref);
     g_clear_pointer(&start->filter, g_bytes_unref);
+    g_clear_pointer(&start->devices, g_array_unref);
+    g_free(start->clocks);
+    g_free(start->apparmor);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Start, start_clear)
 
@@ -110,6 +119,33 @@ static gboolean open_volumes(Start *start, const DuetSpec *spec, GError **error)
         start->tree_fds[start->trees_count++] = fd;
         child->volumes[child->volumes_count++] =
             (DuetChildVolume){ .target = g_strdup(volume->target), .is_dir = is_dir };
+    }
+    return TRUE;
+}
+
+/* All that a user may ask for and mostly does not. */
+static gboolean prepare_attributes(Start *start, const DuetSpec *spec, GError **error)
+{
+    DuetChild *child = start->child;
+    child->limits_asked = duet_ulimits_named(spec->ulimits);
+    if (spec->shm_bytes > 0)
+        start->shm_options = g_strdup_printf("mode=1777,size=%" G_GUINT64_FORMAT, spec->shm_bytes);
+    child->shm_options = spec->shm_bytes > 0 ? start->shm_options : "mode=1777,size=65536k";
+    if (spec->monotonic_s != 0 || spec->boottime_s != 0)
+        start->clocks =
+            g_strdup_printf("monotonic %" G_GINT64_FORMAT " 0\nboottime %" G_GINT64_FORMAT " 0\n",
+                spec->monotonic_s, spec->boottime_s);
+    child->clocks = start->clocks;
+    if (spec->apparmor != NULL)
+        start->apparmor = g_strconcat("exec ", spec->apparmor, NULL);
+    child->apparmor = start->apparmor;
+    child->unmasked = duet_rootfs_unmasked(spec->unmasks);
+    child->masks = spec->masks;
+    if (!duet_devices_find(spec, &start->devices, error))
+        return FALSE;
+    if (start->devices != NULL) {
+        child->devices = (const DuetDeviceNode *)(gpointer)start->devices->data;
+        child->devices_count = start->devices->len;
     }
     return TRUE;
 }
@@ -142,7 +178,8 @@ static gboolean start_prepare(Start *start, const Container *container, GError *
     child->cgroup2 = duet_cgroup_is_pure_v2(container->place->cgroup);
     child->readonly = spec->readonly;
     child->capabilities = duet_spec_capabilities(spec) | DUET_CAPABILITIES_AGENT;
-    return duet_filter_make(spec, &start->filter, &child->filter, error) &&
+    return prepare_attributes(start, spec, error) &&
+        duet_filter_make(spec, &start->filter, &child->filter, error) &&
         open_volumes(start, spec, error);
 }
 
@@ -258,7 +295,7 @@ static gboolean start_child(Container *container, Start *start, DuetMarks *marks
     if (!duet_idmap_write(start->clone.pid, &container->idmap, error))
         return FALSE;
     DUET_AUTO_FD dev_fd =
-        container->rootless ? -1 : duet_dev_make(container->place->id_base, error);
+        container->rootless ? -1 : duet_dev_make(container->place->id_base, start->devices, error);
     if (dev_fd < 0 && !container->rootless)
         return FALSE;
     gboolean gone = FALSE;
@@ -268,7 +305,12 @@ static gboolean start_child(Container *container, Start *start, DuetMarks *marks
         (!make_mounts(container, start, error) ||
             !send_go(start, DUET_GO_MOUNTS, start->fds, start->fds_count, &gone, error)))
         return FALSE;
-    return wait_child(container, start, error);
+    /* From here on the child has its own memory, and runs nothing but the agent until that is told
+     * to. */
+    return wait_child(container, start, error) &&
+        duet_attributes_apply(container->spec, start->clone.pid, error) &&
+        duet_sysctls_write(
+            start->clone.pidfd, container->place->id_base, container->spec->sysctls, error);
 }
 
 static gboolean container_start(

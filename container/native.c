@@ -28,6 +28,7 @@
 
 #include "container.h"
 #include "core/agent.h"
+#include "core/attributes.h"
 #include "core/cgroup.h"
 #include "core/util.h"
 #include "raw.h"
@@ -180,8 +181,9 @@ static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClo
     if (send(sync_fd, &byte, 1, MSG_NOSIGNAL) != 1 && errno != EPIPE && errno != ECONNRESET)
         return duet_error_set_errno(error, errno, "cannot tell the process to go on");
     DuetReport report;
-    return !duet_report_receive(sync_fd, &report) ||
-        duet_report_to_error(&report, native->spec, error);
+    if (duet_report_receive(sync_fd, &report))
+        return duet_report_to_error(&report, native->spec, error);
+    return duet_attributes_apply(native->spec, clone->pid, error);
 }
 
 static gboolean native_start(
@@ -210,6 +212,7 @@ static gboolean native_start(
         child->cgroup_fds_count =
             duet_cgroup_born_fds(native->place->cgroup, DUET_CGROUP_PAYLOAD, child->cgroup_fds);
         child->argv = native_argv;
+        child->limits_asked = duet_ulimits_named(native->spec->ulimits);
         child->fds[DUET_CHILD_FD_ROOT] = native->overlay.root_fd;
         ok = run_child(native, child, sync[0], &clone, marks, error);
     }

@@ -302,6 +302,9 @@ int duet_instance_exec(
         exec->copy ? copy_fields(spec, exec->copy) : program_fields(spec, exec, env);
     if (exec->tty)
         duet_fields_add_window(fields, duet_terminal_window(io->stdin_fd, io->stdout_fd));
+    /* As podman has it: they are the instance's user's, not another's. */
+    if (!exec->user && !exec->copy)
+        duet_fields_add_groups(fields, spec->groups);
     if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the command and its variables have %u bytes; at most %u can be passed", fields->len,

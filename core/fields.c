@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/fields.h"
+#include "core/attributes.h"
 
 #include <duet/protocol.h>
 #include <duet/vm-limits.h>
@@ -82,6 +83,26 @@ static void add_number(GByteArray *fields, guint8 tag, guint64 value)
     duet_fields_add(fields, tag, number, sizeof number);
 }
 
+void duet_fields_add_groups(GByteArray *fields, char *const *groups)
+{
+    for (; groups && *groups; groups++)
+        duet_fields_add_text(fields, DUET_FIELD_GROUP, *groups);
+}
+
+static void add_ulimits(GByteArray *fields, const DuetSpec *spec)
+{
+    for (char **text = spec->ulimits; text && *text; text++) {
+        guint8 bytes[20];
+        DuetUlimit limit;
+        if (!duet_ulimit_parse(*text, &limit, NULL))
+            continue; /* "host": what the agent has inherited */
+        duet_put_u32(bytes, (guint32)limit.resource);
+        duet_put_u64(bytes + 4, limit.soft);
+        duet_put_u64(bytes + 12, limit.hard);
+        duet_fields_add(fields, DUET_FIELD_ULIMIT, bytes, sizeof bytes);
+    }
+}
+
 /* Whether the agent has capabilities that a payload must not have. */
 static gboolean agent_has_more(const DuetSpec *spec)
 {
@@ -97,10 +118,15 @@ GByteArray *duet_config_fields(const DuetSpec *spec)
     duet_fields_add_text(fields, DUET_FIELD_HOSTNAME, spec->hostname);
     if (agent_has_more(spec))
         add_number(fields, DUET_FIELD_CAPABILITIES, duet_spec_capabilities(spec));
+    add_ulimits(fields, spec);
     if (spec->kind != DUET_KIND_VM)
         return fields;
     if (spec->pids_limit)
         add_number(fields, DUET_FIELD_PIDS_LIMIT, spec->pids_limit);
+    if (spec->shm_bytes)
+        add_number(fields, DUET_FIELD_SHM_BYTES, spec->shm_bytes);
+    for (char **sysctl = spec->sysctls; sysctl && *sysctl; sysctl++)
+        duet_fields_add_text(fields, DUET_FIELD_SYSCTL, *sysctl);
     add_mounts(fields, spec);
     if (spec->readonly)
         duet_fields_add(fields, DUET_FIELD_READONLY, NULL, 0);
@@ -123,7 +149,10 @@ GByteArray *duet_payload_fields(const DuetSpec *spec)
 {
     static const char *const no_words[] = { NULL };
     const char *const *argv = spec->idle ? no_words : (const char *const *)spec->argv;
-    return duet_spawn_fields(argv, (const char *const *)spec->env, spec->cwd, spec->user,
-        (spec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (spec->idle ? DUET_SPAWN_IDLE : 0u) |
-            (spec->tty ? DUET_SPAWN_TTY : 0u));
+    GByteArray *fields =
+        duet_spawn_fields(argv, (const char *const *)spec->env, spec->cwd, spec->user,
+            (spec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (spec->idle ? DUET_SPAWN_IDLE : 0u) |
+                (spec->tty ? DUET_SPAWN_TTY : 0u));
+    duet_fields_add_groups(fields, spec->groups);
+    return fields;
 }

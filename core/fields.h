@@ -21,6 +21,9 @@ void duet_fields_add_window(GByteArray *fields, guint32 window);
 GByteArray *duet_spawn_fields(const char *const *argv, const char *const *env, const char *cwd,
     const char *user, guint32 flags);
 
+/** duet_fields_add_groups: those that a spec has beside its user's own. @groups: (nullable) */
+void duet_fields_add_groups(GByteArray *fields, char *const *groups);
+
 /** duet_config_fields: Returns: (transfer full): the CONFIG payload of an instance. */
 GByteArray *duet_config_fields(const DuetSpec *spec);
 /** duet_spawn_is_copy: whether a SPAWN payload asks to copy files, and for no program. */

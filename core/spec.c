@@ -119,6 +119,8 @@ DuetSpec *duet_spec_new(void)
     spec->tmpfs = g_ptr_array_new_with_free_func((GDestroyNotify)duet_tmpfs_free);
     spec->stop_signal = SIGTERM;
     spec->capabilities = DUET_CAPABILITIES_OF_KIND;
+    spec->oom_score_adj = DUET_OOM_SCORE_ADJ_OF_CALLER;
+    spec->stop_timeout_s = DUET_STOP_TIMEOUT_S;
     return spec;
 }
 
@@ -136,15 +138,14 @@ void duet_spec_free(DuetSpec *spec)
     char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
         &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp, &spec->cpuset_cpus,
-        &spec->cpuset_mems };
+        &spec->cpuset_mems, &spec->apparmor };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
-    g_strfreev(spec->layers);
-    g_strfreev(spec->argv);
-    g_strfreev(spec->env);
-    g_strfreev(spec->labels);
-    g_strfreev(spec->io_limits);
-    g_strfreev(spec->hugetlb);
+    char **lists[] = { spec->layers, spec->argv, spec->env, spec->labels, spec->ulimits,
+        spec->groups, spec->sysctls, spec->devices, spec->masks, spec->unmasks, spec->io_limits,
+        spec->hugetlb };
+    for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
+        g_strfreev(lists[i]);
     g_array_unref(spec->high_ids);
     g_ptr_array_unref(spec->mounts);
     g_ptr_array_unref(spec->tmpfs);
@@ -234,6 +235,18 @@ static const struct {
     { "io-limits", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, io_limits) },
     { "hugetlb", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, hugetlb) },
     { "tty", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, tty) },
+    { "ulimits", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, ulimits) },
+    { "groups", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, groups) },
+    { "sysctls", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, sysctls) },
+    { "shm-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, shm_bytes) },
+    { "oom-score-adj", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, oom_score_adj) },
+    { "stop-timeout-s", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, stop_timeout_s) },
+    { "devices", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, devices) },
+    { "apparmor", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, apparmor) },
+    { "masks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, masks) },
+    { "unmasks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, unmasks) },
+    { "monotonic-s", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, monotonic_s) },
+    { "boottime-s", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, boottime_s) },
 };
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)

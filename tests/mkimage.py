@@ -349,6 +349,9 @@ def rootfs(how='none'):
 
 NOISE = b''.join(hashlib.sha256(b'%d' % n).digest() for n in range(100000))
 
+USERS = tar([
+    F('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n'),
+    F('etc/group', 'root:x:0:\napp:x:1000:\nextra:x:2000:app\nmore:x:3000:\n')])
 IMAGES = {
     # A whiteout or opaque mark that comes late must not touch its own layer's files.
     'late-marks': oci([B, tar([D('a'), F('a/old', '1'), D('a/b'), F('a/b/bar', '1'), F('c', 'old\n')]),
@@ -429,6 +432,11 @@ IMAGES = {
     'sparse-crowd': oci([B, tar([SPARSE('bomb', 8 << 40, *((n << 13, b'x') for n in range(33000)))])]),
     'closed': oci([tar([D('shut', mode=0o555), F('shut/none', 'x', mode=0), D('nil', mode=0),
                         F('nil/x', '1')])]),
+    # Who is who, by an image's own files; and an image that has none.
+    'users': oci([B, USERS], User='app'),
+    **{'user-' + name.replace(':', '-'): oci([B, USERS], User=name)
+       for name in ('1000', '1000:1000', 'app:extra', '4242', 'ghost')},
+    'users-none': oci([B, tar([W('etc/passwd'), W('etc/group')])]),
     'high-70000': oci([B, tar([F('x', uid=70000)])]),
     # A member of an upper layer through a symlink of a lower one, and parents that it does not name.
     'merged-usr': oci([tar([D('usr'), D('usr/bin', mode=0o711, uid=4, gid=4), S('bin', 'usr/bin'),

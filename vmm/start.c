@@ -2,6 +2,7 @@
 #include "vmm/vm.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
+#include "core/attributes.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -115,6 +116,8 @@ static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError
     duet_marks_set(marks, DUET_MARK_SPAWNED);
     DUET_AUTO_FD agent_fd = agent_connect(vm, error);
     if (agent_fd < 0)
+        return FALSE;
+    if (!duet_attributes_apply(vm->spec, vm->pid, error))
         return FALSE;
     if (virDomainResume(vm->domain) < 0)
         return duet_virt_error_set(error, "cannot run the vCPUs of '%s'", vm->spec->name);

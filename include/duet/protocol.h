@@ -104,6 +104,12 @@ enum duet_field {
     DUET_FIELD_CAPABILITIES = 9, /* u64: payloads lose all others; absent: they keep the agent's */
     DUET_FIELD_COPY = 18, /* u32 of duet_copy_options, see copy-stream.h */
     DUET_FIELD_WINDOW = 16, /* SPAWN with a terminal: u16 rows, u16 columns, before the program */
+    /* u32 RLIMIT_* of the agent's kernel, u64 soft, u64 hard, all ones for none: of each payload;
+     * repeated */
+    DUET_FIELD_ULIMIT = 11,
+    DUET_FIELD_GROUP = 12, /* SPAWN: one more group, resolved as USER's; repeated */
+    DUET_FIELD_SYSCTL = 13, /* VM only: "NAME=VALUE"; repeated */
+    DUET_FIELD_SHM_BYTES = 14, /* u64, VM only: size of /dev/shm */
 };
 
 enum duet_spawn_flags {

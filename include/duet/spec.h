@@ -79,6 +79,11 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
 #define DUET_CAPABILITIES_OF_KIND G_MAXUINT64
 /* In place of a profile: no filter. */
 #define DUET_SECCOMP_UNCONFINED "unconfined"
+/* In the place of a limit: the caller's. */
+#define DUET_ULIMIT_HOST "host"
+#define DUET_OOM_SCORE_ADJ_OF_CALLER G_MININT
+#define DUET_STOP_TIMEOUT_S 10
+#define DUET_SHM_DEFAULT_BYTES (G_GUINT64_CONSTANT(64) << 20)
 
 /**
  * DuetSpec: all that a user asked of an instance, with the image already resolved.
@@ -127,6 +132,21 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @io_limits: (nullable): of block devices, see #DuetIoLimit
  * @hugetlb: (nullable): of huge pages, see #DuetHugetlbLimit
  * @tty: the payload has a terminal (`-t`), in place of the three streams
+ * @ulimits: (nullable): of duet_ulimit_parse(), for the payload and each `exec`; %DUET_ULIMIT_HOST:
+ *     those that are not named are the caller's
+ * @groups: (nullable): further groups of @user, names or numbers, resolved inside the instance
+ * @sysctls: (nullable): of duet_sysctl_normal()
+ * @shm_bytes: size of /dev/shm; 0: the default, 64 MiB
+ * @oom_score_adj: how soon the host's kernel takes the instance when memory runs out, or
+ *     %DUET_OOM_SCORE_ADJ_OF_CALLER
+ * @stop_timeout_s: what `stop` waits by default between the stop signal and the kill
+ * @devices: (nullable): container: of duet_device_parse()
+ * @apparmor: (nullable): container: the AppArmor profile of all that runs in it
+ * @masks: (nullable): container: further paths that are hidden
+ * @unmasks: (nullable): container: paths that are hidden or read-only by default and stay as they
+ *     are; "ALL": every one
+ * @monotonic_s: container: how far CLOCK_MONOTONIC is ahead of the host's
+ * @boottime_s: container: the same of CLOCK_BOOTTIME
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -176,6 +196,18 @@ typedef struct {
     char **io_limits;
     char **hugetlb;
     gboolean tty;
+    char **ulimits;
+    char **groups;
+    char **sysctls;
+    guint64 shm_bytes;
+    int oom_score_adj;
+    int stop_timeout_s;
+    char **devices;
+    char *apparmor;
+    char **masks;
+    char **unmasks;
+    gint64 monotonic_s;
+    gint64 boottime_s;
 } DuetSpec;
 
 /**

@@ -43,6 +43,8 @@ static void parse(const uint8_t *data, size_t size)
         total += strlen(spawn.argv[i]) + 1;
     for (size_t i = 0; i < spawn.envc; i++)
         total += strlen(spawn.envp[i]) + 1;
+    for (size_t i = 0; spawn.groups[i]; i++)
+        total += strlen(spawn.groups[i]) + 1;
     if (total > size || spawn.argv[spawn.argc] || spawn.envp[spawn.envc])
         abort();
     for (size_t i = 0; i <= AGENT_ENV_SPARE; i++)

@@ -102,7 +102,7 @@ PROFILE
   [[ $output == *"'defaultAction' is 'SCMP_ACT_HOPE', which is no action"* ]]
   expect 125 duet run --name bad --security-opt "seccomp=$scratch/none.json" busybox true
   [[ $output == *"--security-opt seccomp: "*"none.json"* ]]
-  expect 125 duet run --name bad --security-opt label=disable busybox true
+  expect 125 duet run --name bad --security-opt hope=1 busybox true
   [[ $output == *"is no security option"* ]]
   expect 125 duet run --vm --security-opt seccomp=unconfined busybox true
   [[ $output == *"for containers only"* ]]

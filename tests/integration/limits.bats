@@ -91,7 +91,9 @@ disk() {
     is "$(cat "$dir/blkio.throttle.read_bps_device")" "$numbers 1048576"
     is "$(cat "$dir/blkio.throttle.write_iops_device")" "$numbers 77"
   else
-    [[ $(cat "$dir/io.bfq.weight" "$dir/io.weight" 2>/dev/null) =~ ^default\ (300|2930)$ ]]
+    if [ -e "$dir/io.bfq.weight" ]; then is "$(cat "$dir/io.bfq.weight")" "default 300"; else
+      is "$(cat "$dir/io.weight")" "default 2930"
+    fi
     is "$(cat "$dir/io.max")" "$numbers rbps=1048576 wbps=max riops=max wiops=77"
   fi
   is "$(duet inspect box | jq -c --arg disk "$disk" '.[0] | [.blkio_weight, (.io_limits | map([.limit, .device == $disk, .rate]))]')" \

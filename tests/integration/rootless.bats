@@ -33,7 +33,12 @@ setup_file() {
   duet image import --name busybox "$place/archives/busybox.tar" >/dev/null
 }
 
-teardown() { duet rm -f --all >/dev/null; }
+# A device of the host's; where test directories are, devices may not work.
+node=/dev/duet-test-$$
+teardown() {
+  duet rm -f --all >/dev/null
+  [ -z "$user" ] || rm -f "$node"
+}
 teardown_file() {
   local left
   left=$(left)
@@ -213,6 +218,8 @@ one_id() {
   is "$(one_id run --rm -t busybox sh -c 'stat -c "%u %t" $(tty); echo x >/dev/tty' | xargs)" $'0 88\r x\r'
   expect 125 one_id run --rm --user 5 busybox true
   [[ $output == *"has not enough ids"* ]]
+  expect 125 one_id run --rm --group-add 5 busybox true
+  [[ $output == *"has not enough ids"* ]]
   expect 125 one_id image import "$place/archives/owned.tar"
   [[ $output == *"belongs to the user 1000"*"usermod --add-subuids"* ]]
   [[ $(one_id check) == *"only those whose files are all root's run"* ]]
@@ -325,4 +332,31 @@ forbidden() {
   [[ $output == *"cannot create 'passwd': Permission denied"* || $output == *"cannot replace 'passwd': Permission denied"* ]]
   duet rm container vm
   as rm -rf "$home/tree"
+}
+
+# bats test_tags=host
+@test "what a payload is given: limits, groups, parameters, devices and clocks" {
+  local script='ulimit -n; ulimit -Hn; id -G; cat /proc/self/oom_score_adj
+    cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/domainname
+    awk "\$2 == \"/dev/shm\" { print \$4 }" /proc/mounts | grep -o size=1024k; expr $(cut -d. -f1 /proc/uptime) / 100000000
+    readlink /proc/self/ns/time >/dev/null; echo x 2>&1 >/dev/some/full | cut -d: -f3'
+  is "$(duet run --rm --ulimit nofile=99:100 --sysctl net.ipv4.ip_forward=1 --sysctl kernel.domainname=of.test \
+    --group-add 7 --group-add users --shm-size 1m --oom-score-adj 1000 --monotonic 1000 --boottime 100000000 \
+    --device /dev/full:/dev/some/full busybox sh -c "$script" | xargs)" \
+    "99 100 0 7 100 1000 1 of.test size=1024k 1 No space left on device"
+  expect 125 duet run --rm --oom-score-adj -999 busybox true
+  [[ $output == *"cannot set the OOM score to -999"*CAP_SYS_RESOURCE* ]]
+  expect 125 duet run --rm --device /dev/full:r busybox true
+  [[ $output == *"'/dev/full' can't be given for reading or writing alone by an ordinary user"* ]]
+  # not every kernel gives IPC's to the container's root
+  run duet run --rm --sysctl kernel.msgmax=4096 busybox cat /proc/sys/kernel/msgmax
+  [[ $output == 4096 || $output == *"cannot set the sysctl 'kernel.msgmax'"*"nobody but the host's root"* ]]
+  if [ -n "$user" ]; then
+    mknod -m 600 "$node" c 1 3
+    expect 125 duet run --rm --device "$node:/dev/node" busybox true
+    [[ $output == *"could not be given device '$node' (an ordinary user's has only"* ]]
+    chown "$user" "$node"
+    is "$(duet run --rm --device "$node:/dev/node" busybox sh -c 'echo x >/dev/node; cat /dev/node; stat -c %U /dev/node')" root
+  fi
+  is "$(left)" ''
 }

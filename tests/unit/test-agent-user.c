@@ -56,13 +56,14 @@ static void files_clear(Files *files)
 }
 
 /* Returns: (transfer full): "uid:gid:groups:home", or the message. */
-static char *resolve(const Files *files, const char *wanted)
+static char *resolve_more(const Files *files, const char *wanted, const char *const *more)
 {
     struct agent_user user;
     struct agent_text error = { 0 };
     g_autoptr(GString) text = g_string_new(NULL);
 
-    if (!agent_user_resolve(files->passwd, files->group, wanted, &user, &error)) {
+    if (!agent_user_resolve(
+            files->passwd, files->group, wanted, (char *const *)more, &user, &error)) {
         g_assert_cmpuint(error.length, >, 0);
         return g_strdup(error.bytes);
     }
@@ -72,6 +73,11 @@ static char *resolve(const Files *files, const char *wanted)
         g_string_append_printf(text, "%s%u", i ? "," : "", user.groups[i]);
     g_string_append_printf(text, ":%s", user.home);
     return g_strdup(text->str);
+}
+
+static char *resolve(const Files *files, const char *wanted)
+{
+    return resolve_more(files, wanted, NULL);
 }
 
 static void test_rules(void)
@@ -119,6 +125,36 @@ static void test_unknown(void)
         g_autofree char *got = resolve(&files, wanted[i]);
         g_auto(GStrv) parts = g_strsplit(wanted[i], ":", 2);
         g_autofree char *quoted = g_strdup_printf("'%s'", parts[1] ? parts[1] : parts[0]);
+
+        g_assert_nonnull(strstr(got, quoted));
+    }
+    files_clear(&files);
+}
+
+static void test_more_groups(void)
+{
+    static const struct {
+        const char *wanted, *more[4], *right;
+    } rows[] = {
+        { "app:app", { NULL }, "1000:1000:1000:/home/app" },
+        { "app", { "prefix", "9" }, "1000:1000:1000,2000,2005,2001,9:/home/app" },
+        { "app:extra", { "app", "extra", "2000" }, "1000:2000:2000,1000:/home/app" },
+        /* a name that is all digits goes first, as for users */
+        { "4242", { "77", "4294967294" }, "4242:0:0,2004,4294967294:/" },
+    };
+    static const char *const wrong[] = { "ghost", "", "-1", "4294967295", "app:extra" };
+    Files files;
+
+    files_init(&files, passwd_text, group_text);
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *got = resolve_more(&files, rows[i].wanted, rows[i].more);
+
+        g_assert_cmpstr(got, ==, rows[i].right);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        const char *const more[] = { "app", wrong[i], NULL };
+        g_autofree char *got = resolve_more(&files, "root", more);
+        g_autofree char *quoted = g_strdup_printf("no group '%s'", wrong[i]);
 
         g_assert_nonnull(strstr(got, quoted));
     }
@@ -195,6 +231,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/agent-user/rules", test_rules);
     g_test_add_func("/agent-user/unknown", test_unknown);
+    g_test_add_func("/agent-user/more-groups", test_more_groups);
     g_test_add_func("/agent-user/files", test_files);
     g_test_add_func("/agent-user/many-groups", test_many_groups);
     g_test_add_func("/agent-user/text", test_text);

@@ -349,6 +349,41 @@ static void test_failures(void)
     box_free(box);
 }
 
+static void put_word(char ***list, const char *word)
+{
+    const char *words[] = { word, NULL };
+    g_strfreev(*list);
+    *list = word ? g_strdupv((char **)words) : NULL;
+}
+
+/* Of all that a spec may give a payload: nothing is left of a start that can't give it. */
+static void test_attribute_failures(void)
+{
+    Box *box = box_new(&duet_container_driver);
+    put_word(&box->spec->sysctls, "net.ipv4.no_such=1");
+    expect_failure(box, DUET_ERROR_NOT_FOUND, "the sysctl 'net.ipv4.no_such'");
+    put_word(&box->spec->sysctls, NULL);
+    /* Where AppArmor is, it knows no such profile; elsewhere there is nothing to write to. */
+    box->spec->apparmor = g_strdup("duet-no-such");
+    g_autoptr(GError) error = NULL;
+    g_assert_false(box_start(box, &error));
+    g_assert_nonnull(
+        strstr(error->message, "could not change to AppArmor's profile 'duet-no-such'"));
+    g_clear_pointer(&box->spec->apparmor, g_free);
+    box->spec->boottime_s = -G_GINT64_CONSTANT(4000000000);
+    expect_failure(box, DUET_ERROR_FAILED, "--boottime");
+    box->spec->boottime_s = 0;
+    put_word(&box->spec->devices, "/dev/no/such");
+    expect_failure(box, DUET_ERROR_NOT_FOUND, "'/dev/no/such'");
+    put_word(&box->spec->devices, NULL);
+    /* The first step down is a file. */
+    put_word(&box->spec->devices, "/dev/null:/dev/zero/x");
+    expect_failure(box, DUET_ERROR_FAILED, "'/dev/zero/x'");
+    put_word(&box->spec->devices, NULL);
+    box_started(box);
+    box_free(box);
+}
+
 /* An image that tries to have the host's places mounted over. */
 static void test_hostile_image(void)
 {
@@ -698,6 +733,7 @@ int main(int argc, char **argv)
     g_test_add_func("/container/volumes", test_volumes);
     g_test_add_func("/container/volumes/symlinks", test_volume_symlinks);
     g_test_add_func("/container/failures", test_failures);
+    g_test_add_func("/container/attribute-failures", test_attribute_failures);
     g_test_add_func("/container/hostile-image", test_hostile_image);
     g_test_add_func("/container/empty-image", test_empty_image);
     g_test_add_func("/container/limits/memory", test_memory_limit);

@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -37,6 +38,26 @@
 #define CAPABILITY_CHOWN 1u
 #define CAPABILITY_VERSION_3 0x20080522 /* musl has no headers of the kernel's */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* By RLIMIT_*, as docker calls them. */
+static const char *const limit_names[AGENT_LIMITS] = {
+    [RLIMIT_CPU] = "cpu",
+    [RLIMIT_FSIZE] = "fsize",
+    [RLIMIT_DATA] = "data",
+    [RLIMIT_STACK] = "stack",
+    [RLIMIT_CORE] = "core",
+    [RLIMIT_RSS] = "rss",
+    [RLIMIT_NPROC] = "nproc",
+    [RLIMIT_NOFILE] = "nofile",
+    [RLIMIT_MEMLOCK] = "memlock",
+    [RLIMIT_AS] = "as",
+    [RLIMIT_LOCKS] = "locks",
+    [RLIMIT_SIGPENDING] = "sigpending",
+    [RLIMIT_MSGQUEUE] = "msgqueue",
+    [RLIMIT_NICE] = "nice",
+    [RLIMIT_RTPRIO] = "rtprio",
+    [RLIMIT_RTTIME] = "rttime",
+};
 
 static void child_fail(struct agent_child *child, uint32_t code, const struct agent_text *text)
 {
@@ -171,6 +192,24 @@ static void child_capabilities(struct agent_child *child)
     }
 }
 
+/* The last thing that root does: with few descriptors or little data allowed, the rest would fail.
+ * Whose hard limit may be raised, a guest's root or the driver before us, has done so. */
+static void child_limits(struct agent_child *child)
+{
+    for (unsigned i = 0; i < AGENT_LIMITS; i++) {
+        const uint64_t values[2] = { child->limits[i].soft, child->limits[i].hard };
+        struct agent_text text = { 0 };
+        int error;
+
+        if (!child->limits[i].set || syscall(SYS_prlimit64, 0, i, values, NULL) == 0)
+            continue;
+        error = errno;
+        agent_text_add(
+            &text, "cannot set the limit '", limit_names[i], "': ", strerror(error), NULL);
+        child_fail(child, 125, &text);
+    }
+}
+
 /* Raw system calls: the C library's wrappers would tell threads that do not exist, in memory that
  * may be the agent's. */
 static void child_user(struct agent_child *child, const struct agent_user *user)
@@ -186,8 +225,12 @@ static void child_user(struct agent_child *child, const struct agent_user *user)
     /* Where one id is all there is, the kernel lets nobody change groups, and nobody else can be.
      */
     if (syscall(SYS_setgroups, user->group_count, user->groups) < 0 &&
-        (errno != EPERM || user->uid != 0))
-        user_failed(child, "cannot set the groups of user", name);
+        (errno != EPERM || user->uid != 0 || child->spawn->groups[0]))
+        user_failed(child,
+            errno == EPERM
+                ? "this instance has not enough ids (see duet check) for the groups of user"
+                : "cannot set the groups of user",
+            name);
     if (syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
         user_failed(child, "cannot set the group of user", name);
     if (syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
@@ -342,7 +385,7 @@ static void child_copy(struct agent_child *child)
         child_fail(child, 125, &error);
     }
     if (spawn->flags & DUET_SPAWN_UNPACK &&
-        !agent_user_resolve("/etc/passwd", "/etc/group", spawn->user, &user, &error))
+        !agent_user_resolve("/etc/passwd", "/etc/group", spawn->user, spawn->groups, &user, &error))
         child_fail(child, 125, &error);
     if (spawn->argv[0][0] != '/')
         child_directory(child, &user);
@@ -385,10 +428,12 @@ static int child_main(void *data)
     }
     if (child->spawn->flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK))
         child_copy(child);
-    if (!agent_user_resolve("/etc/passwd", "/etc/group", child->spawn->user, &user, &error))
+    if (!agent_user_resolve(
+            "/etc/passwd", "/etc/group", child->spawn->user, child->spawn->groups, &user, &error))
         child_fail(child, 125, &error);
     child_directory(child, &user);
     child_capabilities(child);
+    child_limits(child);
     child_user(child, &user);
     memcpy(home + strlen("HOME="), user.home, strlen(user.home) + 1);
     child_environment(child->spawn, home, path, term);
@@ -422,7 +467,10 @@ pid_t agent_child_start(struct agent_child *child, bool share_memory)
         /* Returns when the child has called execve() or has ended. */
         pid = clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, child);
         munmap(stack, STACK_BYTES);
-        return pid;
+        /* Where execve() enters no time namespace that waits for us, only a fork does: before
+         * Linux 6.3. */
+        if (pid >= 0 || errno != EINVAL)
+            return pid;
     }
     pid = fork();
     if (pid == 0)

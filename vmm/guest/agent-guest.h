@@ -27,3 +27,9 @@ bool agent_mount_switch(struct agent_text *error);
 bool agent_mount_payload(struct agent_text *error);
 /** agent_mount_loopback: brings "lo" up. */
 bool agent_mount_loopback(struct agent_text *error);
+
+/* agent-settings.c */
+
+bool agent_set_shm_bytes(uint64_t size_bytes, struct agent_text *error);
+/** agent_set_sysctl: @bytes: "NAME=VALUE", @length of them. */
+bool agent_set_sysctl(const char *bytes, size_t length, struct agent_text *error);

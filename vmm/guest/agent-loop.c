@@ -155,16 +155,23 @@ static bool shutdown_frame(struct agent *agent)
 
 /* Fields that are malformed are told of elsewhere, or come from nobody: nothing is given by them.
  */
-static void config_capabilities(struct agent *agent, const struct duet_frame *frame)
+static void config_payloads(struct agent *agent, const struct duet_frame *frame)
 {
     size_t cursor = 0;
     const uint8_t *bytes;
     uint32_t length;
     uint8_t tag;
 
-    while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0)
+    while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0) {
         if (tag == DUET_FIELD_CAPABILITIES && length == 8)
             agent->capabilities = duet_get_u64(bytes);
+        else if (tag == DUET_FIELD_ULIMIT && length == 20 && duet_get_u32(bytes) < AGENT_LIMITS)
+            agent->limits[duet_get_u32(bytes)] = (struct agent_limit){
+                .set = true,
+                .soft = duet_get_u64(bytes + 4),
+                .hard = duet_get_u64(bytes + 12),
+            };
+    }
 }
 
 static bool config_frame(struct agent *agent, const struct duet_frame *frame)
@@ -174,7 +181,7 @@ static bool config_frame(struct agent *agent, const struct duet_frame *frame)
     if (agent->configured || agent->had_session)
         return false;
     agent->configured = true;
-    config_capabilities(agent, frame);
+    config_payloads(agent, frame);
     /* A container's and a native payload's surroundings are their driver's work. */
     if (agent->role != AGENT_GUEST || agent_guest_config(agent, frame, &error))
         return true;

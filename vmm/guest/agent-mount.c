@@ -330,6 +330,13 @@ static bool config_field(
             return duet_get_u64(bytes) == 0 || set_pids_limit(duet_get_u64(bytes), error);
         agent_text_add(error, "the pids limit of the configuration is malformed", NULL);
         return false;
+    case DUET_FIELD_SHM_BYTES:
+        if (length == 8)
+            return agent_set_shm_bytes(duet_get_u64(bytes), error);
+        agent_text_add(error, "the size of /dev/shm of the configuration is malformed", NULL);
+        return false;
+    case DUET_FIELD_SYSCTL:
+        return agent_set_sysctl((const char *)bytes, length, error);
     case DUET_FIELD_MOUNT:
         return config_share(bytes, length, error);
     case DUET_FIELD_READONLY:

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -157,52 +156,12 @@ void agent_sessions_advance(struct agent *agent)
     session_send_exit(agent, session);
 }
 
-static void session_resize(struct agent_session *session)
-{
-    struct winsize size;
-
-    if (session->slave >= 0 && agent_window_size(session->window, &size))
-        ioctl(session->slave, TIOCSWINSZ, &size);
-}
-
-/* It came, and could not be taken: we have too many files open. */
-static ssize_t report_no_terminal(struct agent_session *session, struct agent_report *out_report)
-{
-    static const char text[] = "too many terminals are open in the instance already";
-
-    kill(session->pid, SIGKILL);
-    out_report->code = 125;
-    memcpy(out_report->text, text, sizeof(text) - 1);
-    return (ssize_t)(offsetof(struct agent_report, text) + sizeof(text) - 1);
-}
-
-/* Also a session's terminal comes this way, before the report. */
-static ssize_t report_read(struct agent_session *session, struct agent_report *out_report)
-{
-    int ends[2] = { -1, -1 };
-    ssize_t got;
-
-    if (!session->tty)
-        return read(session->report_fd, out_report, sizeof(*out_report));
-    got = agent_terminal_receive(session->report_fd, out_report, sizeof(*out_report), ends);
-    if (got == 1)
-        return report_no_terminal(session, out_report);
-    if (ends[0] < 0)
-        return got;
-    session->streams[DUET_CHANNEL_STDOUT].fd = ends[0];
-    session->slave = ends[1];
-    /* One of its own: epoll is to look at each of the two alone. */
-    if (session->wants_stdin)
-        session->streams[DUET_CHANNEL_STDIN].fd = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
-    session_resize(session);
-    return got;
-}
-
 /* Learns whether execve() succeeded. Returns: false if the session failed and is gone. */
 static bool session_report(struct agent *agent, struct agent_session *session)
 {
     struct agent_report report;
-    ssize_t got = report_read(session, &report);
+    ssize_t got = session->tty ? agent_terminal_report(session, &report)
+                               : read(session->report_fd, &report, sizeof(report));
     uint8_t payload[4];
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -256,6 +215,7 @@ static pid_t session_fork(struct agent *agent, struct agent_session *session,
 
     child.make_cwd = first;
     child.capabilities = agent->capabilities;
+    child.limits = agent->limits;
     *out_what = "cannot make pipes for the program";
     if (session->tty ? agent_terminal_socket(&session->report_fd, &child.report_fd)
                      : session_pipes(session, session->wants_stdin, child.fds, &child.report_fd)) {
@@ -450,7 +410,7 @@ void agent_session_frame(struct agent *agent, const struct duet_frame *frame)
         break;
     case DUET_FRAME_RESIZE:
         session->window = duet_get_u32(frame->payload);
-        session_resize(session);
+        agent_terminal_resize(session);
         break;
     }
     session_advance(agent, session);

@@ -16,9 +16,13 @@ static uint32_t *spawn_number(struct agent_spawn *spawn, uint8_t tag)
                                    : NULL;
 }
 
-/* Refuses what can't be a C string, counts arguments and variables. */
-static bool spawn_count(const struct duet_frame *frame, struct agent_spawn *spawn, size_t *out_argc,
-    size_t *out_envc, struct agent_text *error)
+struct spawn_counts {
+    size_t args, env, groups;
+};
+
+/* Refuses what can't be a C string, counts arguments, variables and groups. */
+static bool spawn_count(const struct duet_frame *frame, struct agent_spawn *spawn,
+    struct spawn_counts *counts, struct agent_text *error)
 {
     size_t cursor = 0;
     const uint8_t *bytes;
@@ -29,14 +33,15 @@ static bool spawn_count(const struct duet_frame *frame, struct agent_spawn *spaw
     while ((more = duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length)) >
         0) {
         bool text = tag == DUET_FIELD_ARG || tag == DUET_FIELD_ENV || tag == DUET_FIELD_CWD ||
-            tag == DUET_FIELD_USER;
+            tag == DUET_FIELD_USER || tag == DUET_FIELD_GROUP;
 
         if (text && memchr(bytes, '\0', length)) {
             agent_text_add(error, "an argument or variable has a NUL byte in it", NULL);
             return false;
         }
-        *out_argc += tag == DUET_FIELD_ARG;
-        *out_envc += tag == DUET_FIELD_ENV;
+        counts->args += tag == DUET_FIELD_ARG;
+        counts->env += tag == DUET_FIELD_ENV;
+        counts->groups += tag == DUET_FIELD_GROUP;
         if (spawn_number(spawn, tag) && length != 4)
             more = -1;
         if (more < 0)
@@ -50,16 +55,17 @@ static bool spawn_count(const struct duet_frame *frame, struct agent_spawn *spaw
 bool agent_spawn_parse(
     const struct duet_frame *frame, struct agent_spawn *out_spawn, struct agent_text *error)
 {
-    size_t argc = 0, envc = 0, pointers, cursor = 0;
+    size_t pointers, cursor = 0, groups = 0;
+    struct spawn_counts counts = { 0 };
     struct agent_spawn spawn = { 0 };
     const uint8_t *bytes;
     uint32_t length;
     uint8_t tag;
     char *at;
 
-    if (!spawn_count(frame, &spawn, &argc, &envc, error))
+    if (!spawn_count(frame, &spawn, &counts, error))
         return false;
-    pointers = argc + 1 + envc + AGENT_ENV_SPARE + 1;
+    pointers = counts.args + 1 + counts.env + AGENT_ENV_SPARE + 1 + counts.groups + 1;
     /* A field's header is longer than the NUL that its string gets. */
     spawn.arena = malloc(pointers * sizeof(char *) + frame->length + 1);
     if (!spawn.arena) {
@@ -67,7 +73,8 @@ bool agent_spawn_parse(
         return false;
     }
     spawn.argv = spawn.arena;
-    spawn.envp = spawn.argv + argc + 1;
+    spawn.envp = spawn.argv + counts.args + 1;
+    spawn.groups = spawn.envp + counts.env + AGENT_ENV_SPARE + 1;
     at = (char *)(spawn.argv + pointers);
     while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0) {
         if (spawn_number(&spawn, tag)) {
@@ -82,16 +89,20 @@ bool agent_spawn_parse(
             spawn.cwd = at;
         else if (tag == DUET_FIELD_USER)
             spawn.user = at;
+        else if (tag == DUET_FIELD_GROUP)
+            spawn.groups[groups++] = at;
         else
             continue;
         memcpy(at, bytes, length);
         at[length] = '\0';
         at += length + 1;
     }
-    spawn.argv[argc] = NULL;
-    spawn.envp[envc] = NULL;
+    spawn.argv[counts.args] = NULL;
+    spawn.envp[counts.env] = NULL;
+    spawn.groups[groups] = NULL;
     *out_spawn = spawn;
-    if (argc > 0 || spawn.flags & (DUET_SPAWN_IDLE | DUET_SPAWN_MEMINFO | DUET_SPAWN_PROCESSES))
+    if (counts.args > 0 ||
+        spawn.flags & (DUET_SPAWN_IDLE | DUET_SPAWN_MEMINFO | DUET_SPAWN_PROCESSES))
         return true;
     agent_spawn_clear(out_spawn);
     agent_text_add(error, "no command was given", NULL);

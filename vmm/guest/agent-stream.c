@@ -33,21 +33,6 @@ void agent_stream_close(struct agent *agent, struct agent_stream *stream)
     stream->fd = -1;
 }
 
-void agent_slave_close(struct agent_session *session)
-{
-    if (session->slave >= 0)
-        close(session->slave);
-    session->slave = -1;
-}
-
-void agent_terminal_hang_up(struct agent *agent, struct agent_session *session)
-{
-    agent_slave_close(session);
-    agent_stream_close(agent, &session->streams[DUET_CHANNEL_STDOUT]);
-    if (session->streams[DUET_CHANNEL_STDIN].fd >= 0)
-        agent_stdin_broken(agent, session);
-}
-
 /* Standard output and error ------------------------------------------------------------------ */
 
 static void output_end(struct agent *agent, struct agent_session *session, uint8_t channel)

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -28,7 +29,8 @@
 #define TIOCGPTPEER 0x5441
 #endif
 
-bool agent_window_size(uint32_t window, struct winsize *out_size)
+/* Returns: false for no size: all zero. */
+static bool window_size(uint32_t window, struct winsize *out_size)
 {
     *out_size = (struct winsize){
         .ws_row = (unsigned short)window,
@@ -95,14 +97,16 @@ int agent_terminal_open(int report_fd, uint32_t window, const char **out_what)
         (slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0)
         return -1;
     *out_what = "cannot take the terminal of";
-    if ((agent_window_size(window, &size) && ioctl(slave, TIOCSWINSZ, &size) < 0) ||
+    if ((window_size(window, &size) && ioctl(slave, TIOCSWINSZ, &size) < 0) ||
         ioctl(slave, TIOCSCTTY, 0) < 0 || !send_ends(report_fd, master, slave))
         return -1;
     close(master);
     return slave;
 }
 
-ssize_t agent_terminal_receive(int report_fd, void *report, size_t size, int ends[2])
+/* As read() of a report; takes both ends when they come first. 1: they came, and were too many
+ * files for us. */
+static ssize_t receive_ends(int report_fd, void *report, size_t size, int ends[2])
 {
     struct iovec part = { .iov_base = report, .iov_len = size };
     union ends_control control;
@@ -119,9 +123,46 @@ ssize_t agent_terminal_receive(int report_fd, void *report, size_t size, int end
         return got;
     memcpy(ends, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     if (header->cmsg_len == CMSG_LEN(2 * sizeof(int)))
-        return agent_terminal_receive(report_fd, report, size, ends);
+        return receive_ends(report_fd, report, size, ends);
     close(ends[0]);
     ends[0] = -1;
+    return got;
+}
+
+void agent_terminal_resize(struct agent_session *session)
+{
+    struct winsize size;
+
+    if (session->slave >= 0 && window_size(session->window, &size))
+        ioctl(session->slave, TIOCSWINSZ, &size);
+}
+
+/* It came, and could not be taken: we have too many files open. */
+static ssize_t report_no_terminal(struct agent_session *session, struct agent_report *out_report)
+{
+    static const char text[] = "too many terminals are open in the instance already";
+
+    kill(session->pid, SIGKILL);
+    out_report->code = 125;
+    memcpy(out_report->text, text, sizeof(text) - 1);
+    return (ssize_t)(offsetof(struct agent_report, text) + sizeof(text) - 1);
+}
+
+ssize_t agent_terminal_report(struct agent_session *session, struct agent_report *out_report)
+{
+    int ends[2] = { -1, -1 };
+    ssize_t got = receive_ends(session->report_fd, out_report, sizeof(*out_report), ends);
+
+    if (got == 1)
+        return report_no_terminal(session, out_report);
+    if (ends[0] < 0)
+        return got;
+    session->streams[DUET_CHANNEL_STDOUT].fd = ends[0];
+    session->slave = ends[1];
+    /* One of its own: epoll is to look at each of the two alone. */
+    if (session->wants_stdin)
+        session->streams[DUET_CHANNEL_STDIN].fd = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
+    agent_terminal_resize(session);
     return got;
 }
 
@@ -133,4 +174,19 @@ int agent_terminal_end_of_file(int slave)
         modes.c_cc[VEOF] == _POSIX_VDISABLE)
         return -1;
     return modes.c_cc[VEOF];
+}
+
+void agent_slave_close(struct agent_session *session)
+{
+    if (session->slave >= 0)
+        close(session->slave);
+    session->slave = -1;
+}
+
+void agent_terminal_hang_up(struct agent *agent, struct agent_session *session)
+{
+    agent_slave_close(session);
+    agent_stream_close(agent, &session->streams[DUET_CHANNEL_STDOUT]);
+    if (session->streams[DUET_CHANNEL_STDIN].fd >= 0)
+        agent_stdin_broken(agent, session);
 }

@@ -8,7 +8,7 @@
  *
  * The rules are podman's. A name must exist. A number need not: then its group is 0 and its home
  * "/". Without a group, the user's own one and all that list the user as a member; with a group,
- * that group alone.
+ * that group alone. Further groups that were asked for come on top; a name must exist there too.
  */
 
 #include "agent.h"
@@ -196,8 +196,26 @@ static void set_home(struct agent_user *user, struct agent_span home)
     user->home[home.length] = '\0';
 }
 
+static bool add_more(struct agent_file group, const char *group_path, char *const *more,
+    struct agent_user *user, struct agent_text *error)
+{
+    gid_t gid;
+
+    for (; more && *more; more++) {
+        struct agent_span name = { *more, strlen(*more) };
+
+        if (!group_find(group, name, &gid)) {
+            name_unknown(error, "group", name, group_path);
+            return false;
+        }
+        if (!add_group(user, gid, error))
+            return false;
+    }
+    return true;
+}
+
 bool agent_user_resolve(const char *passwd_path, const char *group_path, const char *wanted,
-    struct agent_user *out_user, struct agent_text *error)
+    char *const *more, struct agent_user *out_user, struct agent_text *error)
 {
     const char *cursor = wanted && wanted[0] ? wanted : "0", *end = cursor + strlen(cursor);
     struct agent_span name, group_name = { NULL, 0 };
@@ -229,6 +247,7 @@ bool agent_user_resolve(const char *passwd_path, const char *group_path, const c
     ok = add_group(out_user, out_user->gid, error);
     if (ok && known && !group_name.length)
         ok = add_memberships(group, line.name, out_user, error);
+    ok = ok && add_more(group, group_path, more, out_user, error);
 out:
     agent_file_unmap(&passwd);
     agent_file_unmap(&group);

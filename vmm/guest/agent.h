@@ -72,10 +72,11 @@ struct agent_user {
 /**
  * agent_user_resolve: who "user[:group]" is, by the files of the instance alone.
  * @wanted: (nullable): NULL or "" is root
+ * @more: (nullable): names or numbers of further groups, ended by NULL
  * Returns: false with a message in @error
  */
 bool agent_user_resolve(const char *passwd_path, const char *group_path, const char *wanted,
-    struct agent_user *out_user, struct agent_text *error);
+    char *const *more, struct agent_user *out_user, struct agent_text *error);
 
 /**
  * agent_user_name: what a passwd file calls @uid, the first that does; lies in @passwd.
@@ -98,11 +99,12 @@ struct agent_spawn {
     size_t argc;
     char **envp; /* with room for AGENT_ENV_SPARE more */
     size_t envc;
+    char **groups;
     const char *cwd;
     const char *user;
     uint32_t flags;
     uint32_t copy_options;
-    uint32_t window; /* of its terminal: rows and columns, see agent_window_size() */
+    uint32_t window; /* of its terminal: rows, and columns in the upper half */
 };
 #define AGENT_ENV_SPARE 3
 
@@ -117,6 +119,13 @@ struct agent_report {
     char text[512];
 };
 
+/** agent_limit: one of getrlimit(2)'s; UINT64_MAX is none. */
+struct agent_limit {
+    bool set;
+    uint64_t soft, hard;
+};
+#define AGENT_LIMITS 16 /* RLIMIT_* are below */
+
 /**
  * agent_child: what a fresh child needs to become the payload
  * @fds: its standard input, output and error; -1 for standard input: /dev/null
@@ -124,6 +133,7 @@ struct agent_report {
  *     terminal it is a socket, on which its two ends are sent first: agent-terminal.c
  * @make_cwd: create the working directory if it is missing, as the image's WorkingDir asks
  * @capabilities: all that it may keep, a bit for each
+ * @limits: by RLIMIT_*; AGENT_LIMITS of them
  */
 struct agent_child {
     struct agent_spawn *spawn;
@@ -131,6 +141,7 @@ struct agent_child {
     int report_fd;
     bool make_cwd;
     uint64_t capabilities;
+    const struct agent_limit *limits;
 };
 
 /** agent_child_start: Returns: the pid, or -1 with errno. */
@@ -144,23 +155,14 @@ void agent_copy(const struct agent_spawn *spawn, const struct agent_user *user)
 
 /* agent-terminal.c --------------------------------------------------------------------------- */
 
-struct winsize;
-
-/** agent_window_size: Returns: false for no size: all zero. */
-bool agent_window_size(uint32_t window, struct winsize *out_size);
 /** agent_terminal_socket: in place of the report's pipe: ours and the child's. */
 bool agent_terminal_socket(int *out_ours, int *out_theirs);
 /**
  * agent_terminal_open: in the child, a session leader: makes its terminal the controlling one.
+ * @window: rows, and columns in the upper half
  * Returns: the end that the program gets, or -1 with @out_what and errno
  */
 int agent_terminal_open(int report_fd, uint32_t window, const char **out_what);
-/**
- * agent_terminal_receive: as read() of a report; takes the terminal's ends when they come first.
- * @ends: both -1; get master and slave
- * Returns: as read(); 1: they came, and were too many files for us
- */
-ssize_t agent_terminal_receive(int report_fd, void *report, size_t size, int ends[2]);
 /** agent_terminal_end_of_file: Returns: the character that is typed for it, or -1: none. */
 int agent_terminal_end_of_file(int slave);
 
@@ -213,6 +215,7 @@ struct agent {
     unsigned session_count;
     bool configured, had_session;
     uint64_t capabilities; /* of payloads, a bit for each */
+    struct agent_limit limits[AGENT_LIMITS]; /* of payloads */
     bool ending; /* session 0 is over: kill, reap, drain */
     bool childless; /* while ending: nobody is left to wait for */
     bool finished; /* EXIT or FAILED of session 0 was sent */
@@ -258,9 +261,6 @@ void agent_watch(
 /* agent-stream.c: the three pipes of a session */
 
 void agent_stream_close(struct agent *agent, struct agent_stream *stream);
-void agent_slave_close(struct agent_session *session);
-/** agent_terminal_hang_up: its reader went away: nobody writes to it any more, SIGHUP tells. */
-void agent_terminal_hang_up(struct agent *agent, struct agent_session *session);
 /**
  * agent_output_read: reads and sends once, at most @max.
  * Returns: the bytes; 0 when there are none or it may not now
@@ -276,6 +276,17 @@ void agent_stdin_take(
 void agent_stdin_write(struct agent *agent, struct agent_session *session);
 /** agent_stdin_broken: nobody reads it any more: tells the sender, drops what waits. */
 void agent_stdin_broken(struct agent *agent, struct agent_session *session);
+
+/* agent-terminal.c: of a session */
+
+/** agent_terminal_report: as read() of a report; the session's terminal, which comes first, is its
+ * own from then on. */
+ssize_t agent_terminal_report(struct agent_session *session, struct agent_report *out_report);
+/** agent_terminal_resize: to its window. */
+void agent_terminal_resize(struct agent_session *session);
+/** agent_terminal_hang_up: its reader went away: nobody writes to it any more, SIGHUP tells. */
+void agent_terminal_hang_up(struct agent *agent, struct agent_session *session);
+void agent_slave_close(struct agent_session *session);
 
 /* agent-session.c */
 
