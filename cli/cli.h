@@ -137,6 +137,17 @@ void duet_cli_run_options_clear(DuetRunOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetRunOptions, duet_cli_run_options_clear)
 /** duet_cli_apply_walls: those that keep an instance in; its volumes are there already. */
 gboolean duet_cli_apply_walls(DuetSpec *spec, const DuetRunOptions *options, GError **error);
+/** Options of `run` and `create` alone: what the monitor does by itself. */
+typedef struct {
+    char *restart;
+} DuetSuperviseOptions;
+
+/** duet_cli_supervise_options: appends rows that write into @options to @entries. */
+void duet_cli_supervise_options(DuetSuperviseOptions *options, GArray *entries);
+void duet_cli_supervise_options_clear(DuetSuperviseOptions *options);
+/** duet_cli_apply_supervise: @spec is whole but for that. */
+gboolean duet_cli_apply_supervise(
+    DuetSpec *spec, const DuetSuperviseOptions *options, GError **error);
 /** duet_cli_invalid: Returns: %FALSE, with "'@text' @why". */
 gboolean duet_cli_invalid(GError **error, const char *why, const char *text);
 /** duet_cli_spec: resolves the image and applies the options. */

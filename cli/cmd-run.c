@@ -14,6 +14,7 @@
 typedef struct {
     DuetRunOptions options;
     DuetLabelOptions labels;
+    DuetSuperviseOptions supervise;
     char *as;
     char *name;
     gboolean vm, detach, remove, interactive, init;
@@ -24,6 +25,7 @@ static void run_arguments_clear(RunArguments *arguments)
 {
     duet_cli_run_options_clear(&arguments->options);
     duet_cli_label_options_clear(&arguments->labels);
+    duet_cli_supervise_options_clear(&arguments->supervise);
     g_free(arguments->as);
     g_free(arguments->name);
 }
@@ -50,6 +52,7 @@ static gboolean parse(
     g_autoptr(GArray) entries = duet_cli_run_options(&arguments->options);
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
     duet_cli_label_options(entries, &arguments->labels);
+    duet_cli_supervise_options(&arguments->supervise, entries);
     if (g_str_equal(verb, "run"))
         g_array_append_val(entries, detach);
     return duet_cli_options_first(verb, (GOptionEntry *)entries->data, argc, argv, error);
@@ -91,6 +94,8 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     spec->remove_at_exit = arguments->remove;
     spec->open_stdin = arguments->interactive;
     spec->timeout_ms = (gint64)(timeout_s * 1000);
+    if (!duet_cli_apply_supervise(spec, &arguments->supervise, error))
+        return NULL;
     g_autoptr(DuetInstance) instance =
         duet_instance_create(cli->context, g_steal_pointer(&spec), error);
     return instance && check_image(cli, instance, error) ? g_steal_pointer(&instance) : NULL;

@@ -65,6 +65,9 @@ char *duet_describe_status(const DuetInfo *info)
     case DUET_STATE_RUNNING:
         since = ago(info->started_us);
         return g_strdup_printf("Up %s", since);
+    case DUET_STATE_RESTARTING:
+        since = ago(info->exited_us);
+        return g_strdup_printf("Restarting (%d) %s ago", info->exit_code, since);
     case DUET_STATE_EXITED:
         if (info->exit_code < 0)
             return g_strdup("Exited");
@@ -175,6 +178,8 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     put_number(dict, "pids_limit", (gint64)spec->pids_limit);
     put_number(dict, "timeout_ms", spec->timeout_ms);
     g_variant_dict_insert(dict, "remove_at_exit", "b", spec->remove_at_exit);
+    put_text(dict, "restart", duet_restart_to_string(spec->restart));
+    put_number(dict, "restart_retries", spec->restart_retries);
     put_list(dict, "layers", spec->layers);
     g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
     g_variant_dict_insert_value(dict, "tmpfs", describe_tmpfs(spec));
@@ -195,11 +200,13 @@ GVariant *duet_describe(const DuetInfo *info)
     put_text(&dict, "state", duet_state_to_string(info->state));
     put_number(&dict, "pid", info->pid);
     put_number(&dict, "monitor_pid", info->monitor_pid);
-    if (info->exit_code >= 0 && info->state == DUET_STATE_EXITED)
+    if (info->exit_code >= 0 &&
+        (info->state == DUET_STATE_EXITED || info->state == DUET_STATE_RESTARTING))
         put_number(&dict, "exit_code", info->exit_code);
     else
         g_variant_dict_insert(&dict, "exit_code", "mx", FALSE, (gint64)0);
     put_number(&dict, "exit_signal", info->exit_signal);
+    put_number(&dict, "restarts", info->restarts);
     g_variant_dict_insert(&dict, "oom_killed", "b", info->oom);
     put_text(&dict, "error", info->error);
     g_autofree char *created = duet_describe_time(info->created_us);

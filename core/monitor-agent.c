@@ -7,6 +7,7 @@
  */
 #include "core/fields.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
@@ -33,8 +34,8 @@ static void on_hello(Monitor *monitor, const struct duet_frame *frame)
 static void on_started(Monitor *monitor, Client *client, guint16 session)
 {
     if (session == 0 && !monitor->started) {
-        monitor->started = TRUE;
-        g_clear_handle_id(&monitor->boot_timer, g_source_remove);
+        monitor->started = monitor->ran = TRUE;
+        duet_loop_remove(&monitor->boot_timer);
         duet_marks_set(&monitor->info->marks, DUET_MARK_EXEC);
         monitor->info->state = DUET_STATE_RUNNING;
         monitor->info->started_us = g_get_real_time();
@@ -98,7 +99,8 @@ static void on_data(
         return;
     }
     client->uncredited[channel] += frame->length;
-    guint32 most = DUET_CREDIT_INITIAL_BYTES + (client->draining ? DUET_CREDIT_LAST_BYTES : 0);
+    guint32 most = DUET_CREDIT_INITIAL_BYTES + (client->draining ? DUET_CREDIT_LAST_BYTES : 0) +
+        client->stale[channel];
     if (client->uncredited[channel] > most) {
         if (!monitor->failure)
             g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BROKEN,
@@ -132,7 +134,7 @@ static void on_exit_frame(
         monitor->info->exit_code = (int)code;
         monitor->info->exit_signal = (int)exit_signal;
         monitor->exit_known = monitor->payload_gone = TRUE;
-        g_clear_handle_id(&monitor->run_timer, g_source_remove);
+        duet_loop_remove(&monitor->run_timer);
         monitor->info->state = DUET_STATE_STOPPING;
         /* The VM's agent waits for this before it powers off. */
         monitor_shut_down(monitor, 10000);
@@ -144,6 +146,21 @@ static void on_exit_frame(
             duet_link_send(client->link, DUET_FRAME_EXIT, 0, 0, told, sizeof told);
         monitor_session_end(monitor, session);
     }
+}
+
+/* What a client is told of its streams. */
+static void on_stream_word(Monitor *monitor, Client *client, const struct duet_frame *frame)
+{
+    if (!client || frame->channel > DUET_CHANNEL_STDERR ||
+        frame->length != (frame->type == DUET_FRAME_CREDIT ? 4 : 0))
+        return;
+    if (frame->channel == DUET_CHANNEL_STDIN && frame->type == DUET_FRAME_CREDIT)
+        client->unread -= MIN(client->unread, duet_get_u32(frame->payload));
+    /* The next run may read what this one does not want. */
+    if (frame->type == DUET_FRAME_CLOSE && client->session == 0 &&
+        monitor->spec->restart != DUET_RESTART_NO)
+        return;
+    duet_link_send(client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
 }
 
 static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer data)
@@ -168,10 +185,7 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_EOF:
     case DUET_FRAME_CLOSE:
     case DUET_FRAME_CREDIT:
-        if (client && frame->channel <= DUET_CHANNEL_STDERR &&
-            frame->length == (frame->type == DUET_FRAME_CREDIT ? 4 : 0))
-            duet_link_send(
-                client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
+        on_stream_word(monitor, client, frame);
         break;
     case DUET_FRAME_ENDED:
         on_ended(monitor, client, session);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The monitor's side of the clients' protocol: run, exec, stop, kill, wait, inspect. */
+#include "core/loop.h"
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -44,9 +44,9 @@ static void leave_session(Client *client)
     if (!monitor->agent)
         return;
     for (guint8 channel = DUET_CHANNEL_STDOUT; channel <= DUET_CHANNEL_STDERR; channel++)
-        if (client->uncredited[channel])
-            duet_link_send_u32(
-                monitor->agent, DUET_FRAME_CREDIT, channel, session, client->uncredited[channel]);
+        if (client->uncredited[channel] > client->stale[channel])
+            duet_link_send_u32(monitor->agent, DUET_FRAME_CREDIT, channel, session,
+                client->uncredited[channel] - client->stale[channel]);
     duet_link_send(monitor->agent, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, session, NULL, 0);
     if (session != 0)
         duet_link_send_u32(monitor->agent, DUET_FRAME_SIGNAL, 0, session, SIGHUP);
@@ -67,7 +67,9 @@ static void on_exec(Client *client, const struct duet_frame *frame)
 {
     Monitor *monitor = client->monitor;
     int session = client->session == NO_SESSION ? free_session(monitor) : NO_SESSION;
-    if (monitor->payload_gone || !monitor->agent || monitor->stopping)
+    if (monitor->resting)
+        send_error(client, DUET_ERROR_STATE, "it ended, and waits to be started again");
+    else if (monitor->payload_gone || !monitor->agent || monitor->stopping)
         send_error(client, DUET_ERROR_STATE, "the instance is stopping");
     else if (!monitor->started)
         send_error(client, DUET_ERROR_STATE, "the instance is starting; try again in a moment");
@@ -84,19 +86,89 @@ static void on_exec(Client *client, const struct duet_frame *frame)
     }
 }
 
+static void on_credit(Client *client, const struct duet_frame *frame)
+{
+    Monitor *monitor = client->monitor;
+    guint8 channel = frame->channel;
+    guint32 granted = frame->length == 4 ? duet_get_u32(frame->payload) : 0;
+    if (granted > client->uncredited[channel])
+        return;
+    client->uncredited[channel] -= granted;
+    guint32 stale = MIN(granted, client->stale[channel]);
+    client->stale[channel] -= stale;
+    if (granted > stale && monitor->agent)
+        duet_link_send_u32(
+            monitor->agent, DUET_FRAME_CREDIT, channel, (guint16)client->session, granted - stale);
+}
+
+/* The user who sends it wants an end, not another run. */
+static gboolean asks_for_end(const Monitor *monitor, guint32 signal_number)
+{
+    return signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGQUIT ||
+        signal_number == (guint32)monitor->spec->stop_signal;
+}
+
+/* What a client of the payload says that outlives a run. Returns: whether this run hears it. */
+static gboolean note_word(Client *client, const struct duet_frame *frame)
+{
+    Monitor *monitor = client->monitor;
+    if (frame->type == DUET_FRAME_EOF)
+        client->input_ended = TRUE;
+    else if (frame->type == DUET_FRAME_CLOSE)
+        client->closed[frame->channel] = TRUE;
+    else if (frame->type == DUET_FRAME_SIGNAL && frame->length == 4) {
+        guint32 number = duet_get_u32(frame->payload);
+        monitor->for_good |= asks_for_end(monitor, number) || number == SIGHUP;
+    } else if (frame->type == DUET_FRAME_DATA && !monitor->resting) {
+        client->unread += frame->length;
+    } else if (frame->type == DUET_FRAME_DATA) {
+        if (!client->held)
+            client->held = g_byte_array_new();
+        /* More than its credit is a client's fault, and nobody's loss but its own. */
+        if (client->held->len + frame->length <= DUET_CREDIT_INITIAL_BYTES)
+            g_byte_array_append(client->held, frame->payload, frame->length);
+    }
+    return !monitor->resting;
+}
+
 static void on_session_frame(Client *client, const struct duet_frame *frame)
 {
     Monitor *monitor = client->monitor;
-    if (client->session == NO_SESSION || !monitor->agent || frame->channel > DUET_CHANNEL_STDERR)
+    if (client->session == NO_SESSION || frame->channel > DUET_CHANNEL_STDERR)
         return;
-    if (frame->type == DUET_FRAME_CREDIT) {
-        guint32 granted = frame->length == 4 ? duet_get_u32(frame->payload) : 0;
-        if (granted > client->uncredited[frame->channel])
-            return;
-        client->uncredited[frame->channel] -= granted;
+    if (frame->type == DUET_FRAME_CREDIT)
+        on_credit(client, frame);
+    else if ((client->session != 0 || note_word(client, frame)) && monitor->agent)
+        duet_link_send(monitor->agent, frame->type, frame->channel, (guint16)client->session,
+            frame->payload, frame->length);
+}
+
+static void send_held(Client *client)
+{
+    g_autoptr(GByteArray) held = g_steal_pointer(&client->held);
+    for (guint at = 0; held && at < held->len; at += DUET_FRAME_MAX_BYTES)
+        duet_link_send(client->monitor->agent, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, 0,
+            held->data + at, MIN(held->len - at, DUET_FRAME_MAX_BYTES));
+    client->unread = held ? held->len : 0;
+}
+
+void monitor_clients_begin_run(Monitor *monitor)
+{
+    Client *client = monitor_session_client(monitor, 0);
+    if (!client)
+        return;
+    client->draining = FALSE;
+    /* What the last run did not read is lost with it; the client may send as much again. */
+    if (client->unread)
+        duet_link_send_u32(client->link, DUET_FRAME_CREDIT, DUET_CHANNEL_STDIN, 0, client->unread);
+    send_held(client);
+    for (guint8 channel = DUET_CHANNEL_STDOUT; channel <= DUET_CHANNEL_STDERR; channel++) {
+        client->stale[channel] = client->uncredited[channel];
+        if (client->closed[channel])
+            duet_link_send(monitor->agent, DUET_FRAME_CLOSE, channel, 0, NULL, 0);
     }
-    duet_link_send(monitor->agent, frame->type, frame->channel, (guint16)client->session,
-        frame->payload, frame->length);
+    if (client->input_ended)
+        duet_link_send(monitor->agent, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, 0, NULL, 0);
 }
 
 static void on_kill(Client *client, const struct duet_frame *frame)
@@ -107,6 +179,11 @@ static void on_kill(Client *client, const struct duet_frame *frame)
         send_error(client, DUET_ERROR_INVALID, "no such signal");
         return;
     }
+    if (monitor->resting && !asks_for_end(monitor, signal_number) && signal_number != SIGKILL) {
+        send_error(client, DUET_ERROR_STATE, "it ended, and waits to be started again");
+        return;
+    }
+    monitor->for_good |= asks_for_end(monitor, signal_number);
     if (signal_number == SIGKILL)
         monitor_stop(monitor, 0);
     else if (monitor->agent)
@@ -183,6 +260,7 @@ static void on_closed(DuetLink *link, gpointer data)
     Monitor *monitor = client->monitor;
     leave_session(client);
     duet_link_free(link);
+    g_clear_pointer(&client->held, g_byte_array_unref);
     g_ptr_array_remove_fast(monitor->clients, client);
     if (monitor->over)
         g_main_loop_quit(monitor->loop);
@@ -209,7 +287,8 @@ static gboolean on_connection(int fd, GIOCondition condition, gpointer data)
 
 void monitor_clients_listen(Monitor *monitor)
 {
-    monitor->listen_source = g_unix_fd_add(monitor->listen_fd, G_IO_IN, on_connection, monitor);
+    monitor->listen_source =
+        duet_loop_add_fd(monitor->listen_fd, G_IO_IN, G_PRIORITY_DEFAULT, on_connection, monitor);
 }
 
 void monitor_clients_tell_started(Monitor *monitor)
@@ -228,6 +307,18 @@ static void tell_killed(Client *client)
     duet_put_u32(status, 128 + SIGKILL);
     duet_put_u32(status + 4, SIGKILL);
     duet_link_send(client->link, DUET_FRAME_EXIT, 0, 0, status, sizeof status);
+}
+
+void monitor_clients_end_run(Monitor *monitor)
+{
+    for (guint i = 0; i < monitor->clients->len; i++) {
+        Client *client = monitor->clients->pdata[i];
+        if (client->session <= 0)
+            continue;
+        tell_killed(client);
+        monitor->sessions[client->session] = NULL;
+        client->session = NO_SESSION;
+    }
 }
 
 void monitor_clients_tell_released(Monitor *monitor)

@@ -21,6 +21,10 @@ typedef struct _Monitor Monitor;
  * it did an exec. On its own side the session is always numbered 0.
  * @uncredited: bytes of stdout and stderr that it was sent and has not granted credit for
  * @draining: its session's process ended, and the rest of the output is on its way
+ * @stale: how much of @uncredited is of runs that are over: no agent waits for that credit
+ * @unread: bytes of stdin that no agent has granted credit for
+ * @held: (nullable): stdin that came between two runs
+ * @input_ended, @closed: what it said, and every run has to be told
  */
 typedef struct {
     Monitor *monitor;
@@ -30,6 +34,10 @@ typedef struct {
     gboolean wants_released;
     guint32 uncredited[3];
     gboolean draining;
+    guint32 stale[3];
+    guint32 unread;
+    GByteArray *held;
+    gboolean input_ended, closed[3];
 } Client;
 
 struct _Monitor {
@@ -40,7 +48,7 @@ struct _Monitor {
 
     char *dir, *run_dir;
     int dir_fd, lock_fd, ids_fd, listen_fd, log_fd, signal_fd;
-    int private_fds[6];
+    GArray *private_fds;
     DuetPlace place;
     DuetCgroup *cgroup;
     DuetRuntime *runtime;
@@ -64,8 +72,13 @@ struct _Monitor {
     /* @left_behind: something of it could not be taken away: the next command must try again */
     gboolean starting, waiting, helper_gone, hello, started, exit_known, payload_gone, over,
         stopping, asked_to_stop, left_behind;
+    /* @resting: between two runs: of the last nothing is left, the next has not begun */
+    /* @for_good: somebody wants it to end, and not to be started again */
+    /* @ran: its payload was started once: else there is nothing to start again */
+    gboolean resting, for_good, ran;
+    guint restart_delay_ms;
     guint boot_timeout_s;
-    guint boot_timer, run_timer, stop_timer, listen_source;
+    guint boot_timer, run_timer, stop_timer, quit_timer, listen_source, over_source;
     guint deferred_grace_ms;
     gint64 kill_due_us; /* while there is a stop_timer: when it will be killed at the latest */
 };
@@ -83,6 +96,13 @@ void monitor_end_with_owner(const Monitor *monitor);
 /* Cgroup, directories, socket, and a driver that has done nothing yet. */
 gboolean monitor_prepare(Monitor *monitor, GError **error);
 gboolean monitor_bring_up(Monitor *monitor, GError **error);
+
+/* monitor-restart.c */
+/* Decides whether another run follows, and waits for its time, serving clients. Returns: %FALSE:
+ * it is the end. */
+gboolean monitor_rest(Monitor *monitor);
+/* As monitor_prepare(), once the last run's state is cleared away. */
+gboolean monitor_prepare_again(Monitor *monitor, GError **error);
 
 /* monitor-end.c */
 /* Watches for the end of what the driver started, and for its times to be up. */
@@ -111,6 +131,10 @@ void monitor_clients_tell_started(Monitor *monitor);
 void monitor_clients_tell_released(Monitor *monitor);
 /* The session's client, or NULL: nobody listens. */
 Client *monitor_session_client(Monitor *monitor, guint16 session);
+/* A run is over: who was in its exec sessions is told, the payload's client stays. */
+void monitor_clients_end_run(Monitor *monitor);
+/* Another begins: what the payload's client said, and what it still holds, is brought along. */
+void monitor_clients_begin_run(Monitor *monitor);
 /* Its exit was passed on: the number may be used again. */
 void monitor_session_end(Monitor *monitor, guint16 session);
 

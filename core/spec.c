@@ -17,6 +17,12 @@ static const char *const accel_names[] = {
     [DUET_ACCEL_TCG] = "tcg",
 };
 
+static const char *const restart_names[] = {
+    [DUET_RESTART_NO] = "no",
+    [DUET_RESTART_ON_FAILURE] = "on-failure",
+    [DUET_RESTART_ALWAYS] = "always",
+};
+
 static gboolean index_of(const char *const *names, guint n, const char *text, guint *out_index)
 {
     for (guint i = 0; i < n; i++)
@@ -53,6 +59,11 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel)
         return FALSE;
     *out_accel = (DuetAccel)i;
     return TRUE;
+}
+
+const char *duet_restart_to_string(DuetRestart restart)
+{
+    return restart_names[restart];
 }
 
 DuetMount *duet_mount_new(const char *source, const char *target, gboolean readonly)
@@ -184,11 +195,13 @@ typedef enum {
     FIELD_DOUBLE
 } FieldType;
 
-static const struct {
+typedef struct {
     const char *key;
     FieldType type;
     gsize offset;
-} fields[] = {
+} Field;
+
+static const Field fields[] = {
     { "id", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, id) },
     { "name", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, name) },
     { "kind", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, kind) },
@@ -222,6 +235,30 @@ static const struct {
     { "pool-memory-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, pool_memory_bytes) },
     { "labels", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, labels) },
 };
+
+/* Those that few ask for: not written while they are 0, or NULL. */
+static const Field rare_fields[] = {
+    { "restart", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, restart) },
+    { "restart-retries", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, restart_retries) },
+};
+
+static gboolean is_zero(gconstpointer at, FieldType type)
+{
+    switch (type) {
+    case FIELD_BYTES:
+    case FIELD_LIST:
+        return *(gconstpointer const *)at == NULL;
+    case FIELD_BOOL:
+    case FIELD_INT:
+        return *(const int *)at == 0;
+    case FIELD_U64:
+    case FIELD_I64:
+        return *(const guint64 *)at == 0;
+    case FIELD_DOUBLE:
+        return *(const double *)at == 0;
+    }
+    g_assert_not_reached();
+}
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)
 {
@@ -295,6 +332,12 @@ GVariant *duet_spec_to_variant(const DuetSpec *spec)
         if (value)
             g_variant_builder_add(&dict, "{sv}", fields[i].key, value);
     }
+    for (guint i = 0; i < G_N_ELEMENTS(rare_fields); i++) {
+        gconstpointer at = (const char *)spec + rare_fields[i].offset;
+        if (!is_zero(at, rare_fields[i].type))
+            g_variant_builder_add(
+                &dict, "{sv}", rare_fields[i].key, field_to_variant(at, rare_fields[i].type));
+    }
     GVariant *ids = g_variant_new_fixed_array(
         G_VARIANT_TYPE_UINT32, spec->high_ids->data, spec->high_ids->len, sizeof(guint32));
     g_variant_builder_add(&dict, "{sv}", "high-ids", ids);
@@ -328,6 +371,13 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
     }
     for (guint i = 0; i < G_N_ELEMENTS(fields); i++)
         field_from_variant((char *)spec + fields[i].offset, fields[i].type, variant, fields[i].key);
+    for (guint i = 0; i < G_N_ELEMENTS(rare_fields); i++)
+        field_from_variant(
+            (char *)spec + rare_fields[i].offset, rare_fields[i].type, variant, rare_fields[i].key);
+    if (spec->restart > DUET_RESTART_ALWAYS) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the spec names an unknown policy");
+        return NULL;
+    }
     if (spec->kind > DUET_KIND_NATIVE || spec->accel > DUET_ACCEL_TCG) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the spec names an unknown kind");
         return NULL;

@@ -21,6 +21,7 @@ static const char *const state_names[] = {
     [DUET_STATE_PAUSED] = "paused",
     [DUET_STATE_STOPPING] = "stopping",
     [DUET_STATE_EXITED] = "exited",
+    [DUET_STATE_RESTARTING] = "restarting",
 };
 
 const char *duet_state_to_string(DuetState state)
@@ -71,6 +72,7 @@ static const struct {
     { "managing-cpu-ns", G_STRUCT_OFFSET(DuetInfo, managing_cpu_ns) },
     { "payload-cpu-ns", G_STRUCT_OFFSET(DuetInfo, payload_cpu_ns) },
     { "peak-memory-bytes", G_STRUCT_OFFSET(DuetInfo, peak_memory_bytes) },
+    { "restarts", G_STRUCT_OFFSET(DuetInfo, restarts) },
 };
 
 char *duet_info_to_text(const DuetInfo *info)
@@ -122,7 +124,7 @@ DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec)
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(variant);
     int state;
     if (g_variant_dict_lookup(&dict, "state", "i", &state) && state >= 0 &&
-        state <= DUET_STATE_EXITED)
+        state <= DUET_STATE_RESTARTING)
         info->state = (DuetState)state;
     g_variant_dict_lookup(&dict, "exit-code", "i", &info->exit_code);
     g_variant_dict_lookup(&dict, "exit-signal", "i", &info->exit_signal);

@@ -14,6 +14,7 @@ struct _DuetDriverEntry;
  * @DUET_STATE_STARTING: its monitor lives; the payload has not been executed yet
  * @DUET_STATE_RUNNING: the payload runs and exec works
  * @DUET_STATE_EXITED: only files again
+ * @DUET_STATE_RESTARTING: a run is over, its monitor waits to begin the next (`--restart`)
  */
 typedef enum {
     DUET_STATE_CREATED,
@@ -22,6 +23,7 @@ typedef enum {
     DUET_STATE_PAUSED,
     DUET_STATE_STOPPING,
     DUET_STATE_EXITED,
+    DUET_STATE_RESTARTING,
 } DuetState;
 
 const char *duet_state_to_string(DuetState state);
@@ -41,6 +43,7 @@ const char *duet_state_to_string(DuetState state);
  * @facts: (nullable): a{sv} the driver's facts (accel, versions, kernel hash)
  * @cgroup: the instance's cgroup, relative to each hierarchy, for people to read
  * @payload_cgroup: (nullable): where the payload's process lives if that is not in @cgroup
+ * @restarts: how often its monitor started it again
  */
 typedef struct {
     DuetSpec *spec;
@@ -64,6 +67,7 @@ typedef struct {
     GVariant *facts;
     char *cgroup;
     char *payload_cgroup;
+    gint64 restarts;
 } DuetInfo;
 
 void duet_info_free(DuetInfo *info);

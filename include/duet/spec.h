@@ -67,6 +67,20 @@ typedef enum {
     DUET_ACCEL_TCG,
 } DuetAccel;
 
+/**
+ * DuetRestart: what the monitor does when the payload ended by itself
+ * @DUET_RESTART_NO: nothing
+ * @DUET_RESTART_ON_FAILURE: starts it again if its exit code is not 0
+ * @DUET_RESTART_ALWAYS: starts it again
+ */
+typedef enum {
+    DUET_RESTART_NO,
+    DUET_RESTART_ON_FAILURE,
+    DUET_RESTART_ALWAYS,
+} DuetRestart;
+
+const char *duet_restart_to_string(DuetRestart restart);
+
 const char *duet_accel_to_string(DuetAccel accel);
 gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
 
@@ -118,6 +132,8 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @pool: (nullable): a word; instances of the same pool are held to @pool_memory_bytes together,
  *     their monitors with them, where duet_pool_check() says so
  * @labels: (nullable): "KEY=VALUE" strings, the image's and the user's merged
+ * @restart: what follows when the payload ended; `stop`, a kill and the like end it for good
+ * @restart_retries: with %DUET_RESTART_ON_FAILURE: how often at most; 0: no limit
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -157,6 +173,8 @@ typedef struct {
     char *pool;
     guint64 pool_memory_bytes;
     char **labels;
+    DuetRestart restart;
+    int restart_retries;
 } DuetSpec;
 
 /**
