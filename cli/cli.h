@@ -140,6 +140,8 @@ gboolean duet_cli_apply_walls(DuetSpec *spec, const DuetRunOptions *options, GEr
 /** Options of `run` and `create` alone: what the monitor does by itself. */
 typedef struct {
     char *restart;
+    char *log_driver;
+    char **log_options;
 } DuetSuperviseOptions;
 
 /** duet_cli_supervise_options: appends rows that write into @options to @entries. */

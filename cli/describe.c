@@ -180,6 +180,9 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert(dict, "remove_at_exit", "b", spec->remove_at_exit);
     put_text(dict, "restart", duet_restart_to_string(spec->restart));
     put_number(dict, "restart_retries", spec->restart_retries);
+    put_text(dict, "log_driver", spec->no_log ? "none" : "file");
+    put_number(dict, "log_max_size_bytes", (gint64)spec->log_max_bytes);
+    put_number(dict, "log_max_files", MAX(spec->log_max_files, 1));
     put_list(dict, "layers", spec->layers);
     g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
     g_variant_dict_insert_value(dict, "tmpfs", describe_tmpfs(spec));

@@ -7,8 +7,8 @@
 G_BEGIN_DECLS
 
 /*
- * One framed connection on the thread's main context (loop.h): reads frames, queues what can't be written
- * yet. Used by the monitor for its clients and for the agent.
+ * One framed connection on the thread's main context (loop.h): reads frames, queues what can't be
+ * written yet. Used by the monitor for its clients and for the agent.
  */
 typedef struct _DuetLink DuetLink;
 

@@ -6,7 +6,6 @@
  * instance.
  */
 #include "core/fields.h"
-#include "core/log.h"
 #include "core/loop.h"
 #include "core/monitor-private.h"
 
@@ -88,8 +87,7 @@ static void on_data(
         return;
     if (session == 0) {
         duet_marks_set(&monitor->info->marks, DUET_MARK_OUTPUT);
-        if (monitor->log_fd >= 0 &&
-            !duet_log_append(monitor->log_fd, channel, frame->payload, frame->length) &&
+        if (!duet_log_append(&monitor->log, channel, frame->payload, frame->length) &&
             !monitor->info->error)
             monitor->info->error =
                 g_strdup_printf("its log is not complete: %s", g_strerror(errno));

@@ -5,6 +5,7 @@
  * monitor-client.c (the two protocols) share; nobody else includes this. */
 
 #include "core/link.h"
+#include "core/log.h"
 #include "core/monitor.h"
 #include "core/util.h"
 
@@ -47,7 +48,8 @@ struct _Monitor {
     GMainLoop *loop;
 
     char *dir, *run_dir;
-    int dir_fd, lock_fd, ids_fd, listen_fd, log_fd, signal_fd;
+    int dir_fd, lock_fd, ids_fd, listen_fd, signal_fd;
+    DuetLog log;
     GArray *private_fds;
     DuetPlace place;
     DuetCgroup *cgroup;

@@ -76,9 +76,10 @@ static gboolean make_place(Monitor *monitor, GError **error)
             error, joined, "cannot join the cgroup '%s'", duet_cgroup_path(monitor->cgroup));
     if (!first)
         return TRUE;
-    monitor->log_fd = openat(monitor->dir_fd, "log", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (monitor->log_fd < 0)
-        return duet_error_set_errno(error, errno, "cannot create the log in '%s'", monitor->dir);
+    if (!duet_log_open(&monitor->log, monitor->dir_fd, monitor->spec, error)) {
+        g_prefix_error(error, "in '%s': ", monitor->dir);
+        return FALSE;
+    }
     return listen_on_socket(monitor, error);
 }
 
@@ -151,7 +152,7 @@ gboolean monitor_prepare(Monitor *monitor, GError **error)
     monitor->info->state = DUET_STATE_STARTING;
     monitor->info->monitor_pid = getpid();
     monitor_save_state(monitor);
-    const int own[] = { monitor->lock_fd, monitor->listen_fd, monitor->log_fd, monitor->signal_fd };
+    const int own[] = { monitor->lock_fd, monitor->listen_fd, monitor->log.fd, monitor->signal_fd };
     g_array_append_vals(monitor->private_fds, own, G_N_ELEMENTS(own));
     monitor->place = (DuetPlace){
         .instance_dir = monitor->dir,

@@ -387,7 +387,7 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
     monitor->dir = duet_instance_path(instance->context, instance->spec->id);
     monitor->dir_fd = instance->dir_fd;
     monitor->lock_fd = instance->lock_fd;
-    monitor->ids_fd = monitor->listen_fd = monitor->log_fd = monitor->pidfd = -1;
+    monitor->ids_fd = monitor->listen_fd = monitor->log.fd = monitor->pidfd = -1;
     monitor->private_fds = g_array_new(FALSE, FALSE, sizeof(int));
     g_array_append_val(monitor->private_fds, args->client_fd);
     monitor->wait_status = NOT_REAPED;

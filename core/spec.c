@@ -240,6 +240,9 @@ static const Field fields[] = {
 static const Field rare_fields[] = {
     { "restart", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, restart) },
     { "restart-retries", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, restart_retries) },
+    { "no-log", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, no_log) },
+    { "log-max-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, log_max_bytes) },
+    { "log-max-files", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, log_max_files) },
 };
 
 static gboolean is_zero(gconstpointer at, FieldType type)
@@ -374,7 +377,8 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
     for (guint i = 0; i < G_N_ELEMENTS(rare_fields); i++)
         field_from_variant(
             (char *)spec + rare_fields[i].offset, rare_fields[i].type, variant, rare_fields[i].key);
-    if (spec->restart > DUET_RESTART_ALWAYS) {
+    if (spec->restart > DUET_RESTART_ALWAYS || spec->log_max_files < 0 ||
+        (spec->log_max_bytes && spec->log_max_bytes < DUET_LOG_MIN_BYTES)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the spec names an unknown policy");
         return NULL;
     }

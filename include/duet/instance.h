@@ -185,6 +185,24 @@ gboolean duet_instance_resume(DuetInstance *instance, GError **error);
 int duet_instance_wait(DuetInstance *instance, GError **error);
 /** duet_instance_remove: @force ends a running one first. */
 gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **error);
+/**
+ * DuetLogQuery: what of the log is wanted.
+ * @follow: also what is still to come, until it ends
+ * @timestamps: each line begins with when it was written
+ * @tail: how many of the last lines; -1: all
+ * @since_us, @until_us: wall clock, of the lines; 0: no bound
+ */
+typedef struct {
+    gboolean follow;
+    gboolean timestamps;
+    gint64 tail;
+    gint64 since_us;
+    gint64 until_us;
+} DuetLogQuery;
+
+/** duet_instance_logs_query: Returns: %FALSE with %DUET_ERROR_UNSUPPORTED if no log is kept. */
+gboolean duet_instance_logs_query(DuetInstance *instance, int stdout_fd, int stderr_fd,
+    const DuetLogQuery *query, GError **error);
 /** duet_instance_logs: writes the payload's output so far; @follow: until it ends. */
 gboolean duet_instance_logs(
     DuetInstance *instance, int stdout_fd, int stderr_fd, gboolean follow, GError **error);

@@ -134,6 +134,9 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @labels: (nullable): "KEY=VALUE" strings, the image's and the user's merged
  * @restart: what follows when the payload ended; `stop`, a kill and the like end it for good
  * @restart_retries: with %DUET_RESTART_ON_FAILURE: how often at most; 0: no limit
+ * @no_log: what it writes is not kept
+ * @log_max_bytes: how long one file of its log may get; 0: without bound
+ * @log_max_files: how many of these there may be; 0 and 1: one
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -175,7 +178,13 @@ typedef struct {
     char **labels;
     DuetRestart restart;
     int restart_retries;
+    gboolean no_log;
+    guint64 log_max_bytes;
+    int log_max_files;
 } DuetSpec;
+
+/* Less would be all headers. */
+#define DUET_LOG_MIN_BYTES 1024u
 
 /**
  * duet_spec_new:

@@ -161,3 +161,106 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   duet stop -t 1 one
   is "$(state_of one) $(field one restarts)" "exited 1"
 }
+
+log_bytes() { cat "$DUET_ROOT/instances/$(field "$1" id)"/log* | wc -c; }
+
+@test "the log is bounded by rotation, and holds the newest lines" {
+  duet run --name one --log-opt max-size=4k --log-opt max-file=3 busybox seq 5000 >/dev/null
+  [ "$(log_bytes one)" -le $((3 * 4096)) ]
+  run duet logs one
+  is "$(tail -n 1 <<<"$output")" 5000
+  is "$output" "$(seq "$(head -n 1 <<<"$output" | tr -dc 0-9)" 5000)" || {
+    # the first line may be cut where a part begins
+    is "$(tail -n +2 <<<"$output")" "$(seq "$(sed -n 2p <<<"$output")" 5000)"
+  }
+  is "$(field one log_max_size_bytes) $(field one log_max_files)" "4096 3"
+  # docker's form, and one file
+  duet run --name two --log-driver json-file --log-opt max-size=2k busybox seq 5000 >/dev/null
+  [ "$(log_bytes two)" -le 2048 ]
+  is "$(duet logs --tail 1 two)" 5000
+  # the next start begins a new one
+  duet start two && duet wait two
+  [ "$(log_bytes two)" -le 2048 ]
+}
+
+@test "logs -f goes on over rotations" {
+  duet run -d --name one --log-opt max-size=64k --log-opt max-file=20 busybox \
+    sh -c 'i=0; while [ $i -lt 60 ]; do i=$((i+1)); seq ${i}1000 ${i}1300; sleep 0.02; done'
+  duet logs -f one >"$scratch/out"
+  for i in $(seq 60); do seq "${i}1000" "${i}1300"; done >"$scratch/expected"
+  cmp "$scratch/out" "$scratch/expected"
+  ls "$DUET_ROOT/instances/$(field one id)"/log.[0-9]* >/dev/null
+  duet logs one | cmp - "$scratch/expected"
+}
+
+@test "logs shows the last lines, those of a time, and when they came" {
+  local middle
+  duet run -d --name one busybox sh -c 'echo 1; echo 2 >&2; sleep 1.2; echo 3; printf 4; sleep 1000'
+  wait_for 10 wrote one 4
+  middle=$(date -d '-0.6 seconds' +%s.%N)
+  is "$(duet logs -n 2 one)" $'3\n4'
+  is "$(duet logs --tail 3 one 2>/dev/null)" $'3\n4'
+  is "$(duet logs --tail 0 one)" ""
+  is "$(duet logs --tail all one 2>&1 | sort | xargs)" "1 2 3 4"
+  is "$(duet logs --since "$middle" one 2>&1 | xargs)" "3 4"
+  is "$(duet logs --until "$middle" one 2>&1 | sort | xargs)" "1 2"
+  is "$(duet logs --since 1h one 2>&1 | sort | xargs)" "1 2 3 4"
+  is "$(duet logs --until 1h one 2>&1)" ""
+  [[ $(duet logs -t -n 1 one) =~ ^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{9}Z\ 4$ ]]
+  # until a time to come
+  run timeout 10 "$DUET" logs -f -n 1 --until "$(date -d '+1 second' +%s.%N)" one
+  is "$status $output" "0 4"
+  refused "is no number of lines" duet logs --tail x one
+  refused "is no time" duet logs --since yesterday one
+}
+
+@test "no log is kept if none is wanted, and options that are none are refused" {
+  is "$(duet run --name one --log-driver none busybox echo hello)" hello
+  [ ! -e "$DUET_ROOT/instances/$(field one id)/log" ]
+  refused "keeps no log" duet logs one
+  is "$(field one log_driver)" none
+  refused "is no log driver" duet create --log-driver journald busybox true
+  refused "is no log option" duet create --log-opt path=/x busybox true
+  refused "is no size" duet create --log-opt max-size=x busybox true
+  refused "1k at least" duet create --log-opt max-size=10 busybox true
+  refused "is no number of files" duet create --log-opt max-size=1m --log-opt max-file=0 busybox true
+  refused "needs a max-size" duet create --log-opt max-file=3 busybox true
+  refused "does not keep" duet create --log-driver none --log-opt max-size=1m busybox true
+}
+
+@test "logs -f ends cleanly with its reader, and with SIGINT" {
+  local pid
+  duet run -d --name one busybox sh -c 'echo first; sleep 1000'
+  wait_for 10 wrote one first
+  # nothing more comes: the reader's end is noticed all the same
+  run timeout 10 bash -c '"$DUET" logs -f one | head -n 1'
+  is "$status $output" "0 first"
+  duet logs -f one >"$scratch/out" &
+  pid=$!
+  wait_for 10 grep -q first "$scratch/out"
+  kill -INT "$pid" 2>/dev/null
+  # of a background job bash has SIGINT ignored
+  kill -TERM "$pid" 2>/dev/null || true
+  wait "$pid" || true
+  is "$(state_of one)" running
+  is "$(duet exec one echo alive)" alive
+}
+
+@test "a full disk stops the log and not the payload, and is told" {
+  needs_root "to mount a small file system"
+  mkdir -p "$scratch/small"
+  mount -t tmpfs -o size=300k,mode=711 tmpfs "$scratch/small"
+  local root=$DUET_ROOT
+  cp -a "$DUET_ROOT/images" "$scratch/images"
+  DUET_ROOT=$scratch/small
+  mkdir "$DUET_ROOT/images" && mount --bind "$scratch/images" "$DUET_ROOT/images"
+  run duet run --name one busybox sh -c 'seq 200000; exit 4'
+  local code=$status first
+  [[ $output == *"its log is not complete"* ]] || code=untold
+  [ "$(grep -c '^[0-9]' <<<"$output")" = 200000 ] || code=short
+  first=$(duet logs one | head -n 1)
+  duet rm -f one
+  umount "$DUET_ROOT/images" "$DUET_ROOT"
+  DUET_ROOT=$root
+  is "$code $first" "4 1"
+}
