@@ -24,6 +24,8 @@ const DuetCommand duet_commands[] = {
     { "logs", "[OPTION...] INSTANCE", "show what an instance wrote", duet_cmd_logs },
     { "exec", "[OPTION...] INSTANCE COMMAND [ARG...]", "run a command in a running instance",
         duet_cmd_exec },
+    { "healthcheck", "COMMAND [ARG...]", "find out whether an instance is well",
+        duet_command_below },
     { "wait", "INSTANCE...", "wait until instances end and print their exit codes", duet_cmd_wait },
     { "image", "COMMAND [OPTION...] [ARG...]", "import, export, list, inspect and remove images",
         duet_command_below },
@@ -43,6 +45,7 @@ static const struct {
 } groups[] = {
     { "image", duet_image_commands },
     { "bench", duet_bench_commands },
+    { "healthcheck", duet_healthcheck_commands },
 };
 
 /* Levenshtein distance; names are short. */
@@ -125,7 +128,7 @@ void duet_cli_help(void)
            "Runs one image as a virtual machine and as a container, and measures both.\n\n"
            "Commands:\n");
     for (const DuetCommand *row = duet_commands; row->name; row++)
-        printf("  %-9s %s\n", row->name, row->summary);
+        printf("  %-11s %s\n", row->name, row->summary);
     printf("\nOptions:\n"
            "  --root DIR  keep images and instances in DIR (or $DUET_ROOT; /var/lib/duet, or\n"
            "              $XDG_DATA_HOME/duet of an ordinary user)\n"

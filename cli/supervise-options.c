@@ -21,6 +21,24 @@ void duet_cli_supervise_options(DuetSuperviseOptions *options, GArray *entries)
         { "log-opt", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->log_options,
             "bound the log: max-size=SIZE of a file, such as 10m, and max-file=N files (1)",
             "KEY=VALUE" },
+        { "health-cmd", 0, 0, G_OPTION_ARG_FILENAME, &options->health_cmd,
+            "how to find out whether the payload is well: a line for the shell, a JSON list of "
+            "words, or none",
+            "COMMAND" },
+        { "health-interval", 0, 0, G_OPTION_ARG_FILENAME, &options->health_interval,
+            "time between two checks (30s), or disable", "TIME" },
+        { "health-timeout", 0, 0, G_OPTION_ARG_FILENAME, &options->health_timeout,
+            "a check that takes longer has failed (30s)", "TIME" },
+        { "health-retries", 0, 0, G_OPTION_ARG_INT64, &options->health_retries,
+            "how many failures in a row make it unhealthy (3)", "N" },
+        { "health-start-period", 0, 0, G_OPTION_ARG_FILENAME, &options->health_start_period,
+            "failures do not count so long (0s)", "TIME" },
+        { "health-start-interval", 0, 0, G_OPTION_ARG_FILENAME, &options->health_start_interval,
+            "time between two checks meanwhile (5s)", "TIME" },
+        { "health-on-failure", 0, 0, G_OPTION_ARG_FILENAME, &options->health_on_failure,
+            "what to do with an unhealthy one: none, kill, restart, stop", "ACTION" },
+        { "no-healthcheck", 0, 0, G_OPTION_ARG_NONE, &options->no_health,
+            "no check, whatever the image says", NULL },
     };
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
 }
@@ -30,6 +48,10 @@ void duet_cli_supervise_options_clear(DuetSuperviseOptions *options)
     g_free(options->restart);
     g_free(options->log_driver);
     g_strfreev(options->log_options);
+    char *texts[] = { options->health_cmd, options->health_interval, options->health_timeout,
+        options->health_start_period, options->health_start_interval, options->health_on_failure };
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free(texts[i]);
 }
 
 /* Docker's unless-stopped differs from always after the daemon's start only; there is none. */
@@ -110,5 +132,5 @@ gboolean duet_cli_apply_supervise(
     DuetSpec *spec, const DuetSuperviseOptions *options, GError **error)
 {
     return (!options->restart || apply_restart(spec, options->restart, error)) &&
-        apply_log(spec, options, error);
+        apply_log(spec, options, error) && duet_cli_apply_health(spec, options, error);
 }

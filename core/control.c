@@ -331,6 +331,17 @@ gboolean duet_instance_resume(DuetInstance *instance, GError **error)
     return request_simply(instance, DUET_FRAME_RESUME, 0, DUET_FRAME_OK, error);
 }
 
+gboolean duet_instance_check_health(DuetInstance *instance, gboolean *out_healthy, GError **error)
+{
+    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    g_autofree char *text =
+        fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_HEALTH, 0, DUET_FRAME_OK, error);
+    if (!text)
+        return FALSE;
+    *out_healthy = g_str_equal(text, DUET_HEALTH_PASSED);
+    return TRUE;
+}
+
 /* From the files alone. @over: nothing runs, whatever they say of pids */
 static DuetInfo *info_from_files(DuetInstance *instance, gboolean over)
 {

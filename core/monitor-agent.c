@@ -38,6 +38,7 @@ static void on_started(Monitor *monitor, Client *client, guint16 session)
         duet_marks_set(&monitor->info->marks, DUET_MARK_EXEC);
         monitor->info->state = DUET_STATE_RUNNING;
         monitor->info->started_us = g_get_real_time();
+        monitor_health_begin(monitor);
         monitor_save_state(monitor);
         monitor_clients_tell_started(monitor);
     } else if (session != 0 && client) {
@@ -155,8 +156,7 @@ static void on_stream_word(Monitor *monitor, Client *client, const struct duet_f
     if (frame->channel == DUET_CHANNEL_STDIN && frame->type == DUET_FRAME_CREDIT)
         client->unread -= MIN(client->unread, duet_get_u32(frame->payload));
     /* The next run may read what this one does not want. */
-    if (frame->type == DUET_FRAME_CLOSE && client->session == 0 &&
-        monitor->spec->restart != DUET_RESTART_NO)
+    if (frame->type == DUET_FRAME_CLOSE && client->session == 0 && monitor_may_restart(monitor))
         return;
     duet_link_send(client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
 }
@@ -167,6 +167,8 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     guint16 session = frame->session;
     Client *client = monitor_session_client(monitor, session);
     (void)link;
+    if (monitor->health && session != 0 && !client)
+        monitor_health_frame(monitor, frame);
     switch (frame->type) {
     case DUET_FRAME_HELLO:
         on_hello(monitor, frame);

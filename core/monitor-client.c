@@ -63,6 +63,14 @@ static int free_session(Monitor *monitor)
     return NO_SESSION;
 }
 
+int monitor_session_take(Monitor *monitor)
+{
+    int session = free_session(monitor);
+    if (session != NO_SESSION)
+        monitor->taken[session] = TRUE;
+    return session;
+}
+
 static void on_exec(Client *client, const struct duet_frame *frame)
 {
     Monitor *monitor = client->monitor;
@@ -211,6 +219,17 @@ static void on_pause(Client *client, gboolean pause)
     duet_link_send(client->link, DUET_FRAME_OK, 0, 0, NULL, 0);
 }
 
+static void on_health(Client *client)
+{
+    g_autoptr(GError) error = NULL;
+    /* Before: the answer may come at once. */
+    client->wants_health = TRUE;
+    if (monitor_health_run(client->monitor, &error))
+        return;
+    client->wants_health = FALSE;
+    send_error(client, error->code, error->message);
+}
+
 static void send_state(Client *client, guint8 type)
 {
     g_autofree char *text = duet_info_to_text(client->monitor->info);
@@ -244,6 +263,9 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
         break;
     case DUET_FRAME_STATE:
         send_state(client, DUET_FRAME_STATE);
+        break;
+    case DUET_FRAME_HEALTH:
+        on_health(client);
         break;
     case DUET_FRAME_PAUSE:
     case DUET_FRAME_RESUME:

@@ -115,8 +115,13 @@ static gboolean on_deferred_stop(gpointer data)
 
 void monitor_stop(Monitor *monitor, guint grace_ms)
 {
-    duet_marks_set(&monitor->info->marks, DUET_MARK_STOP);
     monitor->asked_to_stop = monitor->for_good = TRUE;
+    monitor_end_payload(monitor, grace_ms);
+}
+
+void monitor_end_payload(Monitor *monitor, guint grace_ms)
+{
+    duet_marks_set(&monitor->info->marks, DUET_MARK_STOP);
     if (monitor->over || monitor->resting || (monitor->payload_gone && grace_ms != 0))
         return;
     if (monitor->waiting) {

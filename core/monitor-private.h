@@ -39,6 +39,7 @@ typedef struct {
     guint32 unread;
     GByteArray *held;
     gboolean input_ended, closed[3];
+    gboolean wants_health;
 } Client;
 
 struct _Monitor {
@@ -77,7 +78,9 @@ struct _Monitor {
     /* @resting: between two runs: of the last nothing is left, the next has not begun */
     /* @for_good: somebody wants it to end, and not to be started again */
     /* @ran: its payload was started once: else there is nothing to start again */
-    gboolean resting, for_good, ran;
+    /* @again: another run follows, whatever the policy */
+    gboolean resting, for_good, ran, again;
+    struct _MonitorHealth *health; /* NULL: nothing is to be checked */
     guint restart_delay_ms;
     guint boot_timeout_s;
     guint boot_timer, run_timer, stop_timer, quit_timer, listen_source, over_source;
@@ -100,6 +103,8 @@ gboolean monitor_prepare(Monitor *monitor, GError **error);
 gboolean monitor_bring_up(Monitor *monitor, GError **error);
 
 /* monitor-restart.c */
+/* Whether one run may follow another. */
+gboolean monitor_may_restart(const Monitor *monitor);
 /* Decides whether another run follows, and waits for its time, serving clients. Returns: %FALSE:
  * it is the end. */
 gboolean monitor_rest(Monitor *monitor);
@@ -114,6 +119,20 @@ void monitor_kill_payload(Monitor *monitor);
 void monitor_shut_down(Monitor *monitor, guint patience_ms);
 /* Stop signal now, monitor_shut_down() after the grace. */
 void monitor_stop(Monitor *monitor, guint grace_ms);
+
+/* The same, and another run may follow. */
+void monitor_end_payload(Monitor *monitor, guint grace_ms);
+
+/* monitor-health.c */
+#define DUET_HEALTH_GRACE_MS 10000
+/* The payload runs: from now on it is checked, if it is to be. */
+void monitor_health_begin(Monitor *monitor);
+/* It does not any more. */
+void monitor_health_end(Monitor *monitor);
+/* Has it checked now; clients that want to know are told the result. */
+gboolean monitor_health_run(Monitor *monitor, GError **error);
+/* The agent's word on a session that no client has. */
+void monitor_health_frame(Monitor *monitor, const struct duet_frame *frame);
 
 /* monitor-elsewhere.c */
 void monitor_elsewhere_open(Monitor *monitor, char *path);
@@ -137,6 +156,8 @@ Client *monitor_session_client(Monitor *monitor, guint16 session);
 void monitor_clients_end_run(Monitor *monitor);
 /* Another begins: what the payload's client said, and what it still holds, is brought along. */
 void monitor_clients_begin_run(Monitor *monitor);
+/* Returns: a free number, taken now, or NO_SESSION. */
+int monitor_session_take(Monitor *monitor);
 /* Its exit was passed on: the number may be used again. */
 void monitor_session_end(Monitor *monitor, guint16 session);
 

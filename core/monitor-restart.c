@@ -20,6 +20,12 @@ static gboolean reader_lags(Monitor *monitor)
         DUET_CREDIT_INITIAL_BYTES;
 }
 
+gboolean monitor_may_restart(const Monitor *monitor)
+{
+    return monitor->spec->restart != DUET_RESTART_NO ||
+        (monitor->spec->health.test && monitor->spec->health.on_failure == DUET_HEALTH_RESTART);
+}
+
 static gint64 run_ns(const DuetInfo *info)
 {
     gint64 began_ns = info->marks.ns[DUET_MARK_EXEC];
@@ -30,7 +36,9 @@ static gboolean is_due(const Monitor *monitor)
 {
     const DuetInfo *info = monitor->info;
     return monitor->ran && !monitor->for_good && !monitor->left_behind &&
-        duet_restart_due(monitor->spec, info->restarts, monitor->failure || info->exit_code != 0);
+        (monitor->again ||
+            duet_restart_due(
+                monitor->spec, info->restarts, monitor->failure || info->exit_code != 0));
 }
 
 static gboolean on_rested(gpointer data)
@@ -85,7 +93,7 @@ static void clear_run(Monitor *monitor)
     memset(monitor->taken, 0, sizeof monitor->taken);
     monitor->helper_gone = monitor->hello = monitor->started = FALSE;
     monitor->exit_known = monitor->payload_gone = monitor->over = FALSE;
-    monitor->stopping = monitor->asked_to_stop = FALSE;
+    monitor->stopping = monitor->asked_to_stop = monitor->again = FALSE;
     monitor->kill_due_us = 0;
     DuetInfo *info = next_info(monitor->info);
     duet_info_free(monitor->info);

@@ -228,6 +228,7 @@ static void release_run(Monitor *monitor)
 
 static void end_run(Monitor *monitor)
 {
+    monitor_health_end(monitor);
     judge_exit(monitor);
     release_run(monitor);
     monitor->info->pid = 0;
@@ -364,7 +365,7 @@ static void become_monitor(Monitor *monitor)
  * ours: no source, and no descriptor that wakes it, before that. */
 static void serve(Monitor *monitor, const DuetMonitorArgs *args)
 {
-    if (monitor->spec->restart != DUET_RESTART_NO)
+    if (monitor_may_restart(monitor))
         g_main_context_push_thread_default(g_main_context_new());
     monitor->loop = g_main_loop_new(g_main_context_get_thread_default(), FALSE);
     duet_loop_add_fd(monitor->signal_fd, G_IO_IN, G_PRIORITY_DEFAULT, on_signal, monitor);

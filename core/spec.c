@@ -23,6 +23,13 @@ static const char *const restart_names[] = {
     [DUET_RESTART_ALWAYS] = "always",
 };
 
+static const char *const health_action_names[] = {
+    [DUET_HEALTH_NOTHING] = "none",
+    [DUET_HEALTH_KILL] = "kill",
+    [DUET_HEALTH_RESTART] = "restart",
+    [DUET_HEALTH_STOP] = "stop",
+};
+
 static gboolean index_of(const char *const *names, guint n, const char *text, guint *out_index)
 {
     for (guint i = 0; i < n; i++)
@@ -64,6 +71,20 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel)
 const char *duet_restart_to_string(DuetRestart restart)
 {
     return restart_names[restart];
+}
+
+const char *duet_health_action_to_string(DuetHealthAction action)
+{
+    return health_action_names[action];
+}
+
+gboolean duet_health_action_from_string(const char *text, DuetHealthAction *out_action)
+{
+    guint i;
+    if (!index_of(health_action_names, G_N_ELEMENTS(health_action_names), text, &i))
+        return FALSE;
+    *out_action = (DuetHealthAction)i;
+    return TRUE;
 }
 
 DuetMount *duet_mount_new(const char *source, const char *target, gboolean readonly)
@@ -153,6 +174,7 @@ void duet_spec_free(DuetSpec *spec)
     g_strfreev(spec->argv);
     g_strfreev(spec->env);
     g_strfreev(spec->labels);
+    g_strfreev(spec->health.test);
     g_array_unref(spec->high_ids);
     g_ptr_array_unref(spec->mounts);
     g_ptr_array_unref(spec->tmpfs);
@@ -243,6 +265,13 @@ static const Field rare_fields[] = {
     { "no-log", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, no_log) },
     { "log-max-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, log_max_bytes) },
     { "log-max-files", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, log_max_files) },
+    { "health-test", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, health.test) },
+    { "health-interval-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.interval_us) },
+    { "health-timeout-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.timeout_us) },
+    { "health-start-period-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.start_period_us) },
+    { "health-start-interval-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.start_interval_us) },
+    { "health-retries", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, health.retries) },
+    { "health-on-failure", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, health.on_failure) },
 };
 
 static gboolean is_zero(gconstpointer at, FieldType type)
@@ -377,7 +406,8 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
     for (guint i = 0; i < G_N_ELEMENTS(rare_fields); i++)
         field_from_variant(
             (char *)spec + rare_fields[i].offset, rare_fields[i].type, variant, rare_fields[i].key);
-    if (spec->restart > DUET_RESTART_ALWAYS || spec->log_max_files < 0 ||
+    if (spec->restart > DUET_RESTART_ALWAYS || spec->health.on_failure > DUET_HEALTH_STOP ||
+        spec->log_max_files < 0 ||
         (spec->log_max_bytes && spec->log_max_bytes < DUET_LOG_MIN_BYTES)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the spec names an unknown policy");
         return NULL;

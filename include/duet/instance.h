@@ -28,6 +28,41 @@ typedef enum {
 
 const char *duet_state_to_string(DuetState state);
 
+typedef enum {
+    DUET_HEALTH_STARTING,
+    DUET_HEALTH_HEALTHY,
+    DUET_HEALTH_UNHEALTHY,
+} DuetHealthStatus;
+
+const char *duet_health_to_string(DuetHealthStatus status);
+
+/**
+ * DuetHealthResult: of one check.
+ * @exit_code: 0: it passed; %DUET_HEALTH_LATE: it was killed, it took too long
+ * @output: the beginning of what it wrote
+ */
+typedef struct {
+    gint64 began_us;
+    gint64 ended_us;
+    int exit_code;
+    char *output;
+} DuetHealthResult;
+
+#define DUET_HEALTH_LATE (-1)
+
+/**
+ * DuetHealth:
+ * @failing_streak: how many checks failed since the last that passed
+ * @log: (element-type DuetHealthResult): the last few, the oldest first
+ */
+typedef struct {
+    DuetHealthStatus status;
+    int failing_streak;
+    GPtrArray *log;
+} DuetHealth;
+
+void duet_health_free(DuetHealth *health);
+
 /**
  * DuetInfo: what is known of an instance now.
  * @spec: as it was created
@@ -44,6 +79,7 @@ const char *duet_state_to_string(DuetState state);
  * @cgroup: the instance's cgroup, relative to each hierarchy, for people to read
  * @payload_cgroup: (nullable): where the payload's process lives if that is not in @cgroup
  * @restarts: how often its monitor started it again
+ * @health: (nullable): of the current or last run, if it has a check
  */
 typedef struct {
     DuetSpec *spec;
@@ -68,6 +104,7 @@ typedef struct {
     char *cgroup;
     char *payload_cgroup;
     gint64 restarts;
+    DuetHealth *health;
 } DuetInfo;
 
 void duet_info_free(DuetInfo *info);
@@ -181,6 +218,11 @@ gboolean duet_instance_stop(DuetInstance *instance, guint grace_ms, GError **err
 gboolean duet_instance_signal(DuetInstance *instance, int signal_number, GError **error);
 gboolean duet_instance_pause(DuetInstance *instance, GError **error);
 gboolean duet_instance_resume(DuetInstance *instance, GError **error);
+/**
+ * duet_instance_check_health: has the health checked now.
+ * Returns: %FALSE with %DUET_ERROR_STATE or %DUET_ERROR_UNSUPPORTED if there is nothing to check.
+ */
+gboolean duet_instance_check_health(DuetInstance *instance, gboolean *out_healthy, GError **error);
 /** duet_instance_wait: Returns: the exit code, or -1 with @error. */
 int duet_instance_wait(DuetInstance *instance, GError **error);
 /** duet_instance_remove: @force ends a running one first. */

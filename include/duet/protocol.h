@@ -74,6 +74,8 @@ enum duet_frame_type {
     DUET_FRAME_STATE = 36, /* answer with STATE */
     DUET_FRAME_PAUSE = 37,
     DUET_FRAME_RESUME = 38,
+    /* check the health now; answer with OK and DUET_HEALTH_PASSED or DUET_HEALTH_FAILED */
+    DUET_FRAME_HEALTH = 41,
 
     /* monitor -> client */
     DUET_FRAME_OK = 64, /* the request is done */
@@ -97,6 +99,9 @@ enum duet_field {
     DUET_FIELD_READONLY = 10, /* VM only: the root file system, once all else is mounted */
     DUET_FIELD_CAPABILITIES = 9, /* u64: payloads lose all others; absent: they keep the agent's */
 };
+
+#define DUET_HEALTH_PASSED "passed"
+#define DUET_HEALTH_FAILED "failed"
 
 enum duet_spawn_flags {
     DUET_SPAWN_STDIN = 1, /* stdin is a stream; else the payload reads /dev/null */

@@ -264,3 +264,134 @@ log_bytes() { cat "$DUET_ROOT/instances/$(field "$1" id)"/log* | wc -c; }
   DUET_ROOT=$root
   is "$code $first" "4 1"
 }
+
+health_is() { [ "$(field "$1" health.status)" = "$2" ]; }
+results_are() { [ "$(duet inspect "$1" | jq '.[0].health.log | length')" -ge "$2" ]; }
+
+@test "health goes from starting to healthy to unhealthy and back" {
+  local id
+  # in a VM a check takes longer; the rest is the monitor's, the same for both kinds
+  for KIND in container vm; do
+    duet run -d --as "$KIND" --name one --health-cmd 'echo "looked"; cat /well' --health-interval 500ms \
+      --health-retries 2 --health-timeout 20s busybox sh -c 'sleep 1000' 2>"$scratch/err"
+    health_is one starting
+    [[ $(duet ps) == *"(starting)"* ]]
+    duet exec one touch /well
+    wait_for 20 health_is one healthy
+    [[ $(duet ps) == *"(healthy)"* ]]
+    duet healthcheck run one
+    duet exec one rm /well
+    wait_for 20 health_is one unhealthy
+    [ "$(field one health.failing_streak)" -ge 2 ]
+    is "$(expect 1 duet healthcheck run one; echo "$output")" unhealthy
+    is "$(duet inspect one | jq -r '.[0].health.log[-1] | .exit_code, .output' | head -n 2 | xargs)" "1 looked"
+    duet exec one touch /well
+    wait_for 20 health_is one healthy
+    is "$(field one health.failing_streak) $(field one state) $(duet inspect one | jq '.[0].health.log | length')" "0 running 5"
+    # paused, it is not looked at
+    if [ "$KIND" = container ]; then
+      duet exec one rm /well
+      duet pause one
+      wait_for 5 has_state one paused
+      sleep 1.2
+      refused "is not running" duet healthcheck run one
+      duet unpause one
+      wait_for 5 health_is one unhealthy
+    fi
+    duet stop -t 1 one
+    is "$(state_of one)" exited
+    refused "not running" duet healthcheck run one
+    duet rm one
+  done
+}
+
+@test "a check that takes too long has failed and is killed, with what it started" {
+  local id
+  duet run -d --name one --health-cmd 'sleep 4321 & sleep 4321; true' --health-interval 100ms --health-timeout 300ms \
+    --health-retries 2 busybox sleep 1000
+  wait_for 10 health_is one unhealthy
+  is "$(duet inspect one | jq -r '.[0].health.log[0] | "\(.exit_code) \(.output)"')" "-1 the check took longer than 300ms and was killed"
+  # one check at most is alive, and with it two sleeps
+  [ "$(duet exec one sh -c 'ps | grep -c "[s]leep 4321"')" -le 3 ]
+  is "$(state_of one)" running
+}
+
+@test "an unhealthy instance is killed, stopped or started again, as asked" {
+  duet run -d --name one --health-cmd false --health-interval 100ms --health-retries 1 --health-on-failure kill busybox sleep 1000
+  wait_for 10 has_state one exited
+  is "$(field one exit_code)" 137
+  [[ $(field one error) == *"health check failed 1 times: it was killed"* ]]
+  duet run -d --name two --health-cmd false --health-interval 100ms --health-retries 1 --health-on-failure stop --restart always \
+    busybox sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done'
+  wait_for 10 has_state two exited
+  is "$(field two exit_code) $(field two restarts)" "5 0"
+  duet run -d --name three --health-cmd 'test -e /again' --health-interval 100ms --health-retries 1 --health-on-failure restart \
+    busybox sh -c '[ -e /once ] && touch /again; touch /once; trap "exit 5" TERM; while :; do sleep 0.1; done'
+  wait_for 10 restarts_are three 1
+  wait_for 10 health_is three healthy
+  is "$(field three restarts) $(state_of three)" "1 running"
+  # a kill is followed by what --restart says
+  duet run -d --name four --health-cmd false --health-interval 100ms --health-retries 1 --health-on-failure kill \
+    --restart on-failure busybox sleep 1000
+  wait_for 10 restarts_are four 1
+}
+
+@test "failures do not count in the start period, and checks can be left to be asked for" {
+  duet run -d --name one --health-cmd false --health-interval 1h --health-start-period 1h --health-start-interval 100ms \
+    --health-retries 1 busybox sleep 1000
+  wait_for 10 results_are one 3
+  is "$(field one health.status) $(field one health.failing_streak)" "starting 0"
+  duet run -d --name two --health-cmd '["sh","-c","exit 3"]' --health-interval disable --health-retries 2 busybox sleep 1000
+  sleep 0.3
+  is "$(duet inspect two | jq '.[0].health.log | length')" 0
+  expect 1 duet healthcheck run two
+  is "$(field two health.status)" starting
+  expect 1 duet healthcheck run two
+  is "$(field two health.status)" unhealthy
+  # a program that is not there fails, and says so
+  duet run -d --name three --health-cmd '["/no/such"]' --health-interval disable busybox sleep 1000
+  expect 1 duet healthcheck run three
+  [[ $(duet inspect three | jq -r '.[0].health.log[0].output') == *"/no/such"* ]]
+  is "$(field three 'health.log[0].exit_code')" 127
+}
+
+@test "an image's health check is used, overridden or left out" {
+  local dir=$scratch/archive config
+  mkdir -p "$dir"
+  duet image export --format docker-archive -o "$scratch/busybox.docker" busybox
+  tar -C "$dir" -xf "$scratch/busybox.docker"
+  config=$dir/$(jq -r '.[0].Config' "$dir/manifest.json")
+  jq '.config.Healthcheck = { Test: ["CMD-SHELL", "test -e /x"], Interval: 200000000, Retries: 1 }' "$config" >"$dir/fresh"
+  rm -f "$config"
+  mv "$dir/fresh" "$dir/config.json"
+  jq '.[0].Config = "config.json" | .[0].RepoTags = ["checked:latest"]' "$dir/manifest.json" >"$dir/m" && mv "$dir/m" "$dir/manifest.json"
+  tar -C "$dir" -cf "$scratch/checked.tar" .
+  duet image import "$scratch/checked.tar"
+  duet run -d --name one checked sleep 1000
+  is "$(field one healthcheck.interval_ms) $(field one healthcheck.timeout_ms) $(field one healthcheck.retries)" "200 30000 1"
+  wait_for 10 health_is one unhealthy
+  duet exec one touch /x
+  wait_for 10 health_is one healthy
+  duet run -d --name two --no-healthcheck checked sleep 1000
+  is "$(field two healthcheck) $(field two health)" "null null"
+  duet run -d --name three --health-interval 1h checked sleep 1000
+  is "$(field three healthcheck.interval_ms) $(field three 'healthcheck.test[2]')" "3600000 test -e /x"
+  duet create --name four --health-cmd none checked true
+  is "$(field four healthcheck)" null
+  refused "has no health check" duet healthcheck run two
+}
+
+@test "health options that make no sense are refused" {
+  refused "is of no use without a check" duet create --health-interval 3s busybox true
+  refused "is no duration" duet create --health-cmd true --health-interval 3 busybox true
+  refused "use 1ms to" duet create --health-cmd true --health-timeout 0s busybox true
+  refused "use a number above 0" duet create --health-cmd true --health-retries -1 busybox true
+  refused "is no action" duet create --health-cmd true --health-on-failure explode busybox true
+  refused "contradict each other" duet create --health-cmd true --no-healthcheck busybox true
+  refused "contradict each other" duet create --rm --health-cmd true --health-on-failure restart busybox true
+  refused "is no health check" duet create --health-cmd '["CMD"]' busybox true
+  refused "is no health check" duet create --health-cmd '' busybox true
+  # a line for the shell that begins as a list does
+  duet run -d --name one --health-cmd '[ -e /bin/sh ]' --health-interval disable busybox sleep 1000
+  duet healthcheck run one
+}
