@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # for the shell inside; scratch is lib.bash's
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What a monitor does by itself: starts again, bounds the log, checks the health.
 
@@ -148,20 +149,6 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   is "$(duet logs two | wc -c)" 2800000
 }
 
-@test "a VM is started again by its monitor" {
-  local pid
-  duet run -d --vm --name one --restart always busybox sh -c 'echo x >>/n; wc -l </n; sleep 1000' 2>"$scratch/err"
-  pid=$(monitor_of one)
-  duet exec one sh -c 'kill -KILL $(pidof sleep)' || true
-  wait_for 60 restarts_are one 1
-  wait_for 60 has_state one running
-  is "$(monitor_of one)" "$pid"
-  is "$(duet exec one wc -l /n)" "2 /n"
-  is "$(duet logs one | xargs)" "1 2"
-  duet stop -t 1 one
-  is "$(state_of one) $(field one restarts)" "exited 1"
-}
-
 log_bytes() { cat "$DUET_ROOT/instances/$(field "$1" id)"/log* | wc -c; }
 
 @test "the log is bounded by rotation, and holds the newest lines" {
@@ -229,19 +216,13 @@ log_bytes() { cat "$DUET_ROOT/instances/$(field "$1" id)"/log* | wc -c; }
 }
 
 @test "logs -f ends cleanly with its reader, and with SIGINT" {
-  local pid
   duet run -d --name one busybox sh -c 'echo first; sleep 1000'
   wait_for 10 wrote one first
   # nothing more comes: the reader's end is noticed all the same
   run timeout 10 bash -c '"$DUET" logs -f one | head -n 1'
   is "$status $output" "0 first"
-  duet logs -f one >"$scratch/out" &
-  pid=$!
-  wait_for 10 grep -q first "$scratch/out"
-  kill -INT "$pid" 2>/dev/null
-  # of a background job bash has SIGINT ignored
-  kill -TERM "$pid" 2>/dev/null || true
-  wait "$pid" || true
+  expect 130 timeout --preserve-status -s INT 0.5 "$DUET" logs -f one
+  is "$output" first
   is "$(state_of one)" running
   is "$(duet exec one echo alive)" alive
 }
@@ -268,41 +249,42 @@ log_bytes() { cat "$DUET_ROOT/instances/$(field "$1" id)"/log* | wc -c; }
 health_is() { [ "$(field "$1" health.status)" = "$2" ]; }
 results_are() { [ "$(duet inspect "$1" | jq '.[0].health.log | length')" -ge "$2" ]; }
 
+# falls_ill_and_recovers NAME
+falls_ill_and_recovers() {
+  duet exec "$1" touch /well
+  wait_for 20 health_is "$1" healthy
+  [[ $(duet ps) == *"(healthy)"* ]]
+  duet healthcheck run "$1"
+  duet exec "$1" rm /well
+  wait_for 20 health_is "$1" unhealthy
+  [ "$(field "$1" health.failing_streak)" -ge 2 ]
+  [[ $(duet ps) == *"(unhealthy)"* ]]
+  expect 1 duet healthcheck run "$1"
+  is "$output" unhealthy
+  is "$(duet inspect "$1" | jq -r '.[0].health.log[-1] | .exit_code, .output' | head -n 2 | xargs)" "1 looked"
+  duet exec "$1" touch /well
+  wait_for 20 health_is "$1" healthy
+  is "$(field "$1" health.failing_streak) $(field "$1" state)" "0 running"
+  is "$(duet inspect "$1" | jq '.[0].health.log | length')" 5
+}
+
 @test "health goes from starting to healthy to unhealthy and back" {
-  local id
-  # in a VM a check takes longer; the rest is the monitor's, the same for both kinds
-  for KIND in container vm; do
-    duet run -d --as "$KIND" --name one --health-cmd 'echo "looked"; cat /well' --health-interval 500ms \
-      --health-retries 2 --health-timeout 20s busybox sh -c 'sleep 1000' 2>"$scratch/err"
-    health_is one starting
-    [[ $(duet ps) == *"(starting)"* ]]
-    duet exec one touch /well
-    wait_for 20 health_is one healthy
-    [[ $(duet ps) == *"(healthy)"* ]]
-    duet healthcheck run one
+  duet run -d --name one --health-cmd 'echo looked; cat /well' --health-interval 400ms --health-retries 2 \
+    busybox sleep 1000
+  health_is one starting
+  [[ $(duet ps) == *"(starting)"* ]]
+  falls_ill_and_recovers one
+  # paused, it is not looked at
+  if limited; then
     duet exec one rm /well
-    wait_for 20 health_is one unhealthy
-    [ "$(field one health.failing_streak)" -ge 2 ]
-    is "$(expect 1 duet healthcheck run one; echo "$output")" unhealthy
-    is "$(duet inspect one | jq -r '.[0].health.log[-1] | .exit_code, .output' | head -n 2 | xargs)" "1 looked"
-    duet exec one touch /well
-    wait_for 20 health_is one healthy
-    is "$(field one health.failing_streak) $(field one state) $(duet inspect one | jq '.[0].health.log | length')" "0 running 5"
-    # paused, it is not looked at
-    if [ "$KIND" = container ]; then
-      duet exec one rm /well
-      duet pause one
-      wait_for 5 has_state one paused
-      sleep 1.2
-      refused "is not running" duet healthcheck run one
-      duet unpause one
-      wait_for 5 health_is one unhealthy
-    fi
-    duet stop -t 1 one
-    is "$(state_of one)" exited
-    refused "not running" duet healthcheck run one
-    duet rm one
-  done
+    duet pause one
+    sleep 1.2
+    refused "is not running" duet healthcheck run one
+    duet unpause one
+    wait_for 5 health_is one unhealthy
+  fi
+  duet stop -t 1 one
+  refused "not running" duet healthcheck run one
 }
 
 @test "a check that takes too long has failed and is killed, with what it started" {
@@ -394,4 +376,90 @@ results_are() { [ "$(duet inspect "$1" | jq '.[0].health.log | length')" -ge "$2
   # a line for the shell that begins as a list does
   duet run -d --name one --health-cmd '[ -e /bin/sh ]' --health-interval disable busybox sleep 1000
   duet healthcheck run one
+}
+
+# Daemons that left their parents, their sessions and their signals behind.
+stubborn='trap "" TERM HUP INT
+  for i in 1 2 3; do (setsid sh -c "trap \"\" TERM HUP INT; (while :; do sleep 1; done) & exit" &); done
+  echo ready; while :; do sleep 1; done'
+
+# stops_at_once NAME
+stops_at_once() {
+  local id began=$SECONDS
+  id=$(field "$1" id)
+  duet stop -t 1 "$1"
+  [ $((SECONDS - began)) -le $((15 * slow)) ]
+  is "$(state_of "$1") $(field "$1" exit_code)" "exited 137"
+  is "$(find /sys/fs/cgroup -type d -name "duet-$id" 2>/dev/null)" ""
+}
+
+@test "stop ends a payload that ignores its signals, daemons of its own included" {
+  duet run -d --name one busybox sh -c "$stubborn"
+  wait_for 20 wrote one ready
+  stops_at_once one
+}
+
+@test "a VM is started again, has its health checked, and is stopped, by its monitor" {
+  local pid
+  duet run -d --vm --name one --restart always --health-cmd 'echo looked; cat /well' --health-interval 500ms \
+    --health-retries 2 busybox sh -c "echo \$\$ >/pid; echo x >>/n; wc -l </n; $stubborn" 2>"$scratch/err"
+  pid=$(monitor_of one)
+  wait_for 20 wrote one ready
+  duet exec one sh -c 'kill -KILL $(cat /pid)' || true
+  wait_for 60 restarts_are one 1
+  wait_for 60 has_state one running
+  is "$(monitor_of one)" "$pid"
+  is "$(duet exec one wc -l /n)" "2 /n"
+  falls_ill_and_recovers one
+  is "$(duet logs one | xargs)" "1 ready 2 ready"
+  stops_at_once one
+  is "$(field one restarts)" 1
+}
+
+@test "ten thousand lines a second and a reader of ten: nothing is lost, nothing hangs" {
+  local pid began
+  # the payload waits for who is attached, once what is on its way is enough
+  "$DUET" run --name one busybox sh -c 'seq 1 400000; echo done' 2>"$scratch/err" |
+    { for ((i = 0; i < 30; i++)); do read -r line; echo "$line"; sleep 0.1; done; echo cut >&2; cat; } >"$scratch/slow" 2>"$scratch/cut" &
+  pid=$!
+  wait_for 10 has_state one running
+  sleep 1.5
+  # held back: its log is not much further than its reader
+  [ "$(duet logs one | wc -c)" -lt 1500000 ]
+  # and yet it answers
+  is "$(duet exec one echo alive)" alive
+  wait "$pid"
+  seq 1 400000 >"$scratch/expected"
+  echo "done" >>"$scratch/expected"
+  cmp "$scratch/slow" "$scratch/expected"
+  duet logs one | cmp - "$scratch/expected"
+
+  # in the background nobody is waited for: a reader of the log reads a file
+  duet run -d --name two busybox sh -c 'i=0; while [ $i -lt 10 ]; do i=$((i+1)); seq 1 10000; sleep 0.05; done'
+  "$DUET" logs -f two | { for ((i = 0; i < 10; i++)); do read -r line; echo "$line"; sleep 0.1; done; cat; } >"$scratch/slow"
+  is "$(duet wait two)" 0
+  for _ in $(seq 10); do seq 1 10000; done | cmp - "$scratch/slow"
+  # a reader that stands still holds up neither a stop nor the end
+  { "$DUET" run --name three busybox yes || true; } 2>/dev/null | { sleep 4; wc -c >/dev/null; } &
+  pid=$!
+  wait_for 10 has_state three running
+  began=$SECONDS
+  timeout 10 "$DUET" stop -t 1 three
+  [ $((SECONDS - began)) -le 3 ]
+  wait "$pid"
+}
+
+@test "a log that is read while it is written gives whole lines, in order" {
+  duet run -d --name one --log-opt max-size=1m --log-opt max-file=40 busybox sh -c 'seq 1 300000; sleep 0.1'
+  seq 1 300000 >"$scratch/expected"
+  for _ in $(seq 15); do
+    duet logs one >"$scratch/part"
+    cmp -n "$(stat -c %s "$scratch/part")" "$scratch/part" "$scratch/expected"
+  done
+  # several at once, one of which is killed
+  duet logs -f one >"$scratch/first" &
+  timeout -s KILL 0.05 "$DUET" logs -f one >/dev/null || true
+  duet logs -f one >"$scratch/second"
+  wait
+  cmp "$scratch/first" "$scratch/expected" && cmp "$scratch/second" "$scratch/expected"
 }
