@@ -120,6 +120,8 @@ static gboolean asks_for_end(const Monitor *monitor, guint32 signal_number)
 static gboolean note_word(Client *client, const struct duet_frame *frame)
 {
     Monitor *monitor = client->monitor;
+    /* Nobody reads it any more, but the next run may. */
+    gboolean hold = monitor->resting || (monitor->payload_gone && monitor_may_restart(monitor));
     if (frame->type == DUET_FRAME_EOF)
         client->input_ended = TRUE;
     else if (frame->type == DUET_FRAME_CLOSE)
@@ -127,7 +129,7 @@ static gboolean note_word(Client *client, const struct duet_frame *frame)
     else if (frame->type == DUET_FRAME_SIGNAL && frame->length == 4) {
         guint32 number = duet_get_u32(frame->payload);
         monitor->for_good |= asks_for_end(monitor, number) || number == SIGHUP;
-    } else if (frame->type == DUET_FRAME_DATA && !monitor->resting) {
+    } else if (frame->type == DUET_FRAME_DATA && !hold) {
         client->unread += frame->length;
     } else if (frame->type == DUET_FRAME_DATA) {
         if (!client->held)
@@ -136,7 +138,7 @@ static gboolean note_word(Client *client, const struct duet_frame *frame)
         if (client->held->len + frame->length <= DUET_CREDIT_INITIAL_BYTES)
             g_byte_array_append(client->held, frame->payload, frame->length);
     }
-    return !monitor->resting;
+    return !hold;
 }
 
 static void on_session_frame(Client *client, const struct duet_frame *frame)

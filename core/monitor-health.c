@@ -117,24 +117,34 @@ static gboolean can_check(const Monitor *monitor)
         monitor->info->state == DUET_STATE_RUNNING;
 }
 
+static void note_refusal(Monitor *monitor, const char *why)
+{
+    note(monitor, DUET_HEALTH_LATE, why, strlen(why));
+}
+
 static void begin_check(Monitor *monitor)
 {
-    static const char left[] = "the last check was killed and has not ended";
     const DuetSpec *spec = monitor->spec;
     struct _MonitorHealth *state = monitor->health;
-    gboolean busy = state->session != NO_SESSION;
     state->began_us = g_get_real_time();
     state->began_ran_us = ran_us(monitor);
-    if (!busy)
-        state->session = monitor_session_take(monitor);
-    if (busy || state->session == NO_SESSION) {
-        note(monitor, DUET_HEALTH_LATE, left, strlen(left));
+    if (state->session != NO_SESSION) {
+        note_refusal(monitor, "the last check was killed and has not ended");
+        return;
+    }
+    g_autoptr(GByteArray) fields = duet_spawn_fields((const char *const *)spec->health.test,
+        (const char *const *)spec->env, spec->cwd, spec->user, 0);
+    if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
+        note_refusal(monitor, "the check and its variables are longer than can be passed");
+        return;
+    }
+    state->session = monitor_session_take(monitor);
+    if (state->session == NO_SESSION) {
+        note_refusal(monitor, "too many exec sessions at once");
         return;
     }
     g_byte_array_set_size(state->output, 0);
     state->late = FALSE;
-    g_autoptr(GByteArray) fields = duet_spawn_fields((const char *const *)spec->health.test,
-        (const char *const *)spec->env, spec->cwd, spec->user, 0);
     duet_link_send(
         monitor->agent, DUET_FRAME_SPAWN, 0, (guint16)state->session, fields->data, fields->len);
     state->limit_timer =

@@ -133,11 +133,32 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
 }
 
 @test "an attached client stays over all runs, with its input" {
-  # what one run leaves of the line is lost, what comes later is the next run's
-  run bash -c '(echo a; sleep 0.3; echo b; sleep 0.5; echo c) |
-    "$DUET" run -i --name one --restart on-failure:2 busybox sh -c "read -r x; echo got \$x; exit 1"'
-  is "$status" 1
-  is "$output" $'got a\ngot b\ngot c'
+  local pid
+  mkfifo "$scratch/in"
+  "$DUET" run -i --name one --restart on-failure:2 busybox sh -c 'read -r x; echo "got $x"; exit 1' \
+    <"$scratch/in" >"$scratch/out" &
+  pid=$!
+  exec 9>"$scratch/in"
+  echo a >&9
+  wait_for 10 restarts_are one 1
+  echo b >&9
+  wait_for 10 restarts_are one 2
+  echo c >&9
+  exec 9>&-
+  status=0
+  wait "$pid" || status=$?
+  is "$status $(xargs <"$scratch/out")" "1 got a got b got c"
+  # what comes between two runs waits for the next; before the fifth there are 0.8 s
+  "$DUET" run -i --name three --restart on-failure:4 busybox \
+    sh -c 'echo >>/n; [ $(wc -l </n) = 5 ] || exit 1; read -r x; echo "got $x"' <"$scratch/in" >"$scratch/out" &
+  pid=$!
+  exec 9>"$scratch/in"
+  wait_for 10 restarts_are three 3
+  wait_for 10 has_state three restarting
+  echo late >&9
+  exec 9>&-
+  wait "$pid"
+  is "$(cat "$scratch/out")" "got late"
   # an end of input is every run's
   is "$(duet run -i --name two --restart on-failure:2 busybox sh -c 'cat; echo end; exit 1' </dev/null | xargs)" "end end end"
 }
