@@ -58,7 +58,7 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   id=$(field one id)
   wait_for 10 restarts_are one 4
   wait_for 5 has_state one restarting
-  [[ $(duet ps) == *"Restarting (7)"* ]]
+  [[ $(duet ps --filter status=restarting) == *"Restarting (7)"* ]]
   is "$(field one exit_code)" 7
   refused "waits to be started again" duet exec one true
   refused "waits to be started again" duet kill -s USR1 one
