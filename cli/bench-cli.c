@@ -233,6 +233,9 @@ static gboolean add_spec(
     if (kind == DUET_KIND_NATIVE && !g_str_equal(options->kinds, "native"))
         run.cap_add = run.cap_drop = run.security = NULL;
     DuetSpec *spec = duet_cli_spec(cli, &run, kind, options->image, command, error);
+    /* An image's check would be measured as well. */
+    if (spec)
+        g_clear_pointer(&spec->health.test, g_strfreev);
     if (!spec)
         return FALSE;
     g_ptr_array_add(specs, spec);

@@ -37,6 +37,7 @@ typedef struct {
 extern const DuetCommand duet_commands[];
 extern const DuetCommand duet_image_commands[];
 extern const DuetCommand duet_bench_commands[];
+extern const DuetCommand duet_healthcheck_commands[];
 extern const DuetDriverEntry duet_drivers[];
 
 /** duet_command_find: Returns: the row, or NULL after saying so, with the nearest name. */
@@ -193,6 +194,31 @@ void duet_cli_run_options_clear(DuetRunOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetRunOptions, duet_cli_run_options_clear)
 /** duet_cli_apply_walls: those that keep an instance in; its volumes are there already. */
 gboolean duet_cli_apply_walls(DuetSpec *spec, const DuetRunOptions *options, GError **error);
+/** Options of `run` and `create` alone: what the monitor does by itself. */
+typedef struct {
+    char *restart;
+    char *log_driver;
+    char **log_options;
+    char *health_cmd;
+    char *health_interval;
+    char *health_timeout;
+    char *health_start_period;
+    char *health_start_interval;
+    char *health_on_failure;
+    gint64 health_retries;
+    gboolean no_health;
+} DuetSuperviseOptions;
+
+/** duet_cli_supervise_options: appends rows that write into @options to @entries. */
+void duet_cli_supervise_options(DuetSuperviseOptions *options, GArray *entries);
+void duet_cli_supervise_options_clear(DuetSuperviseOptions *options);
+/** duet_cli_apply_supervise: @spec is whole but for that. */
+gboolean duet_cli_apply_supervise(
+    DuetSpec *spec, const DuetSuperviseOptions *options, GError **error);
+/** duet_cli_apply_health: a part of that: what @spec has of its image is overridden. */
+gboolean duet_cli_apply_health(DuetSpec *spec, const DuetSuperviseOptions *options, GError **error);
+/** duet_cli_image_health: takes the check of @image. */
+void duet_cli_image_health(DuetSpec *spec, const DuetImage *image);
 /** duet_cli_invalid: Returns: %FALSE, with "'@text' @why". */
 gboolean duet_cli_invalid(GError **error, const char *why, const char *text);
 /** duet_cli_spec: resolves the image and applies the options. */
@@ -320,6 +346,7 @@ int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
 int duet_cmd_attach(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
 int duet_cmd_cp(DuetCli *cli, int argc, char **argv);
+int duet_cmd_healthcheck_run(DuetCli *cli, int argc, char **argv);
 int duet_cmd_wait(DuetCli *cli, int argc, char **argv);
 int duet_cmd_compare(DuetCli *cli, int argc, char **argv);
 int duet_cmd_check(DuetCli *cli, int argc, char **argv);

@@ -115,6 +115,9 @@ static DuetSpec *make_spec(DuetCli *cli, const Claims *options, DuetKind kind, G
     if (kind != DUET_KIND_VM)
         run.accel = run.qemu = run.kernel = run.disk_size = run.connect = NULL;
     DuetSpec *spec = duet_cli_spec(cli, &run, kind, options->image, echo, error);
+    /* An image's check would be measured as well. */
+    if (spec)
+        g_clear_pointer(&spec->health.test, g_strfreev);
     if (!spec)
         return NULL;
     spec->timeout_ms = DUET_BENCH_TIMEOUT_DEFAULT_MS;

@@ -14,6 +14,7 @@ typedef struct {
     DuetRunOptions options;
     DuetLabelOptions labels;
     DuetTerminalOptions terminal;
+    DuetSuperviseOptions supervise;
     char *as;
     char *name;
     gboolean vm, detach, remove, interactive, init;
@@ -25,6 +26,7 @@ static void run_arguments_clear(RunArguments *arguments)
     duet_cli_run_options_clear(&arguments->options);
     duet_cli_label_options_clear(&arguments->labels);
     duet_cli_terminal_clear(&arguments->terminal);
+    duet_cli_supervise_options_clear(&arguments->supervise);
     g_free(arguments->as);
     g_free(arguments->name);
 }
@@ -51,6 +53,7 @@ static gboolean parse(
     g_autoptr(GArray) entries = duet_cli_run_options(&arguments->options);
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
     duet_cli_label_options(entries, &arguments->labels);
+    duet_cli_supervise_options(&arguments->supervise, entries);
     gboolean runs = g_str_equal(verb, "run");
     duet_cli_terminal_rows(&arguments->terminal,
         runs ? DUET_TERMINAL_TTY | DUET_TERMINAL_KEYS | DUET_TERMINAL_PROXY : DUET_TERMINAL_TTY,
@@ -98,6 +101,8 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     spec->open_stdin = arguments->interactive;
     spec->tty = arguments->terminal.tty;
     spec->timeout_ms = (gint64)(timeout_s * 1000);
+    if (!duet_cli_apply_supervise(spec, &arguments->supervise, error))
+        return NULL;
     g_autoptr(DuetInstance) instance =
         duet_instance_create(cli->context, g_steal_pointer(&spec), error);
     return instance && check_image(cli, instance, error) ? g_steal_pointer(&instance) : NULL;

@@ -30,6 +30,8 @@ const DuetCommand duet_commands[] = {
         duet_cmd_exec },
     { "cp", "[OPTION...] [INSTANCE:]SOURCE [INSTANCE:]TARGET",
         "copy files into an instance, or out of it", duet_cmd_cp },
+    { "healthcheck", "COMMAND [ARG...]", "find out whether an instance is well",
+        duet_command_below },
     { "wait", "INSTANCE...", "wait until instances end and print their exit codes", duet_cmd_wait },
     { "image", "COMMAND [OPTION...] [ARG...]", "import, export, list, inspect and remove images",
         duet_command_below },
@@ -49,6 +51,7 @@ static const struct {
 } groups[] = {
     { "image", duet_image_commands },
     { "bench", duet_bench_commands },
+    { "healthcheck", duet_healthcheck_commands },
 };
 
 /* Levenshtein distance; names are short. */
@@ -131,7 +134,7 @@ void duet_cli_help(void)
            "Runs one image as a virtual machine and as a container, and measures both.\n\n"
            "Commands:\n");
     for (const DuetCommand *row = duet_commands; row->name; row++)
-        printf("  %-9s %s\n", row->name, row->summary);
+        printf("  %-11s %s\n", row->name, row->summary);
     printf("\nOptions:\n"
            "  --root DIR  keep images and instances in DIR (or $DUET_ROOT; /var/lib/duet, or\n"
            "              $XDG_DATA_HOME/duet of an ordinary user)\n"

@@ -65,7 +65,13 @@ char *duet_describe_status(const DuetInfo *info)
     switch (info->state) {
     case DUET_STATE_RUNNING:
         since = ago(info->started_us);
+        if (info->health)
+            return g_strdup_printf(
+                "Up %s (%s)", since, duet_health_to_string(info->health->status));
         return g_strdup_printf("Up %s", since);
+    case DUET_STATE_RESTARTING:
+        since = ago(info->exited_us);
+        return g_strdup_printf("Restarting (%d) %s ago", info->exit_code, since);
     case DUET_STATE_EXITED:
         if (info->exit_code < 0)
             return g_strdup("Exited");
@@ -247,6 +253,11 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert(dict, "remove_at_exit", "b", spec->remove_at_exit);
     g_variant_dict_insert(dict, "interactive", "b", spec->open_stdin);
     g_variant_dict_insert(dict, "tty", "b", spec->tty);
+    put_text(dict, "restart", duet_restart_to_string(spec->restart));
+    put_number(dict, "restart_retries", spec->restart_retries);
+    put_text(dict, "log_driver", spec->no_log ? "none" : "file");
+    put_number(dict, "log_max_size_bytes", (gint64)spec->log_max_bytes);
+    put_number(dict, "log_max_files", MAX(spec->log_max_files, 1));
     put_list(dict, "layers", spec->layers);
     g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
     g_variant_dict_insert_value(dict, "tmpfs", describe_tmpfs(spec));
@@ -261,6 +272,44 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     }
 }
 
+static void put_check(GVariantDict *dict, const DuetHealthCheck *check)
+{
+    g_auto(GVariantDict) inner = G_VARIANT_DICT_INIT(NULL);
+    if (!check->test)
+        return;
+    put_list(&inner, "test", check->test);
+    put_number(&inner, "interval_ms", check->interval_us / 1000);
+    put_number(&inner, "timeout_ms", check->timeout_us / 1000);
+    put_number(&inner, "start_period_ms", check->start_period_us / 1000);
+    put_number(&inner, "start_interval_ms", check->start_interval_us / 1000);
+    put_number(&inner, "retries", check->retries);
+    put_text(&inner, "on_failure", duet_health_action_to_string(check->on_failure));
+    g_variant_dict_insert_value(dict, "healthcheck", g_variant_dict_end(&inner));
+}
+
+static void put_health(GVariantDict *dict, const DuetHealth *health)
+{
+    g_auto(GVariantDict) inner = G_VARIANT_DICT_INIT(NULL);
+    g_auto(GVariantBuilder) log = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    if (!health)
+        return;
+    put_text(&inner, "status", duet_health_to_string(health->status));
+    put_number(&inner, "failing_streak", health->failing_streak);
+    for (guint i = 0; i < health->log->len; i++) {
+        const DuetHealthResult *result = health->log->pdata[i];
+        g_auto(GVariantDict) row = G_VARIANT_DICT_INIT(NULL);
+        g_autofree char *began = duet_describe_time(result->began_us);
+        g_autofree char *ended = duet_describe_time(result->ended_us);
+        put_text(&row, "start", began);
+        put_text(&row, "end", ended);
+        put_number(&row, "exit_code", result->exit_code);
+        put_text(&row, "output", result->output);
+        g_variant_builder_add_value(&log, g_variant_dict_end(&row));
+    }
+    g_variant_dict_insert_value(&inner, "log", g_variant_builder_end(&log));
+    g_variant_dict_insert_value(dict, "health", g_variant_dict_end(&inner));
+}
+
 GVariant *duet_describe(const DuetInfo *info)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
@@ -270,11 +319,15 @@ GVariant *duet_describe(const DuetInfo *info)
     put_number(&dict, "monitor_pid", info->monitor_pid);
     g_autofree char *profile = info->pid > 0 ? duet_apparmor_profile((pid_t)info->pid) : NULL;
     put_text(&dict, "apparmor_profile", profile);
-    if (info->exit_code >= 0 && info->state == DUET_STATE_EXITED)
+    if (info->exit_code >= 0 &&
+        (info->state == DUET_STATE_EXITED || info->state == DUET_STATE_RESTARTING))
         put_number(&dict, "exit_code", info->exit_code);
     else
         g_variant_dict_insert(&dict, "exit_code", "mx", FALSE, (gint64)0);
     put_number(&dict, "exit_signal", info->exit_signal);
+    put_number(&dict, "restarts", info->restarts);
+    put_check(&dict, &info->spec->health);
+    put_health(&dict, info->health);
     g_variant_dict_insert(&dict, "oom_killed", "b", info->oom);
     put_text(&dict, "error", info->error);
     g_autofree char *created = duet_describe_time(info->created_us);

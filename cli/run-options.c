@@ -128,6 +128,7 @@ DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
     spec->user = g_strdup(image->user);
     spec->stop_signal = image->stop_signal;
     spec->labels = image->labels[0] ? g_strdupv(image->labels) : NULL;
+    duet_cli_image_health(spec, image);
     if (image->high_ids)
         g_array_append_vals(spec->high_ids, image->high_ids->data, image->high_ids->len);
     if (kind == DUET_KIND_VM) {

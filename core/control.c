@@ -2,7 +2,6 @@
 /* Living instances: starting them, and asking their monitors. */
 #include "core/control.h"
 #include "core/fields.h"
-#include "core/log.h"
 #include "core/monitor.h"
 #include "core/recover.h"
 #include "core/session.h"
@@ -14,18 +13,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define STATE_PATIENCE_S 5
 
-/* Returns: a connection to the monitor, or -1: there is none. */
-static int connect_monitor(DuetInstance *instance)
+int duet_instance_connect(DuetInstance *instance)
 {
     struct sockaddr_un address;
     duet_socket_address(instance->dir_fd, &address);
@@ -38,7 +34,7 @@ static int connect_monitor(DuetInstance *instance)
 int duet_control_connect(DuetInstance *instance)
 {
     for (int tries = 0; tries < 2000; tries++) {
-        int fd = connect_monitor(instance);
+        int fd = duet_instance_connect(instance);
         if (fd >= 0)
             return fd;
         DUET_AUTO_FD lock_fd = duet_lock_take(instance->dir_fd);
@@ -77,7 +73,7 @@ int duet_control_lock(DuetInstance *instance)
         int fd = duet_lock_take(instance->dir_fd);
         if (fd >= 0 || errno != EWOULDBLOCK)
             return fd;
-        DUET_AUTO_FD monitor_fd = connect_monitor(instance);
+        DUET_AUTO_FD monitor_fd = duet_instance_connect(instance);
         if (monitor_fd >= 0 || tries == 40) {
             errno = EWOULDBLOCK;
             return -1;
@@ -425,6 +421,17 @@ gboolean duet_instance_resume(DuetInstance *instance, GError **error)
     return request_simply(instance, DUET_FRAME_RESUME, 0, DUET_FRAME_OK, error);
 }
 
+gboolean duet_instance_check_health(DuetInstance *instance, gboolean *out_healthy, GError **error)
+{
+    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    g_autofree char *text =
+        fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_HEALTH, 0, DUET_FRAME_OK, error);
+    if (!text)
+        return FALSE;
+    *out_healthy = g_str_equal(text, DUET_HEALTH_PASSED);
+    return TRUE;
+}
+
 /* From the files alone. @over: nothing runs, whatever they say of pids */
 static DuetInfo *info_from_files(DuetInstance *instance, gboolean over)
 {
@@ -522,39 +529,4 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
     duet_live_unmark(context, instance->spec->id);
     duet_trash_empty(context);
     return TRUE;
-}
-
-gboolean duet_instance_logs(
-    DuetInstance *instance, int stdout_fd, int stderr_fd, gboolean follow, GError **error)
-{
-    goffset offset = 0;
-    DUET_AUTO_FD log_fd = openat(instance->dir_fd, "log", O_RDONLY | O_CLOEXEC);
-    if (log_fd < 0 && errno == ENOENT && !follow)
-        return TRUE;
-    if (log_fd < 0)
-        return duet_error_set_errno(error, errno, "no log of '%s'", instance->spec->name);
-    DUET_AUTO_FD monitor_fd = follow ? connect_monitor(instance) : -1;
-    DUET_AUTO_FD watch_fd = -1;
-    if (monitor_fd >= 0) {
-        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", log_fd);
-        watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (watch_fd < 0 || inotify_add_watch(watch_fd, path, IN_MODIFY) < 0)
-            return duet_error_set_errno(error, errno, "cannot watch the log");
-        duet_frame_write(monitor_fd, DUET_FRAME_WAIT, 0, NULL, 0);
-    }
-    gboolean over = monitor_fd < 0;
-    for (;;) {
-        if (!duet_log_copy(log_fd, &offset, stdout_fd, stderr_fd))
-            return errno == EPIPE || duet_error_set_errno(error, errno, "cannot write the log");
-        if (over)
-            return TRUE;
-        struct pollfd fds[] = { { watch_fd, POLLIN, 0 }, { monitor_fd, POLLIN, 0 } };
-        char events[4096];
-        if (poll(fds, 2, -1) < 0)
-            continue;
-        if (fds[0].revents && read(watch_fd, events, sizeof events) < 0 && errno != EAGAIN)
-            return duet_error_set_errno(error, errno, "cannot watch the log");
-        /* RELEASED, or the monitor's death: nothing will be added after what is there now. */
-        over = fds[1].revents != 0;
-    }
 }

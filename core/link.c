@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/link.h"
+#include "core/loop.h"
 #include "core/util.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,17 +32,10 @@ static void link_destroy(DuetLink *link)
     g_free(link);
 }
 
-static void clear_source(guint *source)
-{
-    if (*source)
-        g_source_remove(*source);
-    *source = 0;
-}
-
 static void link_failed(DuetLink *link)
 {
-    clear_source(&link->read_source);
-    clear_source(&link->write_source);
+    duet_loop_remove(&link->read_source);
+    duet_loop_remove(&link->write_source);
     link->on_closed(link, link->data);
 }
 
@@ -102,9 +95,9 @@ void duet_link_free(DuetLink *link)
     if (!link || link->freed)
         return;
     /* Removing the source that is being dispatched is fine: GLib holds it until it returns. */
-    clear_source(&link->read_source);
-    clear_source(&link->write_source);
-    clear_source(&link->close_source);
+    duet_loop_remove(&link->read_source);
+    duet_loop_remove(&link->write_source);
+    duet_loop_remove(&link->close_source);
     duet_fd_clear(&link->fd);
     link->freed = TRUE;
     if (!link->busy)
@@ -129,7 +122,7 @@ static void break_later(DuetLink *link)
     g_byte_array_set_size(link->queue, 0);
     link->queue_start = 0;
     if (!link->close_source)
-        link->close_source = g_idle_add(on_broken, link);
+        link->close_source = duet_loop_add_idle(on_broken, link);
 }
 
 static void write_queue(DuetLink *link);
@@ -155,8 +148,8 @@ static void write_queue(DuetLink *link)
             continue;
         if (n < 0 && errno == EAGAIN) {
             if (!link->write_source)
-                link->write_source =
-                    g_unix_fd_add(link->fd, G_IO_OUT | G_IO_HUP | G_IO_ERR, on_writable, link);
+                link->write_source = duet_loop_add_fd(link->fd, G_IO_OUT | G_IO_HUP | G_IO_ERR,
+                    G_PRIORITY_DEFAULT, on_writable, link);
             return;
         }
         if (n < 0) {
@@ -173,7 +166,8 @@ void duet_link_connect(DuetLink *link, int fd)
 {
     link->fd = fd;
     g_unix_set_fd_nonblocking(fd, TRUE, NULL);
-    link->read_source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, link);
+    link->read_source =
+        duet_loop_add_fd(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, G_PRIORITY_DEFAULT, on_readable, link);
     write_queue(link);
 }
 
@@ -219,4 +213,9 @@ void duet_link_send_text(
 gboolean duet_link_flushed(DuetLink *link)
 {
     return link->freed || link->queue->len == 0;
+}
+
+int duet_link_fd(const DuetLink *link)
+{
+    return link->fd;
 }

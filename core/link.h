@@ -7,8 +7,8 @@
 G_BEGIN_DECLS
 
 /*
- * One framed connection on the default main context: reads frames, queues what can't be written
- * yet. Used by the monitor for its clients and for the agent.
+ * One framed connection on the thread's main context (loop.h): reads frames, queues what can't be
+ * written yet. Used by the monitor for its clients and for the agent.
  */
 typedef struct _DuetLink DuetLink;
 
@@ -34,5 +34,7 @@ void duet_link_send_text(
     DuetLink *link, guint8 type, guint16 session, guint32 value, const char *text);
 /** duet_link_flushed: Returns: whether nothing waits to be written. */
 gboolean duet_link_flushed(DuetLink *link);
+/** duet_link_fd: Returns: its descriptor, or -1. It belongs to the link. */
+int duet_link_fd(const DuetLink *link);
 
 G_END_DECLS

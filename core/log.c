@@ -1,46 +1,111 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/log.h"
+#include "core/log-parts.h"
 #include "core/util.h"
 
+#include <duet/error.h>
 #include <duet/protocol.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define RECORD_HEADER_BYTES 16
+#define FRESH "log.new"
 
-gboolean duet_log_append(int fd, guint channel, const void *bytes, guint32 length)
+static int create(int dir_fd, const char *name)
 {
-    guint8 header[RECORD_HEADER_BYTES];
+    return openat(dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+}
+
+static void remove_parts(int dir_fd, guint64 last)
+{
+    g_autoptr(GArray) parts = duet_log_parts(dir_fd, 0);
+    for (guint i = 0; i < parts->len && g_array_index(parts, guint64, i) <= last; i++) {
+        g_autofree char *name = duet_log_part_name(g_array_index(parts, guint64, i));
+        unlinkat(dir_fd, name, 0);
+    }
+}
+
+gboolean duet_log_open(DuetLog *log, int dir_fd, const DuetSpec *spec, GError **error)
+{
+    *log = (DuetLog){ .dir_fd = dir_fd, .fd = -1, .sequence = 1 };
+    if (spec->no_log)
+        return TRUE;
+    /* One file that is emptied when it is full would keep nothing then: two halves keep a half. */
+    gboolean halves = spec->log_max_files <= 1;
+    log->parts = halves ? 2 : (guint)spec->log_max_files;
+    log->part_bytes = halves ? spec->log_max_bytes / 2 : spec->log_max_bytes;
+    if (log->part_bytes)
+        remove_parts(dir_fd, G_MAXUINT64);
+    log->fd = create(dir_fd, DUET_LOG);
+    return log->fd >= 0 || duet_error_set_errno(error, errno, "cannot create the log");
+}
+
+void duet_log_close(DuetLog *log)
+{
+    duet_fd_clear(&log->fd);
+}
+
+/* Returns: %FALSE with errno; the part goes on as it was. */
+static gboolean rotate(DuetLog *log)
+{
+    g_autofree char *name = duet_log_part_name(log->sequence);
+    /* Makes room for what follows, within the bound. */
+    if (log->sequence + 1 > log->parts)
+        remove_parts(log->dir_fd, log->sequence + 1 - log->parts);
+    DUET_AUTO_FD fd = create(log->dir_fd, FRESH);
+    if (fd < 0)
+        return FALSE;
+    if ((linkat(log->dir_fd, DUET_LOG, log->dir_fd, name, 0) < 0 && errno != EEXIST) ||
+        renameat(log->dir_fd, FRESH, log->dir_fd, DUET_LOG) < 0) {
+        int err = errno;
+        unlinkat(log->dir_fd, FRESH, 0);
+        errno = err;
+        return FALSE;
+    }
+    close(log->fd);
+    log->fd = duet_fd_steal(&fd);
+    log->sequence++;
+    log->bytes = 0;
+    return TRUE;
+}
+
+static gboolean append_record(DuetLog *log, guint channel, const guint8 *bytes, guint32 length)
+{
+    guint8 header[DUET_LOG_HEADER_BYTES];
     duet_put_u32(header, length);
     duet_put_u32(header + 4, channel);
     duet_put_u64(header + 8, (guint64)g_get_real_time());
     struct iovec parts[] = { { header, sizeof header }, { (void *)bytes, length } };
-    ssize_t n = writev(fd, parts, 2);
-    if (n == (ssize_t)(sizeof header + length))
+    ssize_t n = writev(log->fd, parts, 2);
+    if (n == (ssize_t)(sizeof header + length)) {
+        log->bytes += (guint64)n;
         return TRUE;
+    }
     int err = n < 0 ? errno : ENOSPC;
-    off_t end = n > 0 ? lseek(fd, 0, SEEK_END) : -1;
-    if (end >= n && ftruncate(fd, end - n) == 0)
-        lseek(fd, 0, SEEK_END);
+    off_t end = n > 0 ? lseek(log->fd, 0, SEEK_END) : -1;
+    if (end >= n && ftruncate(log->fd, end - n) == 0)
+        lseek(log->fd, 0, SEEK_END);
     errno = err;
     return FALSE;
 }
 
-gboolean duet_log_copy(int fd, goffset *offset, int stdout_fd, int stderr_fd)
+gboolean duet_log_append(DuetLog *log, guint channel, gconstpointer bytes, guint32 length)
 {
-    g_autofree guint8 *buffer = g_malloc(DUET_FRAME_MAX_BYTES);
-    guint8 header[RECORD_HEADER_BYTES];
-    while (pread(fd, header, sizeof header, *offset) == (ssize_t)sizeof header) {
-        guint32 length = duet_get_u32(header);
-        int out = duet_get_u32(header + 4) == DUET_CHANNEL_STDERR ? stderr_fd : stdout_fd;
-        if (length > DUET_FRAME_MAX_BYTES ||
-            pread(fd, buffer, length, *offset + RECORD_HEADER_BYTES) != (ssize_t)length)
-            break;
-        if (out >= 0 && !duet_write_all(out, buffer, length))
+    if (log->fd < 0)
+        return TRUE;
+    if (!log->part_bytes)
+        return append_record(log, channel, bytes, length);
+    /* What is longer than a part becomes several records. */
+    for (guint32 at = 0, n; at < length; at += n) {
+        n = (guint32)MIN(length - at, log->part_bytes - DUET_LOG_HEADER_BYTES);
+        if (log->bytes > 0 && log->bytes + DUET_LOG_HEADER_BYTES + n > log->part_bytes &&
+            !rotate(log))
             return FALSE;
-        *offset += RECORD_HEADER_BYTES + length;
+        if (!append_record(log, channel, (const guint8 *)bytes + at, n))
+            return FALSE;
     }
     return TRUE;
 }

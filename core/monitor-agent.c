@@ -6,7 +6,7 @@
  * instance.
  */
 #include "core/fields.h"
-#include "core/log.h"
+#include "core/loop.h"
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
@@ -33,13 +33,14 @@ static void on_hello(Monitor *monitor, const struct duet_frame *frame)
 static void on_started(Monitor *monitor, Client *client, guint16 session)
 {
     if (session == 0 && !monitor->started) {
-        monitor->started = TRUE;
-        g_clear_handle_id(&monitor->boot_timer, g_source_remove);
+        monitor->started = monitor->ran = TRUE;
+        duet_loop_remove(&monitor->boot_timer);
         duet_marks_set(&monitor->info->marks, DUET_MARK_EXEC);
         /* A borrowed one is for nobody else: it can't be paused, and is not seen to run. */
         if (!monitor->borrowed)
             monitor->info->state = DUET_STATE_RUNNING;
         monitor->info->started_us = g_get_real_time();
+        monitor_health_begin(monitor);
         monitor_save_state(monitor);
         monitor_clients_tell_started(monitor);
     } else if (session != 0 && client) {
@@ -106,8 +107,7 @@ static void on_data(
         return;
     if (session == 0) {
         duet_marks_set(&monitor->info->marks, DUET_MARK_OUTPUT);
-        if (monitor->log_fd >= 0 &&
-            !duet_log_append(monitor->log_fd, channel, frame->payload, frame->length) &&
+        if (!duet_log_append(&monitor->log, channel, frame->payload, frame->length) &&
             !monitor->info->error)
             monitor->info->error =
                 g_strdup_printf("its log is not complete: %s", g_strerror(errno));
@@ -148,7 +148,7 @@ static void on_exit_frame(
         monitor->info->exit_code = (int)code;
         monitor->info->exit_signal = (int)exit_signal;
         monitor->exit_known = monitor->payload_gone = TRUE;
-        g_clear_handle_id(&monitor->run_timer, g_source_remove);
+        duet_loop_remove(&monitor->run_timer);
         monitor->info->state = DUET_STATE_STOPPING;
         /* The VM's agent waits for this before it powers off. */
         monitor_shut_down(monitor, 10000);
@@ -162,15 +162,23 @@ static void on_exit_frame(
     }
 }
 
+/* What the payload says of its streams, to all who are attached to it. */
+static void on_payload_flow(Monitor *monitor, const struct duet_frame *frame)
+{
+    if (frame->type == DUET_FRAME_CREDIT)
+        monitor_attached_input_taken(monitor, duet_get_u32(frame->payload));
+    /* The next run may read what this one does not want. */
+    else if (frame->type == DUET_FRAME_EOF || !monitor_may_restart(monitor))
+        monitor_attached_send(monitor, frame->type, frame->channel, NULL, 0);
+}
+
 static void on_flow(Monitor *monitor, Client *client, const struct duet_frame *frame)
 {
-    gboolean credit = frame->type == DUET_FRAME_CREDIT;
-    if (frame->channel > DUET_CHANNEL_STDERR || frame->length != (credit ? 4 : 0))
+    if (frame->channel > DUET_CHANNEL_STDERR ||
+        frame->length != (frame->type == DUET_FRAME_CREDIT ? 4 : 0))
         return;
-    if (frame->session == 0 && credit)
-        monitor_attached_input_taken(monitor, duet_get_u32(frame->payload));
-    else if (frame->session == 0)
-        monitor_attached_send(monitor, frame->type, frame->channel, NULL, 0);
+    if (frame->session == 0)
+        on_payload_flow(monitor, frame);
     else if (client)
         duet_link_send(client->link, frame->type, frame->channel, 0, frame->payload, frame->length);
 }
@@ -181,6 +189,8 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     guint16 session = frame->session;
     Client *client = monitor_session_client(monitor, session);
     (void)link;
+    if (monitor->health && session != 0 && !client)
+        monitor_health_frame(monitor, frame);
     switch (frame->type) {
     case DUET_FRAME_HELLO:
         on_hello(monitor, frame);

@@ -10,10 +10,18 @@
  * Input is taken from all. Each has a window of its own; what is more than the agent takes of all
  * together waits here. Only who was attached from the start ends the payload's input, or closes its
  * output, by its own end: it is the caller of whom the payload is a part.
+ *
+ * Where the payload may be started again, they stay attached from run to run. What of output a run
+ * left unread is read after it, and concerns no agent any more; what of input it left is lost with
+ * it, and what comes while nothing runs is the next one's.
  */
+#include "core/loop.h"
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
+
+#include <signal.h>
+#include <string.h>
 
 /* How long one may read nothing while others wait for it, and how often that is looked at. */
 #define STALL_US (5 * G_USEC_PER_SEC)
@@ -44,7 +52,7 @@ static void pay(Monitor *monitor, guint8 channel)
     guint at = 0;
     Client *client;
     while ((client = next_attached(monitor, &at)))
-        unread = MAX(unread, client->uncredited[channel]);
+        unread = MAX(unread, client->uncredited[channel] - client->stale[channel]);
     if (monitor->owed[channel] > unread && monitor->agent)
         duet_link_send_u32(
             monitor->agent, DUET_FRAME_CREDIT, channel, 0, monitor->owed[channel] - unread);
@@ -116,7 +124,7 @@ void monitor_attach(Client *client, gboolean from_start)
     Monitor *monitor = client->monitor;
     guint at = 0;
     if (!monitor->stall_timer && next_attached(monitor, &at))
-        monitor->stall_timer = g_timeout_add(STALL_CHECK_MS, on_stall_check, monitor);
+        monitor->stall_timer = duet_loop_add_timeout(STALL_CHECK_MS, on_stall_check, monitor);
     client->session = 0;
     client->from_start = from_start;
     client->tty = monitor->spec->tty;
@@ -171,12 +179,20 @@ static void on_credit(Client *client, const struct duet_frame *frame)
     if (granted > client->uncredited[channel])
         return;
     client->uncredited[channel] -= granted;
+    client->stale[channel] -= MIN(granted, client->stale[channel]);
     if (!client->from_start)
         client->read_us = g_get_monotonic_time();
     pay(client->monitor, channel);
 }
 
 /* ---- input ---- */
+
+/* Nobody reads it any more, but the next run may. */
+static gboolean is_held(const Monitor *monitor)
+{
+    return !monitor->agent || monitor->resting ||
+        (monitor->payload_gone && monitor_may_restart(monitor));
+}
 
 static void input_forward(Client *client, const guint8 *bytes, guint32 length)
 {
@@ -198,6 +214,8 @@ static void input_forward(Client *client, const guint8 *bytes, guint32 length)
 static void input_go_on(Client *client)
 {
     Monitor *monitor = client->monitor;
+    if (is_held(monitor))
+        return;
     while (client->held && client->held->len > 0) {
         guint32 room = DUET_CREDIT_INITIAL_BYTES - monitor->input_used;
         guint32 n = MIN(MIN(client->held->len, room), DUET_FRAME_MAX_BYTES);
@@ -206,9 +224,9 @@ static void input_go_on(Client *client)
         input_forward(client, client->held->data, n);
         g_byte_array_remove_range(client->held, 0, n);
     }
-    if (client->input_ended)
+    if (client->input_ended && !client->end_told)
         duet_link_send(monitor->agent, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, 0, NULL, 0);
-    client->input_ended = FALSE;
+    client->end_told = client->input_ended;
 }
 
 static void on_input(Client *client, const struct duet_frame *frame)
@@ -218,7 +236,8 @@ static void on_input(Client *client, const struct duet_frame *frame)
     if (frame->length > client->input_window || !monitor->spec->open_stdin)
         return;
     client->input_window -= frame->length;
-    if (!client->held && frame->length <= DUET_CREDIT_INITIAL_BYTES - monitor->input_used) {
+    if (!client->held && !is_held(monitor) &&
+        frame->length <= DUET_CREDIT_INITIAL_BYTES - monitor->input_used) {
         input_forward(client, frame->payload, frame->length);
         return;
     }
@@ -250,7 +269,67 @@ void monitor_attached_input_taken(Monitor *monitor, guint32 bytes)
         input_go_on(client);
 }
 
+/* ---- from run to run ---- */
+
+/* Whoever sent it may send as much again. */
+static void forget_input(Monitor *monitor)
+{
+    for (guint i = 0; monitor->input_runs && i < monitor->input_runs->len; i++) {
+        Run *run = &g_array_index(monitor->input_runs, Run, i);
+        if (!run->client)
+            continue;
+        run->client->input_window += run->bytes;
+        duet_link_send_u32(run->client->link, DUET_FRAME_CREDIT, DUET_CHANNEL_STDIN, 0, run->bytes);
+    }
+    if (monitor->input_runs)
+        g_array_set_size(monitor->input_runs, 0);
+    monitor->input_used = 0;
+}
+
+void monitor_attached_begin_run(Monitor *monitor)
+{
+    Client *client;
+    guint at = 0;
+    forget_input(monitor);
+    memset(monitor->owed, 0, sizeof monitor->owed);
+    while ((client = next_attached(monitor, &at))) {
+        for (guint8 channel = DUET_CHANNEL_STDOUT; channel <= DUET_CHANNEL_STDERR; channel++) {
+            client->stale[channel] = client->uncredited[channel];
+            if (client->closed[channel])
+                duet_link_send(monitor->agent, DUET_FRAME_CLOSE, channel, 0, NULL, 0);
+        }
+        client->end_told = FALSE;
+        input_go_on(client);
+    }
+}
+
+gboolean monitor_attached_lag(Monitor *monitor)
+{
+    Client *client;
+    guint at = 0;
+    while ((client = next_attached(monitor, &at)))
+        if (MAX(client->uncredited[DUET_CHANNEL_STDOUT], client->uncredited[DUET_CHANNEL_STDERR]) >
+            DUET_CREDIT_INITIAL_BYTES)
+            return TRUE;
+    return FALSE;
+}
+
 /* ---- frames of those who are attached ---- */
+
+/* SIGNAL or RESIZE */
+static void on_number(Client *client, const struct duet_frame *frame)
+{
+    Monitor *monitor = client->monitor;
+    if (frame->length != 4)
+        return;
+    guint32 number = duet_get_u32(frame->payload);
+    if (frame->type == DUET_FRAME_RESIZE)
+        monitor->window = number; /* the next run's as well */
+    else
+        monitor->for_good |= monitor_signal_is_end(monitor, number) || number == SIGHUP;
+    if (monitor->agent)
+        duet_link_send_u32(monitor->agent, frame->type, 0, 0, number);
+}
 
 void monitor_attached_frame(Client *client, const struct duet_frame *frame)
 {
@@ -262,21 +341,24 @@ void monitor_attached_frame(Client *client, const struct duet_frame *frame)
             on_input(client, frame);
         break;
     case DUET_FRAME_EOF:
-        client->input_ended = !output && client->from_start;
-        if (client->input_ended)
-            input_go_on(client);
+        if (output || !client->from_start || client->input_ended)
+            break;
+        client->input_ended = TRUE;
+        input_go_on(client);
         break;
     case DUET_FRAME_CLOSE:
-        if (output && client->from_start)
+        if (!output || !client->from_start)
+            break;
+        client->closed[frame->channel] = TRUE;
+        if (agent)
             duet_link_send(agent, frame->type, frame->channel, 0, NULL, 0);
         break;
     case DUET_FRAME_CREDIT:
         if (output)
             on_credit(client, frame);
         break;
-    default: /* SIGNAL, RESIZE */
-        if (frame->length == 4)
-            duet_link_send(agent, frame->type, 0, 0, frame->payload, frame->length);
+    default:
+        on_number(client, frame);
         break;
     }
 }
@@ -285,7 +367,10 @@ void monitor_attach_request(Client *client)
 {
     Monitor *monitor = client->monitor;
     const char *refusal = NULL;
-    if (monitor->payload_gone || monitor->payload_ended || monitor->stopping || !monitor->agent)
+    if (monitor->resting)
+        refusal = "it ended, and waits to be started again";
+    else if (monitor->payload_gone || monitor->payload_ended || monitor->stopping ||
+        !monitor->agent)
         refusal = "the instance is stopping";
     else if (monitor->info->state == DUET_STATE_PAUSED)
         refusal = "it is paused; let it go on with `duet unpause`";

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The monitor's side of the clients' protocol: run, exec, stop, kill, wait, inspect. */
 #include "core/fields.h"
+#include "core/loop.h"
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -84,11 +84,21 @@ static gboolean wants_terminal(const struct duet_frame *frame)
     return FALSE;
 }
 
+int monitor_session_take(Monitor *monitor)
+{
+    int session = free_session(monitor);
+    if (session != NO_SESSION)
+        monitor->taken[session] = TRUE;
+    return session;
+}
+
 static void on_exec(Client *client, const struct duet_frame *frame)
 {
     Monitor *monitor = client->monitor;
     int session = client->session == NO_SESSION ? free_session(monitor) : NO_SESSION;
-    if (monitor->payload_gone || !monitor->agent || monitor->stopping)
+    if (monitor->resting)
+        send_error(client, DUET_ERROR_STATE, "it ended, and waits to be started again");
+    else if (monitor->payload_gone || !monitor->agent || monitor->stopping)
         send_error(client, DUET_ERROR_STATE, "the instance is stopping");
     else if (!monitor->started)
         send_error(client, DUET_ERROR_STATE, "the instance is starting; try again in a moment");
@@ -108,15 +118,23 @@ static void on_exec(Client *client, const struct duet_frame *frame)
     }
 }
 
+gboolean monitor_signal_is_end(const Monitor *monitor, guint32 signal_number)
+{
+    return signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGQUIT ||
+        signal_number == (guint32)monitor->spec->stop_signal;
+}
+
 static void on_session_frame(Client *client, const struct duet_frame *frame)
 {
     Monitor *monitor = client->monitor;
-    if (client->session == NO_SESSION || !monitor->agent || frame->channel > DUET_CHANNEL_STDERR)
+    if (client->session == NO_SESSION || frame->channel > DUET_CHANNEL_STDERR)
         return;
     if (client->session == 0) {
         monitor_attached_frame(client, frame);
         return;
     }
+    if (!monitor->agent)
+        return;
     if (frame->type == DUET_FRAME_CREDIT) {
         guint32 granted = frame->length == 4 ? duet_get_u32(frame->payload) : 0;
         if (granted > client->uncredited[frame->channel])
@@ -150,6 +168,12 @@ static void on_kill(Client *client, const struct duet_frame *frame)
         send_error(client, DUET_ERROR_STATE, NOT_RUNNING);
         return;
     }
+    if (monitor->resting && !monitor_signal_is_end(monitor, signal_number) &&
+        signal_number != SIGKILL) {
+        send_error(client, DUET_ERROR_STATE, "it ended, and waits to be started again");
+        return;
+    }
+    monitor->for_good |= monitor_signal_is_end(monitor, signal_number);
     if (signal_number == SIGKILL)
         monitor_stop(monitor, 0);
     else if (monitor->agent)
@@ -197,6 +221,17 @@ static char *recorded_text(Monitor *monitor)
     return duet_info_to_text(made);
 }
 
+static void on_health(Client *client)
+{
+    g_autoptr(GError) error = NULL;
+    /* Before: the answer may come at once. */
+    client->wants_health = TRUE;
+    if (monitor_health_run(client->monitor, &error))
+        return;
+    client->wants_health = FALSE;
+    send_error(client, error->code, error->message);
+}
+
 static void send_state(Client *client, guint8 type)
 {
     g_autofree char *text = client->monitor->borrowed ? recorded_text(client->monitor)
@@ -238,6 +273,9 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_STATE:
         send_state(client, DUET_FRAME_STATE);
         break;
+    case DUET_FRAME_HEALTH:
+        on_health(client);
+        break;
     case DUET_FRAME_PAUSE:
     case DUET_FRAME_RESUME:
         on_pause(client, frame->type == DUET_FRAME_PAUSE);
@@ -258,6 +296,7 @@ static void on_closed(DuetLink *link, gpointer data)
     if (client->lends && !monitor->over)
         monitor_stop(monitor, 0);
     duet_link_free(link);
+    g_clear_pointer(&client->held, g_byte_array_unref);
     g_ptr_array_remove_fast(monitor->clients, client);
     if (monitor->over)
         g_main_loop_quit(monitor->loop);
@@ -284,7 +323,8 @@ static gboolean on_connection(int fd, GIOCondition condition, gpointer data)
 
 void monitor_clients_listen(Monitor *monitor)
 {
-    monitor->listen_source = g_unix_fd_add(monitor->listen_fd, G_IO_IN, on_connection, monitor);
+    monitor->listen_source =
+        duet_loop_add_fd(monitor->listen_fd, G_IO_IN, G_PRIORITY_DEFAULT, on_connection, monitor);
 }
 
 void monitor_clients_tell_started(Monitor *monitor)
@@ -303,6 +343,18 @@ static void tell_killed(Client *client)
     duet_put_u32(status, 128 + SIGKILL);
     duet_put_u32(status + 4, SIGKILL);
     duet_link_send(client->link, DUET_FRAME_EXIT, 0, 0, status, sizeof status);
+}
+
+void monitor_clients_end_run(Monitor *monitor)
+{
+    for (guint i = 0; i < monitor->clients->len; i++) {
+        Client *client = monitor->clients->pdata[i];
+        if (client->session <= 0)
+            continue;
+        tell_killed(client);
+        monitor->sessions[client->session] = NULL;
+        client->session = NO_SESSION;
+    }
 }
 
 void monitor_clients_tell_released(Monitor *monitor)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How an instance is brought to its end: what asks for it, and the steps from a polite signal to
  * SIGKILL, each with a time. */
+#include "core/loop.h"
 #include "core/monitor-private.h"
 #include "core/stray.h"
 
 #include <duet/error.h>
 
-#include <glib-unix.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 
@@ -41,16 +41,16 @@ static gboolean is_sooner(Monitor *monitor, guint ms)
     gint64 due_us = g_get_monotonic_time() + ms * G_GINT64_CONSTANT(1000);
     if (monitor->stop_timer && monitor->kill_due_us <= due_us)
         return FALSE;
-    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
+    duet_loop_remove(&monitor->stop_timer);
     monitor->kill_due_us = due_us;
     return TRUE;
 }
 
 static void kill_now(Monitor *monitor)
 {
-    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
+    duet_loop_remove(&monitor->stop_timer);
     monitor->kill_due_us = 0;
-    monitor->stop_timer = g_timeout_add(2000, on_last_resort, monitor);
+    monitor->stop_timer = duet_loop_add_timeout(2000, on_last_resort, monitor);
     /* A driver in a worker may wait for a daemon that hangs. */
     if (monitor->runtime->helper_pid > 0 && monitor->pidfd >= 0)
         pidfd_send_signal(monitor->pidfd, SIGKILL, NULL, 0);
@@ -85,7 +85,7 @@ void monitor_shut_down(Monitor *monitor, guint patience_ms)
     if (patience_ms == 0 || (monitor->agent && !monitor->hello))
         kill_now(monitor);
     else if (is_sooner(monitor, patience_ms))
-        monitor->stop_timer = g_timeout_add(patience_ms, on_patience_over, monitor);
+        monitor->stop_timer = duet_loop_add_timeout(patience_ms, on_patience_over, monitor);
 }
 
 static gboolean on_grace_over(gpointer data)
@@ -115,18 +115,24 @@ static gboolean on_deferred_stop(gpointer data)
 
 void monitor_stop(Monitor *monitor, guint grace_ms)
 {
+    monitor->asked_to_stop = monitor->for_good = TRUE;
+    monitor_end_payload(monitor, grace_ms);
+}
+
+void monitor_end_payload(Monitor *monitor, guint grace_ms)
+{
     duet_marks_set(&monitor->info->marks, DUET_MARK_STOP);
-    monitor->asked_to_stop = TRUE;
-    if (monitor->over || (monitor->payload_gone && grace_ms != 0))
+    if (monitor->over || monitor->resting || (monitor->payload_gone && grace_ms != 0))
         return;
     if (monitor->waiting) {
         monitor->deferred_grace_ms = grace_ms;
-        g_idle_add(on_deferred_stop, monitor);
+        duet_loop_add_idle(on_deferred_stop, monitor);
         return;
     }
     if (monitor->starting) {
         if (!monitor->stop_timer)
-            monitor->stop_timer = g_timeout_add(START_PATIENCE_MS, on_start_too_long, monitor);
+            monitor->stop_timer =
+                duet_loop_add_timeout(START_PATIENCE_MS, on_start_too_long, monitor);
         /* It ends the driver's work alone. */
         monitor->kill_due_us = G_MAXINT64;
         return;
@@ -141,7 +147,7 @@ void monitor_stop(Monitor *monitor, guint grace_ms)
         duet_link_send_u32(
             monitor->agent, DUET_FRAME_SIGNAL, 0, 0, (guint32)monitor->spec->stop_signal);
     if (is_sooner(monitor, grace_ms + SHUT_DOWN_MS))
-        monitor->stop_timer = g_timeout_add(grace_ms, on_grace_over, monitor);
+        monitor->stop_timer = duet_loop_add_timeout(grace_ms, on_grace_over, monitor);
 }
 
 static gboolean on_run_timeout(gpointer data)
@@ -171,6 +177,7 @@ static gboolean on_boot_timeout(gpointer data)
 static gboolean on_quit(gpointer data)
 {
     Monitor *monitor = data;
+    monitor->quit_timer = 0;
     g_main_loop_quit(monitor->loop);
     return G_SOURCE_REMOVE;
 }
@@ -180,13 +187,14 @@ static gboolean on_over(int fd, GIOCondition condition, gpointer data)
     Monitor *monitor = data;
     (void)fd;
     (void)condition;
+    monitor->over_source = 0;
     duet_marks_set(&monitor->info->marks, DUET_MARK_EXITED);
     monitor_elsewhere_sample(monitor);
     monitor->over = TRUE;
-    g_clear_handle_id(&monitor->stop_timer, g_source_remove);
+    duet_loop_remove(&monitor->stop_timer);
     /* The agent's last frames may still wait to be read: its end of the channel is closed now. */
     if (monitor->agent)
-        g_timeout_add(1000, on_quit, monitor);
+        monitor->quit_timer = duet_loop_add_timeout(1000, on_quit, monitor);
     else
         g_main_loop_quit(monitor->loop);
     return G_SOURCE_REMOVE;
@@ -195,9 +203,11 @@ static gboolean on_over(int fd, GIOCondition condition, gpointer data)
 void monitor_watch(Monitor *monitor)
 {
     /* After the agent's channel: what the payload wrote came before its end. */
-    g_unix_fd_add_full(G_PRIORITY_DEFAULT + 10, monitor->pidfd, G_IO_IN, on_over, monitor, NULL);
-    monitor->boot_timer = g_timeout_add_seconds(monitor->boot_timeout_s, on_boot_timeout, monitor);
+    monitor->over_source =
+        duet_loop_add_fd(monitor->pidfd, G_IO_IN, G_PRIORITY_DEFAULT + 10, on_over, monitor);
+    monitor->boot_timer =
+        duet_loop_add_timeout(monitor->boot_timeout_s * 1000, on_boot_timeout, monitor);
     if (monitor->spec->timeout_ms)
         monitor->run_timer =
-            g_timeout_add((guint)monitor->spec->timeout_ms, on_run_timeout, monitor);
+            duet_loop_add_timeout((guint)monitor->spec->timeout_ms, on_run_timeout, monitor);
 }

@@ -5,6 +5,7 @@
  * monitor-client.c (the two protocols) share; nobody else includes this. */
 
 #include "core/link.h"
+#include "core/log.h"
 #include "core/monitor.h"
 #include "core/util.h"
 
@@ -28,7 +29,9 @@ typedef struct _Monitor Monitor;
  * @read_us: when it last read something, of one that is not @from_start
  * @input_window: what it may still send of input
  * @held: (nullable): input of its that the agent does not take yet
- * @input_ended: EOF follows what is held
+ * @input_ended: EOF follows what is held, in each run; @end_told: in this one it did
+ * @closed: it reads no more, in each run
+ * @stale: how much of @uncredited is of runs that are over: no agent waits for that credit
  */
 typedef struct {
     Monitor *monitor;
@@ -39,10 +42,13 @@ typedef struct {
     guint32 uncredited[3];
     gboolean draining;
     gboolean lends;
-    gboolean tty, from_start, input_ended;
+    gboolean tty, from_start, input_ended, end_told;
     gint64 read_us;
     guint32 input_window;
     GByteArray *held;
+    guint32 stale[3];
+    gboolean closed[3];
+    gboolean wants_health;
 } Client;
 
 struct _Monitor {
@@ -52,8 +58,9 @@ struct _Monitor {
     GMainLoop *loop;
 
     char *dir, *run_dir;
-    int dir_fd, lock_fd, ids_fd, listen_fd, log_fd, signal_fd;
-    int private_fds[6];
+    int dir_fd, lock_fd, ids_fd, listen_fd, signal_fd;
+    DuetLog log;
+    GArray *private_fds;
     DuetPlace place;
     DuetCgroup *cgroup;
     DuetRuntime *runtime;
@@ -84,10 +91,17 @@ struct _Monitor {
     /* @payload_ended: its process did; the rest of its output is on its way */
     gboolean starting, waiting, helper_gone, hello, started, exit_known, payload_gone, over,
         stopping, asked_to_stop, left_behind, payload_ended;
+    /* @resting: between two runs: of the last nothing is left, the next has not begun */
+    /* @for_good: somebody wants it to end, and not to be started again */
+    /* @ran: its payload was started once: else there is nothing to start again */
+    /* @again: another run follows, whatever the policy */
+    gboolean resting, for_good, ran, again;
     guint32 window; /* of the payload's terminal when it starts, see DUET_FIELD_WINDOW */
+    struct _MonitorHealth *health; /* NULL: nothing is to be checked */
+    guint restart_delay_ms;
     guint boot_timeout_s;
     guint vcpus; /* that a VM was started with */
-    guint boot_timer, run_timer, stop_timer, listen_source;
+    guint boot_timer, run_timer, stop_timer, quit_timer, listen_source, over_source;
     guint deferred_grace_ms;
     gint64 kill_due_us; /* while there is a stop_timer: when it will be killed at the latest */
 };
@@ -108,6 +122,15 @@ void monitor_end_with_owner(const Monitor *monitor);
 gboolean monitor_prepare(Monitor *monitor, GError **error);
 gboolean monitor_bring_up(Monitor *monitor, GError **error);
 
+/* monitor-restart.c */
+/* Whether one run may follow another. */
+gboolean monitor_may_restart(const Monitor *monitor);
+/* Decides whether another run follows, and waits for its time, serving clients. Returns: %FALSE:
+ * it is the end. */
+gboolean monitor_rest(Monitor *monitor);
+/* As monitor_prepare(), once the last run's state is cleared away. */
+gboolean monitor_prepare_again(Monitor *monitor, GError **error);
+
 /* monitor-end.c */
 /* Watches for the end of what the driver started, and for its times to be up. */
 void monitor_watch(Monitor *monitor);
@@ -116,6 +139,20 @@ void monitor_kill_payload(Monitor *monitor);
 void monitor_shut_down(Monitor *monitor, guint patience_ms);
 /* Stop signal now, monitor_shut_down() after the grace. */
 void monitor_stop(Monitor *monitor, guint grace_ms);
+
+/* The same, and another run may follow. */
+void monitor_end_payload(Monitor *monitor, guint grace_ms);
+
+/* monitor-health.c */
+#define DUET_HEALTH_GRACE_MS 10000
+/* The payload runs: from now on it is checked, if it is to be. */
+void monitor_health_begin(Monitor *monitor);
+/* It does not any more. */
+void monitor_health_end(Monitor *monitor);
+/* Has it checked now; clients that want to know are told the result. */
+gboolean monitor_health_run(Monitor *monitor, GError **error);
+/* The agent's word on a session that no client has. */
+void monitor_health_frame(Monitor *monitor, const struct duet_frame *frame);
 
 /* monitor-elsewhere.c */
 void monitor_elsewhere_open(Monitor *monitor, char *path);
@@ -150,6 +187,10 @@ void monitor_attached_send(
 void monitor_attached_ended(Monitor *monitor);
 /* CREDIT of the agent for input. */
 void monitor_attached_input_taken(Monitor *monitor, guint32 bytes);
+/* Another run begins: what they said that holds for each, and input that is held, is passed on. */
+void monitor_attached_begin_run(Monitor *monitor);
+/* Whether one of them has so much of earlier runs unread that the next must wait. */
+gboolean monitor_attached_lag(Monitor *monitor);
 
 /* monitor-client.c */
 Client *monitor_client_add(Monitor *monitor, int fd);
@@ -158,6 +199,12 @@ void monitor_clients_tell_started(Monitor *monitor);
 void monitor_clients_tell_released(Monitor *monitor);
 /* The session's client, or NULL: nobody listens. */
 Client *monitor_session_client(Monitor *monitor, guint16 session);
+/* A run is over: who was in its exec sessions is told, who is attached to the payload stays. */
+void monitor_clients_end_run(Monitor *monitor);
+/* Whether the user who sends it wants an end, and not another run. */
+gboolean monitor_signal_is_end(const Monitor *monitor, guint32 signal_number);
+/* Returns: a free number, taken now, or NO_SESSION. */
+int monitor_session_take(Monitor *monitor);
 /* Its exit was passed on: the number may be used again. */
 void monitor_session_end(Monitor *monitor, guint16 session);
 

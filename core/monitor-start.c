@@ -2,6 +2,7 @@
 /* How an instance begins: its place on the host, its driver, and what the monitor does while that
  * is at work. */
 #include "core/spec-limits.h"
+#include "core/loop.h"
 #include "core/monitor-private.h"
 
 #include <duet/error.h>
@@ -9,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,14 +36,17 @@ static gboolean make_place(Monitor *monitor, GError **error)
 {
     DuetContext *context = monitor->context;
     const char *id = monitor->spec->id;
+    gboolean first = !monitor->run_dir;
     DuetLimits limits = duet_spec_limits(monitor->spec);
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
     if (!monitor->cgroup ||
         !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), monitor->borrowed, error))
         return FALSE;
-    monitor->run_dir = duet_run_path(context, id);
+    /* What is below stays from one run to the next. */
+    if (first)
+        monitor->run_dir = duet_run_path(context, id);
     /* The baseline is the host's root. */
-    if (monitor->spec->kind != DUET_KIND_NATIVE &&
+    if (first && monitor->spec->kind != DUET_KIND_NATIVE &&
         !duet_ids_take(context, id, &monitor->ids_fd, &monitor->place.id_base, error))
         return FALSE;
     if (!duet_cgroup_make(monitor->cgroup, error))
@@ -53,11 +56,12 @@ static gboolean make_place(Monitor *monitor, GError **error)
     if (joined != 0)
         return duet_error_set_errno(
             error, joined, "cannot join the cgroup '%s'", duet_cgroup_path(monitor->cgroup));
-    if (!monitor->borrowed)
-        monitor->log_fd =
-            openat(monitor->dir_fd, "log", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (monitor->log_fd < 0 && !monitor->borrowed)
-        return duet_error_set_errno(error, errno, "cannot create the log in '%s'", monitor->dir);
+    if (!first || monitor->borrowed)
+        return TRUE;
+    if (!duet_log_open(&monitor->log, monitor->dir_fd, monitor->spec, error)) {
+        g_prefix_error(error, "in '%s': ", monitor->dir);
+        return FALSE;
+    }
     return listen_on_socket(monitor, error);
 }
 
@@ -98,12 +102,13 @@ static gboolean on_late(gpointer data)
 static int wait_serving(int fd, int timeout_ms)
 {
     Wait wait = WAITING;
-    guint ready = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_ready, &wait);
-    guint late = g_timeout_add((guint)timeout_ms, on_late, &wait);
+    guint ready =
+        duet_loop_add_fd(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, G_PRIORITY_DEFAULT, on_ready, &wait);
+    guint late = duet_loop_add_timeout((guint)timeout_ms, on_late, &wait);
     while (wait == WAITING)
-        g_main_context_iteration(NULL, TRUE);
-    g_source_remove(ready);
-    g_source_remove(late);
+        duet_loop_step();
+    duet_loop_remove(&ready);
+    duet_loop_remove(&late);
     return wait == READY;
 }
 
@@ -129,10 +134,8 @@ gboolean monitor_prepare(Monitor *monitor, GError **error)
     monitor->info->state = DUET_STATE_STARTING;
     monitor->info->monitor_pid = getpid();
     monitor_save_state(monitor);
-    monitor->private_fds[0] = monitor->lock_fd;
-    monitor->private_fds[1] = monitor->listen_fd;
-    monitor->private_fds[2] = monitor->log_fd;
-    monitor->private_fds[3] = monitor->signal_fd;
+    const int own[] = { monitor->lock_fd, monitor->listen_fd, monitor->log.fd, monitor->signal_fd };
+    g_array_append_vals(monitor->private_fds, own, G_N_ELEMENTS(own));
     monitor->place = (DuetPlace){
         .instance_dir = monitor->dir,
         .run_dir = monitor->run_dir,
@@ -140,8 +143,8 @@ gboolean monitor_prepare(Monitor *monitor, GError **error)
         .id_base = monitor->place.id_base,
         .wait = wait_readable,
         .wait_data = monitor,
-        .private_fds = monitor->private_fds,
-        .n_private_fds = G_N_ELEMENTS(monitor->private_fds),
+        .private_fds = (const int *)(gpointer)monitor->private_fds->data,
+        .n_private_fds = monitor->private_fds->len,
     };
     monitor->runtime = duet_runtime_new(monitor->entry, monitor->spec, &monitor->place, error);
     return monitor->runtime != NULL;
@@ -153,6 +156,8 @@ gboolean monitor_bring_up(Monitor *monitor, GError **error)
     if (monitor->asked_to_stop)
         return FALSE;
     monitor_agent_begin(monitor);
+    if (monitor->info->restarts)
+        monitor_attached_begin_run(monitor);
     monitor->starting = TRUE;
     gboolean ok = duet_runtime_start(monitor->runtime, &monitor->info->marks, &started, error);
     monitor->starting = FALSE;
@@ -166,7 +171,8 @@ gboolean monitor_bring_up(Monitor *monitor, GError **error)
     monitor->pidfd = started.pidfd;
     monitor->boot_timeout_s = started.boot_timeout_s ? started.boot_timeout_s : DUET_BOOT_TIMEOUT_S;
     monitor_elsewhere_open(monitor, started.cgroup);
-    tell_notice(monitor, started.notice);
+    if (monitor->info->restarts == 0)
+        tell_notice(monitor, started.notice);
     g_free(started.notice);
     duet_link_connect(monitor->agent, started.agent_fd);
     monitor_watch(monitor);

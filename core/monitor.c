@@ -6,6 +6,7 @@
  * it (PDEATHSIG for a container's agent, the closed channel for a VM's), and the next duet command
  * finds its lock free and its marker in live/, and cleans up (context.c).
  */
+#include "core/loop.h"
 #include "core/monitor-private.h"
 #include "core/scope.h"
 #include "core/stray.h"
@@ -15,7 +16,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,7 +202,7 @@ static void take_usage(Monitor *monitor)
     monitor->info->managing_cpu_ns = MAX(monitor->info->managing_cpu_ns, (gint64)managing.cpu_ns);
 }
 
-static void release_all(Monitor *monitor)
+static void release_run(Monitor *monitor)
 {
     reap(monitor);
     if (monitor->runtime)
@@ -222,11 +222,26 @@ static void release_all(Monitor *monitor)
             }
         }
     }
-    g_clear_handle_id(&monitor->listen_source, g_source_remove);
-    duet_fd_clear(&monitor->listen_fd);
-    unlinkat(monitor->dir_fd, DUET_SOCKET, 0);
     if (monitor->run_dir && access(monitor->run_dir, F_OK) == 0)
         duet_remove_tree(AT_FDCWD, monitor->run_dir, NULL);
+}
+
+static void end_run(Monitor *monitor)
+{
+    monitor_health_end(monitor);
+    judge_exit(monitor);
+    release_run(monitor);
+    monitor->info->pid = 0;
+    monitor->info->exited_us = g_get_real_time();
+    duet_marks_set(&monitor->info->marks, DUET_MARK_EXITED);
+}
+
+/* What the instance is to others. */
+static void release_place(Monitor *monitor)
+{
+    duet_loop_remove(&monitor->listen_source);
+    duet_fd_clear(&monitor->listen_fd);
+    unlinkat(monitor->dir_fd, DUET_SOCKET, 0);
     duet_fd_clear(&monitor->ids_fd);
 }
 
@@ -241,12 +256,9 @@ static gboolean all_flushed(Monitor *monitor)
 static G_NORETURN void finish(Monitor *monitor)
 {
     DuetInfo *info = monitor->info;
-    judge_exit(monitor);
-    release_all(monitor);
+    release_place(monitor);
     info->state = DUET_STATE_EXITED;
-    info->pid = info->monitor_pid = 0;
-    info->exited_us = g_get_real_time();
-    duet_marks_set(&info->marks, DUET_MARK_EXITED);
+    info->monitor_pid = 0;
     gboolean remove = goes_at_exit(monitor);
     monitor->left_behind |= remove && !duet_instance_discard(monitor->context, monitor->spec, NULL);
     duet_marks_set(&info->marks, DUET_MARK_RELEASED);
@@ -257,7 +269,7 @@ static G_NORETURN void finish(Monitor *monitor)
     monitor_clients_tell_released(monitor);
     /* Who reads slowly still gets all of it; it holds nothing but this process. */
     while (!all_flushed(monitor))
-        g_main_context_iteration(NULL, TRUE);
+        duet_loop_step();
     if (remove) {
         g_autofree char *trash = g_strconcat("trash/", monitor->spec->id, NULL);
         duet_remove_tree(monitor->context->root_fd, trash, NULL);
@@ -353,8 +365,10 @@ static void become_monitor(Monitor *monitor)
  * ours: no source, and no descriptor that wakes it, before that. */
 static void serve(Monitor *monitor, const DuetMonitorArgs *args)
 {
-    monitor->loop = g_main_loop_new(NULL, FALSE);
-    g_unix_fd_add(monitor->signal_fd, G_IO_IN, on_signal, monitor);
+    if (monitor_may_restart(monitor))
+        g_main_context_push_thread_default(g_main_context_new());
+    monitor->loop = g_main_loop_new(g_main_context_get_thread_default(), FALSE);
+    duet_loop_add_fd(monitor->signal_fd, G_IO_IN, G_PRIORITY_DEFAULT, on_signal, monitor);
     Client *client = monitor_client_add(monitor, args->client_fd);
     client->wants_started = client->wants_released = TRUE;
     client->lends = monitor->borrowed;
@@ -372,6 +386,8 @@ static void lend(DuetSpec *spec)
     spec->timeout_ms = 0;
     spec->idle = TRUE;
     spec->open_stdin = spec->tty = FALSE;
+    spec->restart = DUET_RESTART_NO;
+    g_clear_pointer(&spec->health.test, g_strfreev);
 }
 
 G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
@@ -385,12 +401,11 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
     monitor->dir = duet_instance_path(instance->context, instance->spec->id);
     monitor->dir_fd = instance->dir_fd;
     monitor->lock_fd = instance->lock_fd;
-    monitor->ids_fd = monitor->listen_fd = monitor->log_fd = monitor->pidfd = -1;
-    for (guint i = 0; i < G_N_ELEMENTS(monitor->private_fds); i++)
-        monitor->private_fds[i] = -1;
+    monitor->ids_fd = monitor->listen_fd = monitor->log.fd = monitor->pidfd = -1;
+    monitor->private_fds = g_array_new(FALSE, FALSE, sizeof(int));
+    g_array_append_val(monitor->private_fds, args->client_fd);
     monitor->wait_status = NOT_REAPED;
     monitor->borrowed = args->borrowed;
-    monitor->private_fds[4] = args->client_fd;
     monitor->window = args->window;
     monitor->clients = g_ptr_array_new_with_free_func(g_free);
     /* Its spec is the monitor's: a copy would stand in the way of the start. */
@@ -402,10 +417,15 @@ G_NORETURN void duet_monitor_main(const DuetMonitorArgs *args)
     monitor->entry = find_driver(monitor->context, monitor->spec->kind, &monitor->failure);
     gboolean ok = monitor->entry && monitor_prepare(monitor, &monitor->failure);
     serve(monitor, args);
-    if (ok && monitor_bring_up(monitor, &monitor->failure))
-        g_main_loop_run(monitor->loop);
-    else if (monitor->asked_to_stop)
-        /* What was given up because of that is no failure. */
-        g_clear_error(&monitor->failure);
-    finish(monitor);
+    for (;;) {
+        if (ok && monitor_bring_up(monitor, &monitor->failure))
+            g_main_loop_run(monitor->loop);
+        else if (monitor->asked_to_stop)
+            /* What was given up because of that is no failure. */
+            g_clear_error(&monitor->failure);
+        end_run(monitor);
+        if (!monitor_rest(monitor))
+            finish(monitor);
+        ok = monitor_prepare_again(monitor, &monitor->failure);
+    }
 }

@@ -76,6 +76,7 @@ static int64_t frame_bound(uint8_t type)
     case DUET_FRAME_PAUSE:
     case DUET_FRAME_RESUME:
     case DUET_FRAME_UPDATE:
+    case DUET_FRAME_HEALTH:
     case DUET_FRAME_OK:
     case DUET_FRAME_ERROR:
     case DUET_FRAME_NOTICE:

@@ -17,6 +17,19 @@ static const char *const accel_names[] = {
     [DUET_ACCEL_TCG] = "tcg",
 };
 
+static const char *const restart_names[] = {
+    [DUET_RESTART_NO] = "no",
+    [DUET_RESTART_ON_FAILURE] = "on-failure",
+    [DUET_RESTART_ALWAYS] = "always",
+};
+
+static const char *const health_action_names[] = {
+    [DUET_HEALTH_NOTHING] = "none",
+    [DUET_HEALTH_KILL] = "kill",
+    [DUET_HEALTH_RESTART] = "restart",
+    [DUET_HEALTH_STOP] = "stop",
+};
+
 static gboolean index_of(const char *const *names, guint n, const char *text, guint *out_index)
 {
     for (guint i = 0; i < n; i++)
@@ -52,6 +65,25 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel)
     if (!index_of(accel_names, G_N_ELEMENTS(accel_names), text, &i))
         return FALSE;
     *out_accel = (DuetAccel)i;
+    return TRUE;
+}
+
+const char *duet_restart_to_string(DuetRestart restart)
+{
+    return restart_names[restart];
+}
+
+const char *duet_health_action_to_string(DuetHealthAction action)
+{
+    return health_action_names[action];
+}
+
+gboolean duet_health_action_from_string(const char *text, DuetHealthAction *out_action)
+{
+    guint i;
+    if (!index_of(health_action_names, G_N_ELEMENTS(health_action_names), text, &i))
+        return FALSE;
+    *out_action = (DuetHealthAction)i;
     return TRUE;
 }
 
@@ -143,7 +175,7 @@ void duet_spec_free(DuetSpec *spec)
         g_free(*strings[i]);
     char **lists[] = { spec->layers, spec->argv, spec->env, spec->labels, spec->ulimits,
         spec->groups, spec->sysctls, spec->devices, spec->masks, spec->unmasks, spec->io_limits,
-        spec->hugetlb };
+        spec->hugetlb, spec->health.test };
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
     g_array_unref(spec->high_ids);
@@ -188,11 +220,13 @@ typedef enum {
     FIELD_DOUBLE
 } FieldType;
 
-static const struct {
+typedef struct {
     const char *key;
     FieldType type;
     gsize offset;
-} fields[] = {
+} Field;
+
+static const Field fields[] = {
     { "id", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, id) },
     { "name", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, name) },
     { "kind", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, kind) },
@@ -234,20 +268,54 @@ static const struct {
     { "blkio-weight", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, blkio_weight) },
     { "io-limits", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, io_limits) },
     { "hugetlb", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, hugetlb) },
+    { "stop-timeout-s", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, stop_timeout_s) },
+};
+
+/* Those that few ask for: not written while they are 0, or NULL. */
+static const Field rare_fields[] = {
     { "tty", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, tty) },
     { "ulimits", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, ulimits) },
     { "groups", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, groups) },
     { "sysctls", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, sysctls) },
     { "shm-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, shm_bytes) },
     { "oom-score-adj", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, oom_score_adj) },
-    { "stop-timeout-s", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, stop_timeout_s) },
     { "devices", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, devices) },
     { "apparmor", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, apparmor) },
     { "masks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, masks) },
     { "unmasks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, unmasks) },
     { "monotonic-s", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, monotonic_s) },
     { "boottime-s", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, boottime_s) },
+    { "restart", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, restart) },
+    { "restart-retries", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, restart_retries) },
+    { "no-log", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, no_log) },
+    { "log-max-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, log_max_bytes) },
+    { "log-max-files", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, log_max_files) },
+    { "health-test", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, health.test) },
+    { "health-interval-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.interval_us) },
+    { "health-timeout-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.timeout_us) },
+    { "health-start-period-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.start_period_us) },
+    { "health-start-interval-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.start_interval_us) },
+    { "health-retries", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, health.retries) },
+    { "health-on-failure", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, health.on_failure) },
 };
+
+static gboolean is_zero(gconstpointer at, FieldType type)
+{
+    switch (type) {
+    case FIELD_BYTES:
+    case FIELD_LIST:
+        return *(gconstpointer const *)at == NULL;
+    case FIELD_BOOL:
+    case FIELD_INT:
+        return *(const int *)at == 0;
+    case FIELD_U64:
+    case FIELD_I64:
+        return *(const guint64 *)at == 0;
+    case FIELD_DOUBLE:
+        return *(const double *)at == 0;
+    }
+    g_assert_not_reached();
+}
 
 static GVariant *field_to_variant(gconstpointer at, FieldType type)
 {
@@ -311,6 +379,16 @@ static void field_from_variant(gpointer at, FieldType type, GVariant *value)
     }
 }
 
+static void fields_from_variant(DuetSpec *spec, GVariant *variant, const Field *table, gsize n)
+{
+    for (gsize i = 0; i < n; i++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(
+            variant, table[i].key, G_VARIANT_TYPE(field_types[table[i].type]));
+        if (value)
+            field_from_variant((char *)spec + table[i].offset, table[i].type, value);
+    }
+}
+
 GVariant *duet_spec_to_variant(const DuetSpec *spec)
 {
     g_auto(GVariantBuilder) dict = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
@@ -318,6 +396,12 @@ GVariant *duet_spec_to_variant(const DuetSpec *spec)
         GVariant *value = field_to_variant((const char *)spec + fields[i].offset, fields[i].type);
         if (value)
             g_variant_builder_add(&dict, "{sv}", fields[i].key, value);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(rare_fields); i++) {
+        gconstpointer at = (const char *)spec + rare_fields[i].offset;
+        if (!is_zero(at, rare_fields[i].type))
+            g_variant_builder_add(
+                &dict, "{sv}", rare_fields[i].key, field_to_variant(at, rare_fields[i].type));
     }
     GVariant *ids = g_variant_new_fixed_array(
         G_VARIANT_TYPE_UINT32, spec->high_ids->data, spec->high_ids->len, sizeof(guint32));
@@ -350,11 +434,13 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "it is not the spec of an instance");
         return NULL;
     }
-    for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
-        g_autoptr(GVariant) value = g_variant_lookup_value(
-            variant, fields[i].key, G_VARIANT_TYPE(field_types[fields[i].type]));
-        if (value)
-            field_from_variant((char *)spec + fields[i].offset, fields[i].type, value);
+    fields_from_variant(spec, variant, fields, G_N_ELEMENTS(fields));
+    fields_from_variant(spec, variant, rare_fields, G_N_ELEMENTS(rare_fields));
+    if (spec->restart > DUET_RESTART_ALWAYS || spec->health.on_failure > DUET_HEALTH_STOP ||
+        spec->log_max_files < 0 ||
+        (spec->log_max_bytes && spec->log_max_bytes < DUET_LOG_MIN_BYTES)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the spec names an unknown policy");
+        return NULL;
     }
     if (spec->kind > DUET_KIND_NATIVE || spec->accel > DUET_ACCEL_TCG) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "the spec names an unknown kind");

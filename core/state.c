@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/state.h"
+#include "core/health.h"
 #include "core/rootless.h"
 #include "core/util.h"
 
@@ -21,6 +22,7 @@ static const char *const state_names[] = {
     [DUET_STATE_PAUSED] = "paused",
     [DUET_STATE_STOPPING] = "stopping",
     [DUET_STATE_EXITED] = "exited",
+    [DUET_STATE_RESTARTING] = "restarting",
 };
 
 const char *duet_state_to_string(DuetState state)
@@ -36,6 +38,7 @@ void duet_info_free(DuetInfo *info)
     g_free(info->error);
     g_free(info->cgroup);
     g_free(info->payload_cgroup);
+    duet_health_free(info->health);
     g_clear_pointer(&info->facts, g_variant_unref);
     g_free(info);
 }
@@ -71,6 +74,7 @@ static const struct {
     { "managing-cpu-ns", G_STRUCT_OFFSET(DuetInfo, managing_cpu_ns) },
     { "payload-cpu-ns", G_STRUCT_OFFSET(DuetInfo, payload_cpu_ns) },
     { "peak-memory-bytes", G_STRUCT_OFFSET(DuetInfo, peak_memory_bytes) },
+    { "restarts", G_STRUCT_OFFSET(DuetInfo, restarts) },
 };
 
 char *duet_info_to_text(const DuetInfo *info)
@@ -96,6 +100,7 @@ char *duet_info_to_text(const DuetInfo *info)
         g_variant_dict_insert(&dict, "payload-cgroup", "^ay", info->payload_cgroup);
     if (info->facts)
         g_variant_dict_insert(&dict, "facts", "@a{sv}", info->facts);
+    duet_health_to_dict(info->health, &dict);
     g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_dict_end(&dict));
     return g_variant_print(variant, TRUE);
 }
@@ -122,7 +127,7 @@ DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec)
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(variant);
     int state;
     if (g_variant_dict_lookup(&dict, "state", "i", &state) && state >= 0 &&
-        state <= DUET_STATE_EXITED)
+        state <= DUET_STATE_RESTARTING)
         info->state = (DuetState)state;
     g_variant_dict_lookup(&dict, "exit-code", "i", &info->exit_code);
     g_variant_dict_lookup(&dict, "exit-signal", "i", &info->exit_signal);
@@ -138,6 +143,7 @@ DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec)
     g_variant_dict_lookup(&dict, "cgroup", "^ay", &info->cgroup);
     g_variant_dict_lookup(&dict, "payload-cgroup", "^ay", &info->payload_cgroup);
     g_variant_dict_lookup(&dict, "facts", "@a{sv}", &info->facts);
+    info->health = duet_health_from_dict(&dict);
     return info;
 }
 

@@ -146,6 +146,9 @@ static G_NORETURN void worker_main(int fd, const DuetDriverEntry *entry, const D
     if (getppid() != monitor)
         _exit(0);
     prctl(PR_SET_CHILD_SUBREAPER, 0);
+    /* libvirt's is the default one; a monitor that had sources before this fork has another. */
+    if (g_main_context_get_thread_default())
+        g_main_context_push_thread_default(NULL);
     for (guint i = 0; i < place->n_private_fds; i++)
         close(place->private_fds[i]);
     sigset_t none;

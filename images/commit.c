@@ -77,6 +77,12 @@ static GVariant *record_of(const DuetImage *image, char **chains)
         maybe_string(image->created),
         strv(image->warnings),
         strv(image->labels),
+        maybe_strv(image->health_test),
+        g_variant_new_int64(image->health_interval_us),
+        g_variant_new_int64(image->health_timeout_us),
+        g_variant_new_int64(image->health_start_period_us),
+        g_variant_new_int64(image->health_start_interval_us),
+        g_variant_new_int64(image->health_retries),
     };
     return g_variant_ref_sink(g_variant_new_tuple(members, G_N_ELEMENTS(members)));
 }

@@ -34,6 +34,7 @@ void duet_image_free(DuetImage *image)
     g_free(image->created);
     g_strfreev(image->warnings);
     g_strfreev(image->labels);
+    g_strfreev(image->health_test);
     g_free(image);
 }
 
@@ -151,6 +152,12 @@ static DuetImage *image_from_record(GVariant *record, const char *layers_dir)
     image->created = take_maybe_string(record, 11);
     image->warnings = take_strv(record, 12);
     image->labels = take_strv(record, 13);
+    image->health_test = take_maybe_strv(record, 14);
+    g_variant_get_child(record, 15, "x", &image->health_interval_us);
+    g_variant_get_child(record, 16, "x", &image->health_timeout_us);
+    g_variant_get_child(record, 17, "x", &image->health_start_period_us);
+    g_variant_get_child(record, 18, "x", &image->health_start_interval_us);
+    g_variant_get_child(record, 19, "x", &image->health_retries);
     return image;
 }
 

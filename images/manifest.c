@@ -253,6 +253,38 @@ static void set_stop_signal(DuetImage *image, const char *text, GStrvBuilder *wa
     image->stop_signal = SIGTERM;
 }
 
+/* Nanoseconds, as Go has them; what is none counts as not given. */
+static gint64 duration_us(JsonObject *object, const char *member)
+{
+    return MAX(0, duet_json_int(object, member) / 1000);
+}
+
+/* Docker's addition to the config: archives of docker's have it, OCI's format knows none. */
+static gboolean set_health(
+    DuetImage *image, JsonObject *config, const char *what, GStrvBuilder *warnings, GError **error)
+{
+    JsonObject *health = duet_json_object(config, "Healthcheck");
+    g_auto(GStrv) test = NULL;
+    if (!health)
+        return TRUE;
+    if (!duet_json_strv(health, "Test", what, &test, error))
+        return FALSE;
+    const char *form = test && test[0] ? test[0] : "NONE";
+    gboolean is_words = g_str_equal(form, "CMD") && test[1];
+    gboolean is_line = g_str_equal(form, "CMD-SHELL") && test[1] && !test[2];
+    if (!is_words && !is_line && !g_str_equal(form, "NONE"))
+        g_strv_builder_add(warnings, "its health check is in no form known here: it is not used");
+    if (!is_words && !is_line)
+        return TRUE;
+    image->health_test = g_steal_pointer(&test);
+    image->health_interval_us = duration_us(health, "Interval");
+    image->health_timeout_us = duration_us(health, "Timeout");
+    image->health_start_period_us = duration_us(health, "StartPeriod");
+    image->health_start_interval_us = duration_us(health, "StartInterval");
+    image->health_retries = CLAMP(duet_json_int(health, "Retries"), 0, G_MAXINT);
+    return TRUE;
+}
+
 DuetImage *duet_manifest_image(const DuetManifest *manifest, const char *what, GError **error)
 {
     g_autoptr(JsonNode) root = parse_config_json(manifest, what, error);
@@ -272,6 +304,8 @@ DuetImage *duet_manifest_image(const DuetManifest *manifest, const char *what, G
     image->working_dir = absolute_dir(duet_json_string(config, "WorkingDir"));
     image->user = g_strdup(non_empty(duet_json_string(config, "User")));
     set_stop_signal(image, duet_json_string(config, "StopSignal"), warnings);
+    if (!set_health(image, config, what, warnings, error))
+        return NULL;
     image->created = g_strdup(non_empty(duet_json_string(object, "created")));
     image->digest = g_strconcat("sha256:", manifest->self->hex, NULL);
     image->config_digest = g_strconcat("sha256:", manifest->config_descriptor->hex, NULL);

@@ -27,10 +27,11 @@ G_BEGIN_DECLS
 
 /**
  * DUET_IMAGE_TYPE: magic, config digest, layer directories below layers/, entrypoint, cmd, env,
- * working directory, user, stop signal, high ids, size in bytes, created, warnings, labels.
+ * working directory, user, stop signal, high ids, size in bytes, created, warnings, labels, health
+ * check: test, interval, timeout, start period, start interval in us, retries.
  */
-#define DUET_IMAGE_TYPE "(ssasmasmasassmsiautmsasas)"
-#define DUET_IMAGE_MAGIC "duet-image-2"
+#define DUET_IMAGE_TYPE "(ssasmasmasassmsiautmsasasmasxxxxx)"
+#define DUET_IMAGE_MAGIC "duet-image-3"
 
 /**
  * duet_record_refs: Returns: (transfer full): the table, or NULL with %DUET_ERROR_STALE when it is

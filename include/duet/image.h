@@ -21,6 +21,10 @@ G_BEGIN_DECLS
  * @high_ids: (element-type guint32) ids above 65535 that files of the image have, ascending
  * @size_bytes: sum of the sizes of the layers' blobs
  * @created: (nullable): RFC 3339 time of the config
+ * @health_test: (nullable): the config's Healthcheck.Test: "CMD" and words, or "CMD-SHELL" and a
+ *     line for the shell; NULL also for "NONE"
+ * @health_interval_us, @health_timeout_us, @health_start_period_us, @health_start_interval_us,
+ * @health_retries: 0: the config says nothing
  * @warnings: what could not be kept for one kind ("POSIX ACLs are not in a VM's root disk")
  * @labels: "KEY=VALUE" strings, never NULL
  */
@@ -40,6 +44,12 @@ typedef struct {
     char *created;
     char **warnings;
     char **labels;
+    char **health_test;
+    gint64 health_interval_us;
+    gint64 health_timeout_us;
+    gint64 health_start_period_us;
+    gint64 health_start_interval_us;
+    gint64 health_retries;
 } DuetImage;
 
 void duet_image_free(DuetImage *image);

@@ -14,6 +14,7 @@ struct _DuetDriverEntry;
  * @DUET_STATE_STARTING: its monitor lives; the payload has not been executed yet
  * @DUET_STATE_RUNNING: the payload runs and exec works
  * @DUET_STATE_EXITED: only files again
+ * @DUET_STATE_RESTARTING: a run is over, its monitor waits to begin the next (`--restart`)
  */
 typedef enum {
     DUET_STATE_CREATED,
@@ -22,9 +23,45 @@ typedef enum {
     DUET_STATE_PAUSED,
     DUET_STATE_STOPPING,
     DUET_STATE_EXITED,
+    DUET_STATE_RESTARTING,
 } DuetState;
 
 const char *duet_state_to_string(DuetState state);
+
+typedef enum {
+    DUET_HEALTH_STARTING,
+    DUET_HEALTH_HEALTHY,
+    DUET_HEALTH_UNHEALTHY,
+} DuetHealthStatus;
+
+const char *duet_health_to_string(DuetHealthStatus status);
+
+/**
+ * DuetHealthResult: of one check.
+ * @exit_code: 0: it passed; %DUET_HEALTH_LATE: it was killed, it took too long
+ * @output: the beginning of what it wrote
+ */
+typedef struct {
+    gint64 began_us;
+    gint64 ended_us;
+    int exit_code;
+    char *output;
+} DuetHealthResult;
+
+#define DUET_HEALTH_LATE (-1)
+
+/**
+ * DuetHealth:
+ * @failing_streak: how many checks failed since the last that passed
+ * @log: (element-type DuetHealthResult): the last few, the oldest first
+ */
+typedef struct {
+    DuetHealthStatus status;
+    int failing_streak;
+    GPtrArray *log;
+} DuetHealth;
+
+void duet_health_free(DuetHealth *health);
 
 /**
  * DuetInfo: what is known of an instance now.
@@ -43,6 +80,8 @@ const char *duet_state_to_string(DuetState state);
  * @facts: (nullable): a{sv} the driver's facts (accel, versions, kernel hash)
  * @cgroup: the instance's cgroup, relative to each hierarchy, for people to read
  * @payload_cgroup: (nullable): where the payload's process lives if that is not in @cgroup
+ * @restarts: how often its monitor started it again
+ * @health: (nullable): of the current or last run, if it has a check
  */
 typedef struct {
     DuetSpec *spec;
@@ -67,6 +106,8 @@ typedef struct {
     char *cgroup;
     char *payload_cgroup;
     gboolean detached;
+    gint64 restarts;
+    DuetHealth *health;
 } DuetInfo;
 
 void duet_info_free(DuetInfo *info);
@@ -250,10 +291,33 @@ gboolean duet_instance_update(DuetInstance *instance, GVariant *changes, GError 
 /** duet_spec_changes: Returns: (transfer floating): what duet_instance_update() makes @to of @from
  * with. */
 GVariant *duet_spec_changes(const DuetSpec *from, const DuetSpec *to);
+/**
+ * duet_instance_check_health: has the health checked now.
+ * Returns: %FALSE with %DUET_ERROR_STATE or %DUET_ERROR_UNSUPPORTED if there is nothing to check.
+ */
+gboolean duet_instance_check_health(DuetInstance *instance, gboolean *out_healthy, GError **error);
 /** duet_instance_wait: Returns: the exit code, or -1 with @error. */
 int duet_instance_wait(DuetInstance *instance, GError **error);
 /** duet_instance_remove: @force ends a running one first. */
 gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **error);
+/**
+ * DuetLogQuery: what of the log is wanted.
+ * @follow: also what is still to come, until it ends
+ * @timestamps: each line begins with when it was written
+ * @tail: how many of the last lines; -1: all
+ * @since_us, @until_us: wall clock, of the lines; 0: no bound
+ */
+typedef struct {
+    gboolean follow;
+    gboolean timestamps;
+    gint64 tail;
+    gint64 since_us;
+    gint64 until_us;
+} DuetLogQuery;
+
+/** duet_instance_logs_query: Returns: %FALSE with %DUET_ERROR_UNSUPPORTED if no log is kept. */
+gboolean duet_instance_logs_query(DuetInstance *instance, int stdout_fd, int stderr_fd,
+    const DuetLogQuery *query, GError **error);
 /** duet_instance_logs: writes the payload's output so far; @follow: until it ends. */
 gboolean duet_instance_logs(
     DuetInstance *instance, int stdout_fd, int stderr_fd, gboolean follow, GError **error);

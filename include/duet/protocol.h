@@ -80,6 +80,8 @@ enum duet_frame_type {
     DUET_FRAME_PAUSE = 37,
     DUET_FRAME_RESUME = 38,
     DUET_FRAME_UPDATE = 39, /* members of the spec that are to change: text of an a{sv} */
+    /* check the health now; answer with OK and DUET_HEALTH_PASSED or DUET_HEALTH_FAILED */
+    DUET_FRAME_HEALTH = 41,
 
     /* monitor -> client */
     DUET_FRAME_OK = 64, /* the request is done */
@@ -111,6 +113,9 @@ enum duet_field {
     DUET_FIELD_SYSCTL = 13, /* VM only: "NAME=VALUE"; repeated */
     DUET_FIELD_SHM_BYTES = 14, /* u64, VM only: size of /dev/shm */
 };
+
+#define DUET_HEALTH_PASSED "passed"
+#define DUET_HEALTH_FAILED "failed"
 
 enum duet_spawn_flags {
     DUET_SPAWN_STDIN = 1, /* stdin is a stream; else the payload reads /dev/null */

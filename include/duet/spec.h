@@ -67,6 +67,53 @@ typedef enum {
     DUET_ACCEL_TCG,
 } DuetAccel;
 
+/**
+ * DuetRestart: what the monitor does when the payload ended by itself
+ * @DUET_RESTART_NO: nothing
+ * @DUET_RESTART_ON_FAILURE: starts it again if its exit code is not 0
+ * @DUET_RESTART_ALWAYS: starts it again
+ */
+typedef enum {
+    DUET_RESTART_NO,
+    DUET_RESTART_ON_FAILURE,
+    DUET_RESTART_ALWAYS,
+} DuetRestart;
+
+const char *duet_restart_to_string(DuetRestart restart);
+
+/**
+ * DuetHealthAction: what follows when the instance became unhealthy; as the payload's own end, a
+ * kill is followed by what @restart says
+ */
+typedef enum {
+    DUET_HEALTH_NOTHING,
+    DUET_HEALTH_KILL,
+    DUET_HEALTH_RESTART,
+    DUET_HEALTH_STOP,
+} DuetHealthAction;
+
+const char *duet_health_action_to_string(DuetHealthAction action);
+gboolean duet_health_action_from_string(const char *text, DuetHealthAction *out_action);
+
+/**
+ * DuetHealthCheck: a command in the instance that tells whether its payload is well.
+ * @test: (nullable): it; exit code 0: it is; NULL: there is no check
+ * @interval_us: between two checks; 0: only when somebody asks
+ * @timeout_us: what takes longer has failed, and is killed
+ * @start_period_us: failures do not count so long, until the first success
+ * @start_interval_us: the interval meanwhile; 0: the same
+ * @retries: how many failures in a row make it unhealthy
+ */
+typedef struct {
+    char **test;
+    gint64 interval_us;
+    gint64 timeout_us;
+    gint64 start_period_us;
+    gint64 start_interval_us;
+    int retries;
+    DuetHealthAction on_failure;
+} DuetHealthCheck;
+
 const char *duet_accel_to_string(DuetAccel accel);
 gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
 
@@ -147,6 +194,12 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  *     are; "ALL": every one
  * @monotonic_s: container: how far CLOCK_MONOTONIC is ahead of the host's
  * @boottime_s: container: the same of CLOCK_BOOTTIME
+ * @restart: what follows when the payload ended; `stop`, a kill and the like end it for good
+ * @restart_retries: with %DUET_RESTART_ON_FAILURE: how often at most; 0: no limit
+ * @no_log: what it writes is not kept
+ * @log_max_bytes: how long one file of its log may get; 0: without bound
+ * @log_max_files: how many of these there may be; 0 and 1: one
+ * @health: its check, if there is one
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -208,7 +261,16 @@ typedef struct {
     char **unmasks;
     gint64 monotonic_s;
     gint64 boottime_s;
+    DuetRestart restart;
+    int restart_retries;
+    gboolean no_log;
+    guint64 log_max_bytes;
+    int log_max_files;
+    DuetHealthCheck health;
 } DuetSpec;
+
+/* Less would be all headers. */
+#define DUET_LOG_MIN_BYTES 1024u
 
 /**
  * duet_spec_new:

@@ -128,6 +128,9 @@ suite() {
 @test "what hostile callers try does no harm" {
   suite hostile 'stalls|closed|without end|ten runs|fifty|ignores|odd places|moment of the end|many commands|deeper'
 }
+@test "what monitors do by themselves they do for users" {
+  suite supervise 'as often as|between two runs|bounded|too long|unhealthy instance'
+}
 # bats test_tags=host
 @test "what is killed leaves nothing" { suite faults "containers leave|container's|VM's monitor|of QEMU|creation"; }
 

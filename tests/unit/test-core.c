@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "core/log.h"
 #include "core/state.h"
 #include "core/util.h"
 
@@ -130,25 +129,6 @@ static void test_state_round_trip(void)
         g_assert_cmpint(unknown->state, ==, DUET_STATE_EXITED);
         g_assert_cmpint(unknown->pid, ==, 0);
     }
-}
-
-static void test_log(void)
-{
-    DUET_AUTO_FD log = memfd_create("log", MFD_CLOEXEC);
-    DUET_AUTO_FD out = memfd_create("out", MFD_CLOEXEC);
-    DUET_AUTO_FD err = memfd_create("err", MFD_CLOEXEC);
-    g_assert_true(duet_log_append(log, DUET_CHANNEL_STDOUT, "a\0b", 3));
-    g_assert_true(duet_log_append(log, DUET_CHANNEL_STDERR, "e", 1));
-    /* A record whose end is not there yet is left for the next time. */
-    static const guint8 half[16] = { 200, 0, 0, 0, 1 };
-    g_assert_cmpint(write(log, half, sizeof half), ==, sizeof half);
-    goffset offset = 0;
-    g_assert_true(duet_log_copy(log, &offset, out, err));
-    g_assert_cmpint(offset, ==, 16 + 3 + 16 + 1);
-    char buffer[16];
-    g_assert_cmpint(pread(out, buffer, sizeof buffer, 0), ==, 3);
-    g_assert_cmpmem(buffer, 3, "a\0b", 3);
-    g_assert_cmpint(pread(err, buffer, sizeof buffer, 0), ==, 1);
 }
 
 static void test_remove_tree(void)
@@ -337,7 +317,6 @@ int main(int argc, char **argv)
     g_test_add_func("/core/spec/round-trip", test_spec_round_trip);
     g_test_add_func("/core/spec/hostile", test_spec_hostile);
     g_test_add_func("/core/state/round-trip", test_state_round_trip);
-    g_test_add_func("/core/log", test_log);
     g_test_add_func("/core/remove-tree", test_remove_tree);
     g_test_add_func("/core/remove-deep-tree", test_remove_deep_tree);
     g_test_add_func("/core/sweep-half-made", test_sweep_half_made);

@@ -139,6 +139,43 @@ static void stays(int fd)
         pause();
 }
 
+/* Where comes_up_once() leaves that it did. */
+static char *once;
+
+/* Ends at once, with the code 3. */
+static void fails(int fd)
+{
+    static const guint8 status[8] = { 3 };
+
+    begin_well(fd);
+    say(fd, DUET_FRAME_EXIT, 0, status, sizeof status);
+}
+
+/* The first time it is well; after that it does not come up. */
+static void comes_up_once(int fd)
+{
+    if (access(once, F_OK) != 0) {
+        close(open(once, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        fails(fd);
+    }
+}
+
+/* Floods whoever checks its health: every session says that it wrote, failed and ended, in turn. */
+static void floods_checks(int fd)
+{
+    static const guint8 status[8] = { 0 };
+
+    begin_well(fd);
+    for (;;)
+        for (guint16 session = 1; session < 8; session++) {
+            say(fd, DUET_FRAME_DATA, session, "garbage", 7);
+            say(fd, DUET_FRAME_FAILED, session, status, 2);
+            say(fd, DUET_FRAME_EXIT, session, status, 4);
+            say(fd, DUET_FRAME_EXIT, session, status, sizeof status);
+            g_usleep(1000);
+        }
+}
+
 /* Not even a first word. */
 static void mute(int fd)
 {
@@ -158,10 +195,9 @@ typedef struct {
     DuetInstance *instance;
 } Fixture;
 
-static void make(Fixture *fixture, void (*what)(int fd))
+static void make_of(Fixture *fixture, void (*what)(int fd), DuetSpec *spec)
 {
     g_autoptr(GError) error = NULL;
-    DuetSpec *spec = duet_spec_new();
 
     fake_agent = what;
     fixture->root = g_dir_make_tmp("duet-monitor-XXXXXX", &error);
@@ -174,6 +210,11 @@ static void make(Fixture *fixture, void (*what)(int fd))
     spec->open_stdin = spec->tty = TRUE;
     fixture->instance = duet_instance_create(fixture->context, spec, &error);
     g_assert_no_error(error);
+}
+
+static void make(Fixture *fixture, void (*what)(int fd))
+{
+    make_of(fixture, what, duet_spec_new());
 }
 
 static void begin(Fixture *fixture, void (*what)(int fd))
@@ -379,6 +420,93 @@ static void test_mute(void)
     fake_console = NULL;
 }
 
+/* The same process goes on, and holds no more after each run than before. */
+static void test_restarts(void)
+{
+    Fixture fixture;
+    DuetSpec *spec = duet_spec_new();
+    g_autoptr(GError) error = NULL;
+
+    spec->restart = DUET_RESTART_ON_FAILURE;
+    spec->restart_retries = 4;
+    make_of(&fixture, fails, spec);
+    g_assert_true(duet_instance_start(fixture.instance, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(duet_instance_wait(fixture.instance, NULL), ==, 3);
+    g_autoptr(DuetInfo) info = duet_instance_info(fixture.instance, NULL);
+    g_assert_cmpint(info->state, ==, DUET_STATE_EXITED);
+    g_assert_cmpint(info->restarts, ==, 4);
+    end(&fixture);
+}
+
+/* A later run that does not come up is a failure as others are. */
+static void test_restart_fails(void)
+{
+    Fixture fixture;
+    DuetSpec *spec = duet_spec_new();
+    g_autofree char *path = g_strdup_printf("/tmp/duet-once-%d", (int)getpid());
+
+    once = path;
+    spec->restart = DUET_RESTART_ON_FAILURE;
+    spec->restart_retries = 2;
+    make_of(&fixture, comes_up_once, spec);
+    g_assert_true(duet_instance_start(fixture.instance, NULL));
+    g_assert_cmpint(duet_instance_wait(fixture.instance, NULL), ==, 125);
+    g_autoptr(DuetInfo) info = duet_instance_info(fixture.instance, NULL);
+    g_assert_cmpint(info->restarts, ==, 2);
+    g_assert_nonnull(strstr(info->error, "ended before its payload could be started"));
+    end(&fixture);
+    unlink(path);
+}
+
+static DuetSpec *checked_spec(void)
+{
+    static const char *const test[] = { "true", NULL };
+    DuetSpec *spec = duet_spec_new();
+
+    spec->health = (DuetHealthCheck){
+        .test = g_strdupv((char **)test), .interval_us = 10000, .timeout_us = 50000, .retries = 2
+    };
+    return spec;
+}
+
+/* Who does not answer a check is unhealthy, and can still be stopped. */
+static void test_silent_check(void)
+{
+    Fixture fixture;
+    gboolean healthy = TRUE;
+
+    make_of(&fixture, stays, checked_spec());
+    g_assert_true(duet_instance_start(fixture.instance, NULL));
+    g_assert_true(duet_instance_check_health(fixture.instance, &healthy, NULL));
+    g_assert_false(healthy);
+    for (int tries = 0; tries < 1000; tries++) {
+        g_autoptr(DuetInfo) info = duet_instance_info(fixture.instance, NULL);
+        if (info->health->status == DUET_HEALTH_UNHEALTHY)
+            break;
+        g_usleep(10000);
+    }
+    g_autoptr(DuetInfo) info = duet_instance_info(fixture.instance, NULL);
+    g_assert_cmpint(info->health->status, ==, DUET_HEALTH_UNHEALTHY);
+    g_assert_cmpint(info->state, ==, DUET_STATE_RUNNING);
+    end(&fixture);
+}
+
+static void test_flooded_check(void)
+{
+    Fixture fixture;
+    gboolean healthy = FALSE;
+
+    make_of(&fixture, floods_checks, checked_spec());
+    g_assert_true(duet_instance_start(fixture.instance, NULL));
+    for (int i = 0; i < 20; i++)
+        g_assert_true(duet_instance_check_health(fixture.instance, &healthy, NULL));
+    g_autoptr(DuetInfo) info = duet_instance_info(fixture.instance, NULL);
+    g_assert_cmpint(info->state, ==, DUET_STATE_RUNNING);
+    g_assert_cmpuint(info->health->log->len, ==, 5);
+    end(&fixture);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -390,5 +518,9 @@ int main(int argc, char **argv)
     g_test_add_func("/monitor/wild-clients", test_wild_clients);
     g_test_add_func("/monitor/patience", test_patience);
     g_test_add_func("/monitor/mute", test_mute);
+    g_test_add_func("/monitor/restart/fails", test_restarts);
+    g_test_add_func("/monitor/restart/does-not-come-up", test_restart_fails);
+    g_test_add_func("/monitor/health/silent", test_silent_check);
+    g_test_add_func("/monitor/health/flooded", test_flooded_check);
     return g_test_run();
 }

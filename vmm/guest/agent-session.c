@@ -377,6 +377,16 @@ static bool frame_fits(const struct duet_frame *frame)
     }
 }
 
+/* An `exec` that is killed takes along what it started, unless that made a session of its own. */
+static void session_signal(const struct agent_session *session, int number)
+{
+    if (session->ended)
+        return;
+    kill(session->pid, number);
+    if (number == SIGKILL && session->id != 0)
+        kill(-session->pid, number);
+}
+
 void agent_session_frame(struct agent *agent, const struct duet_frame *frame)
 {
     struct agent_session *session = agent_session_find(agent, frame->session);
@@ -405,8 +415,7 @@ void agent_session_frame(struct agent *agent, const struct duet_frame *frame)
             stream->credit = CREDIT_MAX_BYTES;
         break;
     case DUET_FRAME_SIGNAL:
-        if (!session->ended)
-            kill(session->pid, (int)duet_get_u32(frame->payload));
+        session_signal(session, (int)duet_get_u32(frame->payload));
         break;
     case DUET_FRAME_RESIZE:
         session->window = duet_get_u32(frame->payload);
