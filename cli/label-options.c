@@ -53,7 +53,9 @@ static gboolean read_labels(DuetSpec *spec, const char *path, GError **error)
     }
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; *line; line++) {
-        const char *label = *line + strspn(*line, " \t\r");
+        if (g_str_has_suffix(*line, "\r"))
+            (*line)[strlen(*line) - 1] = '\0';
+        const char *label = *line + strspn(*line, " \t");
         if (*label && *label != '#' && !set_label(spec, label, error)) {
             g_prefix_error(error, "--label-file %s: ", path);
             return FALSE;

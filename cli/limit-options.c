@@ -6,6 +6,7 @@
 
 #include <duet/error.h>
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -155,11 +156,6 @@ static gboolean apply_quota(DuetSpec *spec, const DuetLimitOptions *options, GEr
 {
     gint64 period = spec->cpu_period_us ? (gint64)spec->cpu_period_us : PERIOD_DEFAULT_US;
     gint64 quota = (gint64)(spec->cpus * (double)period + 0.5);
-    if (options->cpus) {
-        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "--cpus says what --cpu-quota and --cpu-period do: leave either out");
-        return FALSE;
-    }
     if (!read_number("--cpu-period", options->cpu_period, 0, &period, error) ||
         !read_number("--cpu-quota", options->cpu_quota, -1, &quota, error))
         return FALSE;
@@ -169,9 +165,16 @@ static gboolean apply_quota(DuetSpec *spec, const DuetLimitOptions *options, GEr
             options->cpu_quota ? options->cpu_quota : "", QUOTA_MIN_US);
         return FALSE;
     }
+    double cpus = spec->cpus;
     spec->cpu_period_us = period == PERIOD_DEFAULT_US ? 0 : (guint64)period;
     period = period ? period : PERIOD_DEFAULT_US;
     spec->cpus = quota > 0 ? (double)quota / (double)period : 0;
+    /* A result's command has both. */
+    if (options->cpus && fabs(cpus - spec->cpus) > 0.001) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--cpus says what --cpu-quota and --cpu-period do, and they differ: leave either out");
+        return FALSE;
+    }
     return check_cpus("--cpu-quota in --cpu-period, in CPUs:", spec->cpus, error);
 }
 

@@ -19,6 +19,7 @@
 
 #include <duet/error.h>
 
+#include "core/rootless.h"
 #include "core/util.h"
 
 /* What forks faster than it is moved. */
@@ -39,6 +40,9 @@ static guint enable_v2(DuetCgroup *cgroup, guint wanted)
         DuetCgroupMember *member = &cgroup->members[i];
         if (member->version != DUET_CGROUP_V2 || member->part_fds[DUET_CGROUP_PAYLOAD] < 0)
             continue;
+        /* An ordinary user's payload that is in no box owns what its limits would be written to. */
+        if (duet_is_rootless() && member->box_fd < 0)
+            return 0;
         DUET_AUTO_FD dir_fd =
             openat(member->base_fd, member->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (!member->in_scope)

@@ -107,7 +107,7 @@ static void add_lines(GArray *writes, const DuetLimits *limits, DuetCgroupVersio
 static int write_text(const Write *write, const char *text)
 {
     const char *file = write->line.file;
-    char above[256];
+    char above[4096];
     if (text[0] != '\0')
         return duet_cgroup_file_write(write->dir_fd, file, text);
     if (write->version == DUET_CGROUP_V2)

@@ -104,7 +104,8 @@ guint duet_cgroup_scope_controllers(const DuetScopeManager *manager, const DuetH
     g_autofree char *dir =
         g_build_filename(v2->mount_point, duet_scope_manager_root(manager), NULL);
     DUET_AUTO_FD fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? 0 : duet_cgroup_v2_controllers(fd);
+    /* It hands on what it knows, and of huge pages it knows nothing. */
+    return fd < 0 ? 0 : duet_cgroup_v2_controllers(fd) & ~(guint)DUET_CONTROLLER_HUGETLB;
 }
 
 gboolean duet_cgroup_scope_add(

@@ -82,12 +82,30 @@ int duet_control_lock(DuetInstance *instance)
     }
 }
 
+/* Until its lock was ours another command may have changed it, or its name. Returns: whether it is
+ * still there. */
+static gboolean read_again(DuetInstance *instance, GError **error)
+{
+    g_autoptr(GVariant) variant = duet_variant_read(instance->dir_fd, "spec", error);
+    DuetSpec *spec = variant ? duet_spec_from_variant(variant, error) : NULL;
+    if (!spec)
+        return FALSE;
+    duet_spec_free(instance->spec);
+    instance->spec = spec;
+    return TRUE;
+}
+
 static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
 {
     if (instance->lock_fd >= 0)
         return TRUE;
     instance->lock_fd = duet_control_lock(instance);
-    return instance->lock_fd >= 0 || lock_failed(instance, errno, "is already running", error);
+    if (instance->lock_fd < 0)
+        return lock_failed(instance, errno, "is already running", error);
+    if (read_again(instance, error))
+        return TRUE;
+    duet_fd_clear(&instance->lock_fd);
+    return FALSE;
 }
 
 /* One that was to go at its end has none: marked as it is, without the lock, the next command
@@ -514,6 +532,8 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
     /* ENOENT: another removal was faster. */
     if (lock_fd < 0 && err != ENOENT)
         return lock_failed(instance, err, "does not end", error);
+    if (lock_fd >= 0)
+        read_again(instance, NULL);
     /* Its monitor died since this command began, or left something: that must not be forgotten. */
     if (duet_live_is_marked(context, instance->spec->id)) {
         if (!duet_live_clean_up(context, instance->spec->id)) {

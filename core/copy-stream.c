@@ -176,6 +176,8 @@ static bool entry_is_good(const struct duet_copy_entry *entry)
         return false;
     if (entry->type == DUET_COPY_SYMLINK && entry->link_length > SYMLINK_MAX_BYTES)
         return false;
+    if (entry->type == DUET_COPY_XATTR)
+        return entry->name_length > 0 && !memchr(entry->name, '\0', entry->name_length);
     return duet_copy_name_is_good(entry->name, entry->name_length) &&
         (entry->type != DUET_COPY_LINK || duet_copy_name_is_good(entry->link, entry->link_length));
 }

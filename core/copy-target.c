@@ -73,6 +73,28 @@ static bool may_replace(struct duet_unpack *unpack, const char *target, const st
     return true;
 }
 
+/* Whether @path is a link in an instance that somebody beside its root can have made. */
+static bool is_planted(const struct duet_unpack *unpack, const char *path)
+{
+    char above[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) : 0;
+    struct stat st;
+    int dir;
+    bool follows;
+
+    if (!(unpack->copy->options & DUET_COPY_FOLLOW) || lstat(path, &st) < 0 ||
+        !S_ISLNK(st.st_mode) || length >= sizeof(above))
+        return false;
+    memcpy(above, path, length);
+    above[length] = '\0';
+    dir = open(length ? above : slash ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    follows = dir >= 0 && duet_unpack_follows(unpack, dir);
+    if (dir >= 0)
+        close(dir);
+    return !follows;
+}
+
 bool duet_unpack_open_target(struct duet_unpack *unpack, const char *target, const char *name)
 {
     char path[PATH_MAX];
@@ -80,6 +102,10 @@ bool duet_unpack_open_target(struct duet_unpack *unpack, const char *target, con
     struct stat st;
     bool found = stat(target, &st) == 0;
 
+    if (is_planted(unpack, target))
+        return target_failed(unpack,
+            "it is a link that others beside root can change: name what it leads to, not", target,
+            0);
     if (!found && (errno != ENOENT || (length > 0 && target[length - 1] == '/')))
         return target_failed(unpack, "cannot find", target, errno);
     if (found && S_ISDIR(st.st_mode)) {

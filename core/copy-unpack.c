@@ -148,7 +148,7 @@ static bool unpack_file(struct duet_unpack *unpack, const struct duet_copy_entry
 static bool is_directory(struct duet_unpack *unpack, int dir, const char *base)
 {
     struct stat st;
-    int flags = unpack->copy->options & DUET_COPY_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW;
+    int flags = duet_unpack_follows(unpack, dir) ? 0 : AT_SYMLINK_NOFOLLOW;
 
     return fstatat(dir, base, &st, flags) == 0 && S_ISDIR(st.st_mode);
 }
@@ -181,14 +181,15 @@ static bool unpack_directory(struct duet_unpack *unpack)
 static bool unpack_attributes(struct duet_unpack *unpack, const struct duet_copy_entry *entry)
 {
     const char *base;
-    int flags = (duet_unpack_flags(unpack) & ~O_PATH) | O_RDONLY, dir;
+    int dir;
 
     if (!unpack->path[0])
         return true;
     dir = duet_unpack_enter(unpack, &base);
     if (dir < 0)
         return false;
-    unpack->last = openat(dir, base, flags);
+    unpack->last = openat(dir, base,
+        O_RDONLY | O_DIRECTORY | O_CLOEXEC | (duet_unpack_follows(unpack, dir) ? 0 : O_NOFOLLOW));
     if (unpack->last < 0)
         return duet_unpack_fail(unpack, "cannot open the directory", errno);
     return set_attributes(unpack, entry, unpack->last);

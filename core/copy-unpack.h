@@ -29,8 +29,12 @@ bool duet_unpack_fail(struct duet_unpack *unpack, const char *what, int error);
 
 /* copy-way.c */
 
-/** duet_unpack_flags: how a directory on the way is opened. */
-int duet_unpack_flags(const struct duet_unpack *unpack);
+/**
+ * duet_unpack_follows: whether links in an open directory are followed: only in an instance, and
+ * only those that nobody but its root can have made. What is copied is root's doing, and another
+ * user's link must not choose where.
+ */
+bool duet_unpack_follows(const struct duet_unpack *unpack, int dir);
 /** duet_unpack_join: a record's name, seen from the root. */
 void duet_unpack_join(const struct duet_unpack *unpack, const char *name, char *out_path);
 /**

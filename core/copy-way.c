@@ -6,12 +6,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-int duet_unpack_flags(const struct duet_unpack *unpack)
+bool duet_unpack_follows(const struct duet_unpack *unpack, int dir)
 {
-    return O_PATH | O_DIRECTORY | O_CLOEXEC |
-        (unpack->copy->options & DUET_COPY_FOLLOW ? 0 : O_NOFOLLOW);
+    struct stat st;
+
+    return unpack->copy->options & DUET_COPY_FOLLOW && fstat(dir, &st) == 0 && st.st_uid == 0 &&
+        !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static int open_directory(const struct duet_unpack *unpack, int dir, const char *name)
+{
+    return openat(dir, name,
+        O_PATH | O_DIRECTORY | O_CLOEXEC | (duet_unpack_follows(unpack, dir) ? 0 : O_NOFOLLOW));
 }
 
 void duet_unpack_join(const struct duet_unpack *unpack, const char *name, char *out_path)
@@ -51,7 +60,7 @@ static int make_parent(struct duet_unpack *unpack, int dir, const char *name)
     if (!(unpack->copy->options & DUET_COPY_KEEP_OWNERS) &&
         fchownat(dir, name, unpack->copy->uid, unpack->copy->gid, AT_SYMLINK_NOFOLLOW) < 0)
         return -1;
-    return openat(dir, name, duet_unpack_flags(unpack));
+    return open_directory(unpack, dir, name);
 }
 
 int duet_unpack_open_parent(struct duet_unpack *unpack, const char *path, const char **out_base)
@@ -73,7 +82,7 @@ int duet_unpack_open_parent(struct duet_unpack *unpack, const char *path, const 
         }
         memcpy(part, path, length);
         part[length] = '\0';
-        next = openat(dir, part, duet_unpack_flags(unpack));
+        next = open_directory(unpack, dir, part);
         if (next < 0 && errno == ENOENT)
             next = make_parent(unpack, dir, part);
         if (next < 0 && errno == ELOOP)

@@ -15,6 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* It becomes a part of the state, which must fit into a frame. */
+#define MESSAGE_MAX_BYTES 4096u
+
 static void on_hello(Monitor *monitor, const struct duet_frame *frame)
 {
     if (frame->length < 20 || duet_get_u32(frame->payload) != DUET_PROTOCOL_VERSION) {
@@ -66,7 +69,8 @@ static void on_failed(
     if (frame->length < 4 || (session == 0 && monitor->payload_gone))
         return;
     guint32 exit_code = duet_get_u32(frame->payload);
-    g_autofree char *raw = g_strndup((const char *)frame->payload + 4, frame->length - 4);
+    g_autofree char *raw =
+        g_strndup((const char *)frame->payload + 4, MIN(frame->length - 4, MESSAGE_MAX_BYTES));
     g_autofree char *message = g_utf8_make_valid(raw, -1);
     if (session == 0) {
         if (!monitor->failure)

@@ -56,7 +56,7 @@ static void pay(Monitor *monitor, guint8 channel)
     if (monitor->owed[channel] > unread && monitor->agent)
         duet_link_send_u32(
             monitor->agent, DUET_FRAME_CREDIT, channel, 0, monitor->owed[channel] - unread);
-    monitor->owed[channel] = unread;
+    monitor->owed[channel] = MIN(monitor->owed[channel], unread);
 }
 
 void monitor_attached_leave(Client *client)
@@ -71,6 +71,7 @@ void monitor_attached_leave(Client *client)
     g_clear_pointer(&client->held, g_byte_array_unref);
     pay(monitor, DUET_CHANNEL_STDOUT);
     pay(monitor, DUET_CHANNEL_STDERR);
+    monitor->input_ended |= client->from_start && !client->tty;
     if (!monitor->agent)
         return;
     /* Nobody types any more. A terminal stays as it is, for who attaches next. */
@@ -125,6 +126,7 @@ void monitor_attach(Client *client, gboolean from_start)
     guint at = 0;
     if (!monitor->stall_timer && next_attached(monitor, &at))
         monitor->stall_timer = duet_loop_add_timeout(STALL_CHECK_MS, on_stall_check, monitor);
+    monitor_client_begin_session(client);
     client->session = 0;
     client->from_start = from_start;
     client->tty = monitor->spec->tty;
@@ -233,7 +235,7 @@ static void on_input(Client *client, const struct duet_frame *frame)
 {
     Monitor *monitor = client->monitor;
     /* More than its window: not to be believed. Without a stream nobody would ever take it. */
-    if (frame->length > client->input_window || !monitor->spec->open_stdin)
+    if (frame->length == 0 || frame->length > client->input_window || !monitor->spec->open_stdin)
         return;
     client->input_window -= frame->length;
     if (!client->held && !is_held(monitor) &&
@@ -301,6 +303,8 @@ void monitor_attached_begin_run(Monitor *monitor)
         client->end_told = FALSE;
         input_go_on(client);
     }
+    if (monitor->input_ended)
+        duet_link_send(monitor->agent, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, 0, NULL, 0);
 }
 
 gboolean monitor_attached_lag(Monitor *monitor)
@@ -367,11 +371,13 @@ void monitor_attach_request(Client *client)
 {
     Monitor *monitor = client->monitor;
     const char *refusal = NULL;
-    if (monitor->resting)
+    if (monitor->borrowed)
+        refusal = NOT_RUNNING;
+    else if (monitor->resting)
         refusal = "it ended, and waits to be started again";
     else if (monitor->payload_gone || monitor->payload_ended || monitor->stopping ||
         !monitor->agent)
-        refusal = "the instance is stopping";
+        refusal = "it is stopping";
     else if (monitor->info->state == DUET_STATE_PAUSED)
         refusal = "it is paused; let it go on with `duet unpause`";
     else if (client->session != NO_SESSION)

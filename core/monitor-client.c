@@ -11,8 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NOT_RUNNING "it is not running: files of it are being copied"
-
 static void send_error(Client *client, int code, const char *text)
 {
     duet_link_send_text(client->link, DUET_FRAME_ERROR, 0, (guint32)code, text);
@@ -61,6 +59,14 @@ static void leave_session(Client *client, gboolean hang_up)
         duet_link_send_u32(monitor->agent, DUET_FRAME_SIGNAL, 0, session, SIGHUP);
 }
 
+void monitor_client_begin_session(Client *client)
+{
+    memset(client->uncredited, 0, sizeof client->uncredited);
+    memset(client->stale, 0, sizeof client->stale);
+    memset(client->closed, 0, sizeof client->closed);
+    client->draining = client->input_ended = client->end_told = FALSE;
+}
+
 static int free_session(Monitor *monitor)
 {
     /* Round robin: a number is not used again at once, late frames of its last owner die out. */
@@ -99,9 +105,9 @@ static void on_exec(Client *client, const struct duet_frame *frame)
     if (monitor->resting)
         send_error(client, DUET_ERROR_STATE, "it ended, and waits to be started again");
     else if (monitor->payload_gone || !monitor->agent || monitor->stopping)
-        send_error(client, DUET_ERROR_STATE, "the instance is stopping");
+        send_error(client, DUET_ERROR_STATE, "it is stopping");
     else if (!monitor->started)
-        send_error(client, DUET_ERROR_STATE, "the instance is starting; try again in a moment");
+        send_error(client, DUET_ERROR_STATE, "it is starting; try again in a moment");
     else if (monitor->borrowed && !duet_spawn_is_copy(frame->payload, frame->length))
         send_error(client, DUET_ERROR_STATE, NOT_RUNNING);
     else if (monitor->info->state == DUET_STATE_PAUSED)

@@ -174,7 +174,7 @@ static void schedule(Monitor *monitor)
 
 void monitor_health_begin(Monitor *monitor)
 {
-    if (!monitor->spec->health.test)
+    if (!monitor->spec->health.test || monitor->health)
         return;
     monitor->health = g_new0(struct _MonitorHealth, 1);
     monitor->health->session = NO_SESSION;
@@ -203,8 +203,17 @@ void monitor_health_end(Monitor *monitor)
 
 gboolean monitor_health_run(Monitor *monitor, GError **error)
 {
+    if (monitor->borrowed) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_STATE, NOT_RUNNING);
+        return FALSE;
+    }
     if (!monitor->spec->health.test) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED, "it has no health check");
+        return FALSE;
+    }
+    if (monitor->info->state == DUET_STATE_PAUSED) {
+        g_set_error_literal(
+            error, DUET_ERROR, DUET_ERROR_STATE, "it is paused; let it go on with `duet unpause`");
         return FALSE;
     }
     if (!monitor->health || !can_check(monitor)) {

@@ -17,6 +17,9 @@ typedef struct _Monitor Monitor;
 
 #define NO_SESSION (-1)
 
+/* What others are told of a borrowed one, see duet_instance_borrow(). */
+#define NOT_RUNNING "it is not running: files of it are being copied"
+
 /*
  * A connection to us. It has at most one session: 0 if it is attached to the payload, another if
  * it did an exec. On its own side the session is always numbered 0.
@@ -91,6 +94,8 @@ struct _Monitor {
     /* @payload_ended: its process did; the rest of its output is on its way */
     gboolean starting, waiting, helper_gone, hello, started, exit_known, payload_gone, over,
         stopping, asked_to_stop, left_behind, payload_ended;
+    /* @input_ended: who was attached from the start is gone: no run gets more input */
+    gboolean input_ended;
     /* @resting: between two runs: of the last nothing is left, the next has not begun */
     /* @for_good: somebody wants it to end, and not to be started again */
     /* @ran: its payload was started once: else there is nothing to start again */
@@ -175,6 +180,8 @@ void monitor_attach(Client *client, gboolean from_start);
 /* The same, when a client asks for it: answers STARTED, now or when the payload has, or ERROR. */
 void monitor_attach_request(Client *client);
 void monitor_attached_leave(Client *client);
+/* A connection that had a session gets another one: nothing of the last counts. */
+void monitor_client_begin_session(Client *client);
 /* A frame of one that is attached, about session 0. */
 void monitor_attached_frame(Client *client, const struct duet_frame *frame);
 /* DATA of the payload, for all. Returns: FALSE when it was more than there was credit for. */

@@ -38,6 +38,16 @@ static gboolean on_rested(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Nothing of the run that is over acts on what follows. */
+static void end_sources(Monitor *monitor)
+{
+    guint *const sources[] = { &monitor->boot_timer, &monitor->run_timer, &monitor->stop_timer,
+        &monitor->quit_timer, &monitor->over_source };
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
+        duet_loop_remove(sources[i]);
+    duet_link_free(g_steal_pointer(&monitor->agent));
+}
+
 gboolean monitor_rest(Monitor *monitor)
 {
     gboolean rested = FALSE;
@@ -45,6 +55,7 @@ gboolean monitor_rest(Monitor *monitor)
         return FALSE;
     monitor->restart_delay_ms =
         duet_restart_delay(monitor->restart_delay_ms, run_ns(monitor->info));
+    end_sources(monitor);
     monitor->resting = TRUE;
     monitor->over = FALSE;
     monitor->info->state = DUET_STATE_RESTARTING;
@@ -72,11 +83,6 @@ static DuetInfo *next_info(const DuetInfo *last)
 /* Each member that a run sets, as it was before the first. */
 static void clear_run(Monitor *monitor)
 {
-    guint *const sources[] = { &monitor->boot_timer, &monitor->run_timer, &monitor->stop_timer,
-        &monitor->quit_timer, &monitor->over_source };
-    for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
-        duet_loop_remove(sources[i]);
-    duet_link_free(g_steal_pointer(&monitor->agent));
     g_clear_pointer(&monitor->cgroup, duet_cgroup_free);
     g_clear_pointer(&monitor->elsewhere, duet_cgroup_free);
     duet_fd_clear(&monitor->pidfd);

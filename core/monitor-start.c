@@ -56,9 +56,10 @@ static gboolean make_place(Monitor *monitor, GError **error)
     if (joined != 0)
         return duet_error_set_errno(
             error, joined, "cannot join the cgroup '%s'", duet_cgroup_path(monitor->cgroup));
-    if (!first || monitor->borrowed)
+    if (!first)
         return TRUE;
-    if (!duet_log_open(&monitor->log, monitor->dir_fd, monitor->spec, error)) {
+    if (!monitor->borrowed &&
+        !duet_log_open(&monitor->log, monitor->dir_fd, monitor->spec, error)) {
         g_prefix_error(error, "in '%s': ", monitor->dir);
         return FALSE;
     }

@@ -66,7 +66,8 @@ static gboolean check_use(const Monitor *monitor, const DuetSpec *to, GError **e
     duet_cgroup_usage(monitor->cgroup, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_MEMORY, &usage);
     /* Pages of files can be dropped, the others only swapped. */
     guint64 used = usage.anon_bytes + usage.shmem_bytes;
-    if (used <= to->memory_bytes || to->memory_swap_bytes != 0)
+    guint64 most = MAX(to->memory_bytes, (guint64)MAX(to->memory_swap_bytes, 0));
+    if (used <= most || to->memory_swap_bytes < 0)
         return TRUE;
     g_autofree char *in_use = duet_format_bytes(used);
     g_autofree char *wanted = duet_format_bytes(to->memory_bytes);
@@ -114,19 +115,20 @@ static gboolean update(Monitor *monitor, const DuetSpec *to, GVariant *asked, GE
 {
     DuetLimits before = duet_spec_limits(monitor->spec), after = duet_spec_limits(to);
     gboolean limits = has_limits(asked);
-    if (to->kind == DUET_KIND_VM) {
+    if (to->kind == DUET_KIND_VM && !monitor->resting) {
         if (g_variant_n_children(asked) > 0 && !check_vm(monitor, to, asked, error))
             return FALSE;
         /* What QEMU may use beyond the RAM depends on how many vCPUs it was started with. */
         after.memory_bytes = before.memory_bytes;
     }
-    if (limits &&
+    /* Between two runs it counts from the next on. */
+    if (limits && !monitor->resting &&
         (!check_state(monitor, error) || !check_use(monitor, to, error) ||
             !change_limits(monitor, &before, &after, error)))
         return FALSE;
     if (duet_spec_replace(monitor->context, monitor->dir_fd, monitor->spec, to, error))
         return TRUE;
-    if (limits)
+    if (limits && !monitor->resting)
         duet_cgroup_change(monitor->cgroup, &after, &before, NULL);
     return FALSE;
 }
@@ -150,6 +152,10 @@ gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError
     if (monitor->borrowed) {
         g_set_error_literal(error, DUET_ERROR, DUET_ERROR_STATE,
             "files are being copied from or to it; try again when that is done");
+        return FALSE;
+    }
+    if (monitor->lock_fd < 0) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_STATE, "it is stopping");
         return FALSE;
     }
     g_autoptr(GVariant) changes =

@@ -278,10 +278,11 @@ static void on_frame(Session *session, const struct duet_frame *frame)
 {
     switch (frame->type) {
     case DUET_FRAME_STARTED:
-        session->started = TRUE;
-        /* Not before: until then ^C is to end us. */
-        if (session->tty)
+        /* Not before: until then ^C is to end us. Nor at another run's start: what the terminal was
+         * is known from the first. */
+        if (session->tty && !session->started)
             duet_terminal_raw(&session->terminal, session->input_fd, session->window_fds[1]);
+        session->started = TRUE;
         session->done |= session->until == DUET_SESSION_UNTIL_STARTED ||
             session->until == DUET_SESSION_UNTIL_EXECUTED;
         break;

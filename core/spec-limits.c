@@ -25,7 +25,7 @@
 #define WEIGHT_MAX 1000
 /* Each is a write to the kernel, or some. */
 #define LIST_MAX 64
-/* The kernel's own list of CPUs is never longer, were it of every second of 8192. */
+/* More than lists that people type, and room in a line of limits. */
 #define SET_MAX_BYTES 255
 #define SET_MAX_NUMBER 8191
 

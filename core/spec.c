@@ -268,6 +268,7 @@ static const Field fields[] = {
     { "blkio-weight", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, blkio_weight) },
     { "io-limits", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, io_limits) },
     { "hugetlb", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, hugetlb) },
+    { "oom-score-adj", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, oom_score_adj) },
     { "stop-timeout-s", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, stop_timeout_s) },
 };
 
@@ -278,7 +279,6 @@ static const Field rare_fields[] = {
     { "groups", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, groups) },
     { "sysctls", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, sysctls) },
     { "shm-bytes", FIELD_U64, G_STRUCT_OFFSET(DuetSpec, shm_bytes) },
-    { "oom-score-adj", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, oom_score_adj) },
     { "devices", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, devices) },
     { "apparmor", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, apparmor) },
     { "masks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, masks) },

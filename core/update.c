@@ -45,7 +45,11 @@ DuetSpec *duet_spec_with(const DuetSpec *spec, GVariant *changes, GError **error
             return NULL;
         }
     }
-    if (!duet_name_check(changed->name, error) || !duet_spec_check_limits(changed, error))
+    /* What it has of limits may be of a disk that is gone since: a new name does not mind. */
+    g_autoptr(GVariant) name = g_variant_lookup_value(changes, "name", NULL);
+    gboolean limits = g_variant_n_children(changes) > (name ? 1u : 0u);
+    if (!duet_name_check(changed->name, error) ||
+        (limits && !duet_spec_check_limits(changed, error)))
         return NULL;
     return g_steal_pointer(&changed);
 }

@@ -105,7 +105,10 @@ gboolean duet_json_pairs(
     JsonObject *pairs = good && !none ? json_node_get_object(node) : NULL;
     g_autoptr(GList) names = pairs ? json_object_get_members(pairs) : NULL;
     for (GList *name = names; good && name; name = name->next) {
-        const char *value = duet_json_string(pairs, name->data);
+        /* As Go reads it. */
+        const char *value = json_object_get_null_member(pairs, name->data)
+            ? ""
+            : duet_json_string(pairs, name->data);
         g_autofree char *pair = g_strconcat(name->data, "=", value, NULL);
         good = value != NULL;
         if (*pair != '=' && !strchr(name->data, '='))

@@ -59,7 +59,7 @@ static bool pack_xattrs(Packer *packer, struct archive_entry *from)
     archive_entry_xattr_reset(from);
     while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK) {
         struct duet_copy_entry entry = { .type = DUET_COPY_XATTR, .name = name, .size = size };
-        if (!duet_copy_name_is_good(name, strlen(name)) || size > DUET_COPY_BUFFER_BYTES)
+        if (size > DUET_COPY_BUFFER_BYTES)
             continue;
         if (!duet_copy_write(packer->copy, &entry) ||
             !duet_copy_write_bytes(packer->copy, value, size))

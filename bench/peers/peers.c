@@ -265,14 +265,22 @@ static gboolean has_more_limits(const DuetSpec *spec)
         spec->cpuset_mems || spec->blkio_weight != 0 || spec->io_limits || spec->hugetlb;
 }
 
+static gboolean has_attributes(const DuetSpec *spec)
+{
+    return spec->ulimits || spec->groups || spec->sysctls || spec->shm_bytes != 0 ||
+        spec->oom_score_adj != DUET_OOM_SCORE_ADJ_OF_CALLER || spec->devices || spec->apparmor ||
+        spec->masks || spec->unmasks || spec->monotonic_s != 0 || spec->boottime_s != 0;
+}
+
 static gboolean check_spec(const DuetSpec *spec, GError **error)
 {
     if (spec->mounts->len == 0 && spec->tmpfs->len == 0 && !spec->readonly && !spec->seccomp &&
-        spec->capabilities == DUET_CAPABILITIES_OF_KIND && !has_more_limits(spec) && spec->argv[0])
+        spec->capabilities == DUET_CAPABILITIES_OF_KIND && !has_more_limits(spec) &&
+        !has_attributes(spec) && spec->argv[0])
         return TRUE;
     g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
         "peers can't be given -v, --tmpfs, --read-only, capabilities, a seccomp profile, or limits "
-        "beside --memory, --cpus and --pids-limit: leave either out");
+        "and attributes beside --memory, --cpus and --pids-limit: leave either out");
     return FALSE;
 }
 

@@ -300,7 +300,7 @@ falls_ill_and_recovers() {
     duet exec one rm /well
     duet pause one
     sleep 1.2
-    refused "is not running" duet healthcheck run one
+    refused "it is paused" duet healthcheck run one
     duet unpause one
     wait_for 5 health_is one unhealthy
   fi

@@ -213,6 +213,8 @@ static pid_t session_fork(struct agent *agent, struct agent_session *session,
     pid_t pid = -1;
     int error = 0;
 
+    session->ours = spawn->flags &
+        (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK | DUET_SPAWN_MEMINFO | DUET_SPAWN_PROCESSES);
     child.make_cwd = first;
     child.capabilities = agent->capabilities;
     child.limits = agent->limits;
@@ -382,6 +384,9 @@ static void session_signal(const struct agent_session *session, int number)
 {
     if (session->ended)
         return;
+    /* What is no program of the payload's has nothing to tidy up, and may have been stopped. */
+    if (session->ours && number == SIGHUP)
+        number = SIGKILL;
     kill(session->pid, number);
     if (number == SIGKILL && session->id != 0)
         kill(-session->pid, number);

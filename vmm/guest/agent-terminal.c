@@ -142,7 +142,8 @@ static ssize_t report_no_terminal(struct agent_session *session, struct agent_re
 {
     static const char text[] = "too many terminals are open in the instance already";
 
-    kill(session->pid, SIGKILL);
+    if (!session->ended)
+        kill(session->pid, SIGKILL);
     out_report->code = 125;
     memcpy(out_report->text, text, sizeof(text) - 1);
     return (ssize_t)(offsetof(struct agent_report, text) + sizeof(text) - 1);

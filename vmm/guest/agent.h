@@ -192,6 +192,7 @@ struct agent_session {
     bool started;
     bool measured; /* streams[].left is known */
     bool ended; /* the process is gone; what it wrote is still to be sent */
+    bool ours; /* it is a part of the agent, and no program */
     uint32_t code, signal;
     struct agent_stream streams[3];
     /* What came for stdin and is not in the pipe yet. */
