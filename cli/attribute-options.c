@@ -282,28 +282,15 @@ static gboolean apply_clock(
  * with "#" are passed over. A name alone passes the caller's variable on. */
 static gboolean apply_env_file(DuetSpec *spec, const char *path, GError **error)
 {
-    gsize length = 0;
-    g_autofree char *text = duet_file_read(AT_FDCWD, path, ENV_FILE_MAX_BYTES, &length, error);
-    if (!text) {
-        g_prefix_error(error, "--env-file: ");
-        return FALSE;
-    }
-    if (strlen(text) != length)
-        return duet_cli_invalid(error, "has a NUL byte in it: it is no file for --env-file", path);
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        char *name = g_strchug(*line);
-        gsize name_length = strcspn(name, "=");
-        if (*name && name[strlen(name) - 1] == '\r')
-            name[strlen(name) - 1] = '\0';
-        if (!*name || *name == '#')
-            continue;
-        if (name_length == 0 || strcspn(name, " \t") < name_length)
+    g_auto(GStrv) lines = duet_cli_lines("--env-file", path, ENV_FILE_MAX_BYTES, error);
+    for (char **line = lines; line && *line; line++) {
+        gsize name_length = strcspn(*line, "=");
+        if (name_length == 0 || strcspn(*line, " \t") < name_length)
             return duet_cli_invalid(
-                error, "is no variable of --env-file: use NAME=VALUE or NAME", name);
-        spec->env = duet_cli_with_env(spec->env, name);
+                error, "is no variable of --env-file: use NAME=VALUE or NAME", *line);
+        spec->env = duet_cli_with_env(spec->env, *line);
     }
-    return TRUE;
+    return lines != NULL;
 }
 
 gboolean duet_cli_apply_attributes(DuetSpec *spec, const DuetAttributes *attributes, GError **error)

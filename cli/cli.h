@@ -219,6 +219,9 @@ gboolean duet_cli_apply_supervise(
 gboolean duet_cli_apply_health(DuetSpec *spec, const DuetSuperviseOptions *options, GError **error);
 /** duet_cli_image_health: takes the check of @image. */
 void duet_cli_image_health(DuetSpec *spec, const DuetImage *image);
+/** duet_cli_lines: Returns: (transfer full): the lines of a file, but for empty ones and those that
+ * begin with "#", without blanks before them and "\r" at their end; or NULL with @error. */
+char **duet_cli_lines(const char *option, const char *path, gsize most_bytes, GError **error);
 /** duet_cli_invalid: Returns: %FALSE, with "'@text' @why". */
 gboolean duet_cli_invalid(GError **error, const char *why, const char *text);
 /** duet_cli_spec: resolves the image and applies the options. */

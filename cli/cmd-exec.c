@@ -6,21 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A name without a value passes the caller's on, as in `run`. */
-static char **resolve_env(char **env)
-{
-    GPtrArray *list = g_ptr_array_new();
-    for (; env && *env; env++) {
-        const char *value = strchr(*env, '=') ? "" : getenv(*env);
-        if (strchr(*env, '='))
-            g_ptr_array_add(list, g_strdup(*env));
-        else if (value)
-            g_ptr_array_add(list, g_strdup_printf("%s=%s", *env, value));
-    }
-    g_ptr_array_add(list, NULL);
-    return (char **)g_ptr_array_free(list, FALSE);
-}
-
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
 {
     g_auto(GStrv) given = NULL;
@@ -50,7 +35,9 @@ int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
     g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, argv[1], &error);
     if (!instance)
         return duet_cli_fail(error);
-    g_auto(GStrv) env = resolve_env(given);
+    g_auto(GStrv) env = g_new0(char *, 1);
+    for (char **text = given; text && *text; text++)
+        env = duet_cli_with_env(env, *text);
     DuetExec exec = {
         .argv = argv + 2,
         .env = env,

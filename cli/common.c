@@ -3,9 +3,11 @@
 #include "core/module.h"
 #include "core/rootless.h"
 #include "core/text.h"
+#include "core/util.h"
 
 #include <duet/error.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,4 +188,28 @@ gboolean duet_cli_format_is_json(const char *format, gboolean *out_json, GError 
     g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
         "'%s' is no format: use --format json or --format table", format);
     return FALSE;
+}
+
+char **duet_cli_lines(const char *option, const char *path, gsize most_bytes, GError **error)
+{
+    gsize length = 0;
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, most_bytes, &length, error);
+    if (text && strlen(text) != length) {
+        duet_cli_invalid(error, "is no text: it has a NUL byte in it", path);
+        g_clear_pointer(&text, g_free);
+    }
+    if (!text) {
+        g_prefix_error(error, "%s: ", option);
+        return NULL;
+    }
+    g_autoptr(GStrvBuilder) kept = g_strv_builder_new();
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        if (g_str_has_suffix(*line, "\r"))
+            (*line)[strlen(*line) - 1] = '\0';
+        const char *begin = *line + strspn(*line, " \t");
+        if (*begin && *begin != '#')
+            g_strv_builder_add(kept, begin);
+    }
+    return g_strv_builder_end(kept);
 }

@@ -42,26 +42,13 @@ static gboolean set_label(DuetSpec *spec, const char *text, GError **error)
 
 static gboolean read_labels(DuetSpec *spec, const char *path, GError **error)
 {
-    gsize length = 0;
-    g_autofree char *text = duet_file_read(AT_FDCWD, path, LABELS_MAX_BYTES, &length, error);
-    if (!text || strlen(text) != length) {
-        if (text)
-            g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-                "'%s' is no text: it has a NUL byte in it", path);
-        g_prefix_error(error, "--label-file: ");
-        return FALSE;
-    }
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        if (g_str_has_suffix(*line, "\r"))
-            (*line)[strlen(*line) - 1] = '\0';
-        const char *label = *line + strspn(*line, " \t");
-        if (*label && *label != '#' && !set_label(spec, label, error)) {
+    g_auto(GStrv) lines = duet_cli_lines("--label-file", path, LABELS_MAX_BYTES, error);
+    for (char **line = lines; line && *line; line++)
+        if (!set_label(spec, *line, error)) {
             g_prefix_error(error, "--label-file %s: ", path);
             return FALSE;
         }
-    }
-    return TRUE;
+    return lines != NULL;
 }
 
 gboolean duet_cli_apply_labels(DuetSpec *spec, const DuetLabelOptions *options, GError **error)

@@ -247,13 +247,15 @@ static gboolean hugetlb_reserved(
 
 /* Lines are written in this order, but for what the kernel takes only after a later one. */
 const DuetLimitRow duet_limit_rows[] = {
+    /* Before the memory: in v2, where that shrinks, what does not fit any more needs a place to go.
+     */
+    { "--memory-swap", DUET_CONTROLLER_MEMORY, { "memory.memsw.limit_in_bytes", "memory.swap.max" },
+        { "-1", "max" }, swap,
+        .hint = "the kernel does not account swap; boot it with swapaccount=1" },
     { "--memory", DUET_CONTROLLER_MEMORY, { "memory.limit_in_bytes", "memory.max" },
         { "-1", "max" }, memory },
     { NULL, DUET_CONTROLLER_MEMORY, { "memory.memsw.limit_in_bytes", "memory.swap.max" },
         { "-1", "max" }, no_swap, .missing = DUET_MISSING_IS_KEPT },
-    { "--memory-swap", DUET_CONTROLLER_MEMORY, { "memory.memsw.limit_in_bytes", "memory.swap.max" },
-        { "-1", "max" }, swap,
-        .hint = "the kernel does not account swap; boot it with swapaccount=1" },
     { "--memory-reservation", DUET_CONTROLLER_MEMORY,
         { "memory.soft_limit_in_bytes", "memory.low" }, { "-1", "0" }, reservation,
         .is_share = TRUE },

@@ -63,7 +63,11 @@ _duet_value() {
   --cache) echo warm cold-guest cold-host ;;
   --ksm) echo on off ;;
   -s | --signal) echo HUP INT QUIT KILL USR1 USR2 TERM STOP CONT ;;
-  -o | --output | --label-file | -v | --volume | --qemu | --kernel | --root | --results | --peer) return 1 ;;
+  --restart) echo no on-failure always unless-stopped ;;
+  --log-driver) echo k8s-file json-file local none ;;
+  --health-on-failure) echo none kill restart stop ;;
+  --sig-proxy) echo true false ;;
+  -o | --output | --label-file | --env-file | --device | -v | --volume | --qemu | --kernel | --root | --results | --peer) return 1 ;;
   esac
 }
 

@@ -184,6 +184,14 @@ limits() { awk -v name="Max $1 " 'index($0, name) == 1 { sub(name, ""); print $1
   refused "cannot set the sysctl 'net.ipv4'" --sysctl net.ipv4=1 busybox true
 }
 
+@test "an OOM score of 0 is one, and not the caller's" {
+  duet create --name zero --oom-score-adj 0 busybox true
+  is "$(field zero oom_score_adj)" 0
+  duet rename zero nought
+  is "$(field nought oom_score_adj)" 0
+  duet rm nought
+}
+
 @test "stop waits as long as the instance was made for" {
   duet run -d --name deaf --stop-timeout 0 busybox sh -c 'trap "" TERM; while :; do sleep 1; done'
   local start=$SECONDS

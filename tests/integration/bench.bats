@@ -179,7 +179,8 @@ in_cache() {
   [ -w /proc/sys/vm/drop_caches ] || skip "the host's caches are not ours to drop"
   head -c 20000000 /dev/urandom >"$scratch/anything"
   sync "$scratch/anything"
-  is "$(in_cache "$scratch/anything")" 20000768
+  # a host that tidies its caches by itself may have taken a page or two already
+  (($(in_cache "$scratch/anything") > 15000000))
   duet bench boot --arms container -n 1 --cache cold-host -o "$scratch/cache.json" busybox >/dev/null 2>&1
   is "$(in_cache "$scratch/anything")" 0
   jq -e '.plan.mode == "cold-host" and all(.samples[]; .warnings == [])' "$scratch/cache.json" >/dev/null

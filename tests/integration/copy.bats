@@ -307,6 +307,26 @@ PYTHON
   done
 }
 
+@test "a copy goes through no link that a user of the instance planted" {
+  local kind
+  cd "$scratch"
+  mkdir -p planted
+  echo new >planted/f
+  echo evil >config
+  for kind in container vm; do
+    duet exec "$kind" sh -c 'mkdir -m 1777 /shared; mkdir -m 755 /safe; echo safe >/safe/config; ln -s /safe /way'
+    duet exec --user 1000 "$kind" sh -c 'ln -s /safe /shared/planted; ln -s /safe/config /shared/config'
+    expect 125 duet cp planted "$kind:/shared/"
+    expect 125 duet cp config "$kind:/shared/config"
+    [[ $output == *"others beside root can change"* ]]
+    expect 125 sh -c "tar -cf - planted/f | $DUET cp - $kind:/shared"
+    is "$(duet exec "$kind" sh -c 'cat /safe/config; ls /safe; stat -c %u:%a /safe' | xargs)" "safe config 0:755"
+    # root's own are ways as any other
+    duet cp planted/f "$kind:/way/f"
+    is "$(duet exec "$kind" cat /safe/f)" new
+  done
+}
+
 @test "a hostile archive writes nothing beside its place" {
   local kind name
   cd "$scratch"

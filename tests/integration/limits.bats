@@ -308,6 +308,23 @@ killed_at() {
   strace -qq -o "$scratch/trace" -e "trace=$call" -e "inject=$call:signal=KILL:when=$n" "$@"
 }
 
+@test "a start, or a removal, beside a rename or an update goes by what was last" {
+  local id i
+  for i in {1..15}; do
+    id=$(duet create --name "q$i" busybox sleep 50)
+    duet rename "q$i" "y$i" >/dev/null 2>&1 &
+    duet update --pids-limit 77 "$id" >/dev/null 2>&1 &
+    duet start "$id"
+    wait
+    is "$(ls "$DUET_ROOT/names")" "$(field "$id" name)"
+    is "$(ls "$DUET_ROOT/names")" "y$i"
+    duet rename "$id" "z$i" >/dev/null 2>&1 &
+    duet rm -f "$id"
+    wait
+    is "$(ls "$DUET_ROOT/names")" ""
+  done
+}
+
 @test "kill -9 of a rename, the client's or the monitor's, leaves one name" {
   needs_root "for strace's way of stopping it"
   command -v strace >/dev/null || skip "no strace"

@@ -63,6 +63,8 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   refused "waits to be started again" duet exec one true
   refused "waits to be started again" duet kill -s USR1 one
   refused "it is not running" duet pause one
+  # what is changed now counts from the next run on
+  expect 0 duet update --pids-limit 50 one
   refused "already running" duet start one
   refused "is running" duet rm one
   # nothing of the last run is left
@@ -70,7 +72,7 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   is "$(grep -cF "$id" /proc/self/mountinfo)" 0
   duet stop one
   is "$(state_of one) $(field one exit_code)" "exited 7"
-  is "$(left_now "$id" | grep -v -e /names/ -e /instances/)" ""
+  wait_for 5 eval '[ -z "$(left_now "$id" | grep -v -e /names/ -e /instances/)" ]'
   duet rm one
 
   duet run -d --name one --restart always busybox sh -c 'exit 7'
@@ -161,6 +163,18 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   is "$(cat "$scratch/out")" "got late"
   # an end of input is every run's
   is "$(duet run -i --name two --restart on-failure:2 busybox sh -c 'cat; echo end; exit 1' </dev/null | xargs)" "end end end"
+}
+
+@test "input that ended with its sender has ended for every run" {
+  mkfifo "$scratch/input"
+  exec 7<>"$scratch/input"
+  duet run -i --restart always --name one busybox sh -c 'cat; echo eof' <"$scratch/input" >/dev/null 3>&- 7>&- &
+  local client=$!
+  wait_for 5 has_state one running
+  kill -9 $client
+  exec 7>&-
+  wait_for 10 eval '[ "$(duet logs one | grep -c eof)" -ge 3 ]'
+  duet rm -f one
 }
 
 @test "a client that reads slowly loses nothing of many runs" {

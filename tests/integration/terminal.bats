@@ -101,6 +101,8 @@ many_checks_of_one() {
   # a signal that is the client's own
   on 'see=on' raw signal=TERM end=143 -- "$DUET" run --name own --sig-proxy=false -it busybox sh -c 'echo on; sleep 1000'
   is "$(state_of own)" running
+  # started again, and again
+  on 'see=on' 'see=on' 'see=on' end=1 -- "$DUET" run --restart on-failure:2 --name again -it busybox sh -c 'echo on; exit 1'
   # the monitor dies
   on raw 'see=up' end=125 -- "$DUET" run --name dies -it busybox sh -c 'echo up; sleep 1000' &
   local client=$!
