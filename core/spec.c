@@ -3,6 +3,7 @@
 #include <duet/spec.h>
 
 #include <signal.h>
+#include <string.h>
 #include <sys/random.h>
 
 static const char *const kind_names[] = {
@@ -379,13 +380,34 @@ static void field_from_variant(gpointer at, FieldType type, GVariant *value)
     }
 }
 
-static void fields_from_variant(DuetSpec *spec, GVariant *variant, const Field *table, gsize n)
+/* The members come in the table's order: *cursor is where the next one should be. */
+static const Field *find_field(const Field *table, guint n, guint *cursor, const char *key)
 {
-    for (gsize i = 0; i < n; i++) {
-        g_autoptr(GVariant) value = g_variant_lookup_value(
-            variant, table[i].key, G_VARIANT_TYPE(field_types[table[i].type]));
-        if (value)
-            field_from_variant((char *)spec + table[i].offset, table[i].type, value);
+    for (guint i = 0; i < n; i++) {
+        const Field *field = &table[(*cursor + i) % n];
+        if (strcmp(field->key, key) != 0)
+            continue;
+        *cursor = (*cursor + i + 1) % n;
+        return field;
+    }
+    return NULL;
+}
+
+/* Once through them: each start makes copies of specs, and a dictionary's lookup goes through all
+ * that is before. */
+static void fields_from_variant(DuetSpec *spec, GVariant *variant)
+{
+    GVariantIter iter;
+    const char *key;
+    GVariant *value;
+    guint at = 0, rare_at = 0;
+    g_variant_iter_init(&iter, variant);
+    while (g_variant_iter_loop(&iter, "{&sv}", &key, &value)) {
+        const Field *field = find_field(fields, G_N_ELEMENTS(fields), &at, key);
+        if (!field)
+            field = find_field(rare_fields, G_N_ELEMENTS(rare_fields), &rare_at, key);
+        if (field && g_variant_is_of_type(value, G_VARIANT_TYPE(field_types[field->type])))
+            field_from_variant((char *)spec + field->offset, field->type, value);
     }
 }
 
@@ -434,8 +456,7 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
         g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "it is not the spec of an instance");
         return NULL;
     }
-    fields_from_variant(spec, variant, fields, G_N_ELEMENTS(fields));
-    fields_from_variant(spec, variant, rare_fields, G_N_ELEMENTS(rare_fields));
+    fields_from_variant(spec, variant);
     if (spec->restart > DUET_RESTART_ALWAYS || spec->health.on_failure > DUET_HEALTH_STOP ||
         spec->log_max_files < 0 ||
         (spec->log_max_bytes && spec->log_max_bytes < DUET_LOG_MIN_BYTES)) {
