@@ -7,7 +7,6 @@
 
 #include <duet/error.h>
 
-#include <fcntl.h>
 #include <string.h>
 
 /* As many as a user can want; each list has a bound. */

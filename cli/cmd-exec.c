@@ -3,9 +3,6 @@
 
 #include <duet/error.h>
 
-#include <stdlib.h>
-#include <string.h>
-
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
 {
     g_auto(GStrv) given = NULL;

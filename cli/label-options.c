@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `--label` and `--label-file` of `run` and `create`. */
 #include "cli/cli.h"
-#include "core/util.h"
 
 #include <duet/error.h>
 
-#include <fcntl.h>
 #include <string.h>
 
 /* They are a part of the spec, which every command reads. */

@@ -98,14 +98,6 @@ static gboolean is_planned(const DuetCgroupMember *member)
     return member->base_fd < 0 && member->part_fds[DUET_CGROUP_PAYLOAD] < 0;
 }
 
-static gboolean has_pid(const GArray *pids, gint pid)
-{
-    for (guint i = 0; i < pids->len; i++)
-        if (g_array_index(pids, gint, i) == pid)
-            return TRUE;
-    return FALSE;
-}
-
 /* Moves what is in the payload part and not in @dir_fd yet. Returns: how many, or -1 with errno. */
 static int move_round(DuetCgroup *cgroup, int dir_fd)
 {
@@ -116,7 +108,7 @@ static int move_round(DuetCgroup *cgroup, int dir_fd)
     for (guint i = 0; i < all->len; i++) {
         gint pid = g_array_index(all, gint, i);
         char text[16];
-        if (has_pid(there, pid))
+        if (duet_pids_contain(there, pid))
             continue;
         g_snprintf(text, sizeof text, "%d", pid);
         int err = duet_cgroup_file_write(dir_fd, "cgroup.procs", text);

@@ -119,3 +119,11 @@ gboolean duet_cgroup_dir_kill(int dir_fd)
     }
     return TRUE;
 }
+
+gboolean duet_pids_contain(const GArray *pids, gint pid)
+{
+    for (guint i = 0; i < pids->len; i++)
+        if (g_array_index(pids, gint, i) == pid)
+            return TRUE;
+    return FALSE;
+}

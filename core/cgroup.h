@@ -119,6 +119,8 @@ gboolean duet_cgroup_is_pure_v2(DuetCgroup *cgroup);
 
 /** duet_cgroup_pids: Returns: (transfer full) (element-type gint): the processes of a part. */
 GArray *duet_cgroup_pids(DuetCgroup *cgroup, DuetCgroupPart part);
+/** duet_pids_contain: @pids: (element-type gint): of duet_cgroup_pids(), or the like. */
+gboolean duet_pids_contain(const GArray *pids, gint pid);
 
 /** duet_cgroup_kill: SIGKILL for all in a part, until none is left or @timeout_ms passed. */
 gboolean duet_cgroup_kill(

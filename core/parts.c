@@ -78,11 +78,8 @@ static GArray *part_pids(DuetCgroup *cgroup, DuetCgroupPart part, const DuetInfo
 static void drop(GArray *pids, const GArray *others)
 {
     for (guint i = pids->len; i > 0; i--)
-        for (guint k = 0; k < others->len; k++)
-            if (g_array_index(pids, int, i - 1) == g_array_index(others, int, k)) {
-                g_array_remove_index_fast(pids, i - 1);
-                break;
-            }
+        if (duet_pids_contain(others, g_array_index(pids, int, i - 1)))
+            g_array_remove_index_fast(pids, i - 1);
 }
 
 GArray *duet_parts_managing_pids(const DuetParts *parts)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Limits: what can be asked, what is written for it in both versions, and how it is changed. */
 #include "core/cgroup-private.h"
+#include "cgroup-fixture.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -382,26 +383,6 @@ static void test_kinds(void)
     g_assert_nonnull(strstr(error->message, "--cpu-shares, --cpuset-cpus"));
 }
 
-static pid_t child_in(DuetCgroup *cgroup)
-{
-    int ready[2];
-    g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        int err = duet_cgroup_join(cgroup, DUET_CGROUP_PAYLOAD);
-        if (write(ready[1], &err, sizeof err) != sizeof err || err != 0)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    int err = -1;
-    g_assert_cmpint(read(ready[0], &err, sizeof err), ==, sizeof err);
-    g_assert_cmpint(err, ==, 0);
-    close(ready[0]);
-    close(ready[1]);
-    return pid;
-}
-
 static guint64 memory_limit(const DuetCgroup *cgroup)
 {
     guint64 limit = 0;
@@ -473,7 +454,7 @@ static void test_grow(void)
     g_autoptr(DuetCgroup) cgroup = living(&none);
     if (cgroup == NULL)
         return;
-    pid_t pid = child_in(cgroup);
+    pid_t pid = cgroup_child_in(cgroup);
     if (!change(cgroup, &none, &some, &error)) {
         g_assert_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED);
         g_test_skip(error->message);
@@ -514,7 +495,7 @@ static void test_grow_fails(void)
     g_autoptr(DuetCgroup) cgroup = living(&none);
     if (cgroup == NULL)
         return;
-    pid_t pid = child_in(cgroup);
+    pid_t pid = cgroup_child_in(cgroup);
     g_autofree char *path = g_strdup(duet_cgroup_path(cgroup));
     g_autofree char *proc = g_strdup_printf("/proc/%d/cgroup", (int)pid);
     g_autofree char *before = NULL, *after = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/cgroup-private.h"
+#include "cgroup-fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,27 +169,6 @@ static char *new_id(void)
     return g_strdup_printf("%08x%04x", g_random_int(), g_random_int() & 0xffff);
 }
 
-/* A child that is in the payload part and then does nothing; its pid is in the part on return. */
-static pid_t child_in(DuetCgroup *cgroup)
-{
-    int ready[2];
-    g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        int err = duet_cgroup_join(cgroup, DUET_CGROUP_PAYLOAD);
-        if (write(ready[1], &err, sizeof err) != sizeof err || err != 0)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    int err = -1;
-    g_assert_cmpint(read(ready[0], &err, sizeof err), ==, sizeof err);
-    g_assert_cmpint(err, ==, 0);
-    close(ready[0]);
-    close(ready[1]);
-    return pid;
-}
-
 static char *cgroups_of(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/cgroup", (int)pid);
@@ -217,7 +197,7 @@ static void run_life(const GPtrArray *layout)
     g_assert_error(error, DUET_ERROR, DUET_ERROR_EXISTS);
     g_clear_error(&error);
 
-    pid_t pid = child_in(cgroup);
+    pid_t pid = cgroup_child_in(cgroup);
     g_autofree char *where = cgroups_of(pid);
     g_autofree char *payload = g_strdup_printf("duet-%s/payload\n", id);
     guint found = 0;
