@@ -17,9 +17,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define STATE_PATIENCE_S 5
+#define DEAD_MONITOR_PATIENCE_US (2 * G_USEC_PER_SEC)
 
 int duet_instance_connect(DuetInstance *instance)
 {
@@ -118,8 +120,8 @@ static void leave_to_sweep(DuetInstance *instance)
 
 /* Forks the monitor. @attached: (nullable): where the payload's streams go. Returns: our connection
  * to it, or -1. */
-static int fork_monitor(
-    DuetInstance *instance, const DuetIo *attached, gboolean borrowed, GError **error)
+static int fork_monitor(DuetInstance *instance, const DuetIo *attached, gboolean borrowed,
+    pid_t *out_pid, GError **error)
 {
     int fds[2];
     if (!take_lock_to_start(instance, error))
@@ -156,7 +158,25 @@ static int fork_monitor(
     }
     /* The lock is the monitor's now: closing our copy does not let go of it. */
     duet_fd_clear(&instance->lock_fd);
+    *out_pid = pid;
     return fds[0];
+}
+
+/* Of one whose connection ended without a word: it was killed. The kernel closes what it held one
+ * by one, so its lock, and those of children that it had just forked, may be held for a moment yet.
+ */
+static void clean_up_after(DuetInstance *instance, pid_t monitor)
+{
+    gint64 deadline_us = g_get_monotonic_time() + DEAD_MONITOR_PATIENCE_US;
+    while (waitpid(monitor, NULL, WNOHANG) == 0 && g_get_monotonic_time() < deadline_us)
+        g_usleep(1000);
+    for (;;) {
+        duet_live_recover(instance->context, instance->spec->id);
+        if (!duet_live_is_marked(instance->context, instance->spec->id) ||
+            g_get_monotonic_time() >= deadline_us)
+            return;
+        g_usleep(10000);
+    }
 }
 
 DuetInfo *duet_instance_run(
@@ -167,9 +187,12 @@ DuetInfo *duet_instance_run(
     g_autoptr(GError) failure = NULL;
     if (proxy_signals)
         duet_session_block_signals(&old);
-    DUET_AUTO_FD fd = fork_monitor(instance, io, FALSE, &failure);
+    pid_t monitor;
+    DUET_AUTO_FD fd = fork_monitor(instance, io, FALSE, &monitor, &failure);
     if (fd >= 0)
         duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, proxy_signals, &end, &failure);
+    if (end.lost)
+        clean_up_after(instance, monitor);
     if (proxy_signals)
         sigprocmask(SIG_SETMASK, &old, NULL);
     g_autofree char *text = end.state;
@@ -220,7 +243,8 @@ static int start(DuetInstance *instance, const DuetIo *io, gboolean proxy_signal
     gboolean borrowed, GError **error)
 {
     DuetSessionEnd end;
-    DUET_AUTO_FD fd = fork_monitor(instance, NULL, borrowed, error);
+    pid_t monitor;
+    DUET_AUTO_FD fd = fork_monitor(instance, NULL, borrowed, &monitor, error);
     if (fd < 0)
         return -1;
     gboolean ok = duet_session_pump(fd, io, DUET_SESSION_UNTIL_STARTED, proxy_signals, &end, error);
@@ -236,6 +260,8 @@ static int start(DuetInstance *instance, const DuetIo *io, gboolean proxy_signal
         /* Return after everything was released, as a success does not have to. */
         duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, FALSE, &end, NULL);
         g_free(end.state);
+        if (end.lost)
+            clean_up_after(instance, monitor);
     }
     return started ? duet_fd_steal(&fd) : -1;
 }

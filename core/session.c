@@ -437,11 +437,12 @@ gboolean duet_session_pump(int fd, const DuetIo *io, DuetSessionUntil until, gbo
     session_open(&session, fd, io, proxy_signals);
     while (!session.closed && (!session.done || output_waits(&session)))
         step(&session);
-    if (session.closed && !session.done && !session.error)
+    out_end->lost = session.closed && !session.done;
+    if (out_end->lost && !session.error)
         g_set_error(&session.error, DUET_ERROR, DUET_ERROR_FAILED,
             until == DUET_SESSION_UNTIL_EXIT || until == DUET_SESSION_UNTIL_EXECUTED
                 ? "the instance ended, or its monitor died, before the command did"
-                : "the instance's monitor died; `duet ps -a` cleans up and shows what is left");
+                : "the instance's monitor died; `duet ps -a` shows what is left");
     session_close(&session);
     if (!session.error)
         return TRUE;

@@ -12,6 +12,7 @@ G_BEGIN_DECLS
  * @early_signal: a signal that ended the instance before its payload had started; 0: none
  * @asked_to_end: SIGINT, SIGTERM or SIGHUP was passed on
  * @detached: the caller left it, and it lives on
+ * @lost: the monitor's end was closed before what was waited for
  */
 typedef struct {
     int exit_code;
@@ -19,6 +20,7 @@ typedef struct {
     int early_signal;
     gboolean asked_to_end;
     gboolean detached;
+    gboolean lost;
 } DuetSessionEnd;
 
 /**
