@@ -38,6 +38,7 @@ typedef enum {
  * @wait_empty: Returns: whether nothing runs in @part_fd any more, after up to @timeout_ms
  * @freeze: stops or thaws @part_fd and waits for that. Returns: 0 or an errno value
  * @usage: fills what @controllers know of @part_fd, as far as @want (DuetCgroupWant) asks
+ * @drop_cache: gives back the file pages that are charged to @part_fd
  */
 typedef struct {
     const char *join_file;
@@ -45,6 +46,7 @@ typedef struct {
     gboolean (*wait_empty)(int part_fd, guint timeout_ms);
     int (*freeze)(int part_fd, gboolean frozen, guint timeout_ms);
     void (*usage)(int part_fd, guint controllers, guint want, DuetCgroupUsage *out_usage);
+    void (*drop_cache)(int part_fd);
 } DuetCgroupBackend;
 
 extern const DuetCgroupBackend duet_cgroup_backend_v1;

@@ -169,6 +169,15 @@ gboolean duet_cgroup_freeze(DuetCgroup *cgroup, gboolean frozen, GError **error)
     return duet_error_set_errno(error, err, "cannot %s cgroup '%s'", verb, cgroup->path);
 }
 
+void duet_cgroup_drop_cache(DuetCgroup *cgroup, DuetCgroupPart part)
+{
+    for (guint i = 0; i < cgroup->members_count; i++) {
+        const DuetCgroupMember *member = &cgroup->members[i];
+        if ((member->controllers & DUET_CONTROLLER_MEMORY) != 0 && member->part_fds[part] >= 0)
+            member->backend->drop_cache(member->part_fds[part]);
+    }
+}
+
 void duet_cgroup_usage(
     DuetCgroup *cgroup, DuetCgroupPart part, guint want, DuetCgroupUsage *out_usage)
 {

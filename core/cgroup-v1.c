@@ -89,10 +89,16 @@ static void v1_usage(int part_fd, guint controllers, guint want, DuetCgroupUsage
     /* Nothing of io: v1's blkio counts what is written through the page cache as nobody's. */
 }
 
+static void v1_drop_cache(int part_fd)
+{
+    duet_cgroup_file_write(part_fd, "memory.force_empty", "0");
+}
+
 const DuetCgroupBackend duet_cgroup_backend_v1 = {
     .join_file = "tasks",
     .kill = duet_cgroup_dir_kill,
     .wait_empty = v1_wait_empty,
     .freeze = v1_freeze,
     .usage = v1_usage,
+    .drop_cache = v1_drop_cache,
 };

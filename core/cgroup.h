@@ -183,6 +183,14 @@ typedef struct {
 void duet_cgroup_usage(
     DuetCgroup *cgroup, DuetCgroupPart part, guint want, DuetCgroupUsage *out_usage);
 
+/**
+ * duet_cgroup_drop_cache: gives back the file pages that are charged to @part. A memory cgroup that
+ * was removed stays in the kernel for as long as one is, with some 100 KiB where there are many
+ * file systems: blocks of directories that the monitor made outlive the directories in the cache.
+ * It takes some milliseconds.
+ */
+void duet_cgroup_drop_cache(DuetCgroup *cgroup, DuetCgroupPart part);
+
 /** duet_cgroup_pool_usage: Returns: %FALSE if @cgroup is in no pool. */
 gboolean duet_cgroup_pool_usage(const DuetCgroup *cgroup, DuetPool *out_pool);
 /**

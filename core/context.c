@@ -254,6 +254,7 @@ gboolean duet_live_clean_up(DuetContext *context, const char *id)
     if (cgroup) {
         duet_cgroup_kill(cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);
         duet_cgroup_kill(cgroup, DUET_CGROUP_MONITOR, 5000, NULL);
+        duet_cgroup_drop_cache(cgroup, DUET_CGROUP_MONITOR);
         gone = duet_cgroup_remove(cgroup, NULL);
     }
     duet_remove_tree(AT_FDCWD, run_path, NULL);

@@ -29,6 +29,7 @@
 /* What is in no cgroup of the payload's (a worker's helper, an ordinary user's QEMU) is killed
  * child by child. */
 #define STRAY_TIMEOUT_MS 5000
+#define LONG_RUN_US (G_USEC_PER_SEC / 4)
 /* No status that wait() gives. */
 #define NOT_REAPED (-1)
 
@@ -212,6 +213,9 @@ static void release_run(Monitor *monitor)
     take_usage(monitor);
     if (monitor->cgroup) {
         g_autoptr(GError) error = NULL;
+        /* What a short run left there the next one uses again. */
+        if (g_get_real_time() - monitor->info->started_us >= LONG_RUN_US)
+            duet_cgroup_drop_cache(monitor->cgroup, DUET_CGROUP_MONITOR);
         if (!duet_cgroup_remove(monitor->cgroup, NULL)) {
             duet_cgroup_kill(monitor->cgroup, DUET_CGROUP_PAYLOAD, 5000, NULL);
             reap(monitor);
