@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <gmodule.h>
+#include <glib.h>
 
 G_BEGIN_DECLS
 
@@ -9,12 +9,12 @@ G_BEGIN_DECLS
 gboolean duet_module_in_build(void);
 
 /**
- * duet_module_open: loads a module, to be unloaded by g_module_close(), and looks up @symbol.
+ * duet_module_open: loads a module, to be unloaded by dlclose(), and looks up @symbol.
  * @module: see duet_module_symbol()
  *
  * Returns: (transfer full): NULL with %DUET_ERROR_NOT_FOUND.
  */
-GModule *duet_module_open(
+gpointer duet_module_open(
     const char *module, const char *symbol, gpointer *out_address, GError **error);
 
 /**

@@ -3,13 +3,14 @@
 #include "core/module.h"
 #include "core/rootless.h"
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 #define SYSTEM_SLICE "machine.slice"
 #define USER_SLICE "app.slice"
 
 struct _DuetScopeManager {
-    GModule *module;
+    gpointer module;
     const DuetScopeOps *ops;
     DuetScopeBus *bus;
     uid_t uid;
@@ -54,7 +55,7 @@ void duet_scope_manager_close(DuetScopeManager *manager)
     if (manager->bus)
         manager->ops->disconnect(manager->bus);
     if (manager->module)
-        g_module_close(manager->module);
+        dlclose(manager->module);
     g_free(manager->root);
     g_free(manager->slice);
     g_free(manager);

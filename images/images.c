@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <gmodule.h>
-
 #include "images/catalog.h"
 
 /* The one symbol that the executable looks up. */
-G_MODULE_EXPORT extern const DuetImagesOps duet_images;
-
-const DuetImagesOps duet_images = {
+__attribute__((visibility("default"))) const DuetImagesOps duet_images = {
     .import = duet_images_import,
     .export = duet_images_export,
     .list = duet_images_list,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `duet cp -`: between tar archives and a copy's stream. */
-#include <gmodule.h>
 #include <string.h>
 
 #include <duet/copy.h>
@@ -8,9 +7,6 @@
 #include "images/stream.h"
 
 #define BLOCK_BYTES (128 * 1024)
-
-/* The one symbol that the executable looks up. */
-G_MODULE_EXPORT extern const DuetTarOps duet_tar;
 
 /* ---- from an archive ---- */
 
@@ -317,7 +313,8 @@ static bool tar_unpack(struct duet_copy *copy, int fd, const char *name)
     return ok;
 }
 
-const DuetTarOps duet_tar = {
+/* The one symbol that the executable looks up. */
+__attribute__((visibility("default"))) const DuetTarOps duet_tar = {
     .pack = tar_pack,
     .unpack = tar_unpack,
 };
