@@ -14,4 +14,5 @@ const DuetImagesOps duet_images = {
     .remove = duet_images_remove,
     .refresh = duet_images_refresh,
     .root_disk = duet_images_root_disk,
+    .copy_dir = duet_images_copy_dir,
 };
