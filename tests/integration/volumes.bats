@@ -9,8 +9,12 @@ setup_file() {
   root_up
   stock_image busybox
 }
+# One that failed is no other's fault.
+teardown() {
+  duet rm -f --all >/dev/null
+  duet volume prune -f >/dev/null
+}
 teardown_file() {
-  duet volume prune -f
   is "$(ls -A "$DUET_ROOT/volumes")" ""
   root_down
 }
@@ -27,7 +31,7 @@ mount_of() { duet inspect "$1" | jq -r ".[0].mounts[0].$2"; }
   is "$(volumes)" "$(printf '%s\n' first "$name" | sort)"
   [[ $(duet volume ls) == NAME*CREATED*"USED BY"*first* ]]
   is "$(duet volume ls --format json | jq length)" 2
-  is "$(duet volume inspect first "$name" | jq -c '[.[].labels]')" '[{"a":"2","b":""},{}]'
+  is "$(duet volume inspect first "$name" | jq -cS '[.[].labels]')" '[{"a":"2","b":""},{}]'
   is "$(duet volume inspect first | jq -r '.[0] | "\(.name) \(.driver) \(.mountpoint) \(.used_by)"')" \
     "first local $DUET_ROOT/volumes/first/_data []"
   is "$(duet volume rm first "$name")" "first"$'\n'"$name"
