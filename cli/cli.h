@@ -36,6 +36,7 @@ typedef struct {
 
 extern const DuetCommand duet_commands[];
 extern const DuetCommand duet_image_commands[];
+extern const DuetCommand duet_volume_commands[];
 extern const DuetCommand duet_bench_commands[];
 extern const DuetCommand duet_healthcheck_commands[];
 extern const DuetDriverEntry duet_drivers[];
@@ -238,6 +239,8 @@ void duet_cli_label_options(GArray *entries, DuetLabelOptions *options);
 void duet_cli_label_options_clear(DuetLabelOptions *options);
 /** duet_cli_apply_labels: over those that @spec has of its image. */
 gboolean duet_cli_apply_labels(DuetSpec *spec, const DuetLabelOptions *options, GError **error);
+/** duet_cli_set_label: sets the label KEY or KEY=VALUE in @labels (nullable). */
+gboolean duet_cli_set_label(char ***labels, const char *text, GError **error);
 /** duet_cli_default_kind: $DUET_AS, else container. */
 gboolean duet_cli_kind(const char *wanted, gboolean vm, DuetKind *out_kind, GError **error);
 

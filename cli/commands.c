@@ -35,6 +35,8 @@ const DuetCommand duet_commands[] = {
     { "wait", "INSTANCE...", "wait until instances end and print their exit codes", duet_cmd_wait },
     { "image", "COMMAND [OPTION...] [ARG...]", "import, export, list, inspect and remove images",
         duet_command_below },
+    { "volume", "COMMAND [OPTION...] [ARG...]", "create, list, inspect and remove volumes",
+        duet_command_below },
     { "compare", "[OPTION...] IMAGE [-- COMMAND [ARG...]]",
         "run one command both ways and show the difference", duet_cmd_compare },
     { "bench", "COMMAND [OPTION...] ARG...", "measure VM against container, many times",
@@ -50,6 +52,7 @@ static const struct {
     const DuetCommand *commands;
 } groups[] = {
     { "image", duet_image_commands },
+    { "volume", duet_volume_commands },
     { "bench", duet_bench_commands },
     { "healthcheck", duet_healthcheck_commands },
 };

@@ -100,6 +100,9 @@ static GVariant *describe_mounts(const DuetSpec *spec)
     for (guint i = 0; i < spec->mounts->len; i++) {
         const DuetMount *mount = spec->mounts->pdata[i];
         g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+        put_text(&dict, "type", mount->volume ? "volume" : "bind");
+        if (mount->volume)
+            put_text(&dict, "name", mount->volume);
         put_text(&dict, "source", mount->source);
         put_text(&dict, "target", mount->target);
         g_variant_dict_insert(&dict, "readonly", "b", mount->readonly);
@@ -152,10 +155,10 @@ static void put_walls(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert(dict, "no_new_privileges", "b", TRUE);
 }
 
-static GVariant *describe_labels(const DuetSpec *spec)
+GVariant *duet_describe_labels(char *const *labels)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
-    for (char **label = spec->labels; label && *label; label++) {
+    for (char *const *label = labels; label && *label; label++) {
         const char *value = strchr(*label, '=');
         g_autofree char *key = value ? g_strndup(*label, (gsize)(value - *label)) : NULL;
         g_autofree char *valid = g_utf8_make_valid(key ? key : *label, -1);
@@ -262,7 +265,7 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
     g_variant_dict_insert_value(dict, "tmpfs", describe_tmpfs(spec));
     g_variant_dict_insert(dict, "readonly", "b", spec->readonly);
-    g_variant_dict_insert_value(dict, "labels", describe_labels(spec));
+    g_variant_dict_insert_value(dict, "labels", duet_describe_labels(spec->labels));
     put_walls(dict, spec);
     put_attributes(dict, spec);
     if (spec->kind == DUET_KIND_VM) {

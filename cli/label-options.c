@@ -28,13 +28,13 @@ void duet_cli_label_options_clear(DuetLabelOptions *options)
 }
 
 /* Of a key that comes twice the last value counts. */
-static gboolean set_label(DuetSpec *spec, const char *text, GError **error)
+gboolean duet_cli_set_label(char ***labels, const char *text, GError **error)
 {
     const char *equals = strchr(text, '=');
     g_autofree char *key = equals ? g_strndup(text, (gsize)(equals - text)) : g_strdup(text);
     if (!*key)
         return duet_cli_invalid(error, "is no label: use KEY or KEY=VALUE", text);
-    spec->labels = g_environ_setenv(spec->labels, key, equals ? equals + 1 : "", TRUE);
+    *labels = g_environ_setenv(*labels, key, equals ? equals + 1 : "", TRUE);
     return TRUE;
 }
 
@@ -42,7 +42,7 @@ static gboolean read_labels(DuetSpec *spec, const char *path, GError **error)
 {
     g_auto(GStrv) lines = duet_cli_lines("--label-file", path, LABELS_MAX_BYTES, error);
     for (char **line = lines; line && *line; line++)
-        if (!set_label(spec, *line, error)) {
+        if (!duet_cli_set_label(&spec->labels, *line, error)) {
             g_prefix_error(error, "--label-file %s: ", path);
             return FALSE;
         }
@@ -56,7 +56,7 @@ gboolean duet_cli_apply_labels(DuetSpec *spec, const DuetLabelOptions *options, 
         if (!read_labels(spec, *file, error))
             return FALSE;
     for (char **label = options->labels; label && *label; label++)
-        if (!set_label(spec, *label, error))
+        if (!duet_cli_set_label(&spec->labels, *label, error))
             return FALSE;
     for (char **label = spec->labels; label && *label; label++)
         bytes += strlen(*label);

@@ -2,6 +2,7 @@
 /* What `run`, `create`, `compare` and `bench` can be asked of an instance, and how it becomes a
  * spec. */
 #include "cli/cli.h"
+#include "core/named-volume.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -24,7 +25,9 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
             "names or numbers, looked up in the image", "USER[:GROUP]" },
         { "hostname", 'h', 0, G_OPTION_ARG_FILENAME, &options->hostname, "host name", "NAME" },
         { "volume", 'v', 0, G_OPTION_ARG_FILENAME_ARRAY, &options->volumes,
-            "show a file or folder of the host in the instance", "HOST:GUEST[:ro|:rw]" },
+            "show a file or folder of the host in the instance, or a volume, which is made if "
+            "there is none of that name",
+            "HOST|NAME:GUEST[:ro|:rw]" },
         { "read-only", 0, 0, G_OPTION_ARG_NONE, &options->readonly,
             "nothing of the image may be written to; /tmp, /run and /var/tmp are tmpfs", NULL },
         { "tmpfs", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->tmpfs,
@@ -148,15 +151,39 @@ gboolean duet_cli_invalid(GError **error, const char *why, const char *text)
     return FALSE;
 }
 
-static gboolean add_volume(DuetSpec *spec, const char *text, GError **error)
+/* "." and ".." have none either, and are folders. */
+static gboolean is_volume_name(const char *source)
+{
+    return !strchr(source, '/') && !g_str_equal(source, ".") && !g_str_equal(source, "..");
+}
+
+static DuetMount *named_volume(
+    DuetCli *cli, const char *name, const char *target, gboolean readonly, GError **error)
+{
+    if (!duet_named_volume_check(name, error))
+        return NULL;
+    g_autofree char *source = duet_named_volume_path(cli->context, name);
+    DuetMount *mount = duet_mount_new(source, target, readonly);
+    mount->volume = g_strdup(name);
+    return mount;
+}
+
+static gboolean add_volume(DuetCli *cli, DuetSpec *spec, const char *text, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(text, ":", -1);
     guint n = g_strv_length(parts);
     gboolean readonly = n == 3 && g_str_equal(parts[2], "ro");
     if (n < 2 || n > 3 || (n == 3 && !readonly && !g_str_equal(parts[2], "rw")))
-        return duet_cli_invalid(error, "is no volume: use HOST:GUEST or HOST:GUEST:ro", text);
+        return duet_cli_invalid(
+            error, "is no volume: use HOST:GUEST, NAME:GUEST, or one of them with :ro", text);
     if (!*parts[0] || parts[1][0] != '/' || g_str_equal(parts[1], "/"))
         return duet_cli_invalid(error, "is no volume: GUEST must be an absolute path, not /", text);
+    if (is_volume_name(parts[0])) {
+        DuetMount *mount = named_volume(cli, parts[0], parts[1], readonly, error);
+        if (mount)
+            g_ptr_array_add(spec->mounts, mount);
+        return mount != NULL;
+    }
     char *source = realpath(parts[0], NULL);
     if (!source)
         return duet_error_set_errno(error, errno, "cannot share '%s'", parts[0]);
@@ -243,7 +270,7 @@ DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind ki
     if (options->hostname)
         replace(&spec->hostname, options->hostname);
     for (char **volume = options->volumes; volume && *volume; volume++)
-        if (!add_volume(spec, *volume, error))
+        if (!add_volume(cli, spec, *volume, error))
             return NULL;
     if (!duet_cli_apply_walls(spec, options, error))
         return NULL;

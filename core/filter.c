@@ -157,13 +157,14 @@ static gboolean match_since(const Term *term, const DuetInfo *info, guint order)
     return order > term->order;
 }
 
-/* Either end of one, as podman has it. */
+/* Either end of one, as podman has it, or its name. */
 static gboolean match_volume(const Term *term, const DuetInfo *info, guint order)
 {
     (void)order;
     for (guint i = 0; i < info->spec->mounts->len; i++) {
         const DuetMount *mount = info->spec->mounts->pdata[i];
-        if (g_str_equal(mount->source, term->value) || g_str_equal(mount->target, term->value))
+        if (g_str_equal(mount->source, term->value) || g_str_equal(mount->target, term->value) ||
+            g_strcmp0(mount->volume, term->value) == 0)
             return TRUE;
     }
     return FALSE;

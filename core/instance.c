@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Instances as files: making, finding, listing and removing them. */
+#include "core/named-volume.h"
 #include "core/session.h"
 #include "core/update.h"
 #include "core/util.h"
@@ -105,11 +106,16 @@ DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError 
     } else if (!duet_name_check(spec->name, error)) {
         return NULL;
     }
+    g_auto(DuetVolumesHold) hold = DUET_VOLUMES_HOLD_NONE;
+    if (!duet_volumes_hold(context, spec, &hold, error))
+        return NULL;
     /* A signal ends us before the first of its files is there, or when all of them are. */
     sigset_t old;
     duet_session_block_signals(&old);
     gboolean ok = make_files(instance, error);
     sigprocmask(SIG_SETMASK, &old, NULL);
+    if (!ok)
+        duet_volumes_undo(context, &hold);
     return ok ? g_steal_pointer(&instance) : NULL;
 }
 

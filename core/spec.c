@@ -103,6 +103,7 @@ void duet_mount_free(DuetMount *mount)
         return;
     g_free(mount->source);
     g_free(mount->target);
+    g_free(mount->volume);
     g_free(mount);
 }
 
@@ -411,6 +412,30 @@ static void fields_from_variant(DuetSpec *spec, GVariant *variant)
     }
 }
 
+/* Returns: (nullable) (transfer floating): one for each mount, "" for those that are no volumes;
+ * NULL if none is. */
+static GVariant *volume_names(const DuetSpec *spec)
+{
+    g_auto(GVariantBuilder) names = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_BYTESTRING_ARRAY);
+    gboolean any = FALSE;
+    for (guint i = 0; i < spec->mounts->len; i++) {
+        const DuetMount *mount = spec->mounts->pdata[i];
+        any = any || mount->volume;
+        g_variant_builder_add(&names, "^ay", mount->volume ? mount->volume : "");
+    }
+    return any ? g_variant_builder_end(&names) : NULL;
+}
+
+static void take_volume_names(DuetSpec *spec, GVariant *variant)
+{
+    g_auto(GStrv) names = NULL;
+    if (!g_variant_lookup(variant, "volumes", "^aay", &names))
+        return;
+    for (guint i = 0; i < spec->mounts->len && names[i]; i++)
+        if (*names[i])
+            ((DuetMount *)spec->mounts->pdata[i])->volume = g_strdup(names[i]);
+}
+
 GVariant *duet_spec_to_variant(const DuetSpec *spec)
 {
     g_auto(GVariantBuilder) dict = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
@@ -435,6 +460,9 @@ GVariant *duet_spec_to_variant(const DuetSpec *spec)
         g_variant_builder_add(&mounts, "(^ay^ayb)", mount->source, mount->target, mount->readonly);
     }
     g_variant_builder_add(&dict, "{sv}", "mounts", g_variant_builder_end(&mounts));
+    GVariant *names = volume_names(spec);
+    if (names)
+        g_variant_builder_add(&dict, "{sv}", "volumes", names);
 
     g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(ayaybb)"));
     for (guint i = 0; i < spec->tmpfs->len; i++) {
@@ -483,6 +511,7 @@ DuetSpec *duet_spec_from_variant(GVariant *variant, GError **error)
         g_variant_get(child, "(^&ay^&ayb)", &source, &target, &readonly);
         g_ptr_array_add(spec->mounts, duet_mount_new(source, target, readonly));
     }
+    take_volume_names(spec, variant);
 
     g_autoptr(GVariant) list =
         g_variant_lookup_value(variant, "tmpfs", G_VARIANT_TYPE("a(ayaybb)"));

@@ -20,6 +20,7 @@ G_BEGIN_DECLS
  *                      before its monitor makes anything outside this tree until all of that is
  *                      gone; holds the path of its cgroup. With a free lock it means: clean up.
  *                      A second line says that it was started to copy files alone.
+ *   volumes/<name>/    a volume: its files in _data; named-volume.c
  *   trash/             what was renamed away to be removed later
  *
  * Beside it, on a file system of the machine: /run/duet/<id>/ with what of a VM may not survive,

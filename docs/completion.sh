@@ -41,6 +41,7 @@ printf '%s\n' "$commands" | awk -F '\t' '
 cat <<'SCRIPT'
 
 _duet_instances() { "${duet[@]}" ps -a 2>/dev/null | awk 'NR > 1 { print $NF }'; }
+_duet_volumes() { "${duet[@]}" volume ls -q 2>/dev/null; }
 _duet_images() { "${duet[@]}" image ls 2>/dev/null | awk 'NR > 1 { print $1 }'; }
 
 # _duet_value OPTION: what may stand after it.
@@ -67,7 +68,8 @@ _duet_value() {
   --log-driver) echo k8s-file json-file local none ;;
   --health-on-failure) echo none kill restart stop ;;
   --sig-proxy) echo true false ;;
-  -o | --output | --label-file | --env-file | --device | -v | --volume | --qemu | --kernel | --root | --results | --peer) return 1 ;;
+  -v | --volume) _duet_volumes; return 1 ;; # or a path
+  -o | --output | --label-file | --env-file | --device | --qemu | --kernel | --root | --results | --peer) return 1 ;;
   esac
 }
 
@@ -104,7 +106,10 @@ _duet() {
     prefix=${current%:*}:
   fi
   if [ -n "$wanted" ]; then
-    list=$(_duet_value "$wanted") || { COMPREPLY=($(compgen -f -- "$current")); return; }
+    list=$(_duet_value "$wanted") || {
+      COMPREPLY=($(compgen -W "$list" -- "$current") $(compgen -f -- "$current"))
+      return
+    }
   elif [[ $current == -* && -z $options_end && $operand == 0 ]]; then
     list=${command:+$options}
     list=${list:-"--root --version --help"}
@@ -122,6 +127,7 @@ _duet() {
       ;;
     *INSTANCE...*) list=$(_duet_instances) ;;
     *INSTANCE*) ((operand)) || list=$(_duet_instances) ;;
+    *VOLUME...*) list=$(_duet_volumes) ;;
     *IMAGE...*) list=$(_duet_images) ;;
     *IMAGE*) ((operand)) || list=$(_duet_images) ;;
     esac

@@ -47,5 +47,7 @@ gboolean duet_images_refresh(const char *store_dir, GError **error);
 /** duet_root_disk_path: Returns: (transfer full): where the root disk of @chain lies. */
 char *duet_root_disk_path(const char *store_dir, const char *chain);
 char *duet_images_root_disk(const char *store_dir, const DuetImage *image, GError **error);
+gboolean duet_images_copy_dir(
+    char *const *layers, const char *path, int to_fd, gboolean *out_found, GError **error);
 
 G_END_DECLS

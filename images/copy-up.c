@@ -46,7 +46,7 @@ static gboolean copy_xattrs(int from, int to)
 }
 
 /* The order matters: chown(2) takes set-user-id bits and capabilities away. */
-static gboolean copy_attributes(int from, int to, const struct stat *st)
+gboolean duet_copy_attributes(int from, int to, const struct stat *st)
 {
     return fchown(to, st->st_uid, st->st_gid) == 0 && fchmod(to, st->st_mode & 07777) == 0 &&
         copy_xattrs(from, to);
@@ -70,7 +70,7 @@ gboolean duet_copy_up_dir(DuetUnpack *unpack, gsize lower, const char *real, GEr
     if (*real && mkdirat(unpack->root, real, 0700) < 0 && errno != EEXIST)
         return set_error(unpack, real, error);
     DUET_AUTO_FD to = duet_open_beneath(unpack->root, real);
-    if (to < 0 || !copy_attributes(from, to, &st))
+    if (to < 0 || !duet_copy_attributes(from, to, &st))
         return set_error(unpack, real, error);
     if (!keep_default_acl(unpack, from, real, error))
         return FALSE;
@@ -102,7 +102,7 @@ static gboolean copy_regular(
         openat(to_dir, to_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, st->st_mtim };
     return from >= 0 && to >= 0 && copy_bytes(from, to, st->st_size) &&
-        copy_attributes(from, to, st) && futimens(to, times) == 0;
+        duet_copy_attributes(from, to, st) && futimens(to, times) == 0;
 }
 
 static gboolean make_special(
@@ -130,6 +130,13 @@ static gboolean copy_special(
     return utimensat(to_dir, to_name, times, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+gboolean duet_copy_node(
+    int from_dir, const char *name, int to_dir, const char *to_name, const struct stat *st)
+{
+    return S_ISREG(st->st_mode) ? copy_regular(from_dir, name, to_dir, to_name, st)
+                                : copy_special(from_dir, name, to_dir, to_name, st);
+}
+
 gboolean duet_copy_file(DuetUnpack *unpack, gsize lower, const char *real, int to_fd,
     const char *to_name, GError **error)
 {
@@ -139,9 +146,7 @@ gboolean duet_copy_file(DuetUnpack *unpack, gsize lower, const char *real, int t
     struct stat st;
     if (from < 0 || fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return set_error(unpack, real, error);
-    gboolean good = S_ISREG(st.st_mode) ? copy_regular(from, name, to_fd, to_name, &st)
-                                        : copy_special(from, name, to_fd, to_name, &st);
-    return good || set_error(unpack, real, error);
+    return duet_copy_node(from, name, to_fd, to_name, &st) || set_error(unpack, real, error);
 }
 
 static gboolean copy_in_place(DuetUnpack *unpack, gsize lower, const char *real, GError **error)

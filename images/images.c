@@ -10,4 +10,5 @@ __attribute__((visibility("default"))) const DuetImagesOps duet_images = {
     .remove = duet_images_remove,
     .refresh = duet_images_refresh,
     .root_disk = duet_images_root_disk,
+    .copy_dir = duet_images_copy_dir,
 };

@@ -14,6 +14,7 @@
 #include <duet/error.h>
 
 #include "core/util.h"
+#include "images/stack.h"
 #include "images/unpack-private.h"
 
 #define COPY_BYTES (128 * 1024)
@@ -48,26 +49,6 @@ typedef struct {
     char *buffer;
     char *zeros;
 } Merge;
-
-/* One directory of the merged view: the same path in each layer that shows it, highest first. */
-typedef struct {
-    int *fds;
-    guint n;
-} Stack;
-
-static void stack_clear(Stack *stack)
-{
-    for (guint i = 0; i < stack->n; i++)
-        close(stack->fds[i]);
-    g_clear_pointer(&stack->fds, g_free);
-    stack->n = 0;
-}
-
-static void stack_push(Stack *stack, int fd)
-{
-    stack->fds = g_renew(int, stack->fds, stack->n + 1);
-    stack->fds[stack->n++] = fd;
-}
 
 static la_ssize_t on_write(struct archive *archive, void *data, const void *bytes, size_t length)
 {
@@ -274,53 +255,9 @@ static gboolean write_entry(Merge *merge, int dir_fd, const char *name, const ch
     return good;
 }
 
-/* Adds the directory @name of the layers from @from on, down to what hides the rest. */
-static gboolean open_stack(
-    const Stack *above, guint from, const char *name, Stack *out_stack, GError **error)
-{
-    for (guint i = from; i < above->n; i++) {
-        struct stat st;
-        if (fstatat(above->fds[i], name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-            if (errno == ENOENT)
-                continue;
-            return read_error(name, error);
-        }
-        if (!S_ISDIR(st.st_mode))
-            return TRUE;
-        int fd = openat(above->fds[i], name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-            return read_error(name, error);
-        stack_push(out_stack, fd);
-        if (duet_dir_is_opaque(fd, "."))
-            return TRUE;
-    }
-    return TRUE;
-}
+static gboolean merge_dir(Merge *merge, const DuetStack *stack, const char *path, GError **error);
 
-/* name -> index of the layer that shows it; whiteouts too, so that they hide lower ones. */
-static gboolean list_names(const Stack *stack, GHashTable *names, GError **error)
-{
-    for (guint i = 0; i < stack->n; i++) {
-        int fd = openat(stack->fds[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!dir) {
-            duet_fd_clear(&fd);
-            return read_error(".", error);
-        }
-        struct dirent *row;
-        while ((row = readdir(dir))) {
-            if (!g_str_equal(row->d_name, ".") && !g_str_equal(row->d_name, "..") &&
-                !g_hash_table_contains(names, row->d_name))
-                g_hash_table_insert(names, g_strdup(row->d_name), GUINT_TO_POINTER(i));
-        }
-        closedir(dir);
-    }
-    return TRUE;
-}
-
-static gboolean merge_dir(Merge *merge, const Stack *stack, const char *path, GError **error);
-
-static gboolean merge_name(Merge *merge, const Stack *stack, guint layer, const char *name,
+static gboolean merge_name(Merge *merge, const DuetStack *stack, guint layer, const char *name,
     const char *dir_path, GError **error)
 {
     struct stat st;
@@ -333,17 +270,15 @@ static gboolean merge_name(Merge *merge, const Stack *stack, guint layer, const 
         return FALSE;
     if (!S_ISDIR(st.st_mode))
         return TRUE;
-    Stack below = { 0 };
-    gboolean good =
-        open_stack(stack, layer, name, &below, error) && merge_dir(merge, &below, path, error);
-    stack_clear(&below);
-    return good;
+    g_auto(DuetStack) below = { 0 };
+    return duet_stack_enter(stack, layer, name, &below, error) &&
+        merge_dir(merge, &below, path, error);
 }
 
-static gboolean merge_dir(Merge *merge, const Stack *stack, const char *path, GError **error)
+static gboolean merge_dir(Merge *merge, const DuetStack *stack, const char *path, GError **error)
 {
-    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    if (!list_names(stack, names, error))
+    g_autoptr(GHashTable) names = duet_stack_names(stack, error);
+    if (!names)
         return FALSE;
     g_autoptr(GList) sorted = g_list_sort(g_hash_table_get_keys(names), (GCompareFunc)strcmp);
     for (GList *at = sorted; at; at = at->next) {
@@ -356,22 +291,14 @@ static gboolean merge_dir(Merge *merge, const Stack *stack, const char *path, GE
 
 static gboolean merge_root(Merge *merge, char **layer_dirs, GError **error)
 {
-    Stack stack = { 0 };
-    gboolean good = TRUE;
-    for (guint i = g_strv_length(layer_dirs); good && i-- > 0;) {
-        int fd = open(layer_dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        good = fd >= 0 ||
-            duet_error_set_errno(error, errno, "cannot open the layer '%s'", layer_dirs[i]);
-        if (good)
-            stack_push(&stack, fd);
-    }
+    g_auto(DuetStack) stack = { 0 };
+    if (!duet_stack_open(layer_dirs, &stack, error))
+        return FALSE;
     struct stat st;
-    if (good && fstat(stack.fds[0], &st) < 0)
-        good = read_error("/", error);
-    good = good && write_entry(merge, stack.fds[0], ".", "", &st, error) &&
+    if (fstat(stack.fds[0], &st) < 0)
+        return read_error("/", error);
+    return write_entry(merge, stack.fds[0], ".", "", &st, error) &&
         merge_dir(merge, &stack, "", error);
-    stack_clear(&stack);
-    return good;
 }
 
 gboolean duet_merge_write(char **layer_dirs, int socket_fd, GError **error)

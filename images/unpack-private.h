@@ -106,6 +106,12 @@ gboolean duet_copy_up_dir(DuetUnpack *unpack, gsize lower, const char *real, GEr
 /** duet_copy_up_file: any other kind of file, with all the names that it has in its layer. */
 gboolean duet_copy_up_file(DuetUnpack *unpack, gsize lower, const char *real, GError **error);
 
+/** duet_copy_attributes: owner, mode and extended attributes, but for a default ACL. Returns:
+ * %FALSE with errno. */
+gboolean duet_copy_attributes(int from, int to, const struct stat *st);
+/** duet_copy_node: one file that is no directory. Returns: %FALSE with errno. */
+gboolean duet_copy_node(
+    int from_dir, const char *name, int to_dir, const char *to_name, const struct stat *st);
 /** duet_copy_file: one file as @to_name below @to_fd. */
 gboolean duet_copy_file(DuetUnpack *unpack, gsize lower, const char *real, int to_fd,
     const char *to_name, GError **error);

@@ -128,6 +128,16 @@ typedef struct {
      * Returns: (transfer full): its absolute path.
      */
     char *(*root_disk)(const char *store_dir, const DuetImage *image, GError **error);
+    /**
+     * copy_dir: copies all that an image has below a directory, with owners, modes, times, extended
+     * attributes and hard links; the directory's own go to @to_fd.
+     * @layers: absolute paths, lowest first
+     * @path: as an instance of the image sees it: links on the way are followed
+     * @to_fd: an empty directory
+     * @out_found: whether there is a directory of that path; if not, nothing was done
+     */
+    gboolean (*copy_dir)(
+        char *const *layers, const char *path, int to_fd, gboolean *out_found, GError **error);
 } DuetImagesOps;
 
 G_END_DECLS

@@ -21,15 +21,17 @@ const char *duet_kind_to_string(DuetKind kind);
 gboolean duet_kind_from_string(const char *text, DuetKind *out_kind);
 
 /**
- * DuetMount: one `-v HOST:GUEST[:ro]`
+ * DuetMount: one `-v HOST:GUEST[:ro]` or `-v NAME:GUEST[:ro]`
  * @source: absolute path on the host
  * @target: absolute path in the instance
  * @readonly: the payload may not write
+ * @volume: (nullable): the name of the volume whose files are at @source
  */
 typedef struct {
     char *source;
     char *target;
     gboolean readonly;
+    char *volume;
 } DuetMount;
 
 DuetMount *duet_mount_new(const char *source, const char *target, gboolean readonly);

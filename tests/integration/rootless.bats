@@ -125,6 +125,8 @@ suite() {
 @test "terminals are there for a user too" { suite terminal 'container|ends|without a terminal|caller'; }
 @test "the store's suite passes" { suite image 'whiteout|take each other|hard links|docker-save|hostile|imports at once|in use'; }
 
+@test "a user's volumes are filled, shared and kept" { suite volumes 'run makes a volume|has in its place|in use stays'; }
+
 @test "what hostile callers try does no harm" {
   suite hostile 'stalls|closed|without end|ten runs|fifty|ignores|odd places|moment of the end|many commands|deeper'
 }

@@ -70,6 +70,9 @@ static void test_spec_round_trip(void)
     static const char *const labels[] = { "k=\xff v\n", "empty=", NULL };
     spec->labels = g_strdupv((char **)labels);
     g_ptr_array_add(spec->mounts, duet_mount_new("/a b", "/c'd", TRUE));
+    DuetMount *named = duet_mount_new("/root/volumes/n/_data", "/n", FALSE);
+    named->volume = g_strdup("n");
+    g_ptr_array_add(spec->mounts, named);
 
     g_autoptr(GVariant) variant = g_variant_ref_sink(duet_spec_to_variant(spec));
     g_autofree char *text = g_variant_print(variant, TRUE);
@@ -91,6 +94,8 @@ static void test_spec_round_trip(void)
     g_assert_cmpstr(mount->source, ==, "/a b");
     g_assert_cmpstr(mount->target, ==, "/c'd");
     g_assert_true(mount->readonly);
+    g_assert_null(mount->volume);
+    g_assert_cmpstr(((const DuetMount *)copy->mounts->pdata[1])->volume, ==, "n");
 }
 
 static void test_spec_hostile(void)

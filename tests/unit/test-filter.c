@@ -16,7 +16,9 @@ static DuetInfo *sample(void)
     spec->image_ref = g_strdup("busybox:latest");
     spec->image_digest = g_strdup("sha256:feedbeef0000");
     spec->labels = g_strdupv((char **)labels);
-    g_ptr_array_add(spec->mounts, duet_mount_new("/srv/data", "/data", FALSE));
+    DuetMount *mount = duet_mount_new("/srv/data", "/data", FALSE);
+    mount->volume = g_strdup("state");
+    g_ptr_array_add(spec->mounts, mount);
     DuetInfo *info = duet_info_new(spec);
     info->exit_code = 3;
     return info;
@@ -46,11 +48,11 @@ static void test_keys(void)
         "label=tier=", "label!=tiers", "label!=tier=db", "status=exited", "status=stopped",
         "exited=3", "ancestor=busybox", "ancestor=busybox:latest", "ancestor=feedbeef",
         "ancestor=sha256:feed", "ancestor=other-name", "volume=/srv/data", "volume=/data",
-        "kind=vm" };
+        "volume=state", "kind=vm" };
     static const char *const no[] = { "id=123", "id=^9ab", "name=WEB", "name=^eb", "label=tie",
         "label=tier=we", "label=bare=x", "label!=tier", "label!=bare", "label!=tier=web",
         "status=running", "status=created", "exited=0", "ancestor=busy", "ancestor=busybox:1.36",
-        "ancestor=fee", "ancestor=nosuch", "volume=/srv", "kind=container" };
+        "ancestor=fee", "ancestor=nosuch", "volume=/srv", "volume=stat", "kind=container" };
     for (guint i = 0; i < G_N_ELEMENTS(yes); i++)
         if (!matches(yes[i]))
             g_error("'%s' does not match", yes[i]);
