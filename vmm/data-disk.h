@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/machine.h"
+
+G_BEGIN_DECLS
+
+/**
+ * duet_data_disk_check: refuses what can't be a disk: what is no file, what is not of the format
+ * that was said, and images that name other files. A file that looks like a qcow2 image must be
+ * said to be one or not to be: a guest can write any first bytes, and what an image names QEMU
+ * would open.
+ */
+gboolean duet_data_disk_check(const DuetDataDisk *disk, GError **error);
+
+/** duet_data_disks_parse: Returns: (transfer full) (element-type DuetDataDisk): of a spec's @disks.
+ */
+GPtrArray *duet_data_disks_parse(char *const *texts, GError **error);
+
+G_END_DECLS
