@@ -50,6 +50,8 @@ _duet_value() {
   --arms) echo vm container native ;;
   --accel) echo auto kvm tcg ;;
   --network) echo none ;;
+  --machine) echo q35 pc ;;
+  --cpu-model) echo host max ;;
   --sort) echo created id image names status ;;
   --format)
     case $command in
@@ -67,7 +69,7 @@ _duet_value() {
   --log-driver) echo k8s-file json-file local none ;;
   --health-on-failure) echo none kill restart stop ;;
   --sig-proxy) echo true false ;;
-  -o | --output | --label-file | --env-file | --device | -v | --volume | --qemu | --kernel | --root | --results | --peer) return 1 ;;
+  -o | --output | --label-file | --env-file | --xml-patch | --disk | --device | -v | --volume | --qemu | --kernel | --root | --results | --peer) return 1 ;;
   esac
 }
 

@@ -73,6 +73,13 @@ static gboolean place_check(const DuetVm *vm, GError **error)
             needed[i]);
         return FALSE;
     }
+    for (char **disk = vm->spec->disks; disk && *disk; disk++) {
+        if (!g_str_has_prefix(*disk, "/dev/"))
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "cannot use the disk '%s': QEMU has a /dev of its own; use a file elsewhere", *disk);
+        return FALSE;
+    }
     return TRUE;
 }
 
