@@ -125,6 +125,10 @@ static xmlDoc *parse(const char *patch, GError **error)
             DUET_VM_XML_PATCH_MAX_BYTES);
         return NULL;
     }
+    if (length == 0) {
+        invalid(error, "it is empty, and must be a <domain>");
+        return NULL;
+    }
     xmlDoc *document = xmlReadMemory(patch, (int)length, NULL, NULL,
         XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS |
             XML_PARSE_NOCDATA);

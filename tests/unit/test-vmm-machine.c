@@ -139,7 +139,7 @@ static void test_patch_refused(void)
     static const struct {
         const char *patch, *word;
     } rows[] = {
-        { "", "well-formed" },
+        { "", "empty" },
         { "<domain>", "well-formed" },
         { "<domain/><domain/>", "well-formed" },
         { "<network/>", "<network>" },
