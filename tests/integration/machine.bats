@@ -28,7 +28,7 @@ qcow2() {
   python3 - "$1" <<'PYTHON'
 import struct, sys
 cluster = 65536
-header = struct.pack(">4sIQIIQIIQIIQ", b"QFI\xfb", 2, 0, 0, 16, 1 << 20, 0, 1, 3 * cluster, cluster, 1, 0)
+header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 1 << 20, 0, 1, 3 * cluster, cluster, 1, 0, 0)
 table = struct.pack(">Q", 2 * cluster)
 counts = struct.pack(">4H", 1, 1, 1, 1)
 with open(sys.argv[1], "wb") as image:
