@@ -100,9 +100,12 @@ static char *daemon_show_file(DuetVm *vm, const char *name, const char *source, 
     return show_with(vm, source, O_RDONLY, error);
 }
 
-static char *daemon_show_disk(DuetVm *vm, const DuetDataDisk *disk, guint index, GError **error)
+/* By its path, but QEMU opens it with no more rights than its own. */
+static char *daemon_show_disk(
+    DuetVm *vm, const DuetDataDisk *disk, guint index, int fd, GError **error)
 {
     (void)index;
+    (void)fd;
     return show_with(vm, disk->path, disk->readonly ? O_RDONLY : O_RDWR, error);
 }
 

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The first of QEMU's docs/interop/qcow2.txt; numbers are big-endian. */
@@ -71,19 +73,63 @@ static gboolean check_format(const DuetDataDisk *disk, const Qcow2Header *header
     return TRUE;
 }
 
-gboolean duet_data_disk_check(const DuetDataDisk *disk, GError **error)
+static int open_checked(const DuetDataDisk *disk, guint64 resolve, GError **error)
 {
     struct stat st;
     Qcow2Header header = { 0 };
     /* A FIFO would keep us waiting. */
-    DUET_AUTO_FD fd = open(disk->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return duet_error_set_errno(error, errno, "cannot use '%s' as a disk", disk->path);
-    if (!check_type(disk, &st, error))
-        return FALSE;
-    if (pread(fd, &header, sizeof header, 0) < 0)
-        return duet_error_set_errno(error, errno, "cannot read the disk '%s'", disk->path);
-    return check_format(disk, &header, error);
+    struct open_how how = {
+        .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+        .resolve = resolve,
+    };
+    DUET_AUTO_FD fd = (int)syscall(SYS_openat2, AT_FDCWD, disk->path, &how, sizeof how);
+    if (fd < 0 && errno == ELOOP && resolve)
+        refuse(disk, DUET_ERROR_PERMISSION,
+            "a symbolic link is in its place now, or in that of a directory above; it is not "
+            "followed",
+            error);
+    else if (fd < 0 || fstat(fd, &st) < 0)
+        duet_error_set_errno(error, errno, "cannot use '%s' as a disk", disk->path);
+    else if (!check_type(disk, &st, error))
+        return -1;
+    else if (pread(fd, &header, sizeof header, 0) < 0)
+        duet_error_set_errno(error, errno, "cannot read the disk '%s'", disk->path);
+    else if (check_format(disk, &header, error))
+        return duet_fd_steal(&fd);
+    return -1;
+}
+
+gboolean duet_data_disk_check(const DuetDataDisk *disk, GError **error)
+{
+    DUET_AUTO_FD fd = open_checked(disk, 0, error);
+    return fd >= 0;
+}
+
+/* Bytes of the file that stand for a right, or for its refusal to others, in QEMU's
+ * block/file-posix.c: whoever has it holds a lock on that byte. */
+enum {
+    QEMU_WRITES = 101,
+    QEMU_LETS_NOBODY_WRITE = 201,
+};
+
+static gboolean is_locked(int fd, off_t byte)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+int duet_data_disk_open(const DuetDataDisk *disk, GError **error)
+{
+    DUET_AUTO_FD fd = open_checked(disk, RESOLVE_NO_SYMLINKS, error);
+    if (fd < 0)
+        return -1;
+    /* QEMU's own lock decides, later. Its words name neither the file nor what to do. */
+    if (is_locked(fd, QEMU_WRITES) || (!disk->readonly && is_locked(fd, QEMU_LETS_NOBODY_WRITE))) {
+        refuse(disk, DUET_ERROR_FAILED,
+            "another VM has it; stop that one first, or add readonly=on to both", error);
+        return -1;
+    }
+    return duet_fd_steal(&fd);
 }
 
 GPtrArray *duet_data_disks_parse(char *const *texts, GError **error)

@@ -38,11 +38,12 @@ static DuetVmFolder *embed_show_folder(
     return duet_vm_mounts_folder(vm->place, mount, index, error);
 }
 
-static char *embed_show_disk(DuetVm *vm, const DuetDataDisk *disk, guint index, GError **error)
+static char *embed_show_disk(
+    DuetVm *vm, const DuetDataDisk *disk, guint index, int fd, GError **error)
 {
     if (!vm->in_namespace)
         return g_strdup(disk->path);
-    return duet_vm_mounts_disk(vm->place, index, disk->path, disk->readonly, error);
+    return duet_vm_mounts_disk(vm->place, index, disk, fd, error);
 }
 
 /* Where libvirt writes QEMU's number, below the run directory; QEMU holds a lock on it. */

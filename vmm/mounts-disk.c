@@ -67,45 +67,45 @@ static int userns_of(const struct stat *st, guint32 id)
     return duet_fd_steal(&fd);
 }
 
-/* Whether it has the owner that it is to have; it is the VM's own mount in any case. */
-static void set_attributes(int tree_fd, const DuetPlace *place, gboolean readonly)
+/* Where there can be no map of ids, the mount goes without. */
+static gboolean set_attributes(int tree_fd, const DuetPlace *place, gboolean readonly)
 {
     struct stat st;
     struct mount_attr attributes = {
         .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | (readonly ? MOUNT_ATTR_RDONLY : 0),
         .propagation = MS_PRIVATE,
     };
-    mount_setattr(tree_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
-    if (fstat(tree_fd, &st) < 0)
-        return;
+    if (mount_setattr(tree_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ||
+        fstat(tree_fd, &st) < 0)
+        return FALSE;
     DUET_AUTO_FD userns = userns_of(&st, place->id_base);
     struct mount_attr map = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (guint64)userns };
     if (userns >= 0)
         mount_setattr(tree_fd, "", AT_EMPTY_PATH, &map, sizeof map);
+    return TRUE;
 }
 
 char *duet_vm_mounts_disk(
-    const DuetPlace *place, guint index, const char *source, gboolean readonly, GError **error)
+    const DuetPlace *place, guint index, const DuetDataDisk *disk, int fd, GError **error)
 {
     g_autofree char *dir = g_build_filename(place->run_dir, "boot", NULL);
     g_autofree char *target = g_strdup_printf("%s/disk-%u.img", dir, index);
-    DUET_AUTO_FD tree = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    DUET_AUTO_FD tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     DUET_AUTO_FD point = -1;
     if (tree >= 0 && duet_mkdir_p(dir, 0711, NULL))
         point = open(target, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (point >= 0)
-        set_attributes(tree, place, readonly);
-    if (point < 0 || move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
-        duet_error_set_errno(error, errno, "cannot show the disk '%s' to the VM", source);
+    if (point < 0 || !set_attributes(tree, place, disk->readonly) ||
+        move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+        duet_error_set_errno(error, errno, "cannot show the disk '%s' to the VM", disk->path);
         return NULL;
     }
     const struct group *kvm = getgrnam("kvm");
-    if (duet_vm_can_open(target, readonly ? O_RDONLY : O_RDWR, place->id_base,
+    if (duet_vm_can_open(target, disk->readonly ? O_RDONLY : O_RDWR, place->id_base,
             kvm ? kvm->gr_gid : place->id_base))
         return g_steal_pointer(&target);
     g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
         "the VM's user may not %s the disk '%s': %s; its owner must be allowed to, or add "
         "readonly=on",
-        readonly ? "read" : "write to", source, g_strerror(errno));
+        disk->readonly ? "read" : "write to", disk->path, g_strerror(errno));
     return NULL;
 }

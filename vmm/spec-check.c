@@ -11,6 +11,7 @@
 #include <duet/error.h>
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static gboolean check_machine(const DuetSpec *spec, GError **error)
 {
@@ -59,11 +60,29 @@ static gboolean check_model(const DuetSpec *spec, GError **error)
     return duet_vm_cpu_check(spec, usable, error);
 }
 
+/* QEMU would refuse it in words of its own, when there is an instance. */
+static gboolean check_twice(const GPtrArray *disks, guint index, GError **error)
+{
+    const DuetDataDisk *disk = disks->pdata[index];
+    struct stat st, other_st;
+    for (guint i = 0; i < index; i++) {
+        const DuetDataDisk *other = disks->pdata[i];
+        if ((disk->readonly && other->readonly) || stat(disk->path, &st) < 0 ||
+            stat(other->path, &other_st) < 0 || st.st_dev != other_st.st_dev ||
+            st.st_ino != other_st.st_ino)
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "cannot use '%s' as a disk twice: add readonly=on to both", disk->path);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean check_disks(const DuetSpec *spec, GError **error)
 {
     g_autoptr(GPtrArray) disks = duet_data_disks_parse(spec->disks, error);
     for (guint i = 0; disks && i < disks->len; i++)
-        if (!duet_data_disk_check(disks->pdata[i], error))
+        if (!duet_data_disk_check(disks->pdata[i], error) || !check_twice(disks, i, error))
             return FALSE;
     return disks != NULL;
 }

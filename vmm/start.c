@@ -41,8 +41,8 @@ static GPtrArray *disks_make(DuetVm *vm, GError **error)
     g_autoptr(GPtrArray) disks = duet_data_disks_parse(vm->spec->disks, error);
     for (guint i = 0; disks && i < disks->len; i++) {
         DuetDataDisk *disk = disks->pdata[i];
-        char *shown =
-            duet_data_disk_check(disk, error) ? vm->libvirt->show_disk(vm, disk, i, error) : NULL;
+        DUET_AUTO_FD fd = duet_data_disk_open(disk, error);
+        char *shown = fd >= 0 ? vm->libvirt->show_disk(vm, disk, i, fd, error) : NULL;
         if (!shown)
             return NULL;
         g_free(disk->path);
