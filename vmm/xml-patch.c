@@ -71,46 +71,93 @@ static gboolean refuse_ours(
     return TRUE;
 }
 
+static gboolean has(const xmlNode *node, const char *attribute, const char *value)
+{
+    xmlChar *own = xmlGetProp((xmlNode *)node, (const xmlChar *)attribute);
+    gboolean is = own && (!value || g_str_equal((const char *)own, value));
+    xmlFree(own);
+    return is;
+}
+
 static gboolean is_agent_channel(const xmlNode *channel)
 {
     gboolean is = FALSE;
     for (xmlNode *child = xmlFirstElementChild((xmlNode *)channel); child;
-         child = xmlNextElementSibling(child)) {
-        xmlChar *name = g_str_equal(name_of(child), "target")
-            ? xmlGetProp(child, (const xmlChar *)"name")
-            : NULL;
-        is = is || (name && g_str_equal((const char *)name, AGENT_CHANNEL));
-        xmlFree(name);
-    }
+         child = xmlNextElementSibling(child))
+        is = is || (g_str_equal(name_of(child), "target") && has(child, "name", AGENT_CHANNEL));
     return is;
+}
+
+static gboolean is_qemus(const xmlNode *node)
+{
+    return node->ns && g_str_equal((const char *)node->ns->href, QEMU_NAMESPACE);
+}
+
+static gboolean is_devices(const xmlNode *node)
+{
+    return !node->ns && g_str_equal(name_of(node), "devices");
+}
+
+static gboolean is_file_or_socket(const xmlNode *node)
+{
+    return has(node, "type", "file") || has(node, "type", "unix");
+}
+
+/*
+ * libvirt makes the files and sockets of character devices itself, with its own rights, which are
+ * root's, and hands QEMU the descriptors; a file that is in a socket's way it removes.
+ */
+static gboolean check_paths(const xmlNode *device, GError **error)
+{
+    for (xmlNode *node = xmlFirstElementChild((xmlNode *)device); node;
+         node = xmlNextElementSibling(node)) {
+        gboolean is_path = g_str_equal(name_of(node), "source") && has(node, "path", NULL) &&
+            (is_file_or_socket(node) || is_file_or_socket(device));
+        if (is_path || g_str_equal(name_of(node), "log"))
+            return invalid(error,
+                "<%s> in <%s> can't name a file or socket: libvirt would make it with rights that "
+                "QEMU has not; leave it out",
+                name_of(node), name_of(device));
+        if (!check_paths(node, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 static gboolean check_devices(const xmlNode *devices, GError **error)
 {
     for (xmlNode *node = xmlFirstElementChild((xmlNode *)devices); node;
          node = xmlNextElementSibling(node)) {
+        if (node->ns)
+            return invalid(
+                error, "<%s> in <devices> is of a namespace, and must not be", name_of(node));
         if (!refuse_ours(node, our_devices, G_N_ELEMENTS(our_devices), "devices", error))
             return FALSE;
         if (g_str_equal(name_of(node), "channel") && is_agent_channel(node))
             return invalid(
                 error, "the <channel> '" AGENT_CHANNEL "' can't be changed: it is the agent's");
+        if (!g_str_equal(name_of(node), "disk") && !check_paths(node, error))
+            return FALSE;
     }
     return TRUE;
 }
 
 static gboolean check_root(const xmlNode *root, GError **error)
 {
-    if (!root || !g_str_equal(name_of(root), "domain"))
-        return invalid(
-            error, "the root is <%s>, and must be <domain>", root ? name_of(root) : "nothing");
+    if (!root || root->ns || !g_str_equal(name_of(root), "domain"))
+        return invalid(error, "the root is <%s>, and must be <domain> without a namespace",
+            root ? name_of(root) : "nothing");
     if (root->properties)
         return invalid(error, "the attribute '%s' of <domain> can't be changed; use --accel",
             (const char *)root->properties->name);
     for (xmlNode *node = xmlFirstElementChild((xmlNode *)root); node;
          node = xmlNextElementSibling(node)) {
+        /* libvirt looks up some by namespace and name, some by name alone. */
+        if (node->ns && !is_qemus(node))
+            return invalid(error, "<%s> is of a namespace that libvirt has not", name_of(node));
         if (!refuse_ours(node, our_elements, G_N_ELEMENTS(our_elements), "domain", error))
             return FALSE;
-        if (g_str_equal(name_of(node), "devices") && !check_devices(node, error))
+        if (is_devices(node) && !check_devices(node, error))
             return FALSE;
     }
     return TRUE;
@@ -198,15 +245,14 @@ static void merge_devices(xmlNode *devices, xmlNode *patch)
 
 static gboolean is_qemu_commandline(const xmlNode *node)
 {
-    return node->ns && g_str_equal((const char *)node->ns->href, QEMU_NAMESPACE) &&
-        g_str_equal(name_of(node), "commandline");
+    return is_qemus(node) && g_str_equal(name_of(node), "commandline");
 }
 
 static void merge(xmlNode *domain, xmlNode *patch)
 {
     for (xmlNode *node = xmlFirstElementChild(patch); node; node = xmlNextElementSibling(node)) {
         xmlNode *own = find_child(domain, node);
-        if (g_str_equal(name_of(node), "devices") && own)
+        if (is_devices(node) && own)
             merge_devices(own, node);
         else if (is_qemu_commandline(node) && own)
             for (xmlNode *arg = xmlFirstElementChild(node); arg; arg = xmlNextElementSibling(arg))
@@ -215,7 +261,7 @@ static void merge(xmlNode *domain, xmlNode *patch)
             remove_all(domain, node);
     }
     for (xmlNode *node = xmlFirstElementChild(patch); node; node = xmlNextElementSibling(node))
-        if (!g_str_equal(name_of(node), "devices") && !is_qemu_commandline(node))
+        if (!is_devices(node) && !is_qemu_commandline(node))
             append_copy(domain, node);
 }
 

@@ -97,9 +97,40 @@ PYTHON
   cp "$scratch/plain.qcow2" "$scratch/backed.qcow2"
   printf '\1' | dd of="$scratch/backed.qcow2" bs=1 seek=14 conv=notrunc status=none
   refused "backing file" --disk "$scratch/backed.qcow2,format=qcow2"
+  refused twice --disk "$scratch/zeros" --disk "$scratch/zeros,readonly=on"
   refused virtio --disk "$scratch/zeros,bus=scsi"
   refused "io=native" --disk "$scratch/zeros,io=native"
   refused "use PATH" --disk "$scratch/zeros,size=5"
+}
+
+@test "a disk that another VM has is refused, and free again when that one is killed" {
+  truncate -s 1M "$scratch/taken"
+  local before monitor
+  before=$(stat -c '%u %g %a' "$scratch/taken")
+  duet run -d --vm --name first --disk "$scratch/taken" busybox sleep 300 >/dev/null
+  local way
+  for way in "" ,readonly=on; do
+    expect 125 duet run --rm --vm --disk "$scratch/taken$way" busybox true
+    [[ $output == *"another VM has it"* ]]
+  done
+  monitor=$(duet inspect first | jq '.[0].monitor_pid')
+  kill -9 "$monitor"
+  gone() { ! grep -qF "$scratch/taken" /proc/[0-9]*/mountinfo 2>/dev/null; }
+  for _ in {1..50}; do gone && break || sleep 0.2; done
+  gone
+  is "$(stat -c '%u %g %a' "$scratch/taken")" "$before"
+  run run_as --disk "$scratch/taken" busybox cat /sys/block/vdc/size
+  is "$output" 2048
+}
+
+@test "a guest that puts a link in its disk's place gets no other file of the host" {
+  mkdir "$scratch/shared"
+  truncate -s 1M "$scratch/shared/disk" "$scratch/secret"
+  ln -s shared/disk "$scratch/link"
+  duet create --vm --name swap -v "$scratch/shared:/shared" --disk "$scratch/link" busybox sh -c 'ln -sf ../secret /shared/disk'
+  expect 0 duet start -a swap
+  expect 125 duet start -a swap
+  [[ $output == *"symbolic link"* ]]
 }
 
 @test "machines, CPU models and vCPUs that are not here are refused before anything is made" {
@@ -150,11 +181,27 @@ XML
   refused_patch DOCTYPE '<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><domain><title>&x;</title></domain>'
   refused_patch "<name>" '<domain><name>mine</name></domain>'
   refused_patch "'type'" '<domain type="kvm"/>'
+  refused_patch "without a namespace" '<domain xmlns="other"><devices/></domain>'
+  refused_patch "<source> in <channel>" '<domain><devices><channel type="unix"><source mode="bind" path="/nosuch"/></channel></devices></domain>'
   refused_patch "-v" '<domain><devices><filesystem/></devices></domain>'
   { echo '<domain>'; head -c 70000 /dev/zero | tr '\0' ' '; echo '</domain>'; } >"$patch"
   refused "--xml-patch" --xml-patch "$patch"
   printf '<domain>\0</domain>' >"$patch"
   refused "no text" --xml-patch "$patch"
+}
+
+@test "what a patch names QEMU opens, without privileges" {
+  echo "not for all" >"$scratch/private"
+  truncate -s 1M "$scratch/private"
+  chmod 600 "$scratch/private"
+  [ "$(id -u)" = 0 ] || skip "without root QEMU is the caller"
+  cat >"$scratch/private.xml" <<XML
+<domain><devices><disk type="file" device="disk"><driver name="qemu" type="raw"/><source file="$scratch/private"/><target dev="vdz" bus="virtio"/></disk></devices></domain>
+XML
+  expect 125 duet run --rm --vm --xml-patch "$scratch/private.xml" busybox true
+  [[ $output == *"Permission denied"* ]]
+  is "$(stat -c '%u %a' "$scratch/private")" "0 600"
+  none_listed
 }
 
 @test "what libvirt has no device of is refused by its own words" {

@@ -3,6 +3,7 @@
 #include "vmm/data-disk.h"
 #include "vmm/machine.h"
 #include "vmm/xml-patch.h"
+#include "core/util.h"
 
 #include <duet/error.h>
 #include <duet/vm-limits.h>
@@ -10,6 +11,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define LISTED                                                                                     \
     "Supported machines are:\n"                                                                    \
@@ -106,6 +108,16 @@ static void assert_disk(const char *path, const char *options, int code, const c
     g_assert_nonnull(strstr(error->message, word));
 }
 
+static void assert_open(const char *path, int code)
+{
+    DuetDataDisk disk = { .path = (char *)path, .format_given = TRUE };
+    g_autoptr(GError) error = NULL;
+    DUET_AUTO_FD fd = duet_data_disk_open(&disk, &error);
+    g_assert_cmpint(fd >= 0, ==, code == -1);
+    if (code != -1)
+        g_assert_error(error, DUET_ERROR, code);
+}
+
 static void test_disks(void)
 {
     g_autofree char *dir = g_dir_make_tmp("duet-machine-XXXXXX", NULL);
@@ -128,6 +140,17 @@ static void test_disks(void)
     write_qcow2(path, 1, 0);
     assert_disk(path, ",format=qcow2", DUET_ERROR_UNSUPPORTED, "backing file");
     assert_disk(path, ",format=raw", -1, NULL);
+    /* A link is followed when the instance is made, and never again. */
+    g_autofree char *link = g_build_filename(dir, "link", NULL);
+    g_assert_cmpint(symlink("disk", link), ==, 0);
+    assert_disk(link, ",format=raw", -1, NULL);
+    assert_open(path, -1);
+    assert_open(link, DUET_ERROR_PERMISSION);
+    g_unlink(link);
+    g_assert_cmpint(symlink(dir, link), ==, 0);
+    g_autofree char *through = g_build_filename(link, "disk", NULL);
+    assert_open(through, DUET_ERROR_PERMISSION);
+    g_unlink(link);
     write_qcow2(path, 0, 4);
     assert_disk(path, ",format=qcow2", DUET_ERROR_UNSUPPORTED, "another file");
     g_unlink(path);
@@ -153,7 +176,15 @@ static void test_patch_refused(void)
         { "<domain><seclabel type='none'/></domain>", "<seclabel>" },
         { "<domain><metadata/></domain>", "<metadata>" },
         { "<domain><on_reboot>restart</on_reboot></domain>", "<on_reboot>" },
-        { "<d:domain xmlns:d='u'><d:name>x</d:name></d:domain>", "<name>" },
+        { "<d:domain xmlns:d='u'><d:name>x</d:name></d:domain>", "without a namespace" },
+        { "<domain xmlns='u'><devices/></domain>", "without a namespace" },
+        { "<domain><os xmlns='u'/></domain>", "<os>" },
+        { "<domain><q:os xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'/></domain>", "<os>" },
+        { "<domain><devices xmlns='u'/></domain>", "<devices>" },
+        { "<domain><devices><x:serial xmlns:x='u'/></devices></domain>", "<serial>" },
+        { "<?xml version='1.0'?><?a b?><domain><?c d?><devices/><devices><?e f?><emulator/>"
+          "</devices></domain>",
+            "--qemu" },
         { "<domain><devices><emulator>/x</emulator></devices></domain>", "--qemu" },
         { "<domain><devices><filesystem/></devices></domain>", "-v" },
         { "<domain><devices><console/></devices></domain>", "<console>" },
@@ -161,6 +192,16 @@ static void test_patch_refused(void)
         { "<domain><devices><channel><target name='org.duet.agent.0'/></channel></devices>"
           "</domain>",
             "<channel>" },
+        { "<domain><devices><channel type='file'><source path='/x'/></channel></devices></domain>",
+            "<source> in <channel>" },
+        { "<domain><devices><rng><backend type='unix'><source mode='bind' path='/x'/></backend>"
+          "</rng></devices></domain>",
+            "<source> in <backend>" },
+        { "<domain><devices><interface><source type='unix' path='/x'/></interface></devices>"
+          "</domain>",
+            "<source> in <interface>" },
+        { "<domain><devices><parallel type='null'><log file='/x'/></parallel></devices></domain>",
+            "<log> in <parallel>" },
         { "<!DOCTYPE domain><domain/>", "DOCTYPE" },
         { "<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><domain><title>&x;</title>"
           "</domain>",
