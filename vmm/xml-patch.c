@@ -118,6 +118,10 @@ static gboolean check_paths(const xmlNode *device, GError **error)
                 "<%s> in <%s> can't name a file or socket: libvirt would make it with rights that "
                 "QEMU has not; leave it out",
                 name_of(node), name_of(device));
+        /* A daemon that is root's would give a file of the host to whom it names. */
+        if (g_str_equal(name_of(node), "seclabel"))
+            return invalid(error, "<seclabel> in <%s> can't be given: files stay their owners'",
+                name_of(device));
         if (!check_paths(node, error))
             return FALSE;
     }
@@ -136,7 +140,7 @@ static gboolean check_devices(const xmlNode *devices, GError **error)
         if (g_str_equal(name_of(node), "channel") && is_agent_channel(node))
             return invalid(
                 error, "the <channel> '" AGENT_CHANNEL "' can't be changed: it is the agent's");
-        if (!g_str_equal(name_of(node), "disk") && !check_paths(node, error))
+        if (!check_paths(node, error))
             return FALSE;
     }
     return TRUE;

@@ -202,6 +202,9 @@ static void test_patch_refused(void)
             "<source> in <interface>" },
         { "<domain><devices><parallel type='null'><log file='/x'/></parallel></devices></domain>",
             "<log> in <parallel>" },
+        { "<domain><devices><disk><source file='/x'><seclabel relabel='yes'/></source></disk>"
+          "</devices></domain>",
+            "<seclabel> in <source>" },
         { "<!DOCTYPE domain><domain/>", "DOCTYPE" },
         { "<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><domain><title>&x;</title>"
           "</domain>",
