@@ -228,6 +228,22 @@ gboolean duet_cli_invalid(GError **error, const char *why, const char *text);
 /** duet_cli_spec: resolves the image and applies the options. */
 DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind kind, const char *ref,
     char **command, GError **error);
+/** Options of `run` and `create`: the hardware of a VM. */
+typedef struct {
+    char *machine;
+    char *cpu_model;
+    char *vcpus;
+    char **disks;
+    gboolean rng;
+    char *xml_patch;
+} DuetMachineOptions;
+
+/** duet_cli_machine_options: appends rows that write into @options to @entries. */
+void duet_cli_machine_options(DuetMachineOptions *options, GArray *entries);
+void duet_cli_machine_options_clear(DuetMachineOptions *options);
+/** duet_cli_apply_machine: after all else but the name, before there is an instance: asks the VM
+ * driver whether this host has what was asked for. */
+gboolean duet_cli_apply_machine(DuetSpec *spec, const DuetMachineOptions *options, GError **error);
 /** Options of `run` and `create`: labels. */
 typedef struct {
     char **labels;

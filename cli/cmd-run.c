@@ -13,6 +13,7 @@
 typedef struct {
     DuetRunOptions options;
     DuetLabelOptions labels;
+    DuetMachineOptions machine;
     DuetTerminalOptions terminal;
     DuetSuperviseOptions supervise;
     char *as;
@@ -25,6 +26,7 @@ static void run_arguments_clear(RunArguments *arguments)
 {
     duet_cli_run_options_clear(&arguments->options);
     duet_cli_label_options_clear(&arguments->labels);
+    duet_cli_machine_options_clear(&arguments->machine);
     duet_cli_terminal_clear(&arguments->terminal);
     duet_cli_supervise_options_clear(&arguments->supervise);
     g_free(arguments->as);
@@ -53,6 +55,7 @@ static gboolean parse(
     g_autoptr(GArray) entries = duet_cli_run_options(&arguments->options);
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
     duet_cli_label_options(entries, &arguments->labels);
+    duet_cli_machine_options(&arguments->machine, entries);
     duet_cli_supervise_options(&arguments->supervise, entries);
     gboolean runs = g_str_equal(verb, "run");
     duet_cli_terminal_rows(&arguments->terminal,
@@ -89,7 +92,8 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     }
     g_autoptr(DuetSpec) spec =
         duet_cli_spec(cli, &arguments->options, kind, words[0], words + 1, error);
-    if (!spec || !duet_cli_apply_labels(spec, &arguments->labels, error))
+    if (!spec || !duet_cli_apply_labels(spec, &arguments->labels, error) ||
+        !duet_cli_apply_machine(spec, &arguments->machine, error))
         return NULL;
     if (!spec->argv[0]) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,

@@ -172,12 +172,12 @@ void duet_spec_free(DuetSpec *spec)
     char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
         &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp, &spec->cpuset_cpus,
-        &spec->cpuset_mems, &spec->apparmor };
+        &spec->cpuset_mems, &spec->apparmor, &spec->machine, &spec->cpu_model, &spec->xml_patch };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
     char **lists[] = { spec->layers, spec->argv, spec->env, spec->labels, spec->ulimits,
         spec->groups, spec->sysctls, spec->devices, spec->masks, spec->unmasks, spec->io_limits,
-        spec->hugetlb, spec->health.test };
+        spec->hugetlb, spec->health.test, spec->disks };
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
     g_array_unref(spec->high_ids);
@@ -299,6 +299,15 @@ static const Field rare_fields[] = {
     { "health-start-interval-us", FIELD_I64, G_STRUCT_OFFSET(DuetSpec, health.start_interval_us) },
     { "health-retries", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, health.retries) },
     { "health-on-failure", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, health.on_failure) },
+    { "machine", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, machine) },
+    { "cpu-model", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, cpu_model) },
+    { "vcpus", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, topology.vcpus) },
+    { "vcpu-sockets", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, topology.sockets) },
+    { "vcpu-cores", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, topology.cores) },
+    { "vcpu-threads", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, topology.threads) },
+    { "disks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, disks) },
+    { "rng", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, rng) },
+    { "xml-patch", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, xml_patch) },
 };
 
 static gboolean is_zero(gconstpointer at, FieldType type)

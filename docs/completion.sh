@@ -51,6 +51,8 @@ _duet_value() {
   --arms) echo vm container native ;;
   --accel) echo auto kvm tcg ;;
   --network) echo none ;;
+  --machine) echo q35 pc ;;
+  --cpu-model) echo host max ;;
   --sort) echo created id image names status ;;
   --format)
     case $command in
@@ -69,7 +71,7 @@ _duet_value() {
   --health-on-failure) echo none kill restart stop ;;
   --sig-proxy) echo true false ;;
   -v | --volume) _duet_volumes; return 1 ;; # or a path
-  -o | --output | --label-file | --env-file | --device | --qemu | --kernel | --root | --results | --peer) return 1 ;;
+  -o | --output | --label-file | --env-file | --xml-patch | --disk | --device | --qemu | --kernel | --root | --results | --peer) return 1 ;;
   esac
 }
 

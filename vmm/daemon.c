@@ -2,6 +2,7 @@
 /* See daemon.h. */
 #include "vmm/daemon.h"
 #include "vmm/domain-xml.h"
+#include "vmm/open-as.h"
 #include "vmm/virt-error.h"
 #include "vmm/vm.h"
 #include "core/util.h"
@@ -12,44 +13,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libvirt-glib/libvirt-glib.h>
-#include <sys/fsuid.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* A daemon that is being restarted is back within a few seconds. */
 #define REOPEN_TRIES 10
 #define REOPEN_PAUSE_US (500 * 1000)
-
-typedef struct {
-    const char *path;
-    int mode;
-    guint32 uid, gid;
-    int err;
-} Attempt;
-
-static gpointer attempt_open(gpointer data)
-{
-    Attempt *attempt = data;
-    /* The raw call: the C library's is for all threads. */
-    syscall(SYS_setgroups, 0, NULL);
-    setfsgid((gid_t)attempt->gid);
-    setfsuid((uid_t)attempt->uid);
-    DUET_AUTO_FD fd = open(attempt->path, attempt->mode | O_CLOEXEC);
-    attempt->err = fd < 0 ? errno : 0;
-    return NULL;
-}
-
-/* Whether that user, in that group alone, can open @path. It is the kernel that is asked, so every
- * kind of permission counts. In a thread of its own: whoever takes other ids lives on when its
- * parent dies, and the worker must not. */
-static gboolean can_open(const char *path, int mode, guint32 uid, guint32 gid)
-{
-    Attempt attempt = { path, mode, uid, gid, 0 };
-    g_thread_join(g_thread_new("can-open", attempt_open, &attempt));
-    errno = attempt.err;
-    return attempt.err == 0;
-}
 
 /*
  * A uid of the instance's own, so that no other VM's QEMU can touch its disk; the group is
@@ -66,7 +34,8 @@ static gboolean user_choose(DuetVm *vm, GError **error)
         vm->agent_socket = g_build_filename(vm->place->run_dir, "agent.sock", NULL);
         return TRUE;
     }
-    gboolean own = !vm->kvm || can_open(DUET_VM_KVM_DEVICE, O_RDWR, vm->place->id_base, user.gid);
+    gboolean own =
+        !vm->kvm || duet_vm_can_open(DUET_VM_KVM_DEVICE, O_RDWR, vm->place->id_base, user.gid);
     vm->qemu_uid = own ? vm->place->id_base : user.uid;
     vm->qemu_gid = user.gid;
     vm->label = g_strdup_printf("+%u:+%u", vm->qemu_uid, vm->qemu_gid);
@@ -113,10 +82,9 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
 }
 
 /* In place: the daemon's mounts are the host's, and so are QEMU's. */
-static char *daemon_show_file(DuetVm *vm, const char *name, const char *source, GError **error)
+static char *show_with(DuetVm *vm, const char *source, int mode, GError **error)
 {
-    (void)name;
-    if (!vm->label || can_open(source, O_RDONLY, vm->qemu_uid, vm->qemu_gid))
+    if (!vm->label || duet_vm_can_open(source, mode, vm->qemu_uid, vm->qemu_gid))
         return g_strdup(source);
     g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
         "the VM's user may not open '%s': %s; the directories above must be passable (chmod o+x, "
@@ -124,6 +92,21 @@ static char *daemon_show_file(DuetVm *vm, const char *name, const char *source, 
         "another --root), or leave out --connect",
         source, g_strerror(errno));
     return NULL;
+}
+
+static char *daemon_show_file(DuetVm *vm, const char *name, const char *source, GError **error)
+{
+    (void)name;
+    return show_with(vm, source, O_RDONLY, error);
+}
+
+/* By its path, but QEMU opens it with no more rights than its own. */
+static char *daemon_show_disk(
+    DuetVm *vm, const DuetDataDisk *disk, guint index, int fd, GError **error)
+{
+    (void)index;
+    (void)fd;
+    return show_with(vm, disk->path, disk->readonly ? O_RDONLY : O_RDWR, error);
 }
 
 static DuetVmFolder *daemon_show_folder(
@@ -216,7 +199,8 @@ static gboolean daemon_create(DuetVm *vm, GError **error)
     if (!limits_check(vm, error) || !name_is_free(vm, name, error))
         return FALSE;
     vm->defined = TRUE;
-    vm->domain = virDomainDefineXML(vm->connection, vm->domain_xml);
+    vm->domain = virDomainDefineXMLFlags(
+        vm->connection, vm->domain_xml, vm->spec->xml_patch ? VIR_DOMAIN_DEFINE_VALIDATE : 0);
     if (!vm->domain)
         return duet_virt_error_set(error, "cannot define '%s'", name);
     if (virDomainCreateWithFlags(vm->domain, VIR_DOMAIN_START_PAUSED) < 0)
@@ -247,6 +231,7 @@ const DuetVmLibvirtOps duet_vm_daemon = {
     .reopen = daemon_reopen,
     .show_file = daemon_show_file,
     .show_folder = daemon_show_folder,
+    .show_disk = daemon_show_disk,
     .create = daemon_create,
     .end = daemon_end,
 };

@@ -2,10 +2,12 @@
 /*
  * A machine with what a payload needs and nothing that costs time to bring up: no USB, no graphics,
  * no balloon, no PCI bridges (all devices sit on the root bus), virtio 1.0 alone. There is no
- * virtio-rng either: both CPU models have RDRAND, which seeds the guest's generator, and a device
- * that needs one more module would be loaded in every boot.
+ * virtio-rng either, unless it is asked for: both CPU models have RDRAND, which seeds the guest's
+ * generator, and a device that needs one more module would be loaded in every boot.
  */
 #include "vmm/domain-xml.h"
+#include "vmm/machine.h"
+#include "core/machine.h"
 
 #include <duet/vm-limits.h>
 
@@ -59,38 +61,65 @@ static xmlNode *add(xmlNode *parent, const char *name, const char *text, ...)
     return node;
 }
 
+/* @slot: 0: where libvirt will */
 static void add_pci_address(xmlNode *device, guint slot)
 {
+    if (!slot)
+        return;
     g_autofree char *text = g_strdup_printf("0x%02x", slot);
     add(device, "address", NULL, "type", "pci", "domain", "0x0000", "bus", "0x00", "slot", text,
         "function", "0x0", NULL);
 }
 
-static void add_boot(xmlNode *domain, const DuetVmPlan *plan)
+static void add_boot(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
 {
     xmlNode *os = add(domain, "os", NULL, NULL);
-    add(os, "type", "hvm", "arch", "x86_64", "machine", DUET_VM_MACHINE, NULL);
+    add(os, "type", "hvm", "arch", "x86_64", "machine", duet_vm_machine(spec), NULL);
     add(os, "kernel", plan->kernel, NULL);
     add(os, "initrd", plan->initramfs, NULL);
     add(os, "cmdline", plan->cmdline, NULL);
 }
 
-static void add_cpu(xmlNode *domain, const DuetVmPlan *plan)
+static void add_topology(xmlNode *cpu, const DuetTopology *topology)
+{
+    if (!topology->sockets)
+        return;
+    g_autofree char *sockets = g_strdup_printf("%d", topology->sockets);
+    g_autofree char *cores = g_strdup_printf("%d", topology->cores);
+    g_autofree char *threads = g_strdup_printf("%d", topology->threads);
+    add(cpu, "topology", NULL, "sockets", sockets, "cores", cores, "threads", threads, NULL);
+}
+
+/*
+ * A named model under KVM must be one that this host's CPU can be. TCG lacks some feature of most
+ * models, so nobody would get any: the guest sees what it has.
+ */
+static void add_cpu_model(xmlNode *domain, const DuetSpec *spec, gboolean kvm)
+{
+    const char *model = duet_vm_cpu_model(spec, kvm);
+    gboolean is_mode = g_str_equal(model, DUET_VM_CPU_KVM) || g_str_equal(model, DUET_VM_CPU_TCG);
+    xmlNode *cpu = add(domain, "cpu", NULL, "mode", is_mode ? model : "custom",
+        is_mode ? "check" : "match", is_mode ? "none" : "exact", NULL);
+    if (!is_mode) {
+        xmlNewProp(cpu, (const xmlChar *)"check", (const xmlChar *)(kvm ? "partial" : "none"));
+        add(cpu, "model", model, "fallback", "forbid", NULL);
+    }
+    add_topology(cpu, &spec->topology);
+}
+
+static void add_cpu(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
 {
     xmlNode *features = add(domain, "features", NULL, NULL);
     add(features, "acpi", NULL, NULL);
     add(features, "apic", NULL, NULL);
     add(features, "vmport", NULL, "state", "off", NULL);
-    if (plan->kvm) {
-        add(domain, "cpu", NULL, "mode", DUET_VM_CPU_KVM, "check", "none", NULL);
-    } else {
+    if (!plan->kvm) {
         /* Without it the cache grows to a share of the host's memory. */
         g_autofree char *mib = g_strdup_printf("%u", (guint)(DUET_VM_TB_CACHE_BYTES >> 20));
         xmlNode *tcg = add(features, "tcg", NULL, NULL);
         add(tcg, "tb-cache", mib, "unit", "MiB", NULL);
-        /* Never "host": that model needs KVM. */
-        add(domain, "cpu", NULL, "mode", DUET_VM_CPU_TCG, "check", "none", NULL);
     }
+    add_cpu_model(domain, spec, plan->kvm);
     xmlNode *clock = add(domain, "clock", NULL, "offset", "utc", NULL);
     add(clock, "timer", NULL, "name", "hpet", "present", "no", NULL);
 }
@@ -158,6 +187,9 @@ typedef struct {
     const char *target;
     const char *serial;
     gboolean readonly;
+    gboolean is_qcow2;
+    const char *cache;
+    const char *io;
 } DiskRow;
 
 static void add_disk(xmlNode *devices, const DiskRow *row, guint slot)
@@ -165,10 +197,16 @@ static void add_disk(xmlNode *devices, const DiskRow *row, guint slot)
     xmlNode *disk =
         add(devices, "disk", NULL, "type", "file", "device", "disk", "model", VIRTIO_MODEL, NULL);
     /* The host's page cache: the root disk's pages are shared by all VMs of the image. */
-    add(disk, "driver", NULL, "name", "qemu", "type", "raw", "cache", "writeback",
+    xmlNode *driver = add(disk, "driver", NULL, "name", "qemu", "type",
+        row->is_qcow2 ? "qcow2" : "raw", "cache", row->cache ? row->cache : "writeback",
         /* A host whose disk is full stops no VM in silence: the guest gets the error. */
         "error_policy", "report", NULL);
+    if (row->io)
+        xmlNewProp(driver, (const xmlChar *)"io", (const xmlChar *)row->io);
     add(disk, "source", NULL, "file", row->path, NULL);
+    /* Else libvirt looks for what the image itself names. */
+    if (row->is_qcow2)
+        add(disk, "backingStore", NULL, NULL);
     add(disk, "target", NULL, "dev", row->target, "bus", "virtio", NULL);
     if (row->readonly)
         add(disk, "readonly", NULL, NULL);
@@ -203,22 +241,52 @@ static void add_channels(xmlNode *devices, const DuetVmPlan *plan, guint slot)
     add(serial, "target", NULL, "port", "0", NULL);
 }
 
-static void add_devices(xmlNode *domain, const DuetVmPlan *plan)
+static void add_data_disk(xmlNode *devices, const DuetDataDisk *disk, guint index, guint slot)
+{
+    /* Behind our own two. */
+    g_autofree char *target = g_strdup_printf("vd%c", 'c' + (char)index);
+    g_autofree char *serial = g_strdup_printf("duet-disk-%u", index);
+    const DiskRow row = { disk->path, target, serial, disk->readonly, disk->is_qcow2, disk->cache,
+        disk->io };
+    add_disk(devices, &row, slot);
+}
+
+static void add_rng(xmlNode *devices, guint slot)
+{
+    xmlNode *rng = add(devices, "rng", NULL, "model", VIRTIO_MODEL, NULL);
+    /* QEMU's own source, the host's getrandom(): no file has to be there. */
+    add(rng, "backend", NULL, "model", "builtin", NULL);
+    add_pci_address(rng, slot);
+}
+
+/* The slots after *slot, or 0 again. */
+static guint next_slot(guint *slot)
+{
+    return *slot ? (*slot)++ : 0;
+}
+
+static void add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
 {
     const DiskRow rows[] = {
-        { plan->root_disk, "vda", "duet-root", TRUE },
-        { plan->rw_disk, "vdb", "duet-rw", FALSE },
+        { .path = plan->root_disk, .target = "vda", .serial = "duet-root", .readonly = TRUE },
+        { .path = plan->rw_disk, .target = "vdb", .serial = "duet-rw" },
     };
-    guint slot = 1;
+    gboolean is_q35 = duet_vm_machine_is_q35(duet_vm_machine(spec));
+    guint slot = is_q35 ? 1 : 0;
     xmlNode *devices = add(domain, "devices", NULL, NULL);
     add(devices, "emulator", plan->emulator, NULL);
-    add(devices, "controller", NULL, "type", "pci", "index", "0", "model", "pcie-root", NULL);
+    add(devices, "controller", NULL, "type", "pci", "index", "0", "model",
+        is_q35 ? "pcie-root" : "pci-root", NULL);
     add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);
-    add_channels(devices, plan, slot++);
+    add_channels(devices, plan, next_slot(&slot));
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
-        add_disk(devices, &rows[i], slot++);
+        add_disk(devices, &rows[i], next_slot(&slot));
     for (guint i = 0; i < plan->folders->len; i++)
-        add_folder(devices, plan->folders->pdata[i], plan->virtiofsd, slot++);
+        add_folder(devices, plan->folders->pdata[i], plan->virtiofsd, next_slot(&slot));
+    for (guint i = 0; plan->disks && i < plan->disks->len; i++)
+        add_data_disk(devices, plan->disks->pdata[i], i, next_slot(&slot));
+    if (spec->rng)
+        add_rng(devices, next_slot(&slot));
     add(devices, "memballoon", NULL, "model", "none", NULL);
 }
 
@@ -250,13 +318,13 @@ char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan)
     if (plan->for_daemon)
         add_identity(domain, spec);
     add_limits(domain, spec, plan);
-    add_boot(domain, plan);
-    add_cpu(domain, plan);
+    add_boot(domain, spec, plan);
+    add_cpu(domain, spec, plan);
     /* A guest that is over, in whatever way, is over: the monitor learns it from QEMU's exit. */
     add(domain, "on_poweroff", "destroy", NULL);
     add(domain, "on_reboot", "destroy", NULL);
     add(domain, "on_crash", "destroy", NULL);
-    add_devices(domain, plan);
+    add_devices(domain, spec, plan);
     if (plan->label)
         add_label(domain, plan->label);
     add_qemu_arguments(domain);

@@ -28,6 +28,7 @@ void duet_vm_folder_free(DuetVmFolder *folder);
  * @console_log: what the serial console is appended to
  * @virtiofsd: (nullable): path of the daemon; NULL: libvirt looks for it
  * @folders: (element-type DuetVmFolder): may be empty
+ * @disks: (nullable) (element-type DuetDataDisk): further disks, as QEMU's uid can open them
  * @for_daemon: for a libvirt daemon, which other people see: the domain says whose it is
  * @label: (nullable): daemon: "+uid:+gid" for QEMU, where the daemon is root's; it then has cgroups
  */
@@ -43,11 +44,12 @@ typedef struct {
     const char *console_log;
     const char *virtiofsd;
     GPtrArray *folders;
+    GPtrArray *disks;
     gboolean for_daemon;
     const char *label;
 } DuetVmPlan;
 
-/** The machine type, and the CPU model of each accelerator, as facts name them. */
+/** The machine type, and the CPU model of each accelerator, where the spec says none. */
 #define DUET_VM_MACHINE "q35"
 #define DUET_VM_CPU_KVM "host-passthrough"
 #define DUET_VM_CPU_TCG "maximum"

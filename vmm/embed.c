@@ -38,6 +38,14 @@ static DuetVmFolder *embed_show_folder(
     return duet_vm_mounts_folder(vm->place, mount, index, error);
 }
 
+static char *embed_show_disk(
+    DuetVm *vm, const DuetDataDisk *disk, guint index, int fd, GError **error)
+{
+    if (!vm->in_namespace)
+        return g_strdup(disk->path);
+    return duet_vm_mounts_disk(vm->place, index, disk, fd, error);
+}
+
 /* Where libvirt writes QEMU's number, below the run directory; QEMU holds a lock on it. */
 static char *pid_file(const DuetVm *vm)
 {
@@ -75,7 +83,9 @@ static gboolean embed_create(DuetVm *vm, GError **error)
     int err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_PAYLOAD);
     if (err)
         return duet_error_set_errno(error, err, "cannot enter the cgroup of '%s'", vm->spec->name);
-    vm->domain = virDomainCreateXML(vm->connection, vm->domain_xml, VIR_DOMAIN_START_PAUSED);
+    /* Of what it does not know libvirt says nothing, unless it is asked to. */
+    vm->domain = virDomainCreateXML(vm->connection, vm->domain_xml,
+        VIR_DOMAIN_START_PAUSED | (vm->spec->xml_patch ? VIR_DOMAIN_START_VALIDATE : 0));
     gboolean ok = vm->domain || duet_virt_error_set(error, "cannot start '%s'", vm->spec->name);
     err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_MONITOR);
     if (err && ok)
@@ -116,6 +126,7 @@ const DuetVmLibvirtOps duet_vm_embed = {
     .open = embed_open,
     .show_file = embed_show_file,
     .show_folder = embed_show_folder,
+    .show_disk = embed_show_disk,
     .create = embed_create,
     .end = embed_end,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/domain-xml.h"
+#include "vmm/machine.h"
 #include "vmm/root.h"
 
 #include <duet/vm-limits.h>
@@ -71,8 +72,8 @@ GVariant *duet_vm_facts(const DuetVm *vm)
     g_autofree char *libvirt = libvirt_version(vm);
     g_autofree char *qemu = duet_vm_qemu_version(vm->emulator, NULL);
     put(&facts, "accel", vm->kvm ? "kvm" : "tcg");
-    put(&facts, "cpu_model", vm->kvm ? DUET_VM_CPU_KVM : DUET_VM_CPU_TCG);
-    put(&facts, "machine", DUET_VM_MACHINE);
+    put(&facts, "cpu_model", duet_vm_cpu_model(vm->spec, vm->kvm));
+    put(&facts, "machine", duet_vm_machine(vm->spec));
     /* Our XML names no loader: it is the machine's own. */
     put(&facts, "firmware", "bios");
     put(&facts, "qemu", vm->emulator);

@@ -21,6 +21,7 @@ static const char *const port_modules[] = { "virtio_pci", "virtio_console", NULL
 static const char *const root_modules[] = { "virtio_blk", "squashfs", "overlay", "?crc32c_generic",
     "ext4", NULL };
 static const char *const folder_modules[] = { "fuse", "virtiofs", NULL };
+static const char *const rng_modules[] = { "virtio_rng", NULL };
 
 void duet_initramfs_free(DuetInitramfs *initramfs)
 {
@@ -120,7 +121,7 @@ static void wanted_add(GPtrArray *wanted, const char *const *names)
 }
 
 static gboolean build(const char *path, const DuetGuestKernel *kernel, GBytes *agent,
-    gboolean with_folders, GError **error)
+    DuetInitramfsContents wanted_too, GError **error)
 {
     /* Resolved twice: the early ones are a prefix of the whole order. */
     g_autoptr(GPtrArray) early = duet_modules_resolve(kernel->modules_dir, port_modules, error);
@@ -129,8 +130,10 @@ static gboolean build(const char *path, const DuetGuestKernel *kernel, GBytes *a
     g_autoptr(GPtrArray) wanted = g_ptr_array_new();
     wanted_add(wanted, port_modules);
     wanted_add(wanted, root_modules);
-    if (with_folders)
+    if (wanted_too & DUET_INITRAMFS_FOLDERS)
         wanted_add(wanted, folder_modules);
+    if (wanted_too & DUET_INITRAMFS_RNG)
+        wanted_add(wanted, rng_modules);
     g_ptr_array_add(wanted, NULL);
     g_autoptr(GPtrArray) modules =
         duet_modules_resolve(kernel->modules_dir, (const char *const *)wanted->pdata, error);
@@ -148,24 +151,25 @@ static gboolean build(const char *path, const DuetGuestKernel *kernel, GBytes *a
     return ok ? duet_vm_cache_commit(fresh, path, error) : duet_vm_cache_abandon(fresh);
 }
 
-static char *cache_key(const DuetGuestKernel *kernel, GBytes *agent, gboolean with_folders)
+static char *cache_key(
+    const DuetGuestKernel *kernel, GBytes *agent, DuetInitramfsContents wanted_too)
 {
     g_autofree char *agent_sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, agent);
     g_autofree char *text = g_strdup_printf("%s\n%s\n%s\n%s\n%d", FORMAT, kernel->sha256,
-        kernel->modules_dir ? kernel->modules_dir : "", agent_sum, with_folders);
+        kernel->modules_dir ? kernel->modules_dir : "", agent_sum, wanted_too);
     return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
 }
 
 DuetInitramfs *duet_initramfs_get(const DuetGuestKernel *kernel, const void *agent,
-    gsize agent_bytes, gboolean with_folders, GError **error)
+    gsize agent_bytes, DuetInitramfsContents wanted_too, GError **error)
 {
     g_autoptr(GBytes) init = g_bytes_new_static(agent, agent_bytes);
     g_autofree char *dir = duet_vm_cache_path("initramfs", NULL);
-    g_autofree char *key = cache_key(kernel, init, with_folders);
+    g_autofree char *key = cache_key(kernel, init, wanted_too);
     g_autofree char *path = g_strdup_printf("%s/%s.cpio", dir, key);
     g_autofree char *sum_path = g_strconcat(path, ".sha256", NULL);
     if (access(path, R_OK) != 0 || access(sum_path, R_OK) != 0) {
-        if (!build(path, kernel, init, with_folders, error)) {
+        if (!build(path, kernel, init, wanted_too, error)) {
             g_prefix_error(error, "cannot make the initramfs: ");
             return NULL;
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vmm/domain-xml.h"
+#include "core/machine.h"
 
 #include <duet/driver.h>
 
@@ -39,6 +40,17 @@ char *duet_vm_mounts_file(
  */
 DuetVmFolder *duet_vm_mounts_folder(
     const DuetPlace *place, const DuetMount *mount, guint index, GError **error);
+
+/**
+ * duet_vm_mounts_disk: shows @disk, the VM's @index-th, to QEMU, whose user becomes its owner
+ * there: by an idmapped mount, so nothing changes in the file. Where its file system has none, the
+ * file's own permissions count. Read-only is kept by the host's kernel too.
+ * @fd: of duet_data_disk_open(): this file, whatever the path names by now
+ * Returns: (transfer full): its path below the run directory, or NULL with @error:
+ *     %DUET_ERROR_PERMISSION if QEMU could not open it
+ */
+char *duet_vm_mounts_disk(
+    const DuetPlace *place, guint index, const DuetDataDisk *disk, int fd, GError **error);
 
 /** duet_vm_mounts_remove: unmounts all of it and removes the mount points; no error if none. */
 gboolean duet_vm_mounts_remove(const DuetPlace *place, GError **error);

@@ -3,6 +3,7 @@
 #include "vmm/cache.h"
 #include "vmm/disk.h"
 #include "vmm/kvm-probe.h"
+#include "vmm/machine.h"
 #include "vmm/root.h"
 #include "core/agent.h"
 #include "core/rootless.h"
@@ -20,6 +21,8 @@ static gboolean limits_check(const DuetSpec *spec, GError **error)
             "%s of memory is too little for a VM: its kernel needs at least %s", wanted, minimum);
         return FALSE;
     }
+    if (!duet_vm_devices_check(spec, error))
+        return FALSE;
     if (spec->cpus > DUET_VM_VCPUS_MAX) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "%g CPUs are too many for a VM: at most %d", spec->cpus, DUET_VM_VCPUS_MAX);
@@ -68,6 +71,13 @@ static gboolean place_check(const DuetVm *vm, GError **error)
             "cannot run a VM from '%s': QEMU has a /dev of its own; give another --root, such as "
             "one on a tmpfs elsewhere",
             needed[i]);
+        return FALSE;
+    }
+    for (char **disk = vm->spec->disks; disk && *disk; disk++) {
+        if (!g_str_has_prefix(*disk, "/dev/"))
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "cannot use the disk '%s': QEMU has a /dev of its own; use a file elsewhere", *disk);
         return FALSE;
     }
     return TRUE;
@@ -120,13 +130,16 @@ gboolean duet_vm_prepare(DuetVm *vm, GError **error)
         (as_root && (!duet_vm_user_find(error) || !place_check(vm, error))))
         return FALSE;
     vm->emulator = duet_vm_qemu_find(vm->spec->qemu_path, error);
-    if (!vm->emulator || !accel_choose(vm, error))
+    if (!vm->emulator || !accel_choose(vm, error) || !duet_vm_cpu_check(vm->spec, vm->kvm, error))
         return FALSE;
     vm->kernel = duet_guest_kernel_get(vm->spec->kernel_path, vm->notice, error);
     if (!vm->kernel)
         return FALSE;
-    vm->initramfs = duet_initramfs_get(vm->kernel, duet_agent_start,
-        (gsize)(duet_agent_end - duet_agent_start), vm->spec->mounts->len > 0, error);
+    vm->initramfs =
+        duet_initramfs_get(vm->kernel, duet_agent_start, (gsize)(duet_agent_end - duet_agent_start),
+            (vm->spec->mounts->len > 0 ? DUET_INITRAMFS_FOLDERS : 0) |
+                (vm->spec->rng ? DUET_INITRAMFS_RNG : 0),
+            error);
     return vm->initramfs && duet_vm_disk_make(vm, vm->place->id_base, error) &&
         duet_vm_console_make(vm, error);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
+#include "vmm/data-disk.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
+#include "vmm/xml-patch.h"
 #include "core/attributes.h"
 #include "core/util.h"
 
@@ -34,6 +36,30 @@ static GPtrArray *folders_make(DuetVm *vm, GError **error)
     return g_steal_pointer(&folders);
 }
 
+static GPtrArray *disks_make(DuetVm *vm, GError **error)
+{
+    g_autoptr(GPtrArray) disks = duet_data_disks_parse(vm->spec->disks, error);
+    for (guint i = 0; disks && i < disks->len; i++) {
+        DuetDataDisk *disk = disks->pdata[i];
+        DUET_AUTO_FD fd = duet_data_disk_open(disk, error);
+        char *shown = fd >= 0 ? vm->libvirt->show_disk(vm, disk, i, fd, error) : NULL;
+        if (!shown)
+            return NULL;
+        g_free(disk->path);
+        disk->path = shown;
+    }
+    return g_steal_pointer(&disks);
+}
+
+static char *patched(const DuetVm *vm, char *xml, GError **error)
+{
+    if (!vm->spec->xml_patch)
+        return xml;
+    char *merged = duet_vm_xml_patch_apply(xml, vm->spec->xml_patch, error);
+    g_free(xml);
+    return merged;
+}
+
 static char *xml_make(DuetVm *vm, GError **error)
 {
     char *(*show)(DuetVm *, const char *, const char *, GError **) = vm->libvirt->show_file;
@@ -44,7 +70,8 @@ static char *xml_make(DuetVm *vm, GError **error)
     g_autofree char *root = initramfs ? show(vm, "root.img", vm->spec->root_disk, error) : NULL;
     g_autofree char *rw = root ? show(vm, "rw.img", rw_source, error) : NULL;
     g_autoptr(GPtrArray) folders = rw ? folders_make(vm, error) : NULL;
-    if (!folders)
+    g_autoptr(GPtrArray) disks = folders ? disks_make(vm, error) : NULL;
+    if (!disks)
         return NULL;
     g_autofree char *cmdline = duet_vm_cmdline(vm);
     DuetVmPlan plan = {
@@ -59,10 +86,11 @@ static char *xml_make(DuetVm *vm, GError **error)
         .console_log = vm->console_log,
         .virtiofsd = duet_vm_virtiofsd_find(),
         .folders = folders,
+        .disks = disks,
         .for_daemon = vm->spec->connect != NULL,
         .label = vm->label,
     };
-    return duet_vm_domain_xml(vm->spec, &plan);
+    return patched(vm, duet_vm_domain_xml(vm->spec, &plan), error);
 }
 
 gboolean duet_vm_qemu_find_pid(DuetVm *vm, const char *pid_file, GError **error)

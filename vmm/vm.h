@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vmm/domain-xml.h"
+#include "core/machine.h"
 #include "vmm/initramfs.h"
 #include "vmm/kernel.h"
 #include "vmm/kvm-probe.h"
@@ -21,6 +22,7 @@ typedef struct _DuetVm DuetVm;
  * @show_file: Returns: (transfer full): the path by which QEMU opens the file @source; @name is
  *     unique for it within the VM
  * @show_folder: the same for spec->mounts[@index]
+ * @show_disk: the same for a further disk, the VM's @index-th, of which @fd is open
  * @create: the domain of vm->domain_xml, paused; sets vm->domain, vm->pid, vm->pidfd
  * @end: takes away what create() and open() made, whatever of it is there; may be called twice
  */
@@ -29,6 +31,7 @@ typedef struct {
     gboolean (*reopen)(DuetVm *vm, GError **error);
     char *(*show_file)(DuetVm *vm, const char *name, const char *source, GError **error);
     DuetVmFolder *(*show_folder)(DuetVm *vm, const DuetMount *mount, guint index, GError **error);
+    char *(*show_disk)(DuetVm *vm, const DuetDataDisk *disk, guint index, int fd, GError **error);
     gboolean (*create)(DuetVm *vm, GError **error);
     gboolean (*end)(DuetVm *vm, GError **error);
 } DuetVmLibvirtOps;

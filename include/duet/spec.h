@@ -116,6 +116,22 @@ typedef struct {
     DuetHealthAction on_failure;
 } DuetHealthCheck;
 
+/* In place of a CPU model: the host's own, which needs KVM, and all that the accelerator has. */
+#define DUET_CPU_HOST "host"
+#define DUET_CPU_MAX "max"
+
+/**
+ * DuetTopology: the vCPUs of a VM
+ * @vcpus: how many; 0: as many as the CPU time that it may use
+ * @sockets, @cores, @threads: @vcpus is their product; all 0: libvirt's choice
+ */
+typedef struct {
+    int vcpus;
+    int sockets;
+    int cores;
+    int threads;
+} DuetTopology;
+
 const char *duet_accel_to_string(DuetAccel accel);
 gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
 
@@ -202,6 +218,12 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @log_max_bytes: how long one file of its log may get; 0: without bound
  * @log_max_files: how many of these there may be; 0 and 1: one
  * @health: its check, if there is one
+ * @machine: (nullable): VM: QEMU's machine type; NULL: q35
+ * @cpu_model: (nullable): VM: "host", "max" or a model of libvirt's; NULL: the accelerator's
+ * @topology: VM: its vCPUs, if they are not what @cpus says
+ * @disks: (nullable): VM: further disks, of duet_data_disk_to_text()
+ * @rng: VM: it has a virtio-rng
+ * @xml_patch: (nullable): VM: the text of a domain XML that is merged into ours
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -269,6 +291,12 @@ typedef struct {
     guint64 log_max_bytes;
     int log_max_files;
     DuetHealthCheck health;
+    char *machine;
+    char *cpu_model;
+    DuetTopology topology;
+    char **disks;
+    gboolean rng;
+    char *xml_patch;
 } DuetSpec;
 
 /* Less would be all headers. */

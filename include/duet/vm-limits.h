@@ -29,6 +29,14 @@ G_BEGIN_DECLS
 /** The most shared folders: each takes a slot of the root PCI bus. */
 #define DUET_VM_MOUNTS_MAX 24
 
+/** The most further disks. They, the shared folders and a virtio-rng share the root PCI bus. */
+#define DUET_VM_DISKS_MAX 24
+#define DUET_VM_DEVICES_MAX 27
+
+/** How long the text of an XML patch may be: it is a part of the spec, which every command reads.
+ */
+#define DUET_VM_XML_PATCH_MAX_BYTES (64u << 10)
+
 /** How the virtiofs tag of spec->mounts[index] is made. */
 #define DUET_VM_MOUNT_TAG_FORMAT "duet-vol-%u"
 
@@ -41,9 +49,11 @@ static inline guint64 duet_vm_memory_bytes(const DuetSpec *spec)
     return wanted > G_MAXUINT64 - mib ? wanted : (wanted + mib - 1) / mib * mib;
 }
 
-/** duet_vm_vcpus: Returns: the vCPUs of @spec: its cpus, rounded up, at least one. */
+/** duet_vm_vcpus: Returns: the vCPUs of @spec: as asked, or its cpus, rounded up, at least one. */
 static inline guint duet_vm_vcpus(const DuetSpec *spec)
 {
+    if (spec->topology.vcpus > 0)
+        return (guint)spec->topology.vcpus;
     guint whole = spec->cpus > 0 ? (guint)spec->cpus : 0;
     return MAX(whole + (spec->cpus > whole), 1);
 }
@@ -82,6 +92,14 @@ static inline const char *duet_vm_mount_options(const DuetMount *mount)
         return folder ? "ro" : "ro,file";
     return folder ? "rw" : "rw,file";
 }
+
+/**
+ * DuetVmSpecCheck: the type of the function that the module "duet-vm" exports as
+ * "duet_vm_spec_check": refuses a machine, a CPU model, disks and an XML patch that this host's
+ * libvirt and QEMU have not, or that no VM of duet can have. Brings libvirt along: for a process
+ * that does nothing else.
+ */
+typedef gboolean (*DuetVmSpecCheck)(const DuetSpec *spec, GError **error);
 
 /**
  * DuetGuestKernelEnsure: the type of the function that the module "duet-vm" exports as

@@ -70,6 +70,24 @@ gone() { is "$(libvirt_left "$@")" ""; }
   gone t-same
 }
 
+@test "chosen hardware, a disk that its user may open, and a patch" {
+  local disk=$DUET_ROOT/disk patch=$scratch/patch.xml
+  truncate -s 1M "$disk"
+  chmod 600 "$disk"
+  expect 125 duet run --rm "${system[@]}" --name t-disk --disk "$disk" busybox true
+  [[ $output == *"may not open"* ]]
+  chmod 666 "$disk"
+  echo '<domain><devices><channel type="unix"><target type="virtio" name="of.a.test"/></channel></devices></domain>' >"$patch"
+  up t-disk --machine pc --vcpus 2 --rng --disk "$disk" --xml-patch "$patch"
+  is "$(duet exec t-disk sh -c 'nproc; cat /sys/block/vdc/size; head -c 4 /dev/hwrng | wc -c; cat /sys/class/virtio-ports/*/name | grep test')" \
+    $'2\n2048\n4\nof.a.test'
+  expect 125 duet run --rm "${system[@]}" --name t-second --disk "$disk" busybox true
+  [[ $output == *"another VM has it"* ]]
+  duet rm -f t-disk
+  gone t-disk
+  is "$(stat -c '%u %a' "$disk")" "0 666"
+}
+
 # bats test_tags=host
 @test "limits are libvirt's cgroup's, figures are read there" {
   up t-limits --cpus 0.5 -m 192m

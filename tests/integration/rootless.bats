@@ -133,6 +133,7 @@ suite() {
 @test "what monitors do by themselves they do for users" {
   suite supervise 'as often as|between two runs|bounded|too long|unhealthy instance'
 }
+@test "a VM's hardware is a user's choice too" { suite machine "file stays|another VM has|is merged|hostile patches"; }
 # bats test_tags=host
 @test "what is killed leaves nothing" { suite faults "containers leave|container's|VM's monitor|of QEMU|creation"; }
 

@@ -256,7 +256,7 @@ static void test_initramfs(Fixture *fixture, gconstpointer data)
     (void)data;
     g_autoptr(GError) error = NULL;
     g_autoptr(DuetGuestKernel) kernel = kernel_get(fixture, NULL);
-    g_autoptr(DuetInitramfs) one = duet_initramfs_get(kernel, "agent", 5, FALSE, &error);
+    g_autoptr(DuetInitramfs) one = duet_initramfs_get(kernel, "agent", 5, 0, &error);
     g_assert_no_error(error);
     g_autofree char *list = cpio_list(one->path);
     g_assert_cmpstr(list, ==,
@@ -267,12 +267,13 @@ static void test_initramfs(Fixture *fixture, gconstpointer data)
         "--\n/modules/virtio.ko\n/modules/virtio_ring.ko\n/modules/virtio_pci.ko\n"
         "/modules/virtio_console.ko\n\n/modules/virtio_blk.ko\n/modules/squashfs.ko\n"
         "/modules/overlay.ko\n");
-    g_autoptr(DuetInitramfs) same = duet_initramfs_get(kernel, "agent", 5, FALSE, NULL);
+    g_autoptr(DuetInitramfs) same = duet_initramfs_get(kernel, "agent", 5, 0, NULL);
     g_assert_cmpstr(same->path, ==, one->path);
     g_assert_cmpstr(same->sha256, ==, one->sha256);
-    g_autoptr(DuetInitramfs) agent = duet_initramfs_get(kernel, "Agent", 5, FALSE, NULL);
+    g_autoptr(DuetInitramfs) agent = duet_initramfs_get(kernel, "Agent", 5, 0, NULL);
     g_assert_cmpstr(agent->path, !=, one->path);
-    g_autoptr(DuetInitramfs) folders = duet_initramfs_get(kernel, "agent", 5, TRUE, NULL);
+    g_autoptr(DuetInitramfs) folders =
+        duet_initramfs_get(kernel, "agent", 5, DUET_INITRAMFS_FOLDERS, NULL);
     g_autofree char *with = cpio_list(folders->path);
     g_assert_nonnull(strstr(with, "/modules/fuse.ko\n/modules/virtiofs.ko\n"));
 }
@@ -282,10 +283,12 @@ static void test_initramfs_stable(Fixture *fixture, gconstpointer data)
 {
     (void)data;
     g_autoptr(DuetGuestKernel) kernel = kernel_get(fixture, NULL);
-    g_autoptr(DuetInitramfs) first = duet_initramfs_get(kernel, "agent", 5, TRUE, NULL);
+    g_autoptr(DuetInitramfs) first =
+        duet_initramfs_get(kernel, "agent", 5, DUET_INITRAMFS_FOLDERS, NULL);
     g_assert_cmpint(unlink(first->path), ==, 0);
     g_usleep(1100 * 1000);
-    g_autoptr(DuetInitramfs) second = duet_initramfs_get(kernel, "agent", 5, TRUE, NULL);
+    g_autoptr(DuetInitramfs) second =
+        duet_initramfs_get(kernel, "agent", 5, DUET_INITRAMFS_FOLDERS, NULL);
     g_assert_cmpstr(first->sha256, ==, second->sha256);
 }
 

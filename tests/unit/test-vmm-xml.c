@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/apparmor.h"
 #include "vmm/domain-xml.h"
+#include "vmm/xml-patch.h"
+#include "core/machine.h"
 
 #include <duet/vm-limits.h>
 
@@ -111,6 +113,88 @@ static void test_daemon(void)
     plan.agent_socket = "/run/user/1000/duet/0123456789ab/agent.sock";
     g_autofree char *session = duet_vm_domain_xml(spec, &plan);
     assert_golden("domain-session.xml", session);
+}
+
+static DuetSpec *machine_spec_new(void)
+{
+    DuetSpec *spec = spec_new();
+    spec->cpus = 1.5;
+    spec->topology = (DuetTopology){ 4, 2, 2, 1 };
+    spec->cpu_model = g_strdup("Haswell");
+    spec->rng = TRUE;
+    return spec;
+}
+
+static GPtrArray *disks_new(void)
+{
+    static const char *const texts[] = { "/run/duet/0123456789ab/boot/disk-0.img",
+        "/run/duet/0123456789ab/boot/disk-1.img,format=qcow2,readonly=on,cache=none,io=native" };
+    GPtrArray *disks = g_ptr_array_new_with_free_func((GDestroyNotify)duet_data_disk_free);
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_ptr_array_add(disks, duet_data_disk_parse(texts[i], NULL));
+    return disks;
+}
+
+static void test_machine(void)
+{
+    g_autoptr(DuetSpec) spec = machine_spec_new();
+    g_autoptr(GPtrArray) folders = folders_new();
+    g_autoptr(GPtrArray) disks = disks_new();
+    g_ptr_array_add(folders, duet_vm_folder_new("duet-vol-0", "/run/duet/0123456789ab/vol/0"));
+    DuetVmPlan plan = plan_of(FALSE, folders);
+    plan.disks = disks;
+    g_autofree char *tcg = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-machine-tcg.xml", tcg);
+    plan.kvm = TRUE;
+    g_autofree char *kvm = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-machine-kvm.xml", kvm);
+    /* Slots of its root bus are taken: libvirt places the devices. */
+    spec->machine = g_strdup("pc");
+    g_autofree char *pc = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-machine-pc.xml", pc);
+    g_assert_null(strstr(pc, "<address"));
+}
+
+static void test_cpu_models(void)
+{
+    g_autoptr(DuetSpec) spec = spec_new();
+    g_autoptr(GPtrArray) none = folders_new();
+    DuetVmPlan plan = plan_of(TRUE, none);
+    spec->cpu_model = g_strdup("max");
+    g_autofree char *max = duet_vm_domain_xml(spec, &plan);
+    g_assert_nonnull(strstr(max, "<cpu mode=\"maximum\" check=\"none\"/>"));
+    g_free(spec->cpu_model);
+    spec->cpu_model = g_strdup("host");
+    g_autofree char *host = duet_vm_domain_xml(spec, &plan);
+    g_assert_nonnull(strstr(host, "<cpu mode=\"host-passthrough\" check=\"none\"/>"));
+}
+
+static void test_patch(void)
+{
+    static const char patch[] =
+        "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n"
+        "  <!-- of two, both -->\n"
+        "  <description>one &amp; two</description>\n"
+        "  <clock offset='localtime'/>\n"
+        "  <devices>\n"
+        "    <watchdog model='i6300esb' action='reset'/>\n"
+        "    <memballoon model='virtio'/>\n"
+        "  </devices>\n"
+        "  <qemu:commandline><qemu:arg value='-msg'/><qemu:arg value='timestamp=on'/>"
+        "</qemu:commandline>\n"
+        "</domain>\n";
+    g_autoptr(DuetSpec) spec = spec_new();
+    g_autoptr(GPtrArray) none = folders_new();
+    g_autoptr(GError) error = NULL;
+    for (int kvm = 0; kvm < 2; kvm++) {
+        DuetVmPlan plan = plan_of(kvm, none);
+        g_autofree char *xml = duet_vm_domain_xml(spec, &plan);
+        g_autofree char *merged = duet_vm_xml_patch_apply(xml, patch, &error);
+        g_assert_no_error(error);
+        assert_golden(kvm ? "domain-patched-kvm.xml" : "domain-patched-tcg.xml", merged);
+        g_autofree char *again = duet_vm_xml_patch_apply(xml, "<domain/>", &error);
+        g_assert_cmpstr(again, ==, xml);
+    }
 }
 
 static char *xpath_string(const char *xml, const char *expression)
@@ -225,6 +309,9 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-xml/kvm", test_kvm);
     g_test_add_func("/vmm-xml/folders", test_folders);
     g_test_add_func("/vmm-xml/daemon", test_daemon);
+    g_test_add_func("/vmm-xml/machine", test_machine);
+    g_test_add_func("/vmm-xml/cpu-models", test_cpu_models);
+    g_test_add_func("/vmm-xml/patch", test_patch);
     g_test_add_func("/vmm-xml/escapes", test_escapes);
     g_test_add_func("/vmm-xml/uuid", test_uuid);
     g_test_add_func("/vmm-xml/limits", test_limits);

@@ -1,0 +1,212 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck disable=SC2016 # scripts for shells inside
+# The hardware of a VM: what was asked for is what the guest sees, and what can't be had is refused.
+
+load lib
+KIND=vm
+
+setup_file() {
+  root_up
+  stock_image busybox
+}
+teardown_file() { root_down; }
+teardown() { duet rm -f --all >/dev/null; }
+
+# refused WORD OPTION...: `create` says WORD, in one line, and makes nothing.
+refused() {
+  local word=$1
+  shift
+  expect 125 duet create --vm "$@" busybox true
+  [[ $output == *"$word"* ]] || { echo "not '$word': $output"; return 1; }
+  is "$(wc -l <<<"$output")" 1
+  none_listed
+}
+
+# qcow2 FILE: an empty image of 1 MiB, in version 2 of the format.
+qcow2() {
+  python3 - "$1" <<'PYTHON'
+import struct, sys
+cluster = 65536
+header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 1 << 20, 0, 1, 3 * cluster, cluster, 1, 0, 0)
+table = struct.pack(">Q", 2 * cluster)
+counts = struct.pack(">4H", 1, 1, 1, 1)
+with open(sys.argv[1], "wb") as image:
+    for part in (header, table, counts, b""):
+        image.write(part.ljust(cluster, b"\0"))
+PYTHON
+}
+
+# bats test_tags=host
+@test "machine type, CPU model, topology and virtio-rng are the guest's" {
+  run run_as --machine pc --cpu-model Nehalem --vcpus 2,sockets=1,cores=2,threads=1 --cpus 1 --rng busybox sh -c '
+    cat /sys/class/dmi/id/product_name
+    grep -m 1 "model name" /proc/cpuinfo
+    nproc
+    cat /sys/devices/system/cpu/cpu[0-9]*/topology/physical_package_id | sort -u | wc -l
+    cat /sys/devices/system/cpu/cpu[0-9]*/topology/core_id | sort -u | wc -l
+    cat /sys/class/misc/hw_random/rng_available
+    head -c 8 /dev/hwrng | wc -c'
+  is "$status" 0
+  [[ ${lines[0]} == *i440FX* ]]
+  [[ ${lines[1]} == *Nehalem* ]]
+  is "${lines[*]:2:3}" "2 1 2"
+  [[ ${lines[5]} == *virtio_rng* ]]
+  is "${lines[6]}" 8
+}
+
+@test "by default there is none of it" {
+  run run_as busybox sh -c 'cat /sys/class/dmi/id/product_name; nproc; ls /sys/block; cat /sys/class/misc/hw_random/rng_available'
+  [[ ${lines[0]} == *Q35* ]]
+  is "${lines[1]}" 1
+  [[ $output != *vdc* ]]
+  [[ $output != *virtio_rng* ]]
+}
+
+# bats test_tags=host
+@test "disks: content, format, read-only, and the file stays its owner's" {
+  local disk=$scratch/with,comma
+  truncate -s 1M "$disk"
+  printf 'from the host' | dd of="$disk" conv=notrunc status=none
+  chmod 600 "$disk"
+  qcow2 "$scratch/image.qcow2"
+  local before
+  before=$(stat -c '%u %g %a' "$disk")
+  run run_as --disk "${disk/,/,,}" --disk "$scratch/image.qcow2,format=qcow2,readonly=on" busybox sh -c '
+    head -c 13 /dev/vdc; echo
+    cat /sys/block/vdc/size /sys/block/vdc/ro /sys/block/vdd/size /sys/block/vdd/ro
+    printf "from the guest" | dd of=/dev/vdc conv=notrunc,fsync 2>/dev/null
+    echo x 2>/dev/null >/dev/vdd || echo kept'
+  is "$status" 0
+  is "${lines[*]}" "from the host 2048 0 2048 1 kept"
+  is "$(head -c 14 "$disk")" "from the guest"
+  is "$(stat -c '%u %g %a' "$disk")" "$before"
+}
+
+@test "what can be no disk is refused, one error each" {
+  refused "No such file" --disk "$scratch/nosuch"
+  refused directory --disk "$scratch"
+  refused "no file" --disk /dev/null
+  : >"$scratch/empty"
+  refused empty --disk "$scratch/empty"
+  qcow2 "$scratch/plain.qcow2"
+  refused "format=qcow2" --disk "$scratch/plain.qcow2"
+  head -c 4096 /dev/zero >"$scratch/zeros"
+  refused "no qcow2" --disk "$scratch/zeros,format=qcow2"
+  # The offset of the name of its backing file.
+  cp "$scratch/plain.qcow2" "$scratch/backed.qcow2"
+  printf '\1' | dd of="$scratch/backed.qcow2" bs=1 seek=14 conv=notrunc status=none
+  refused "backing file" --disk "$scratch/backed.qcow2,format=qcow2"
+  refused twice --disk "$scratch/zeros" --disk "$scratch/zeros,readonly=on"
+  refused virtio --disk "$scratch/zeros,bus=scsi"
+  refused "io=native" --disk "$scratch/zeros,io=native"
+  refused "use PATH" --disk "$scratch/zeros,size=5"
+}
+
+@test "a disk that another VM has is refused, and free again when that one is killed" {
+  truncate -s 1M "$scratch/taken"
+  local before monitor
+  before=$(stat -c '%u %g %a' "$scratch/taken")
+  duet run -d --vm --name first --disk "$scratch/taken" busybox sleep 300 >/dev/null
+  local way
+  for way in "" ,readonly=on; do
+    expect 125 duet run --rm --vm --disk "$scratch/taken$way" busybox true
+    [[ $output == *"another VM has it"* ]]
+  done
+  monitor=$(duet inspect first | jq '.[0].monitor_pid')
+  kill -9 "$monitor"
+  gone() { ! grep -qF "$scratch/taken" /proc/[0-9]*/mountinfo 2>/dev/null; }
+  for _ in {1..50}; do gone && break || sleep 0.2; done
+  gone
+  is "$(stat -c '%u %g %a' "$scratch/taken")" "$before"
+  run run_as --disk "$scratch/taken" busybox cat /sys/block/vdc/size
+  is "$output" 2048
+}
+
+@test "a guest that puts a link in its disk's place gets no other file of the host" {
+  mkdir "$scratch/shared"
+  truncate -s 1M "$scratch/shared/disk" "$scratch/secret"
+  ln -s shared/disk "$scratch/link"
+  duet create --vm --name swap -v "$scratch/shared:/shared" --disk "$scratch/link" busybox sh -c 'ln -sf ../secret /shared/disk'
+  expect 0 duet start -a swap
+  expect 125 duet start -a swap
+  [[ $output == *"symbolic link"* ]]
+}
+
+@test "machines, CPU models and vCPUs that are not here are refused before anything is made" {
+  refused "there are: pc" --machine nosuch
+  refused "q35 or pc" --machine microvm
+  refused "q35 or pc" --machine isapc
+  refused "knows no 'Z80'" --cpu-model Z80
+  refused "needs KVM" --cpu-model host --accel tcg
+  refused "sockets times cores" --vcpus 4,sockets=3
+  refused "from 1 to 255" --vcpus 0
+  refused "from 1 to 255" --vcpus 256
+}
+
+@test "for containers all of it is refused" {
+  local words
+  for words in "--machine q35" "--cpu-model max" "--vcpus 1" "--disk /nosuch" --rng "--xml-patch /nosuch"; do
+    # shellcheck disable=SC2086
+    expect 125 duet run --rm $words busybox true
+    [[ $output == *"is for VMs only"* ]]
+  done
+  none_listed
+}
+
+@test "a patch of the domain is merged, and later starts have it too" {
+  cat >"$scratch/patch.xml" <<'XML'
+<domain>
+  <description>one of a test</description>
+  <devices><watchdog model="i6300esb" action="none"/></devices>
+</domain>
+XML
+  duet create --vm --name patched --xml-patch "$scratch/patch.xml" busybox sh -c 'cat /sys/bus/pci/devices/*/device'
+  rm "$scratch/patch.xml"
+  run duet start -a patched
+  is "$status" 0
+  [[ $output == *0x25ab* ]]
+  duet inspect patched | jq -er '.[0].driver.domain_xml | contains("<description>one of a test") and contains("i6300esb")'
+}
+
+@test "broken and hostile patches are refused" {
+  local patch=$scratch/broken.xml
+  refused_patch() {
+    printf '%s' "$2" >"$patch"
+    refused "$1" --xml-patch "$patch"
+  }
+  refused nosuch --xml-patch "$scratch/nosuch.xml"
+  refused_patch "well-formed" '<domain>'
+  refused_patch "must be <domain>" '<network/>'
+  refused_patch DOCTYPE '<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><domain><title>&x;</title></domain>'
+  refused_patch "<name>" '<domain><name>mine</name></domain>'
+  refused_patch "'type'" '<domain type="kvm"/>'
+  refused_patch "without a namespace" '<domain xmlns="other"><devices/></domain>'
+  refused_patch "<source> in <channel>" '<domain><devices><channel type="unix"><source mode="bind" path="/nosuch"/></channel></devices></domain>'
+  refused_patch "-v" '<domain><devices><filesystem/></devices></domain>'
+  { echo '<domain>'; head -c 70000 /dev/zero | tr '\0' ' '; echo '</domain>'; } >"$patch"
+  refused "--xml-patch" --xml-patch "$patch"
+  printf '<domain>\0</domain>' >"$patch"
+  refused "no text" --xml-patch "$patch"
+}
+
+@test "what a patch names QEMU opens, without privileges" {
+  echo "not for all" >"$scratch/private"
+  truncate -s 1M "$scratch/private"
+  chmod 600 "$scratch/private"
+  [ "$(id -u)" = 0 ] || skip "without root QEMU is the caller"
+  cat >"$scratch/private.xml" <<XML
+<domain><devices><disk type="file" device="disk"><driver name="qemu" type="raw"/><source file="$scratch/private"/><target dev="vdz" bus="virtio"/></disk></devices></domain>
+XML
+  expect 125 duet run --rm --vm --xml-patch "$scratch/private.xml" busybox true
+  [[ $output == *"Permission denied"* ]]
+  is "$(stat -c '%u %a' "$scratch/private")" "0 600"
+  none_listed
+}
+
+@test "what libvirt has no device of is refused by its own words" {
+  printf '<domain><devices><nonsense/></devices></domain>' >"$scratch/unknown.xml"
+  expect 125 duet run --rm --vm --xml-patch "$scratch/unknown.xml" busybox true
+  [[ $output == *libvirt* ]]
+  none_listed
+}

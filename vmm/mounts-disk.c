@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Theory of operation
+ *
+ * QEMU runs under a uid that is the instance's alone, and a user's disk is that user's. It is not
+ * given to QEMU (who would give it back after a kill?): it is mounted for QEMU with a map of two
+ * ids, its owner's and its group's, to QEMU's. The mount is in the worker's namespace, and goes
+ * with it. Only what its owner may do QEMU may do, and only to this file.
+ */
+#include "vmm/mounts.h"
+#include "vmm/open-as.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static gboolean write_map(pid_t pid, const char *name, guint32 from, guint32 to)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int)pid, name);
+    g_autofree char *text = g_strdup_printf("%u %u 1\n", from, to);
+    DUET_AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/*
+ * A user namespace in which the ids of @st stand for @id. Its one process waits for the end of the
+ * pipe, which comes with our own end too; there are threads, so it makes system calls alone.
+ * Returns: a descriptor, or -1 with errno.
+ */
+static int userns_of(const struct stat *st, guint32 id)
+{
+    int gate[2];
+    char byte;
+    if (pipe2(gate, O_CLOEXEC) < 0)
+        return -1;
+    DUET_AUTO_FD waits = gate[0];
+    DUET_AUTO_FD holds = gate[1];
+    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0) {
+        syscall(SYS_close, holds);
+        while (syscall(SYS_read, waits, &byte, 1) < 0)
+            ;
+        syscall(SYS_exit_group, 0);
+    }
+    if (pid < 0)
+        return -1;
+    g_autofree char *path = g_strdup_printf("/proc/%d/ns/user", (int)pid);
+    gboolean ok =
+        write_map(pid, "uid_map", st->st_uid, id) && write_map(pid, "gid_map", st->st_gid, id);
+    DUET_AUTO_FD fd = ok ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int err = errno;
+    duet_fd_clear(&holds);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    errno = err;
+    return duet_fd_steal(&fd);
+}
+
+/* Where there can be no map of ids, the mount goes without. */
+static gboolean set_attributes(int tree_fd, const DuetPlace *place, gboolean readonly)
+{
+    struct stat st;
+    struct mount_attr attributes = {
+        .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | (readonly ? MOUNT_ATTR_RDONLY : 0),
+        .propagation = MS_PRIVATE,
+    };
+    if (mount_setattr(tree_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ||
+        fstat(tree_fd, &st) < 0)
+        return FALSE;
+    DUET_AUTO_FD userns = userns_of(&st, place->id_base);
+    struct mount_attr map = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (guint64)userns };
+    if (userns >= 0)
+        mount_setattr(tree_fd, "", AT_EMPTY_PATH, &map, sizeof map);
+    return TRUE;
+}
+
+char *duet_vm_mounts_disk(
+    const DuetPlace *place, guint index, const DuetDataDisk *disk, int fd, GError **error)
+{
+    g_autofree char *dir = g_build_filename(place->run_dir, "boot", NULL);
+    g_autofree char *target = g_strdup_printf("%s/disk-%u.img", dir, index);
+    DUET_AUTO_FD tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    DUET_AUTO_FD point = -1;
+    if (tree >= 0 && duet_mkdir_p(dir, 0711, NULL))
+        point = open(target, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (point < 0 || !set_attributes(tree, place, disk->readonly) ||
+        move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+        duet_error_set_errno(error, errno, "cannot show the disk '%s' to the VM", disk->path);
+        return NULL;
+    }
+    const struct group *kvm = getgrnam("kvm");
+    if (duet_vm_can_open(target, disk->readonly ? O_RDONLY : O_RDWR, place->id_base,
+            kvm ? kvm->gr_gid : place->id_base))
+        return g_steal_pointer(&target);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
+        "the VM's user may not %s the disk '%s': %s; its owner must be allowed to, or add "
+        "readonly=on",
+        disk->readonly ? "read" : "write to", disk->path, g_strerror(errno));
+    return NULL;
+}
