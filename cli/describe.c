@@ -152,7 +152,7 @@ static void put_walls(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert(dict, "no_new_privileges", "b", TRUE);
 }
 
-static GVariant *describe_labels(const DuetSpec *spec)
+GVariant *duet_describe_labels(const DuetSpec *spec)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     for (char **label = spec->labels; label && *label; label++) {
@@ -262,7 +262,7 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
     g_variant_dict_insert_value(dict, "mounts", describe_mounts(spec));
     g_variant_dict_insert_value(dict, "tmpfs", describe_tmpfs(spec));
     g_variant_dict_insert(dict, "readonly", "b", spec->readonly);
-    g_variant_dict_insert_value(dict, "labels", describe_labels(spec));
+    g_variant_dict_insert_value(dict, "labels", duet_describe_labels(spec));
     put_walls(dict, spec);
     put_attributes(dict, spec);
     if (spec->kind == DUET_KIND_VM) {

@@ -11,6 +11,8 @@ GVariant *duet_describe(const DuetInfo *info);
 char *duet_describe_status(const DuetInfo *info);
 /** duet_describe_time: Returns: (transfer full): RFC 3339, or NULL for 0. */
 char *duet_describe_time(gint64 us);
+/** duet_describe_labels: Returns: (transfer floating): a{sv} of strings. */
+GVariant *duet_describe_labels(const DuetSpec *spec);
 /** duet_describe_words: Returns: (transfer full): a command line for people. */
 char *duet_describe_words(char *const *words);
 
