@@ -34,7 +34,7 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   duet rm one
   is "$(told)" "create start died start died remove"
   # each tells whose it is
-  is "$(history --format json | jq -r '[.name, .kind, .image] | join(" ")' | sort -u)" "one container busybox"
+  is "$(history --format json | jq -r '[.name, .kind, .image] | join(" ")' | sort -u)" "one container busybox:latest"
   is "$(history --format json | jq -r .id | sort -u | wc -l)" 1
   # in the order of their times
   history --format json | jq -r .time_ns >"$scratch/times"
@@ -192,7 +192,7 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   duet create --name one --label $'evil=a\nb\033[2Jc' --label plain=1 busybox true >/dev/null
   line=$(history)
   is "$(wc -l <<<"$line")" 1
-  [[ $line =~ ^20[0-9-]{8}\ [0-9:]{8}\.[0-9]{9}\ [+-][0-9]{4}\ .*\ container\ create\ [0-9a-f]{12}\ \(image=busybox,\ name=one, ]]
+  [[ $line =~ ^20[0-9-]{8}\ [0-9:]{8}\.[0-9]{9}\ [+-][0-9]{4}\ .*\ container\ create\ [0-9a-f]{12}\ \(image=busybox:latest,\ name=one, ]]
   [[ $line == *'evil=a^Jb^[[2Jc'* && $line == *plain=1* ]]
   is "$(tr -dc '\000-\010\013-\037' <<<"$line" | wc -c)" 0
   is "$(history --format json | wc -l)" 1
