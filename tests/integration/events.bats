@@ -13,7 +13,11 @@ setup_file() {
 teardown_file() { root_down; }
 # Each case has a file of its own.
 setup() { rm -f "$DUET_ROOT"/events "$DUET_ROOT"/events.1; }
-teardown() { duet rm -f --all >/dev/null; }
+teardown() {
+  duet rm -f --all >/dev/null
+  [ ! -e "$scratch/followers" ] || xargs kill <"$scratch/followers" 2>/dev/null || true
+  rm -f "$scratch/followers"
+}
 
 refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"; false; }; }; }
 history() { duet events --since 1h --no-stream "$@"; }
@@ -21,6 +25,14 @@ history() { duet events --since 1h --no-stream "$@"; }
 told() { history --format json "$@" | jq -r .event | xargs; }
 # attribute EVENT NAME: of the last of these.
 attribute() { history --format json --filter event="$1" | jq -r ".attributes.$2" | tail -n 1; }
+# follow FILE [OPTION...]: in the background, into that file; returns when it reads. The process is $follower.
+follow() {
+  "$DUET" events --format json "${@:2}" >"$1" 3>&- &
+  follower=$!
+  echo "$follower" >>"$scratch/followers"
+  wait_for 10 eval '[ -n "$(find "/proc/$follower/fd" -lname "$DUET_ROOT/events")" ]'
+  sleep 0.3
+}
 monitor_of() { field "$1" monitor_pid; }
 has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
 
@@ -119,10 +131,9 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   local pid code=0
   duet run --rm busybox true
   # without a bound only what is new
-  "$DUET" events --format json >"$scratch/new" 3>&- &
-  pid=$!
-  "$DUET" events --since 1h --format json >"$scratch/all" 3>&- &
-  local other=$!
+  follow "$scratch/new"
+  pid=$follower
+  follow "$scratch/all" --since 1h
   wait_for 5 eval '[ "$(wc -l <"$scratch/all")" = 4 ]'
   duet run --rm --name later busybox true
   wait_for 5 eval '[ "$(wc -l <"$scratch/new")" = 4 ]'
@@ -130,10 +141,10 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   is "$(jq -r .event "$scratch/new" | xargs)" "create start died remove"
   is "$(jq -r .name "$scratch/new" | sort -u)" later
   # a shell without job control has its background ignore SIGINT: it is blocked, and so found all the same
-  kill -INT "$pid" "$other"
+  kill -INT "$pid" "$follower"
   wait "$pid" || code=$?
   is "$code" 0
-  wait "$other"
+  wait "$follower"
 }
 
 @test "it ends with its reader, and well" {
@@ -209,13 +220,12 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   # so full that the next one begins another
   yes "" | head -c $((4 << 20)) >>"$DUET_ROOT/events"
   inode=$(stat -c %i "$DUET_ROOT/events")
-  "$DUET" events --since 1h --format json >"$scratch/all" 3>&- &
-  local pid=$!
+  follow "$scratch/all" --since 1h
   wait_for 10 eval '[ "$(wc -l <"$scratch/all")" = 2 ]'
   duet run --rm busybox true
   wait_for 10 eval '[ "$(wc -l <"$scratch/all")" = 6 ]'
-  kill -INT "$pid"
-  wait "$pid"
+  kill -INT "$follower"
+  wait "$follower"
   is "$(stat -c %i "$DUET_ROOT/events.1")" "$inode"
   is "$(jq -r .event "$scratch/all" | xargs)" "create remove create start died remove"
   is "$(told)" "create remove create start died remove"
