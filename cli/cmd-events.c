@@ -158,10 +158,14 @@ static gboolean apply(
         return duet_cli_invalid(error, "is no format: use --format json or --format text", format);
     *out_follow = !arguments->once && g_strcmp0(stream, "false") != 0;
     show->filter = duet_event_filter_new(arguments->filters, error);
-    return show->filter &&
-        (!arguments->since || duet_parse_time(arguments->since, now_us, &show->since_us, error)) &&
-        (!arguments->until || duet_parse_time(arguments->until, now_us, &show->until_us, error)) &&
-        (g_strcmp0(format, "json") != 0 || find_json(show, error));
+    if (!show->filter ||
+        (arguments->since && !duet_parse_time(arguments->since, now_us, &show->since_us, error)) ||
+        (arguments->until && !duet_parse_time(arguments->until, now_us, &show->until_us, error)))
+        return FALSE;
+    /* 0 is no bound: 1970 is one. */
+    if (arguments->until && !show->until_us)
+        show->until_us = 1;
+    return g_strcmp0(format, "json") != 0 || find_json(show, error);
 }
 
 /* SIGINT ends it between two lines, and well. */
@@ -182,7 +186,7 @@ int duet_cmd_events(DuetCli *cli, int argc, char **argv)
 {
     g_auto(EventsArguments) arguments = { 0 };
     g_auto(Show) show = { 0 };
-    gboolean follows;
+    gboolean follows = FALSE;
     const GOptionEntry entries[] = {
         { "filter", 'f', 0, G_OPTION_ARG_FILENAME_ARRAY, &arguments.filters,
             "those that match: event, container, name, id, image, kind, label", "KEY=VALUE" },

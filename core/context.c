@@ -332,7 +332,7 @@ void duet_live_tell_death(DuetContext *context, int dir_fd, const DuetSpec *spec
         info->error = g_strdup(KILLED);
     g_autoptr(GString) died = g_string_new(NULL);
     duet_event_add_died(died, spec, info);
-    duet_event_write(context, died, TRUE);
+    duet_event_write(context, died);
 }
 
 static gboolean has_lost_owner(const DuetSpec *spec)

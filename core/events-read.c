@@ -28,6 +28,18 @@ void duet_event_free(DuetEvent *event)
     g_free(event);
 }
 
+/* Only what is written: a "nan" of somebody else's, say, has no place in JSON. */
+static gboolean has_plain_values(GVariant *attributes)
+{
+    GVariantIter iter;
+    GVariant *value;
+    gboolean plain = TRUE;
+    g_variant_iter_init(&iter, attributes);
+    while (g_variant_iter_loop(&iter, "{&sv}", NULL, &value))
+        plain = plain && strchr("bixs", (int)g_variant_classify(value));
+    return plain;
+}
+
 /* Those members that are there, of the types that they must have. */
 static gboolean take_members(DuetEvent *event, GVariantDict *dict)
 {
@@ -51,16 +63,18 @@ static gboolean take_members(DuetEvent *event, GVariantDict *dict)
         spec->name = g_strdup("");
     if (!event->attributes)
         event->attributes = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
-    return TRUE;
+    return has_plain_values(event->attributes);
 }
 
 DuetEvent *duet_event_parse(const char *line, gsize length)
 {
     const char *begin = memrchr(line, BEGIN, length);
-    if (!begin)
+    const char *end = line + length;
+    /* The parser takes for granted that it is text. */
+    if (!begin || !g_utf8_validate(begin + 1, end - (begin + 1), NULL))
         return NULL;
     g_autoptr(GVariant) record =
-        g_variant_parse(G_VARIANT_TYPE_VARDICT, begin + 1, line + length, NULL, NULL);
+        g_variant_parse(G_VARIANT_TYPE_VARDICT, begin + 1, end, NULL, NULL);
     if (!record)
         return NULL;
     g_autoptr(DuetEvent) event = g_new0(DuetEvent, 1);
@@ -243,7 +257,7 @@ static void follow(DuetEventReader *reader, struct pollfd *fds, guint n_fds, gin
         /* What was written until then. */
         if (ready == 0)
             duet_event_reader_read(reader, func, data);
-        if (ready <= 0 || fds[1].revents || (fds[2].revents & (POLLERR | POLLNVAL)))
+        if (ready <= 0 || fds[1].revents || fds[2].revents)
             return;
         (void)!read(fds[0].fd, changes, sizeof changes);
     }

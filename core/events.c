@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -25,9 +24,7 @@
 #include <unistd.h>
 
 #define BEGIN '\x1e'
-#define PAGE_BYTES 4096
-/* What who is in an instance's cgroup finds of a page at least. */
-#define AHEAD_BYTES 1024
+#define RECORD_BYTES 4096u
 #define TEXT_BYTES 500u
 #define TRIES 20
 #define PAUSE_US 500
@@ -118,14 +115,14 @@ void duet_event_add(GString *text, DuetEventType type, const DuetSpec *spec, GVa
 {
     g_autoptr(GVariant) owned = attributes ? g_variant_ref_sink(attributes) : NULL;
     gsize before = text->len;
-    /* Each is written at once, or not at all: of one that is too long the labels are left out. */
-    if (add_record(text, type, spec, TRUE, owned) <= PIPE_BUF)
+    /* Bounded, so that thousands are kept: of one that is too long the labels are left out. */
+    if (add_record(text, type, spec, TRUE, owned) <= RECORD_BYTES)
         return;
     g_string_truncate(text, before);
-    if (add_record(text, type, spec, FALSE, owned) <= PIPE_BUF)
+    if (add_record(text, type, spec, FALSE, owned) <= RECORD_BYTES)
         return;
     g_string_truncate(text, before);
-    if (add_record(text, type, spec, FALSE, NULL) > PIPE_BUF)
+    if (add_record(text, type, spec, FALSE, NULL) > RECORD_BYTES)
         g_string_truncate(text, before);
 }
 
@@ -195,40 +192,18 @@ static int open_to_write(int root_fd, guint64 max_bytes)
     }
 }
 
-/* An empty line, into the next page. */
-static void write_ahead(int fd)
-{
-    char line[AHEAD_BYTES + 1];
-    off_t at = lseek(fd, 0, SEEK_CUR);
-    gsize room = at > 0 ? (gsize)(-at & (PAGE_BYTES - 1)) : PAGE_BYTES;
-    if (room > AHEAD_BYTES)
-        return;
-    memset(line, ' ', room);
-    line[room] = '\n';
-    (void)!write(fd, line, room + 1);
-}
-
-void duet_event_store(int root_fd, const GString *text, guint64 max_bytes, gboolean ahead)
+void duet_event_store(int root_fd, const GString *text, guint64 max_bytes)
 {
     int saved = errno;
     DUET_AUTO_FD fd = text->len > 0 ? open_to_write(root_fd, max_bytes) : -1;
-    for (const char *at = text->str; fd >= 0 && *at;) {
-        gsize length = 0;
-        do {
-            length += (gsize)(strchr(at + length, '\n') + 1 - (at + length));
-        } while (at[length] && length + strcspn(at + length, "\n") + 1 <= PIPE_BUF);
-        if (write(fd, at, length) != (ssize_t)length)
-            break;
-        at += length;
-    }
-    if (fd >= 0 && ahead)
-        write_ahead(fd);
+    if (fd >= 0)
+        (void)!write(fd, text->str, text->len);
     errno = saved;
 }
 
-void duet_event_write(DuetContext *context, const GString *text, gboolean ahead)
+void duet_event_write(DuetContext *context, const GString *text)
 {
-    duet_event_store(context->root_fd, text, DUET_EVENTS_MAX_BYTES, ahead);
+    duet_event_store(context->root_fd, text, DUET_EVENTS_MAX_BYTES);
 }
 
 void duet_event_emit(
@@ -236,7 +211,7 @@ void duet_event_emit(
 {
     g_autoptr(GString) text = g_string_sized_new(512);
     duet_event_add(text, type, spec, attributes);
-    duet_event_write(context, text, TRUE);
+    duet_event_write(context, text);
 }
 
 void duet_event_emit_changes(DuetContext *context, const DuetSpec *from, const DuetSpec *to)
@@ -260,7 +235,7 @@ void duet_event_emit_changes(DuetContext *context, const DuetSpec *from, const D
         g_variant_dict_insert(&keys, "changed", "s", changed->str);
         duet_event_add(text, DUET_EVENT_UPDATE, to, g_variant_dict_end(&keys));
     }
-    duet_event_write(context, text, FALSE);
+    duet_event_write(context, text);
 }
 
 void duet_event_emit_restart(DuetInstance *instance)

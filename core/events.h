@@ -56,13 +56,11 @@ void duet_event_add_died(GString *text, const DuetSpec *spec, const DuetInfo *in
 /**
  * duet_event_write: writes records of duet_event_add(). There is no error: who tells of a thing
  * that happened must not fail for it. It neither waits for others nor for the disk.
- * @ahead: the caller is in no cgroup that will be removed: it takes the file's next page into the
- *     cache before one that is would, and with it be kept in the kernel for as long as the page is
  */
-void duet_event_write(DuetContext *context, const GString *text, gboolean ahead);
+void duet_event_write(DuetContext *context, const GString *text);
 /** duet_event_store: the same, for a root directory and a bound of one's own. */
-void duet_event_store(int root_fd, const GString *text, guint64 max_bytes, gboolean ahead);
-/** duet_event_emit: both for one event, of a process in no cgroup of an instance. */
+void duet_event_store(int root_fd, const GString *text, guint64 max_bytes);
+/** duet_event_emit: both for one event. */
 void duet_event_emit(
     DuetContext *context, DuetEventType type, const DuetSpec *spec, GVariant *attributes);
 /** duet_event_emit_changes: that @from became @to: RENAME and UPDATE. */

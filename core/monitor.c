@@ -63,7 +63,7 @@ void monitor_tell_event(Monitor *monitor, DuetEventType type, GVariant *attribut
     if (monitor->borrowed)
         return;
     duet_event_add(text, type, monitor->spec, owned);
-    duet_event_write(monitor->context, text, FALSE);
+    duet_event_write(monitor->context, text);
 }
 
 void monitor_tell_end(Monitor *monitor, gboolean removed)
@@ -76,8 +76,7 @@ void monitor_tell_end(Monitor *monitor, gboolean removed)
     monitor->end_told = TRUE;
     if (removed)
         duet_event_add(text, DUET_EVENT_REMOVE, monitor->spec, NULL);
-    /* The cgroup was left when it was removed. */
-    duet_event_write(monitor->context, text, TRUE);
+    duet_event_write(monitor->context, text);
 }
 
 /* ---- children ---- */

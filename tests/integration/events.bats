@@ -156,6 +156,15 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   wait "$pid"
   is "$(cat "$scratch/code")" 0
   is "$(wc -l <"$scratch/first")" 1
+  # a socket, as node gives its children, tells it in another way
+  timeout 20 python3 - "$DUET" <<'EOF'
+import socket, subprocess, sys
+ours, theirs = socket.socketpair()
+follower = subprocess.Popen([sys.argv[1], "events"], stdout=theirs)
+theirs.close()
+ours.close()
+sys.exit(follower.wait())
+EOF
 }
 
 @test "bounds of time" {
@@ -195,6 +204,8 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   refused "it has no value" duet events --filter name=
   refused "is no format" duet events --format yaml
   refused "use true or false" duet events --stream=maybe
+  # 1970, too, is a bound
+  is "$(timeout 20 "$DUET" events --until 0)" ""
   refused "takes no words" duet events web
 }
 
