@@ -366,6 +366,7 @@ int duet_cmd_ps(DuetCli *cli, int argc, char **argv);
 int duet_cmd_inspect(DuetCli *cli, int argc, char **argv);
 int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
 int duet_cmd_attach(DuetCli *cli, int argc, char **argv);
+int duet_cmd_events(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
 int duet_cmd_cp(DuetCli *cli, int argc, char **argv);
 int duet_cmd_healthcheck_run(DuetCli *cli, int argc, char **argv);

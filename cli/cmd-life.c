@@ -2,6 +2,7 @@
 /* Verbs that do one thing to each instance named: start, stop, restart, kill, pause, unpause, rm,
  * wait. */
 #include "cli/cli.h"
+#include "core/events.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -156,6 +157,7 @@ static gboolean act_restart(DuetInstance *instance, gconstpointer data, GError *
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
+    duet_event_emit_restart(instance);
     return duet_instance_start(instance, error);
 }
 

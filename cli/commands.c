@@ -24,6 +24,7 @@ const DuetCommand duet_commands[] = {
     { "top", "INSTANCE [FORMAT...]", "show what runs in an instance", duet_cmd_top },
     { "inspect", "INSTANCE...", "show all that is known of instances, as JSON", duet_cmd_inspect },
     { "logs", "[OPTION...] INSTANCE", "show what an instance wrote", duet_cmd_logs },
+    { "events", "[OPTION...]", "show what happens to instances", duet_cmd_events },
     { "attach", "[OPTION...] INSTANCE", "join the streams, or terminal, of a running instance",
         duet_cmd_attach },
     { "exec", "[OPTION...] INSTANCE COMMAND [ARG...]", "run a command in a running instance",

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/events.h"
 #include "core/places.h"
 #include "core/recover.h"
 #include "core/rootless.h"
@@ -21,6 +22,7 @@
 
 /* The second line of a marker. */
 #define BORROWED "\ncp"
+#define KILLED "its monitor was killed; what was left of it was cleaned up"
 
 /* 0711: root's QEMU, an ordinary user, must reach its disk in here. A user's own runs as that user,
  * and the set-user-id programs in that user's instances are no business of others. */
@@ -303,10 +305,34 @@ static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, g
         if (!told)
             record_death(dir_fd, info, left->message);
     } else if (info->state != DUET_STATE_EXITED)
-        record_death(dir_fd, info, "its monitor was killed; what was left of it was cleaned up");
+        record_death(dir_fd, info, KILLED);
     else if (spec->connect && told)
         record_death(dir_fd, info, since);
     return left == NULL;
+}
+
+void duet_live_tell_death(DuetContext *context, int dir_fd, const DuetSpec *spec)
+{
+    gboolean borrowed;
+    DuetEventType last;
+    g_autofree char *cgroup = read_mark(context, spec->id, &borrowed);
+    g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
+    g_autoptr(DuetInfo) info = duet_info_from_text(text ? text : "{}", spec);
+    /* No monitor was at work on it. */
+    if (borrowed || !cgroup || !*cgroup || info->state == DUET_STATE_CREATED)
+        return;
+    if (duet_event_last(context, spec->id, &last) &&
+        (last == DUET_EVENT_DIED || last == DUET_EVENT_REMOVE))
+        return;
+    if (info->exit_code < 0) {
+        info->exit_code = 137;
+        info->exit_signal = 9;
+    }
+    if (!info->error)
+        info->error = g_strdup(KILLED);
+    g_autoptr(GString) died = g_string_new(NULL);
+    duet_event_add_died(died, spec, info);
+    duet_event_write(context, died);
 }
 
 static gboolean has_lost_owner(const DuetSpec *spec)
@@ -342,10 +368,14 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     /* Else its marker stays: the next command tries again. */
     if ((spec && !settle(context, dir_fd, spec, borrowed)) || !gone)
         return;
+    if (!half_made)
+        duet_live_tell_death(context, dir_fd, spec);
     if (half_made || (!borrowed && (spec->remove_at_exit || has_lost_owner(spec)))) {
         if (spec ? !duet_instance_discard(context, spec, NULL)
                  : !duet_remove_tree(context->root_fd, path, NULL))
             return;
+        if (!half_made)
+            duet_event_emit(context, DUET_EVENT_REMOVE, spec, NULL);
     }
     duet_live_unmark(context, id);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Living instances: starting them, and asking their monitors. */
 #include "core/control.h"
+#include "core/events.h"
 #include "core/fields.h"
 #include "core/monitor.h"
 #include "core/recover.h"
@@ -569,9 +570,12 @@ gboolean duet_instance_remove(DuetInstance *instance, gboolean force, GError **e
         }
         if (!duet_driver_recover(context->drivers, instance->spec, 0, error))
             return FALSE;
+        duet_live_tell_death(context, instance->dir_fd, instance->spec);
     }
     if (!duet_instance_discard(context, instance->spec, error))
         return FALSE;
+    if (lock_fd >= 0)
+        duet_event_emit(context, DUET_EVENT_REMOVE, instance->spec, NULL);
     duet_live_unmark(context, instance->spec->id);
     duet_trash_empty(context);
     return TRUE;

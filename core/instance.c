@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Instances as files: making, finding, listing and removing them. */
+#include "core/events.h"
 #include "core/named-volume.h"
 #include "core/session.h"
 #include "core/update.h"
@@ -113,6 +114,8 @@ DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError 
     sigset_t old;
     duet_session_block_signals(&old);
     gboolean ok = make_files(instance, error);
+    if (ok)
+        duet_event_emit(context, DUET_EVENT_CREATE, spec, NULL);
     sigprocmask(SIG_SETMASK, &old, NULL);
     if (!ok)
         duet_volumes_undo(context, &hold);

@@ -204,6 +204,7 @@ static void on_pause(Client *client, gboolean pause)
     }
     monitor->info->state = pause ? DUET_STATE_PAUSED : DUET_STATE_RUNNING;
     monitor_save_state(monitor);
+    monitor_tell_event(monitor, pause ? DUET_EVENT_PAUSE : DUET_EVENT_UNPAUSE, NULL);
     duet_link_send(client->link, DUET_FRAME_OK, 0, 0, NULL, 0);
 }
 

@@ -141,8 +141,10 @@ void monitor_end_payload(Monitor *monitor, guint grace_ms)
         monitor_shut_down(monitor, SHUT_DOWN_MS);
         return;
     }
-    if (monitor->info->state == DUET_STATE_PAUSED && duet_runtime_resume(monitor->runtime, NULL))
+    if (monitor->info->state == DUET_STATE_PAUSED && duet_runtime_resume(monitor->runtime, NULL)) {
         monitor->info->state = DUET_STATE_RUNNING;
+        monitor_tell_event(monitor, DUET_EVENT_UNPAUSE, NULL);
+    }
     if (monitor->agent)
         duet_link_send_u32(
             monitor->agent, DUET_FRAME_SIGNAL, 0, 0, (guint32)monitor->spec->stop_signal);

@@ -75,6 +75,14 @@ static void act(Monitor *monitor)
     }
 }
 
+static void tell_status(Monitor *monitor)
+{
+    g_auto(GVariantDict) attributes = G_VARIANT_DICT_INIT(NULL);
+    g_variant_dict_insert(
+        &attributes, "health_status", "s", duet_health_to_string(monitor->info->health->status));
+    monitor_tell_event(monitor, DUET_EVENT_HEALTH_STATUS, g_variant_dict_end(&attributes));
+}
+
 static void note(Monitor *monitor, int exit_code, const char *output, gsize length)
 {
     struct _MonitorHealth *state = monitor->health;
@@ -83,8 +91,10 @@ static void note(Monitor *monitor, int exit_code, const char *output, gsize leng
     duet_loop_remove(&state->limit_timer);
     gboolean fell = duet_health_note(health, &monitor->spec->health, state->began_ran_us,
         duet_health_result_new(state->began_us, g_get_real_time(), exit_code, output, length));
-    if (health->status != before)
+    if (health->status != before) {
         monitor_save_state(monitor);
+        tell_status(monitor);
+    }
     tell_waiting(monitor, exit_code == 0);
     schedule(monitor);
     if (fell)

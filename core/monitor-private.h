@@ -4,6 +4,7 @@
 /* What monitor.c (life of the instance), monitor-start.c, monitor-end.c, monitor-agent.c and
  * monitor-client.c (the two protocols) share; nobody else includes this. */
 
+#include "core/events.h"
 #include "core/link.h"
 #include "core/log.h"
 #include "core/monitor.h"
@@ -100,7 +101,8 @@ struct _Monitor {
     /* @for_good: somebody wants it to end, and not to be started again */
     /* @ran: its payload was started once: else there is nothing to start again */
     /* @again: another run follows, whatever the policy */
-    gboolean resting, for_good, ran, again;
+    /* @end_told: that the run is over */
+    gboolean resting, for_good, ran, again, end_told;
     guint32 window; /* of the payload's terminal when it starts, see DUET_FIELD_WINDOW */
     struct _MonitorHealth *health; /* NULL: nothing is to be checked */
     guint restart_delay_ms;
@@ -113,6 +115,10 @@ struct _Monitor {
 
 /* monitor.c */
 void monitor_save_state(Monitor *monitor);
+/* @attributes: see duet_event_add() */
+void monitor_tell_event(Monitor *monitor, DuetEventType type, GVariant *attributes);
+/* That the run is over, once. @removed: and the instance gone */
+void monitor_tell_end(Monitor *monitor, gboolean removed);
 /* Reaps, and hears who wants the instance to end. */
 void monitor_read_signals(Monitor *monitor);
 /* Nobody can manage the instance any more: it ends. */

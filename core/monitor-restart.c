@@ -60,6 +60,7 @@ gboolean monitor_rest(Monitor *monitor)
     monitor->over = FALSE;
     monitor->info->state = DUET_STATE_RESTARTING;
     monitor_save_state(monitor);
+    monitor_tell_end(monitor, FALSE);
     monitor_clients_end_run(monitor);
     guint timer = duet_loop_add_timeout(monitor->restart_delay_ms, on_rested, &rested);
     /* A payload that ends at once while its reader stalls would fill our memory. */
@@ -92,6 +93,7 @@ static void clear_run(Monitor *monitor)
     monitor->helper_gone = monitor->hello = monitor->started = FALSE;
     monitor->exit_known = monitor->payload_gone = monitor->over = FALSE;
     monitor->stopping = monitor->asked_to_stop = monitor->again = monitor->payload_ended = FALSE;
+    monitor->end_told = FALSE;
     monitor->kill_due_us = 0;
     DuetInfo *info = next_info(monitor->info);
     duet_info_free(monitor->info);
@@ -101,6 +103,7 @@ static void clear_run(Monitor *monitor)
 gboolean monitor_prepare_again(Monitor *monitor, GError **error)
 {
     clear_run(monitor);
+    monitor_tell_event(monitor, DUET_EVENT_RESTART, NULL);
     g_array_set_size(monitor->private_fds, 0);
     for (guint i = 0; i < monitor->clients->len; i++) {
         int fd = duet_link_fd(((Client *)monitor->clients->pdata[i])->link);

@@ -56,6 +56,29 @@ void monitor_save_state(Monitor *monitor)
         monitor->info->error = g_strdup(error->message);
 }
 
+void monitor_tell_event(Monitor *monitor, DuetEventType type, GVariant *attributes)
+{
+    g_autoptr(GVariant) owned = attributes ? g_variant_ref_sink(attributes) : NULL;
+    g_autoptr(GString) text = g_string_sized_new(512);
+    if (monitor->borrowed)
+        return;
+    duet_event_add(text, type, monitor->spec, owned);
+    duet_event_write(monitor->context, text);
+}
+
+void monitor_tell_end(Monitor *monitor, gboolean removed)
+{
+    g_autoptr(GString) text = g_string_sized_new(1024);
+    if (monitor->borrowed)
+        return;
+    if (!monitor->end_told)
+        duet_event_add_died(text, monitor->spec, monitor->info);
+    monitor->end_told = TRUE;
+    if (removed)
+        duet_event_add(text, DUET_EVENT_REMOVE, monitor->spec, NULL);
+    duet_event_write(monitor->context, text);
+}
+
 /* ---- children ---- */
 
 static gint64 rusage_ns(const struct rusage *usage)
@@ -139,6 +162,10 @@ static void tell_panic(Monitor *monitor)
     g_free(monitor->info->error);
     monitor->info->error =
         g_strdup_printf("the guest's kernel panicked: '%.*s'", (int)strcspn(line, "\n"), line);
+    g_auto(GVariantDict) attributes = G_VARIANT_DICT_INIT(NULL);
+    g_autofree char *said = duet_event_text(line, strcspn(line, "\n"));
+    g_variant_dict_insert(&attributes, "message", "s", said);
+    monitor_tell_event(monitor, DUET_EVENT_PANIC, g_variant_dict_end(&attributes));
 }
 
 /* How QEMU, or the container's agent, ended: of a guest that died without a word nothing else
@@ -264,9 +291,11 @@ static G_NORETURN void finish(Monitor *monitor)
     info->state = DUET_STATE_EXITED;
     info->monitor_pid = 0;
     gboolean remove = goes_at_exit(monitor);
-    monitor->left_behind |= remove && !duet_instance_discard(monitor->context, monitor->spec, NULL);
+    gboolean removed = remove && duet_instance_discard(monitor->context, monitor->spec, NULL);
+    monitor->left_behind |= remove && !removed;
     duet_marks_set(&info->marks, DUET_MARK_RELEASED);
     monitor_save_state(monitor);
+    monitor_tell_end(monitor, removed);
     if (!monitor->left_behind)
         duet_live_unmark(monitor->context, monitor->spec->id);
     duet_fd_clear(&monitor->lock_fd);

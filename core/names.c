@@ -13,6 +13,7 @@
  * that is at work, both hold a lock: of the folder, for an instant. The sweep tidies as well, by
  * the file `renaming`, in which both names are.
  */
+#include "core/events.h"
 #include "core/update.h"
 #include "core/util.h"
 
@@ -168,8 +169,11 @@ static gboolean change_name(
 gboolean duet_spec_replace(
     DuetContext *context, int dir_fd, const DuetSpec *from, const DuetSpec *to, GError **error)
 {
-    return g_str_equal(from->name, to->name) ? write_spec(dir_fd, to, error)
-                                             : change_name(context, dir_fd, from, to, error);
+    gboolean ok = g_str_equal(from->name, to->name) ? write_spec(dir_fd, to, error)
+                                                    : change_name(context, dir_fd, from, to, error);
+    if (ok)
+        duet_event_emit_changes(context, from, to);
+    return ok;
 }
 
 void duet_name_settle(DuetContext *context, int dir_fd, const DuetSpec *spec)

@@ -75,6 +75,9 @@ void duet_live_recover(DuetContext *context, const char *id);
  * Returns: whether its processes and cgroup are gone; else its marker must stay.
  */
 gboolean duet_live_clean_up(DuetContext *context, const char *id);
+/** duet_live_tell_death: the event of a run's end that its monitor, which was killed, may not have
+ * written. The caller holds the lock, and has recorded that end. */
+void duet_live_tell_death(DuetContext *context, int dir_fd, const DuetSpec *spec);
 
 /** duet_instance_discard: renames the directory to the trash and frees the name. */
 gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GError **error);

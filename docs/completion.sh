@@ -60,6 +60,7 @@ _duet_value() {
     "bench show") echo table json csv md openmetrics benchstat phoronix ;;
     "bench compare" | "bench claims" | "bench reproduce") echo table json md ;;
     inspect) echo json ;;
+    events) echo text json ;;
     *) echo table json ;;
     esac
     ;;
@@ -69,7 +70,7 @@ _duet_value() {
   --restart) echo no on-failure always unless-stopped ;;
   --log-driver) echo k8s-file json-file local none ;;
   --health-on-failure) echo none kill restart stop ;;
-  --sig-proxy) echo true false ;;
+  --sig-proxy | --stream) echo true false ;;
   -v | --volume) _duet_volumes; return 1 ;; # or a path
   -o | --output | --label-file | --env-file | --xml-patch | --disk | --device | --qemu | --kernel | --root | --results | --peer) return 1 ;;
   esac
