@@ -42,6 +42,9 @@ int duet_control_connect(DuetInstance *instance)
         DUET_AUTO_FD lock_fd = duet_lock_take(instance->dir_fd);
         if (lock_fd >= 0 || errno != EWOULDBLOCK)
             return -1;
+        /* Nobody is about to listen. */
+        if (duet_live_is_layer(instance->context, instance->spec->id))
+            return -1;
         g_usleep(5000);
     }
     return -1;
@@ -65,6 +68,9 @@ static gboolean lock_failed(DuetInstance *instance, int err, const char *busy, G
         return duet_error_set_errno(error, err, "cannot lock the instance '%s'", name);
     if (duet_live_is_borrowed(instance->context, instance->spec->id))
         busy = "is busy: `duet cp` copies files of it; try again when that is done";
+    else if (duet_live_is_layer(instance->context, instance->spec->id))
+        busy = "is busy: `duet snapshot` or `duet clone` copies its files; try again when that is "
+               "done";
     g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' %s", name, busy);
     return FALSE;
 }
@@ -95,6 +101,37 @@ static gboolean read_again(DuetInstance *instance, GError **error)
     duet_spec_free(instance->spec);
     instance->spec = spec;
     return TRUE;
+}
+
+static gboolean not_stopped(DuetInstance *instance, int err, GError **error)
+{
+    g_autoptr(DuetInfo) info = err == EWOULDBLOCK ? duet_instance_info(instance, NULL) : NULL;
+    gboolean lives = info && info->state != DUET_STATE_CREATED && info->state != DUET_STATE_EXITED;
+    g_autofree char *busy = lives ? g_strdup_printf("is %s; stop it first with `duet stop %s`",
+                                        duet_state_to_string(info->state), instance->spec->name)
+                                  : g_strdup("is just being started or removed; try again");
+    return lock_failed(instance, err, busy, error);
+}
+
+int duet_control_lock_stopped(DuetInstance *instance, GError **error)
+{
+    for (int tries = 0; tries < 3; tries++) {
+        DUET_AUTO_FD fd = duet_control_lock(instance);
+        if (fd < 0) {
+            not_stopped(instance, errno, error);
+            return -1;
+        }
+        if (!read_again(instance, error))
+            return -1;
+        if (!duet_live_is_marked(instance->context, instance->spec->id))
+            return duet_fd_steal(&fd);
+        /* Its monitor died since this command began. */
+        duet_fd_clear(&fd);
+        duet_live_recover(instance->context, instance->spec->id);
+    }
+    g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+        "what is left of the instance '%s' does not end; try again", instance->spec->name);
+    return -1;
 }
 
 static gboolean take_lock_to_start(DuetInstance *instance, GError **error)

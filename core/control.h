@@ -20,6 +20,12 @@ int duet_control_connect(DuetInstance *instance);
  */
 int duet_control_lock(DuetInstance *instance);
 /**
+ * duet_control_lock_stopped: the same of an instance whose files are needed, and whose spec is read
+ * again: nothing of it runs, or is left of a monitor that was killed.
+ * Returns: -1 with @error: %DUET_ERROR_STATE if something does
+ */
+int duet_control_lock_stopped(DuetInstance *instance, GError **error);
+/**
  * duet_control_ask: sends one request on @fd and waits for a frame of @answer.
  * Returns: (transfer full): its payload, or NULL.
  */
