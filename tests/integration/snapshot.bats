@@ -48,7 +48,7 @@ nothing_half() {
 
 # What a payload does to its files: whiteouts, an opaque directory, links, owners, modes, holes, a pipe, a socket.
 changes='rm /etc/group && rm -rf /var && mkdir -p /var/new && echo new >/var/new/file
-  echo more >>/etc/passwd && mkdir /data && cd /data && echo one >file && ln file hard && ln -s file link
+  echo more:x:77:77::/:/bin/sh >>/etc/passwd && mkdir /data && cd /data && echo one >file && ln file hard && ln -s file link
   chown 1234:4321 file && chmod 4751 file && mkdir -m 1777 sticky && mkfifo -m 600 pipe
   dd if=/dev/zero of=holes bs=1 count=1 seek=50000000 2>/dev/null && echo "$0" >which && touch -d 2001-02-03 link sticky'
 
@@ -57,7 +57,7 @@ changes='rm /etc/group && rm -rf /var && mkdir -p /var/new && echo new >/var/new
   duet run --name box busybox sh -c "$changes" first
   upper=$(layer_of box)
   # where the file system has them; overlayfs' own marks are there anyway
-  python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.duet", b"a\0b")' "$upper/data/file" || true
+  python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.duet", b"a\0b")' "$upper/data/file" 2>/dev/null || true
   before=$(facts "$upper")
   [[ $before == *overlay.opaque* ]]
   is "$(duet snapshot create box)" snap0
@@ -74,7 +74,7 @@ changes='rm /etc/group && rm -rf /var && mkdir -p /var/new && echo new >/var/new
   duet clone box seen >/dev/null
   is "$(facts "$(layer_of seen)")" "$before"
   duet rm box
-  duet create --name look busybox sh -c 'ls /var /etc; stat -c "%n %u %g %a %h" /data/file; tail -n 1 /etc/passwd; ls -l /added 2>&1' >/dev/null
+  duet create --name look busybox sh -c 'ls /var /etc; stat -c "%n %u %g %a %h" /data/file; tail -n 1 /etc/passwd; [ ! -e /added ]' >/dev/null
   local look
   look=$(layer_of look)
   mv "$(layer_of seen)" "$look"
@@ -202,7 +202,7 @@ changes='rm /etc/group && rm -rf /var && mkdir -p /var/new && echo new >/var/new
 }
 
 # many INSTANCE TEXT: so many files that copying them takes a while.
-many() { duet run --name "$1" busybox sh -c 'mkdir /many; for i in $(seq 3000); do echo "$0" >/many/$i; done' "$2"; }
+many() { duet run --name "$1" busybox sh -c 'mkdir /many; for i in $(seq 1500); do echo "$0" >/many/$i; done' "$2"; }
 
 @test "while it is copied an instance is busy, and seen" {
   many box first
@@ -233,7 +233,7 @@ many() { duet run --name "$1" busybox sh -c 'mkdir /many; for i in $(seq 3000); 
   upper=$(layer_of box)
   old=$(facts "$upper" | sha256sum)
   duet snapshot create box old
-  echo second | tee "$upper/many/"{1,100,3000} >/dev/null
+  echo second | tee "$upper/many/"{1,100,1500} >/dev/null
   new=$(facts "$upper" | sha256sum)
   duet snapshot create box new
   for i in {1..10}; do
