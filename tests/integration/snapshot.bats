@@ -304,12 +304,12 @@ many() { duet run --name "$1" busybox sh -c 'mkdir /many; for i in $(seq 1500); 
 
 @test "a snapshot and a clone of a VM" {
   local disk
-  duet run --vm --name box busybox sh -c "$changes" first 2>/dev/null
+  duet run --vm --disk-size 64m --name box busybox sh -c "$changes" first 2>/dev/null
   disk=$DUET_ROOT/instances/$(field box id)/rw.img
   duet snapshot create box one
   cmp "$disk" "$DUET_ROOT/instances/$(field box id)/snapshots/one/rw.img"
-  # a disk of 10 GiB, most of it a hole
-  [ "$(du -m "$DUET_ROOT/instances/$(field box id)/snapshots/one" | cut -f1)" -lt 1000 ]
+  # most of it is a hole
+  [ "$(du -m "$DUET_ROOT/instances/$(field box id)/snapshots/one" | cut -f1)" -lt 32 ]
   is "$(stat -c '%u %a' "$DUET_ROOT/instances/$(field box id)/snapshots/one/rw.img")" "$(id -u) 600"
   # as the guest sees it, after other changes
   duet clone box other >/dev/null
