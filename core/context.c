@@ -141,9 +141,12 @@ int duet_lock_take(int dir_fd)
     return duet_fd_steal(&fd);
 }
 
-static gboolean write_mark(DuetContext *context, const char *id, const char *text, GError **error)
+gboolean duet_live_mark(
+    DuetContext *context, const char *id, const char *cgroup, gboolean borrowed, GError **error)
 {
     g_autofree char *path = g_strconcat("live/", id, NULL);
+    g_autofree char *both = borrowed ? g_strconcat(cgroup, uses[USE_BORROWED], NULL) : NULL;
+    const char *text = both ? both : cgroup;
     size_t length = text ? strlen(text) : 0;
     /* Not O_TRUNC: ext4 writes such a file out when it is closed, and this one soon goes. */
     DUET_AUTO_FD fd = openat(context->root_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -153,16 +156,17 @@ static gboolean write_mark(DuetContext *context, const char *id, const char *tex
     return TRUE;
 }
 
-gboolean duet_live_mark(
-    DuetContext *context, const char *id, const char *cgroup, gboolean borrowed, GError **error)
-{
-    g_autofree char *both = borrowed ? g_strconcat(cgroup, uses[USE_BORROWED], NULL) : NULL;
-    return write_mark(context, id, both ? both : cgroup, error);
-}
-
 gboolean duet_live_mark_layer(DuetContext *context, const char *id, GError **error)
 {
-    return write_mark(context, id, uses[USE_LAYER], error);
+    /* Made elsewhere: an empty one, if we were killed here, is that of an instance that ran, and
+     * one to be removed at its end would be. */
+    g_autofree char *made = g_strconcat("instances/", id, "/mark", NULL);
+    g_autofree char *path = g_strconcat("live/", id, NULL);
+    const char *text = uses[USE_LAYER];
+    if (!duet_file_replace_private(context->root_fd, made, text, strlen(text), error))
+        return FALSE;
+    return renameat(context->root_fd, made, context->root_fd, path) == 0 ||
+        duet_error_set_errno(error, errno, "cannot make '%s/%s'", context->root, path);
 }
 
 /* Returns: (transfer full): the path of the cgroup, or NULL. */
@@ -364,10 +368,11 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     if (lock_fd < 0 || !duet_live_is_marked(context, id))
         return;
     g_autoptr(DuetSpec) spec = NULL;
-    gboolean half_made = is_half_made(context, dir_fd, &spec);
-    if (!half_made)
-        duet_name_settle(context, dir_fd, spec);
     Use use = use_of(context, id);
+    /* What was copied was whole before: without its spec, or name, it is not ours to remove. */
+    gboolean half_made = is_half_made(context, dir_fd, &spec) && use == USE_RUN;
+    if (!half_made && spec)
+        duet_name_settle(context, dir_fd, spec);
     gboolean gone = duet_live_clean_up(context, id);
     /* Else its marker stays: the next command tries again. */
     if ((spec && !settle(context, dir_fd, spec, use)) || !gone)
