@@ -13,6 +13,8 @@ G_BEGIN_DECLS
  * Returns: a connection, or -1: there is no monitor any more.
  */
 int duet_control_connect(DuetInstance *instance);
+/** duet_control_connect_or_fail: the same, with %DUET_ERROR_STATE: it is not running. */
+int duet_control_connect_or_fail(DuetInstance *instance, GError **error);
 /**
  * duet_control_lock: takes the lock. Who looks whether there is a monitor, or cleans up after one,
  * holds it for an instant: only with a monitor, or for longer, it is taken.
