@@ -23,7 +23,7 @@ static char *name_for(DuetContext *context, const char *source)
         g_autofree char *name = g_strconcat(source, "-clone", number, NULL);
         if (!duet_name_is_valid(name))
             return NULL;
-        if (duet_name_is_free(context, name))
+        if (duet_name_check_free(context, name, NULL))
             return g_steal_pointer(&name);
     }
     return NULL;

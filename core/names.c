@@ -116,11 +116,6 @@ gboolean duet_name_check_free(DuetContext *context, const char *name, GError **e
     return !owner || !has_name(context, owner, name) || in_use(name, owner, error);
 }
 
-gboolean duet_name_is_free(DuetContext *context, const char *name)
-{
-    return duet_name_check_free(context, name, NULL);
-}
-
 /* The caller has locked the names, or @is_locked is FALSE and none needs to be taken away. */
 static gboolean take(
     DuetContext *context, const char *name, const char *id, gboolean is_locked, GError **error)

@@ -27,9 +27,7 @@ gboolean duet_spec_replace(
 
 /** duet_name_take: makes @name lead to @id; the spec with that name is there already. */
 gboolean duet_name_take(DuetContext *context, const char *name, const char *id, GError **error);
-/** duet_name_is_free: Returns: whether it leads nowhere, now. */
-gboolean duet_name_is_free(DuetContext *context, const char *name);
-/** duet_name_check_free: the same, with %DUET_ERROR_EXISTS: for who will take it later. */
+/** duet_name_check_free: whether @name leads nowhere, now; else %DUET_ERROR_EXISTS. */
 gboolean duet_name_check_free(DuetContext *context, const char *name, GError **error);
 /** duet_name_recover: the monitor of who has @name may be dead, and the name to go with it. */
 void duet_name_recover(DuetContext *context, const char *name);
