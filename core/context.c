@@ -159,14 +159,18 @@ gboolean duet_live_mark(
 gboolean duet_live_mark_layer(DuetContext *context, const char *id, GError **error)
 {
     /* Made elsewhere: an empty one, if we were killed here, is that of an instance that ran, and
-     * one to be removed at its end would be. */
+     * one to be removed at its end would be. Of one name: the next is made of what is left. */
     g_autofree char *made = g_strconcat("instances/", id, "/mark", NULL);
     g_autofree char *path = g_strconcat("live/", id, NULL);
     const char *text = uses[USE_LAYER];
-    if (!duet_file_replace_private(context->root_fd, made, text, strlen(text), error))
-        return FALSE;
-    return renameat(context->root_fd, made, context->root_fd, path) == 0 ||
-        duet_error_set_errno(error, errno, "cannot make '%s/%s'", context->root, path);
+    DUET_AUTO_FD fd =
+        openat(context->root_fd, made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd >= 0 && duet_write_all(fd, text, strlen(text)) &&
+        renameat(context->root_fd, made, context->root_fd, path) == 0)
+        return TRUE;
+    int err = errno;
+    unlinkat(context->root_fd, made, 0);
+    return duet_error_set_errno(error, err, "cannot write '%s/%s'", context->root, path);
 }
 
 /* Returns: (transfer full): the path of the cgroup, or NULL. */

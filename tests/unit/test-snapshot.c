@@ -198,6 +198,29 @@ static void test_killed(Fixture *fixture, gconstpointer kind)
     g_assert_cmpint(info->state, ==, DUET_STATE_CREATED);
 }
 
+/* Nor does it go with the mark if its name, or its spec, can't be read any more. */
+static void test_damaged(Fixture *fixture, gconstpointer kind)
+{
+    (void)kind;
+    static const char *const damages[] = { "names/box", "spec" };
+    g_autoptr(GError) error = NULL;
+    const char *id = duet_instance_spec(fixture->instance)->id;
+    write_file(fixture, "upper/file", "one");
+    for (guint i = 0; i < G_N_ELEMENTS(damages); i++) {
+        g_autofree char *path =
+            g_build_filename(i ? fixture->dir : fixture->root, damages[i], NULL);
+        g_assert_cmpint(unlink(path), ==, 0);
+        g_assert_true(duet_live_mark_layer(fixture->context, id, &error));
+        /* Long ago: its maker is not at work any more. */
+        const struct timespec times[] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+        g_autofree char *mark = g_build_filename(fixture->root, "live", id, NULL);
+        g_assert_cmpint(utimensat(AT_FDCWD, mark, times, 0), ==, 0);
+        duet_context_sweep(fixture->context, 0);
+        assert_tidy(fixture);
+        assert_file(fixture, "upper/file", "one");
+    }
+}
+
 /* Who looks at it meanwhile does not wait for a monitor that does not come. */
 static void test_busy(Fixture *fixture, gconstpointer kind)
 {
@@ -248,6 +271,7 @@ int main(int argc, char **argv)
     CASE("disk", DUET_KIND_VM, test_disk);
     CASE("clone", DUET_KIND_CONTAINER, test_clone);
     CASE("killed", DUET_KIND_CONTAINER, test_killed);
+    CASE("damaged", DUET_KIND_CONTAINER, test_damaged);
     CASE("busy", DUET_KIND_CONTAINER, test_busy);
     CASE("complaint", DUET_KIND_CONTAINER, test_complaint);
     return g_test_run();
