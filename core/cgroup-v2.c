@@ -157,8 +157,8 @@ static void v2_usage(int part_fd, guint controllers, guint want, DuetCgroupUsage
 /* Before Linux 5.19 there is no such file. */
 static void v2_drop_cache(int part_fd)
 {
-    g_autofree char *bytes = g_strdup_printf(
-        "%" G_GUINT64_FORMAT, duet_cgroup_file_number(part_fd, "memory.current"));
+    g_autofree char *bytes =
+        g_strdup_printf("%" G_GUINT64_FORMAT, duet_cgroup_file_number(part_fd, "memory.current"));
     duet_cgroup_file_write(part_fd, "memory.reclaim", bytes);
 }
 
