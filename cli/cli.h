@@ -39,6 +39,7 @@ extern const DuetCommand duet_image_commands[];
 extern const DuetCommand duet_volume_commands[];
 extern const DuetCommand duet_bench_commands[];
 extern const DuetCommand duet_healthcheck_commands[];
+extern const DuetCommand duet_snapshot_commands[];
 extern const DuetDriverEntry duet_drivers[];
 
 /** duet_command_find: Returns: the row, or NULL after saying so, with the nearest name. */
@@ -369,6 +370,7 @@ int duet_cmd_attach(DuetCli *cli, int argc, char **argv);
 int duet_cmd_events(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
 int duet_cmd_cp(DuetCli *cli, int argc, char **argv);
+int duet_cmd_clone(DuetCli *cli, int argc, char **argv);
 int duet_cmd_healthcheck_run(DuetCli *cli, int argc, char **argv);
 int duet_cmd_wait(DuetCli *cli, int argc, char **argv);
 int duet_cmd_compare(DuetCli *cli, int argc, char **argv);

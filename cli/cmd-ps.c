@@ -121,12 +121,12 @@ static void print_table(GPtrArray *infos, const PsOptions *options)
     duet_table_print(table);
 }
 
-static int print_infos(GPtrArray *infos)
+static int print_infos(DuetContext *context, GPtrArray *infos)
 {
     g_autoptr(GError) error = NULL;
     g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
     for (guint i = 0; i < infos->len; i++)
-        g_variant_builder_add_value(&list, duet_describe(infos->pdata[i]));
+        g_variant_builder_add_value(&list, duet_describe(context, infos->pdata[i]));
     if (!duet_cli_print_json(g_variant_builder_end(&list), &error))
         return duet_cli_fail(error);
     return 0;
@@ -170,7 +170,7 @@ int duet_cmd_ps(DuetCli *cli, int argc, char **argv)
     if (!infos)
         return duet_cli_fail(error);
     if (json)
-        return print_infos(infos);
+        return print_infos(cli->context, infos);
     if (!options.quiet)
         print_table(infos, &options);
     for (guint i = 0; options.quiet && i < infos->len; i++)
@@ -205,6 +205,6 @@ int duet_cmd_inspect(DuetCli *cli, int argc, char **argv)
         else
             code = duet_cli_fail(failure);
     }
-    int printed = infos->len ? print_infos(infos) : 0;
+    int printed = infos->len ? print_infos(cli->context, infos) : 0;
     return printed ? printed : code;
 }

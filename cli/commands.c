@@ -31,6 +31,10 @@ const DuetCommand duet_commands[] = {
         duet_cmd_exec },
     { "cp", "[OPTION...] [INSTANCE:]SOURCE [INSTANCE:]TARGET",
         "copy files into an instance, or out of it", duet_cmd_cp },
+    { "snapshot", "COMMAND [OPTION...] INSTANCE [NAME...]",
+        "keep the files of instances as they are, and put them back", duet_command_below },
+    { "clone", "[OPTION...] INSTANCE [NAME]", "make a new instance with the files of another",
+        duet_cmd_clone },
     { "healthcheck", "COMMAND [ARG...]", "find out whether an instance is well",
         duet_command_below },
     { "wait", "INSTANCE...", "wait until instances end and print their exit codes", duet_cmd_wait },
@@ -56,6 +60,7 @@ static const struct {
     { "volume", duet_volume_commands },
     { "bench", duet_bench_commands },
     { "healthcheck", duet_healthcheck_commands },
+    { "snapshot", duet_snapshot_commands },
 };
 
 /* Levenshtein distance; names are short. */

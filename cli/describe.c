@@ -4,6 +4,8 @@
 #include "cli/cli.h"
 #include "core/attributes.h"
 
+#include <duet/snapshot.h>
+
 #include <string.h>
 
 /* JSON is UTF-8, arguments need not be: what is not valid is replaced for the eye. */
@@ -313,7 +315,23 @@ static void put_health(GVariantDict *dict, const DuetHealth *health)
     g_variant_dict_insert_value(dict, "health", g_variant_dict_end(&inner));
 }
 
-GVariant *duet_describe(const DuetInfo *info)
+GVariant *duet_describe_snapshots(DuetContext *context, const char *id)
+{
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    g_autoptr(GPtrArray) snapshots = duet_snapshot_list(context, id);
+    for (guint i = 0; i < snapshots->len; i++) {
+        const DuetSnapshot *snapshot = snapshots->pdata[i];
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+        g_autofree char *created = duet_describe_time(snapshot->created_us);
+        put_text(&dict, "name", snapshot->name);
+        put_text(&dict, "created", created);
+        put_number(&dict, "size_bytes", (gint64)snapshot->size_bytes);
+        g_variant_builder_add_value(&list, g_variant_dict_end(&dict));
+    }
+    return g_variant_builder_end(&list);
+}
+
+GVariant *duet_describe(DuetContext *context, const DuetInfo *info)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     put_spec(&dict, info->spec);
@@ -347,6 +365,8 @@ GVariant *duet_describe(const DuetInfo *info)
     put_number(&dict, "peak_memory_bytes", (gint64)info->peak_memory_bytes);
     put_text(&dict, "cgroup", info->cgroup);
     put_text(&dict, "payload_cgroup", info->payload_cgroup);
+    g_variant_dict_insert_value(
+        &dict, "snapshots", duet_describe_snapshots(context, info->spec->id));
     if (info->facts)
         g_variant_dict_insert_value(&dict, "driver", info->facts);
     return g_variant_dict_end(&dict);

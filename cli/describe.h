@@ -6,7 +6,9 @@
 G_BEGIN_DECLS
 
 /** duet_describe: Returns: (transfer floating): all of an instance, as `inspect` shows it. */
-GVariant *duet_describe(const DuetInfo *info);
+GVariant *duet_describe(DuetContext *context, const DuetInfo *info);
+/** duet_describe_snapshots: Returns: (transfer floating): those of the instance @id. */
+GVariant *duet_describe_snapshots(DuetContext *context, const char *id);
 /** duet_describe_status: Returns: (transfer full): "Exited (3) 2 minutes ago", as podman has it. */
 char *duet_describe_status(const DuetInfo *info);
 /** duet_describe_time: Returns: (transfer full): RFC 3339, or NULL for 0. */

@@ -20,8 +20,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The second line of a marker. */
-#define BORROWED "\ncp"
+/* The second line of a marker: what the instance is used for, if not to run. */
+typedef enum { USE_RUN, USE_BORROWED, USE_LAYER, USE_COUNT } Use;
+
+static const char *const uses[] = {
+    [USE_RUN] = "",
+    [USE_BORROWED] = "\ncp",
+    [USE_LAYER] = "\nlayer",
+};
+
 #define KILLED "its monitor was killed; what was left of it was cleaned up"
 
 /* 0711: root's QEMU, an ordinary user, must reach its disk in here. A user's own runs as that user,
@@ -141,7 +148,7 @@ gboolean duet_live_mark(
     DuetContext *context, const char *id, const char *cgroup, gboolean borrowed, GError **error)
 {
     g_autofree char *path = g_strconcat("live/", id, NULL);
-    g_autofree char *both = borrowed ? g_strconcat(cgroup, BORROWED, NULL) : NULL;
+    g_autofree char *both = borrowed ? g_strconcat(cgroup, uses[USE_BORROWED], NULL) : NULL;
     const char *text = both ? both : cgroup;
     size_t length = text ? strlen(text) : 0;
     /* Not O_TRUNC: ext4 writes such a file out when it is closed, and this one soon goes. */
@@ -152,22 +159,52 @@ gboolean duet_live_mark(
     return TRUE;
 }
 
+gboolean duet_live_mark_layer(DuetContext *context, const char *id, GError **error)
+{
+    /* Made elsewhere: an empty one, if we were killed here, is that of an instance that ran, and
+     * one to be removed at its end would be. Of one name: the next is made of what is left. */
+    g_autofree char *made = g_strconcat("instances/", id, "/mark", NULL);
+    g_autofree char *path = g_strconcat("live/", id, NULL);
+    const char *text = uses[USE_LAYER];
+    DUET_AUTO_FD fd =
+        openat(context->root_fd, made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd >= 0 && duet_write_all(fd, text, strlen(text)) &&
+        renameat(context->root_fd, made, context->root_fd, path) == 0)
+        return TRUE;
+    int err = errno;
+    unlinkat(context->root_fd, made, 0);
+    return duet_error_set_errno(error, err, "cannot write '%s/%s'", context->root, path);
+}
+
 /* Returns: (transfer full): the path of the cgroup, or NULL. */
-static char *read_mark(DuetContext *context, const char *id, gboolean *out_borrowed)
+static char *read_mark(DuetContext *context, const char *id, Use *out_use)
 {
     g_autofree char *marker = g_strconcat("live/", id, NULL);
     char *text = duet_file_read(context->root_fd, marker, 4096, NULL, NULL);
-    *out_borrowed = text && g_str_has_suffix(text, BORROWED);
-    if (*out_borrowed)
-        text[strlen(text) - strlen(BORROWED)] = '\0';
+    *out_use = USE_RUN;
+    for (Use use = USE_BORROWED; text && use < USE_COUNT; use++)
+        if (g_str_has_suffix(text, uses[use])) {
+            text[strlen(text) - strlen(uses[use])] = '\0';
+            *out_use = use;
+        }
     return text;
+}
+
+static Use use_of(DuetContext *context, const char *id)
+{
+    Use use;
+    g_free(read_mark(context, id, &use));
+    return use;
 }
 
 gboolean duet_live_is_borrowed(DuetContext *context, const char *id)
 {
-    gboolean borrowed;
-    g_free(read_mark(context, id, &borrowed));
-    return borrowed;
+    return use_of(context, id) == USE_BORROWED;
+}
+
+gboolean duet_live_is_layer(DuetContext *context, const char *id)
+{
+    return use_of(context, id) == USE_LAYER;
 }
 
 void duet_live_unmark(DuetContext *context, const char *id)
@@ -247,8 +284,8 @@ static gboolean is_half_made(DuetContext *context, int dir_fd, DuetSpec **out_sp
 
 gboolean duet_live_clean_up(DuetContext *context, const char *id)
 {
-    gboolean borrowed;
-    g_autofree char *path = read_mark(context, id, &borrowed);
+    Use use;
+    g_autofree char *path = read_mark(context, id, &use);
     g_autoptr(DuetCgroup) cgroup = path && *path ? duet_cgroup_open(path, id, NULL) : NULL;
     g_autofree char *run_path = duet_run_path(context, id);
     duet_stray_kill_holder(run_path);
@@ -289,10 +326,12 @@ static gboolean is_young(int live_fd, const char *id)
 
 /* Ends what its driver left elsewhere and writes down how it ended. Returns: whether all is gone.
  */
-static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, gboolean borrowed)
+static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, Use use)
 {
     /* It is as it was before: what was killed is no run of it. */
-    if (borrowed)
+    if (use == USE_LAYER)
+        return duet_remove_tree(dir_fd, DUET_COPY_DIR, NULL);
+    if (use == USE_BORROWED)
         return duet_driver_recover(context->drivers, spec, 0, NULL);
     g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
     g_autoptr(DuetInfo) info = duet_info_from_text(text ? text : "{}", spec);
@@ -360,17 +399,18 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     if (lock_fd < 0 || !duet_live_is_marked(context, id))
         return;
     g_autoptr(DuetSpec) spec = NULL;
-    gboolean half_made = is_half_made(context, dir_fd, &spec);
-    if (!half_made)
+    Use use = use_of(context, id);
+    /* What was copied was whole before: without its spec, or name, it is not ours to remove. */
+    gboolean half_made = is_half_made(context, dir_fd, &spec) && use == USE_RUN;
+    if (!half_made && spec)
         duet_name_settle(context, dir_fd, spec);
-    gboolean borrowed = duet_live_is_borrowed(context, id);
     gboolean gone = duet_live_clean_up(context, id);
     /* Else its marker stays: the next command tries again. */
-    if ((spec && !settle(context, dir_fd, spec, borrowed)) || !gone)
+    if ((spec && !settle(context, dir_fd, spec, use)) || !gone)
         return;
-    if (!half_made)
+    if (!half_made && spec && use == USE_RUN)
         duet_live_tell_death(context, dir_fd, spec);
-    if (half_made || (!borrowed && (spec->remove_at_exit || has_lost_owner(spec)))) {
+    if (half_made || (use == USE_RUN && (spec->remove_at_exit || has_lost_owner(spec)))) {
         if (spec ? !duet_instance_discard(context, spec, NULL)
                  : !duet_remove_tree(context->root_fd, path, NULL))
             return;

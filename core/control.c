@@ -2,7 +2,6 @@
 /* Living instances: starting them, and asking their monitors. */
 #include "core/control.h"
 #include "core/events.h"
-#include "core/fields.h"
 #include "core/monitor.h"
 #include "core/recover.h"
 #include "core/session.h"
@@ -43,12 +42,15 @@ int duet_control_connect(DuetInstance *instance)
         DUET_AUTO_FD lock_fd = duet_lock_take(instance->dir_fd);
         if (lock_fd >= 0 || errno != EWOULDBLOCK)
             return -1;
+        /* Nobody is about to listen. */
+        if (duet_live_is_layer(instance->context, instance->spec->id))
+            return -1;
         g_usleep(5000);
     }
     return -1;
 }
 
-static int connect_or_fail(DuetInstance *instance, GError **error)
+int duet_control_connect_or_fail(DuetInstance *instance, GError **error)
 {
     int fd = duet_control_connect(instance);
     if (fd < 0)
@@ -66,6 +68,9 @@ static gboolean lock_failed(DuetInstance *instance, int err, const char *busy, G
         return duet_error_set_errno(error, err, "cannot lock the instance '%s'", name);
     if (duet_live_is_borrowed(instance->context, instance->spec->id))
         busy = "is busy: `duet cp` copies files of it; try again when that is done";
+    else if (duet_live_is_layer(instance->context, instance->spec->id))
+        busy = "is busy: `duet snapshot` or `duet clone` copies its files; try again when that is "
+               "done";
     g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' %s", name, busy);
     return FALSE;
 }
@@ -96,6 +101,37 @@ static gboolean read_again(DuetInstance *instance, GError **error)
     duet_spec_free(instance->spec);
     instance->spec = spec;
     return TRUE;
+}
+
+static gboolean not_stopped(DuetInstance *instance, int err, GError **error)
+{
+    g_autoptr(DuetInfo) info = err == EWOULDBLOCK ? duet_instance_info(instance, NULL) : NULL;
+    gboolean lives = info && info->state != DUET_STATE_CREATED && info->state != DUET_STATE_EXITED;
+    g_autofree char *busy = lives ? g_strdup_printf("is %s; stop it first with `duet stop %s`",
+                                        duet_state_to_string(info->state), instance->spec->name)
+                                  : g_strdup("is just being started or removed; try again");
+    return lock_failed(instance, err, busy, error);
+}
+
+int duet_control_lock_stopped(DuetInstance *instance, GError **error)
+{
+    for (int tries = 0; tries < 3; tries++) {
+        DUET_AUTO_FD fd = duet_control_lock(instance);
+        if (fd < 0) {
+            not_stopped(instance, errno, error);
+            return -1;
+        }
+        if (!read_again(instance, error))
+            return -1;
+        if (!duet_live_is_marked(instance->context, instance->spec->id))
+            return duet_fd_steal(&fd);
+        /* Its monitor died since this command began. */
+        duet_fd_clear(&fd);
+        duet_live_recover(instance->context, instance->spec->id);
+    }
+    g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+        "what is left of the instance '%s' does not end; try again", instance->spec->name);
+    return -1;
 }
 
 static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
@@ -214,7 +250,7 @@ DuetInfo *duet_instance_run(
 DuetInfo *duet_instance_attach(
     DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error)
 {
-    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    DUET_AUTO_FD fd = duet_control_connect_or_fail(instance, error);
     if (fd < 0)
         return NULL;
     sigset_t old;
@@ -297,82 +333,6 @@ void duet_instance_give_back(int *fd)
     duet_fd_clear(fd);
 }
 
-/* The instance's variables, replaced or joined by those of the exec. */
-static char **merged_env(const DuetSpec *spec, char **more)
-{
-    char **env = g_strdupv(spec->env);
-    for (; more && *more; more++) {
-        const char *equals = strchr(*more, '=');
-        g_autofree char *name =
-            equals ? g_strndup(*more, (gsize)(equals - *more)) : g_strdup(*more);
-        env = g_environ_setenv(env, name, equals ? equals + 1 : "", TRUE);
-    }
-    return env;
-}
-
-static GByteArray *program_fields(const DuetSpec *spec, const DuetExec *exec, char **env)
-{
-    static const char *const no_argv[] = { NULL };
-    return duet_spawn_fields(
-        exec->meminfo || exec->processes ? no_argv : (const char *const *)exec->argv,
-        (const char *const *)env, exec->cwd ? exec->cwd : spec->cwd,
-        exec->user ? exec->user : spec->user,
-        (exec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (exec->meminfo ? DUET_SPAWN_MEMINFO : 0u) |
-            (exec->processes ? DUET_SPAWN_PROCESSES : 0u) | (exec->tty ? DUET_SPAWN_TTY : 0u));
-}
-
-static GByteArray *copy_fields(const DuetSpec *spec, const DuetExecCopy *copy)
-{
-    static const char *const no_env[] = { NULL };
-    const char *const words[] = { copy->path, copy->unpack ? (copy->name ? copy->name : "") : NULL,
-        NULL };
-    GByteArray *fields = duet_spawn_fields(words, no_env, spec->cwd, spec->user,
-        copy->unpack ? DUET_SPAWN_UNPACK | DUET_SPAWN_STDIN : DUET_SPAWN_PACK);
-    guint8 word[4];
-    duet_put_u32(word, copy->options);
-    duet_fields_add(fields, DUET_FIELD_COPY, word, sizeof word);
-    return fields;
-}
-
-int duet_instance_exec(
-    DuetInstance *instance, const DuetExec *exec, const DuetIo *io, GError **error)
-{
-    const DuetSpec *spec = instance->spec;
-    g_auto(GStrv) env = merged_env(spec, exec->env);
-    g_autoptr(GByteArray) fields =
-        exec->copy ? copy_fields(spec, exec->copy) : program_fields(spec, exec, env);
-    if (exec->tty)
-        duet_fields_add_window(fields, duet_terminal_window(io->stdin_fd, io->stdout_fd));
-    /* As podman has it: they are the instance's user's, not another's. */
-    if (!exec->user && !exec->copy)
-        duet_fields_add_groups(fields, spec->groups);
-    if (fields->len > DUET_FRAME_MAX_SPAWN_BYTES) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "the command and its variables have %u bytes; at most %u can be passed", fields->len,
-            DUET_FRAME_MAX_SPAWN_BYTES);
-        return -1;
-    }
-    DUET_AUTO_FD fd = connect_or_fail(instance, error);
-    if (fd < 0)
-        return -1;
-    sigset_t old;
-    DuetSessionEnd end;
-    duet_session_block_signals(&old);
-    gboolean ok = duet_frame_write(fd, DUET_FRAME_SPAWN, 0, fields->data, fields->len) &&
-        duet_session_pump(fd, io,
-            exec->detach ? DUET_SESSION_UNTIL_EXECUTED : DUET_SESSION_UNTIL_EXIT, TRUE, &end,
-            error);
-    /* Else it would be hung up when our connection closes. */
-    if (ok && exec->detach)
-        duet_frame_write_u32(fd, DUET_FRAME_ATTACH, 0, 0);
-    sigprocmask(SIG_SETMASK, &old, NULL);
-    if (ok)
-        g_free(end.state);
-    if (!ok && error && !*error)
-        duet_error_set_errno(error, errno, "cannot talk to the monitor of '%s'", spec->name);
-    return !ok ? -1 : end.detached || exec->detach ? 0 : end.exit_code;
-}
-
 char *duet_control_ask(DuetInstance *instance, int fd, guint8 type, const void *payload,
     guint32 length, guint8 answer, GError **error)
 {
@@ -433,14 +393,14 @@ static char *ask(
 static gboolean request_simply(
     DuetInstance *instance, guint8 type, guint32 value, guint8 answer, GError **error)
 {
-    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    DUET_AUTO_FD fd = duet_control_connect_or_fail(instance, error);
     g_autofree char *text = fd < 0 ? NULL : ask(instance, fd, type, value, answer, error);
     return text != NULL;
 }
 
 gboolean duet_instance_stop(DuetInstance *instance, guint grace_ms, GError **error)
 {
-    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    DUET_AUTO_FD fd = duet_control_connect_or_fail(instance, error);
     if (fd < 0)
         return FALSE;
     g_autofree char *text = ask(instance, fd, DUET_FRAME_STOP, grace_ms, DUET_FRAME_RELEASED, NULL);
@@ -468,7 +428,7 @@ gboolean duet_instance_resume(DuetInstance *instance, GError **error)
 
 gboolean duet_instance_check_health(DuetInstance *instance, gboolean *out_healthy, GError **error)
 {
-    DUET_AUTO_FD fd = connect_or_fail(instance, error);
+    DUET_AUTO_FD fd = duet_control_connect_or_fail(instance, error);
     g_autofree char *text =
         fd < 0 ? NULL : ask(instance, fd, DUET_FRAME_HEALTH, 0, DUET_FRAME_OK, error);
     if (!text)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,7 +63,21 @@ static mode_t dir_mode(const DuetSpec *spec)
     return spec->kind == DUET_KIND_VM ? 0711 : 0700;
 }
 
-static gboolean write_files(DuetInstance *instance, const char *path, GError **error)
+/* What its layer is, if it has one from the start. */
+typedef struct {
+    int dir_fd;
+    const char *name;
+} Layer;
+
+static gboolean take_layer(DuetInstance *instance, const Layer *layer, GError **error)
+{
+    return !layer || renameat(layer->dir_fd, layer->name, instance->dir_fd, layer->name) == 0 ||
+        errno == ENOENT ||
+        duet_error_set_errno(error, errno, "cannot give '%s' its files", instance->spec->name);
+}
+
+static gboolean write_files(
+    DuetInstance *instance, const char *path, const Layer *layer, GError **error)
 {
     DuetContext *context = instance->context;
     if (mkdirat(context->root_fd, path, dir_mode(instance->spec)) < 0)
@@ -72,7 +87,8 @@ static gboolean write_files(DuetInstance *instance, const char *path, GError **e
     if (instance->dir_fd < 0 || (instance->lock_fd = duet_lock_take(instance->dir_fd)) < 0)
         return duet_error_set_errno(error, errno, "cannot lock '%s/%s'", context->root, path);
     GVariant *variant = duet_spec_to_variant(instance->spec);
-    if (!duet_variant_write(instance->dir_fd, "spec", variant, error))
+    if (!duet_variant_write(instance->dir_fd, "spec", variant, error) ||
+        !take_layer(instance, layer, error))
         return FALSE;
     if (!instance->spec->remove_at_exit) {
         g_autoptr(DuetInfo) info = duet_info_from_text("{}", instance->spec);
@@ -85,21 +101,22 @@ static gboolean write_files(DuetInstance *instance, const char *path, GError **e
     return duet_name_take(context, instance->spec->name, instance->spec->id, error);
 }
 
-static gboolean make_files(DuetInstance *instance, GError **error)
+static gboolean make_files(DuetInstance *instance, const Layer *layer, GError **error)
 {
     DuetContext *context = instance->context;
     const char *id = instance->spec->id;
     g_autofree char *path = g_strconcat("instances/", id, NULL);
     if (!duet_live_mark(context, id, NULL, FALSE, error))
         return FALSE;
-    if (write_files(instance, path, error))
+    if (write_files(instance, path, layer, error))
         return TRUE;
     duet_remove_tree(context->root_fd, path, NULL);
     duet_live_unmark(context, id);
     return FALSE;
 }
 
-DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError **error)
+static DuetInstance *create(
+    DuetContext *context, DuetSpec *spec, const Layer *layer, GError **error)
 {
     g_autoptr(DuetInstance) instance = instance_new(context, spec, -1);
     if (!spec->name) {
@@ -113,13 +130,25 @@ DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError 
     /* A signal ends us before the first of its files is there, or when all of them are. */
     sigset_t old;
     duet_session_block_signals(&old);
-    gboolean ok = make_files(instance, error);
+    gboolean ok = make_files(instance, layer, error);
     if (ok)
         duet_event_emit(context, DUET_EVENT_CREATE, spec, NULL);
     sigprocmask(SIG_SETMASK, &old, NULL);
     if (!ok)
         duet_volumes_undo(context, &hold);
     return ok ? g_steal_pointer(&instance) : NULL;
+}
+
+DuetInstance *duet_instance_create(DuetContext *context, DuetSpec *spec, GError **error)
+{
+    return create(context, spec, NULL, error);
+}
+
+DuetInstance *duet_instance_create_from(
+    DuetContext *context, DuetSpec *spec, int layer_fd, const char *layer, GError **error)
+{
+    const Layer from = { layer_fd, layer };
+    return create(context, spec, &from, error);
 }
 
 static DuetInstance *open_id(DuetContext *context, const char *id, GError **error)

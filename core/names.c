@@ -102,6 +102,21 @@ void duet_name_recover(DuetContext *context, const char *name)
         duet_live_recover(context, owner);
 }
 
+static gboolean in_use(const char *name, const char *owner, GError **error)
+{
+    g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
+        "the name '%s' is in use by the instance %s; choose another or remove it with `duet rm %s`",
+        name, owner ? owner : "", name);
+    return FALSE;
+}
+
+gboolean duet_name_check_free(DuetContext *context, const char *name, GError **error)
+{
+    duet_name_recover(context, name);
+    g_autofree char *owner = target_of(context, name);
+    return !owner || !has_name(context, owner, name) || in_use(name, owner, error);
+}
+
 /* The caller has locked the names, or @is_locked is FALSE and none needs to be taken away. */
 static gboolean take(
     DuetContext *context, const char *name, const char *id, gboolean is_locked, GError **error)
@@ -127,10 +142,7 @@ static gboolean take(
         if (again && !has_name(context, again, name))
             unlinkat(context->root_fd, link, 0);
     }
-    g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
-        "the name '%s' is in use by the instance %s; choose another or remove it with `duet rm %s`",
-        name, owner ? owner : "", name);
-    return FALSE;
+    return in_use(name, owner, error);
 }
 
 gboolean duet_name_take(DuetContext *context, const char *name, const char *id, GError **error)

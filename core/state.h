@@ -19,7 +19,8 @@ G_BEGIN_DECLS
  *   live/<id>          exists from before the first file of an instance until it is whole, and from
  *                      before its monitor makes anything outside this tree until all of that is
  *                      gone; holds the path of its cgroup. With a free lock it means: clean up.
- *                      A second line says that it was started to copy files alone.
+ *                      A second line says that it was started to copy files alone, or that
+ *                      its layer is copied (layer.c).
  *   volumes/<name>/    a volume: its files in _data; named-volume.c
  *   trash/             what was renamed away to be removed later
  *
@@ -65,6 +66,11 @@ gboolean duet_live_mark(
     DuetContext *context, const char *id, const char *cgroup, gboolean borrowed, GError **error);
 /** duet_live_is_borrowed: whether it was marked so. */
 gboolean duet_live_is_borrowed(DuetContext *context, const char *id);
+/** duet_live_mark_layer: nothing runs of it: %DUET_COPY_DIR in its directory is to be removed. */
+gboolean duet_live_mark_layer(DuetContext *context, const char *id, GError **error);
+gboolean duet_live_is_layer(DuetContext *context, const char *id);
+/** DUET_COPY_DIR: in an instance's directory: what is not whole yet, or not wanted any more. */
+#define DUET_COPY_DIR "copy.new"
 void duet_live_unmark(DuetContext *context, const char *id);
 gboolean duet_live_is_marked(DuetContext *context, const char *id);
 /** duet_live_recover: a sweep for one instance; no error if it lives, or is whole. */
@@ -79,6 +85,12 @@ gboolean duet_live_clean_up(DuetContext *context, const char *id);
  * written. The caller holds the lock, and has recorded that end. */
 void duet_live_tell_death(DuetContext *context, int dir_fd, const DuetSpec *spec);
 
+/**
+ * duet_instance_create_from: duet_instance_create() of an instance that has a layer from the start.
+ * @layer: renamed out of @layer_fd into its directory; where there is none it has none
+ */
+DuetInstance *duet_instance_create_from(
+    DuetContext *context, DuetSpec *spec, int layer_fd, const char *layer, GError **error);
 /** duet_instance_discard: renames the directory to the trash and frees the name. */
 gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GError **error);
 void duet_trash_empty(DuetContext *context);

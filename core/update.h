@@ -27,6 +27,8 @@ gboolean duet_spec_replace(
 
 /** duet_name_take: makes @name lead to @id; the spec with that name is there already. */
 gboolean duet_name_take(DuetContext *context, const char *name, const char *id, GError **error);
+/** duet_name_check_free: whether @name leads nowhere, now; else %DUET_ERROR_EXISTS. */
+gboolean duet_name_check_free(DuetContext *context, const char *name, GError **error);
 /** duet_name_recover: the monitor of who has @name may be dead, and the name to go with it. */
 void duet_name_recover(DuetContext *context, const char *name);
 /** duet_name_settle: after a duet_spec_replace() that was killed: it has one name. */

@@ -340,6 +340,21 @@ forbidden() {
   as rm -rf "$home/tree"
 }
 
+@test "snapshots and clones keep owners, modes and what was deleted" {
+  local seen=$'1000 33 4755\ngone'
+  duet run --name box busybox sh -c 'if [ -e /own ]; then stat -c "%u %g %a" /own; [ -e /etc/group ] || echo gone; rm /own
+    else rm /etc/group; echo one >/own; chown 1000:33 /own; chmod 4755 /own; fi'
+  duet snapshot create box one
+  duet clone box other
+  duet start box && duet wait box
+  is "$(duet logs box)" "$seen"
+  duet snapshot restore box one
+  duet start box && duet wait box
+  is "$(duet logs box)" "$seen"
+  duet start other && duet wait other
+  is "$(duet logs other)" "$seen"
+}
+
 # bats test_tags=host
 @test "what a payload is given: limits, groups, parameters, devices and clocks" {
   local script='ulimit -n; ulimit -Hn; id -G; cat /proc/self/oom_score_adj
