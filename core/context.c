@@ -352,13 +352,13 @@ static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, U
 
 void duet_live_tell_death(DuetContext *context, int dir_fd, const DuetSpec *spec)
 {
-    gboolean borrowed;
+    Use use;
     DuetEventType last;
-    g_autofree char *cgroup = read_mark(context, spec->id, &borrowed);
+    g_autofree char *cgroup = read_mark(context, spec->id, &use);
     g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
     g_autoptr(DuetInfo) info = duet_info_from_text(text ? text : "{}", spec);
     /* No monitor was at work on it. */
-    if (borrowed || !cgroup || !*cgroup || info->state == DUET_STATE_CREATED)
+    if (use != USE_RUN || !cgroup || !*cgroup || info->state == DUET_STATE_CREATED)
         return;
     if (duet_event_last(context, spec->id, &last) &&
         (last == DUET_EVENT_DIED || last == DUET_EVENT_REMOVE))
@@ -408,7 +408,7 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     /* Else its marker stays: the next command tries again. */
     if ((spec && !settle(context, dir_fd, spec, use)) || !gone)
         return;
-    if (!half_made && spec && use == USE_RUN)
+    if (!half_made && spec)
         duet_live_tell_death(context, dir_fd, spec);
     if (half_made || (use == USE_RUN && (spec->remove_at_exit || has_lost_owner(spec)))) {
         if (spec ? !duet_instance_discard(context, spec, NULL)
