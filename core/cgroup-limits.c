@@ -103,16 +103,19 @@ static void add_lines(GArray *writes, const DuetLimits *limits, DuetCgroupVersio
     }
 }
 
-/* Returns: 0 or an errno value. v1 has no word for "what the one above has". */
+/* Returns: 0 or an errno value. v1 has no word for "what the one above has", and v2 takes it (an
+ * empty line) only where no process is. */
 static int write_text(const Write *write, const char *text)
 {
     const char *file = write->line.file;
     char above[4096];
     if (text[0] != '\0')
         return duet_cgroup_file_write(write->dir_fd, file, text);
-    if (write->version == DUET_CGROUP_V2)
-        return duet_cgroup_file_write(write->dir_fd, file, "\n");
-    g_autofree char *path = g_strconcat("../", file, NULL);
+    gboolean is_v2 = write->version == DUET_CGROUP_V2;
+    int err = is_v2 ? duet_cgroup_file_write(write->dir_fd, file, "\n") : ENOSPC;
+    if (err != ENOSPC)
+        return err;
+    g_autofree char *path = g_strconcat("../", file, is_v2 ? ".effective" : "", NULL);
     if (duet_cgroup_file_read(write->dir_fd, path, above, sizeof above) < 0)
         return errno;
     return duet_cgroup_file_write(write->dir_fd, file, above);

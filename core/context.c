@@ -136,9 +136,9 @@ void duet_socket_address(int dir_fd, struct sockaddr_un *out_address)
         dir_fd);
 }
 
-int duet_lock_take(int dir_fd)
+int duet_lock_take(int dir_fd, int flags)
 {
-    DUET_AUTO_FD fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    DUET_AUTO_FD fd = openat(dir_fd, "lock", O_RDWR | O_CLOEXEC | flags, 0600);
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
         return -1;
     return duet_fd_steal(&fd);
@@ -394,7 +394,7 @@ static void recover(DuetContext *context, int live_fd, const char *id)
     /* Without a spec its creator may not have the lock yet, and must not find it taken. */
     if (faccessat(dir_fd, "spec", F_OK, 0) < 0 && is_young(live_fd, id))
         return;
-    DUET_AUTO_FD lock_fd = duet_lock_take(dir_fd);
+    DUET_AUTO_FD lock_fd = duet_lock_take(dir_fd, O_CREAT);
     /* Without the marker it was made whole, or removed, since the list was read. */
     if (lock_fd < 0 || !duet_live_is_marked(context, id))
         return;

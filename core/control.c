@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ int duet_control_connect(DuetInstance *instance)
         int fd = duet_instance_connect(instance);
         if (fd >= 0)
             return fd;
-        DUET_AUTO_FD lock_fd = duet_lock_take(instance->dir_fd);
+        DUET_AUTO_FD lock_fd = duet_lock_take(instance->dir_fd, 0);
         if (lock_fd >= 0 || errno != EWOULDBLOCK)
             return -1;
         /* Nobody is about to listen. */
@@ -64,6 +65,11 @@ int duet_control_connect_or_fail(DuetInstance *instance, GError **error)
 static gboolean lock_failed(DuetInstance *instance, int err, const char *busy, GError **error)
 {
     const char *name = instance->spec->name;
+    if (err == ENOENT) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
+            "no such instance: '%s'; it was removed meanwhile", name);
+        return FALSE;
+    }
     if (err != EWOULDBLOCK)
         return duet_error_set_errno(error, err, "cannot lock the instance '%s'", name);
     if (duet_live_is_borrowed(instance->context, instance->spec->id))
@@ -75,12 +81,26 @@ static gboolean lock_failed(DuetInstance *instance, int err, const char *busy, G
     return FALSE;
 }
 
+/* One that was removed is in the trash for a moment, or longer, with all of its files. */
+static gboolean is_in_place(DuetInstance *instance)
+{
+    struct stat own, there;
+    g_autofree char *path = g_strconcat("instances/", instance->spec->id, NULL);
+    return fstat(instance->dir_fd, &own) == 0 &&
+        fstatat(instance->context->root_fd, path, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+        own.st_ino == there.st_ino;
+}
+
 int duet_control_lock(DuetInstance *instance)
 {
     for (int tries = 0;; tries++) {
-        int fd = duet_lock_take(instance->dir_fd);
-        if (fd >= 0 || errno != EWOULDBLOCK)
-            return fd;
+        DUET_AUTO_FD fd = duet_lock_take(instance->dir_fd, 0);
+        if (fd >= 0 && is_in_place(instance))
+            return duet_fd_steal(&fd);
+        if (fd >= 0)
+            errno = ENOENT;
+        if (errno != EWOULDBLOCK)
+            return -1;
         DUET_AUTO_FD monitor_fd = duet_instance_connect(instance);
         if (monitor_fd >= 0 || tries == 40) {
             errno = EWOULDBLOCK;

@@ -18,7 +18,7 @@ int duet_control_connect_or_fail(DuetInstance *instance, GError **error);
 /**
  * duet_control_lock: takes the lock. Who looks whether there is a monitor, or cleans up after one,
  * holds it for an instant: only with a monitor, or for longer, it is taken.
- * Returns: -1 with errno
+ * Returns: -1 with errno; ENOENT: it was removed
  */
 int duet_control_lock(DuetInstance *instance);
 /**

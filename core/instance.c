@@ -84,7 +84,7 @@ static gboolean write_files(
         return duet_error_set_errno(error, errno, "cannot make '%s/%s'", context->root, path);
     instance->dir_fd =
         openat(context->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (instance->dir_fd < 0 || (instance->lock_fd = duet_lock_take(instance->dir_fd)) < 0)
+    if (instance->dir_fd < 0 || (instance->lock_fd = duet_lock_take(instance->dir_fd, O_CREAT)) < 0)
         return duet_error_set_errno(error, errno, "cannot lock '%s/%s'", context->root, path);
     GVariant *variant = duet_spec_to_variant(instance->spec);
     if (!duet_variant_write(instance->dir_fd, "spec", variant, error) ||

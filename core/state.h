@@ -57,9 +57,10 @@ void duet_socket_address(int dir_fd, struct sockaddr_un *out_address);
 
 /**
  * duet_lock_take: opens and locks an instance's lock file, at once or not at all.
+ * @flags: O_CREAT makes it, if need be; else 0
  * Returns: a descriptor, or -1 with errno: EWOULDBLOCK when a living process holds it.
  */
-int duet_lock_take(int dir_fd);
+int duet_lock_take(int dir_fd, int flags);
 
 /** duet_live_mark: @borrowed: nothing is to be recorded of its end. */
 gboolean duet_live_mark(

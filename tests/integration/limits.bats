@@ -173,7 +173,7 @@ disk() {
   is "$(duet inspect box | jq -c '.[0] | [.state, .memory_limit_bytes, .cpu_shares]')" '["exited",41943040,256]'
   duet start box
   keeps box memory memory.limit_in_bytes $((40 << 20)) memory.max $((40 << 20))
-  keeps box cpu cpu.shares 256 cpu.weight 32
+  keeps box cpu cpu.shares 256 cpu.weight 35
 }
 
 @test "update of CPUs takes all processes along" {
