@@ -137,7 +137,7 @@ again() {
 @test "the command in a page measures the same again" {
   cd "$scratch"
   mkdir -p "a folder"
-  duet bench boot --arms container,native -n 10 --memory 64m -e A=1 -e 'B=x y' -w /tmp -u 0 -v "a folder:/mnt:ro" \
+  duet bench boot --arms container,native -n 10 --memory 64m -e A=1 -e 'B=x y' -w /tmp -u 0 -v "./a folder:/mnt:ro" \
     -o first.json busybox -- sh -c 'echo "$A $B"'
   valid_result first.json
   again first.json
