@@ -79,7 +79,11 @@ int duet_cli_usage(const char *verb, const char *format, ...) G_GNUC_PRINTF(2, 3
  */
 gboolean duet_cli_options(
     const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error);
-/** duet_cli_options_first: the same, but stops at the first word: a command line follows. */
+/** duet_cli_options_of: the same of a verb below another: "image ls" in usage lines and errors. */
+gboolean duet_cli_options_of(const char *group, const char *verb, const GOptionEntry *entries,
+    int *argc, char ***argv, GError **error);
+/** duet_cli_options_first: duet_cli_options(), but stops at the first word: a command line follows.
+ */
 gboolean duet_cli_options_first(
     const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error);
 /**

@@ -15,14 +15,6 @@ static const char *store_dir(DuetCli *cli, GError **error)
     return context ? duet_context_store_dir(context) : NULL;
 }
 
-/* Like "image ls", so that usage lines and errors name both words. */
-static gboolean options(
-    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error)
-{
-    g_autofree char *full = g_strconcat("image ", verb, NULL);
-    return duet_cli_options(full, entries, argc, argv, error);
-}
-
 static void tell_warnings(const DuetImage *image)
 {
     for (char **warning = image->warnings; warning && *warning; warning++) {
@@ -40,7 +32,7 @@ static int image_import(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options_of("image", argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc != 2)
         return duet_cli_usage("image import", "give one archive or OCI layout directory");
@@ -69,7 +61,7 @@ static int image_export(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options_of("image", argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     gboolean docker =
         format && (g_str_equal(format, "docker-archive") || g_str_equal(format, "docker"));
@@ -154,7 +146,7 @@ static int image_ls(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], entries, &argc, &argv, &error) ||
+    if (!duet_cli_options_of("image", argv[0], entries, &argc, &argv, &error) ||
         !duet_cli_format_is_json(format, &json, &error))
         return duet_cli_fail(error);
     if (argc > 1)
@@ -183,7 +175,7 @@ static int image_ls(DuetCli *cli, int argc, char **argv)
 static int image_inspect(DuetCli *cli, int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], NULL, &argc, &argv, &error))
+    if (!duet_cli_options_of("image", argv[0], NULL, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc < 2)
         return duet_cli_usage("image inspect", "no image given");
@@ -220,7 +212,7 @@ static char **layers_in_use(gpointer data, GError **error)
 static int image_rm(DuetCli *cli, int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], NULL, &argc, &argv, &error))
+    if (!duet_cli_options_of("image", argv[0], NULL, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc < 2)
         return duet_cli_usage("image rm", "no image given");

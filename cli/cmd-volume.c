@@ -3,31 +3,12 @@
 #include "cli/cli.h"
 #include "cli/describe.h"
 #include "core/named-volume.h"
+#include "core/util.h"
 
 #include <duet/error.h>
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-
-/* Like "volume ls", so that usage lines and errors name both words. */
-static gboolean options(
-    const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error)
-{
-    g_autofree char *full = g_strconcat("volume ", verb, NULL);
-    return duet_cli_options(full, entries, argc, argv, error);
-}
-
-static char *random_name(void)
-{
-    guint8 bytes[16];
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        g_error("getrandom() failed");
-    GString *name = g_string_new(NULL);
-    for (gsize i = 0; i < sizeof bytes; i++)
-        g_string_append_printf(name, "%02x", bytes[i]);
-    return g_string_free(name, FALSE);
-}
 
 static int volume_create(DuetCli *cli, int argc, char **argv)
 {
@@ -39,14 +20,14 @@ static int volume_create(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options_of("volume", argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc > 2)
         return duet_cli_usage("volume create", "'%s' is one argument too many", argv[2]);
     for (char **label = given; label && *label; label++)
         if (!duet_cli_set_label(&labels, *label, &error))
             return duet_cli_fail(error);
-    g_autofree char *name = argc > 1 ? g_strdup(argv[1]) : random_name();
+    g_autofree char *name = argc > 1 ? g_strdup(argv[1]) : duet_random_hex(16);
     DuetContext *context = duet_cli_context(cli, &error);
     if (!context || !duet_named_volume_create(context, name, labels, &error))
         return duet_cli_fail(error);
@@ -109,7 +90,7 @@ static int volume_ls(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], entries, &argc, &argv, &error) ||
+    if (!duet_cli_options_of("volume", argv[0], entries, &argc, &argv, &error) ||
         !duet_cli_format_is_json(format, &json, &error))
         return duet_cli_fail(error);
     if (argc > 1)
@@ -131,7 +112,7 @@ static int volume_ls(DuetCli *cli, int argc, char **argv)
 static int volume_inspect(DuetCli *cli, int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], NULL, &argc, &argv, &error))
+    if (!duet_cli_options_of("volume", argv[0], NULL, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc < 2)
         return duet_cli_usage("volume inspect", "no volume given");
@@ -175,7 +156,7 @@ static int volume_rm(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options_of("volume", argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc < 2)
         return duet_cli_usage("volume rm", "no volume given");
@@ -212,7 +193,7 @@ static int volume_prune(DuetCli *cli, int argc, char **argv)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
-    if (!options(argv[0], entries, &argc, &argv, &error))
+    if (!duet_cli_options_of("volume", argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc > 1)
         return duet_cli_usage("volume prune", "'%s' is one argument too many", argv[1]);

@@ -104,6 +104,13 @@ gboolean duet_cli_options(
     return parse(verb, entries, FALSE, argc, argv, error);
 }
 
+gboolean duet_cli_options_of(const char *group, const char *verb, const GOptionEntry *entries,
+    int *argc, char ***argv, GError **error)
+{
+    g_autofree char *full = g_strconcat(group, " ", verb, NULL);
+    return duet_cli_options(full, entries, argc, argv, error);
+}
+
 gboolean duet_cli_options_first(
     const char *verb, const GOptionEntry *entries, int *argc, char ***argv, GError **error)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/util.h"
+
 #include <duet/error.h>
 #include <duet/spec.h>
 
 #include <signal.h>
 #include <string.h>
-#include <sys/random.h>
 
 static const char *const kind_names[] = {
     [DUET_KIND_CONTAINER] = "container",
@@ -138,11 +139,7 @@ guint duet_path_depth(const char *path)
 DuetSpec *duet_spec_new(void)
 {
     DuetSpec *spec = g_new0(DuetSpec, 1);
-    guint8 random[6];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        g_error("getrandom() failed");
-    spec->id = g_strdup_printf("%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2],
-        random[3], random[4], random[5]);
+    spec->id = duet_random_hex(6);
     spec->layers = g_new0(char *, 1);
     spec->argv = g_new0(char *, 1);
     spec->env = g_new0(char *, 1);

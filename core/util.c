@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -189,6 +190,18 @@ int duet_signal_from_string(const char *text)
             return i;
     }
     return 0;
+}
+
+char *duet_random_hex(gsize bytes)
+{
+    guint8 random[16];
+    g_assert(bytes <= sizeof random);
+    if (getrandom(random, bytes, 0) != (ssize_t)bytes)
+        g_error("getrandom() failed");
+    GString *digits = g_string_sized_new(2 * sizeof random + 1);
+    for (gsize i = 0; i < bytes; i++)
+        g_string_append_printf(digits, "%02x", random[i]);
+    return g_string_free(digits, FALSE);
 }
 
 char *duet_capture(const char *const *argv, GError **error)

@@ -60,6 +60,9 @@ char *duet_format_ns(gint64 ns);
  */
 int duet_signal_from_string(const char *text);
 
+/** duet_random_hex: Returns: (transfer full): so many random bytes, at most 16, as digits. */
+char *duet_random_hex(gsize bytes);
+
 /** duet_capture: runs @argv, waits. Returns: (transfer full): its standard output; an exit status
  * other than 0 is an error that quotes its standard error. */
 char *duet_capture(const char *const *argv, GError **error);
