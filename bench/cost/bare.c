@@ -19,6 +19,7 @@
 #include <duet/error.h>
 #include <duet/mark.h>
 
+#include "bench/group.h"
 #include "core/util.h"
 
 /* What the process says when it is ready, in place of a time. */
@@ -26,6 +27,8 @@
 /* Every host has it, and no layer is below it: what is mounted there in a mount namespace of our
  * own leaves nothing. */
 #define PLACE "/proc"
+/* How long a wait for an answer doesn't see that the user wants an end. */
+#define LOOK_MS 50
 
 /* The payload that runs; 0: none. */
 static pid_t spawned;
@@ -166,18 +169,28 @@ gboolean duet_bare_start(DuetBare *bare, const DuetSpec *spec, GError **error)
     return FALSE;
 }
 
-gint64 duet_bare_take(DuetBare *bare)
+/* Whether the child answered before the payload's time was up or the user wanted an end; what it
+ * took is told by the child, and isn't the longer for looking now and then. */
+static gboolean answers(DuetBare *bare)
 {
     struct pollfd answered = { .fd = bare->fd, .events = POLLIN };
-    int timeout_ms = bare->timeout_ms > 0 ? (int)MIN(bare->timeout_ms, G_MAXINT) : -1;
-    gint64 answer = 0;
+    gint64 until_us = g_get_monotonic_time() + bare->timeout_ms * 1000;
     int ready;
+
+    do
+        ready = poll(&answered, 1, LOOK_MS);
+    while (ready <= 0 && !duet_signal_waits() &&
+        (bare->timeout_ms <= 0 || g_get_monotonic_time() < until_us));
+    return ready > 0;
+}
+
+gint64 duet_bare_take(DuetBare *bare)
+{
+    gint64 answer = 0;
 
     if (bare->fd < 0 || send(bare->fd, "", 1, MSG_NOSIGNAL) != 1)
         return 0;
-    while ((ready = poll(&answered, 1, timeout_ms)) < 0 && errno == EINTR)
-        ;
-    if (ready > 0 && receive(bare->fd, &answer))
+    if (answers(bare) && receive(bare->fd, &answer))
         return answer;
     duet_bare_clear(bare);
     return 0;

@@ -10,8 +10,8 @@ setup_file() {
   "$tests_dir/browser/install"
   root_up
   stock_image busybox
-  duet bench boot --arms vm,container,native -n 6 --seed 1 -o "$scratch/boot.json" busybox >/dev/null 2>&1
-  duet bench memory --arms vm,container --counts 1,2 --rounds 3 --age 0.5 --seed 2 -o "$scratch/memory.json" \
+  duet bench boot --arms vm,container,native -n 4 --seed 1 -o "$scratch/boot.json" busybox >/dev/null 2>&1
+  duet bench memory --arms vm,container --counts 1,2 --rounds 2 --age 0.5 --seed 2 -o "$scratch/memory.json" \
     busybox >/dev/null 2>&1
   duet bench density --arms vm,container --max 3 --age 0.1 -o "$scratch/density.json" busybox >/dev/null 2>&1
   duet bench boot --arms container,native --parallel 1,2,4 -n 6 --seed 3 -o "$scratch/load.json" busybox >/dev/null 2>&1

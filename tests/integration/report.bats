@@ -336,7 +336,6 @@ for name, middle in ("a", 243), ("b", 214):
   [ ! -e no.json ]
 }
 
-# bats test_tags=quiet
 @test "a file of 100,000 samples" {
   cd "$scratch"
   python -c 'import random; random.seed(9)
@@ -349,6 +348,7 @@ for arm in range(7):
   [ "$(jq '.samples | length' large.json)" -ge 100000 ]
   local before=$EPOCHREALTIME
   duet report -o large.html large.json
-  awk -v a="$before" -v b="$EPOCHREALTIME" 'BEGIN { print b - a, "s"; exit b - a > 10 }'
+  # 5 s where nothing runs beside it
+  awk -v a="$before" -v b="$EPOCHREALTIME" 'BEGIN { print b - a, "s"; exit b - a > 20 }'
   numbers large.html large.json
 }

@@ -300,7 +300,7 @@ forbidden() {
   [[ $output =~ "payload's side, PSS"\ +[0-9.]+\ [KM]iB\ +[0-9.]+\ [KM]iB ]]
   [[ $output != *"left behind"* ]]
   # Without a cgroup two estimators are left, and the third is n/a, not 0.
-  expect 0 duet bench memory --counts 1,2 --rounds 1 --age 1 -o "$home/memory.json" busybox
+  expect 0 duet bench memory --arms container --counts 1,2 --rounds 1 --age 1 -o "$home/memory.json" busybox
   is "$(jq -r '.samples[] | select(.status != "ok"), .warnings[]' "$home/memory.json")" ""
   emulated "$home/memory.json" || jq -e '
     all(.summary[].estimators; .pss.slope_bytes > 0 and .host.slope_bytes != null)' "$home/memory.json"

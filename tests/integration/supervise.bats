@@ -446,6 +446,7 @@ stops_at_once() {
   wait_for 60 restarts_are one 1
   wait_for 60 has_state one running
   is "$(monitor_of one)" "$pid"
+  wait_for 20 wrote one 2
   is "$(duet exec one wc -l /n)" "2 /n"
   falls_ill_and_recovers one
   is "$(duet logs one | xargs)" "1 ready 2 ready"
