@@ -156,9 +156,10 @@ static G_NORETURN void worker_main(int fd, const DuetDriverEntry *entry, const D
     sigprocmask(SIG_SETMASK, &none, NULL);
 
     g_autoptr(GError) failure = NULL;
-    const DuetDriverOps *ops =
-        duet_rootless_leave(&failure) ? duet_driver_load(entry, &failure) : NULL;
+    const DuetDriverOps *ops = duet_driver_load(entry, &failure);
     Worker worker = { .fd = fd, .runtime = ops ? ops->create(spec, place, &failure) : NULL };
+    if (worker.runtime && !duet_rootless_leave(&failure))
+        g_clear_pointer(&worker.runtime, duet_runtime_free);
     send_packet(fd, reply_new(worker.runtime != NULL, failure, NULL, NULL, NULL), NULL, 0);
     if (!worker.runtime)
         _exit(1);

@@ -3,6 +3,7 @@
 #include "vmm/vm.h"
 #include "vmm/kvm-probe.h"
 #include "vmm/modules.h"
+#include "vmm/folders.h"
 #include "vmm/root.h"
 #include "vmm/vmlinux.h"
 #include "core/rootless.h"

@@ -30,6 +30,7 @@ void duet_vm_folder_free(DuetVmFolder *folder)
         return;
     g_free(folder->tag);
     g_free(folder->path);
+    g_free(folder->socket);
     g_free(folder);
 }
 
@@ -220,9 +221,12 @@ static void add_folder(
     xmlNode *device =
         add(devices, "filesystem", NULL, "type", "mount", "accessmode", "passthrough", NULL);
     add(device, "driver", NULL, "type", "virtiofs", "queue", "1024", NULL);
-    if (virtiofsd)
+    if (virtiofsd && !folder->socket)
         add(device, "binary", NULL, "path", virtiofsd, NULL);
-    add(device, "source", NULL, "dir", folder->path, NULL);
+    if (folder->socket)
+        add(device, "source", NULL, "socket", folder->socket, NULL);
+    else
+        add(device, "source", NULL, "dir", folder->path, NULL);
     add(device, "target", NULL, "dir", folder->tag, NULL);
     add_pci_address(device, slot);
 }

@@ -9,14 +9,17 @@ G_BEGIN_DECLS
  * DuetVmFolder: a shared folder.
  * @tag: virtiofs tag
  * @path: what virtiofsd exports
+ * @socket: (nullable): where a virtiofsd of ours listens for QEMU; NULL: libvirt starts one
  */
 typedef struct {
     char *tag;
     char *path;
+    char *socket;
 } DuetVmFolder;
 
 DuetVmFolder *duet_vm_folder_new(const char *tag, const char *path);
 void duet_vm_folder_free(DuetVmFolder *folder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetVmFolder, duet_vm_folder_free)
 
 /**
  * DuetVmPlan: what a start decided, beyond what the spec says. All strings are borrowed.

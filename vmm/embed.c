@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libvirt's QEMU driver in this very process, with a root of its own: nobody else sees the VM. */
+#include "vmm/folders.h"
 #include "vmm/hold.h"
 #include "vmm/mounts.h"
 #include "vmm/root.h"
@@ -35,7 +36,10 @@ static char *embed_show_file(DuetVm *vm, const char *name, const char *source, G
 static DuetVmFolder *embed_show_folder(
     DuetVm *vm, const DuetMount *mount, guint index, GError **error)
 {
-    return duet_vm_mounts_folder(vm->place, mount, index, error);
+    g_autoptr(DuetVmFolder) folder = duet_vm_mounts_folder(vm->place, mount, index, error);
+    if (!folder || !duet_vm_folder_serve(vm, folder, index, error))
+        return NULL;
+    return g_steal_pointer(&folder);
 }
 
 static char *embed_show_disk(
@@ -112,6 +116,7 @@ static gboolean domain_end(DuetVm *vm, GError **error)
 static gboolean embed_end(DuetVm *vm, GError **error)
 {
     gboolean ok = domain_end(vm, error);
+    duet_vm_folders_end(vm);
     if (vm->agent_socket)
         unlink(vm->agent_socket);
     /* Before its root goes. */

@@ -9,6 +9,7 @@
  */
 #include "vmm/mounts.h"
 #include "vmm/open-as.h"
+#include "vmm/userns.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -16,56 +17,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <sched.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-static gboolean write_map(pid_t pid, const char *name, guint32 from, guint32 to)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int)pid, name);
-    g_autofree char *text = g_strdup_printf("%u %u 1\n", from, to);
-    DUET_AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
-    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
-/*
- * A user namespace in which the ids of @st stand for @id. Its one process waits for the end of the
- * pipe, which comes with our own end too; there are threads, so it makes system calls alone.
- * Returns: a descriptor, or -1 with errno.
- */
-static int userns_of(const struct stat *st, guint32 id)
-{
-    int gate[2];
-    char byte;
-    if (pipe2(gate, O_CLOEXEC) < 0)
-        return -1;
-    DUET_AUTO_FD waits = gate[0];
-    DUET_AUTO_FD holds = gate[1];
-    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
-    if (pid == 0) {
-        syscall(SYS_close, holds);
-        while (syscall(SYS_read, waits, &byte, 1) < 0)
-            ;
-        syscall(SYS_exit_group, 0);
-    }
-    if (pid < 0)
-        return -1;
-    g_autofree char *path = g_strdup_printf("/proc/%d/ns/user", (int)pid);
-    gboolean ok =
-        write_map(pid, "uid_map", st->st_uid, id) && write_map(pid, "gid_map", st->st_gid, id);
-    DUET_AUTO_FD fd = ok ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    int err = errno;
-    duet_fd_clear(&holds);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    errno = err;
-    return duet_fd_steal(&fd);
-}
 
 /* Where there can be no map of ids, the mount goes without. */
 static gboolean set_attributes(int tree_fd, const DuetPlace *place, gboolean readonly)
@@ -78,7 +32,9 @@ static gboolean set_attributes(int tree_fd, const DuetPlace *place, gboolean rea
     if (mount_setattr(tree_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ||
         fstat(tree_fd, &st) < 0)
         return FALSE;
-    DUET_AUTO_FD userns = userns_of(&st, place->id_base);
+    g_autofree char *users = g_strdup_printf("%u %u 1\n", st.st_uid, place->id_base);
+    g_autofree char *groups = g_strdup_printf("%u %u 1\n", st.st_gid, place->id_base);
+    DUET_AUTO_FD userns = duet_vm_userns_make(users, groups);
     struct mount_attr map = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (guint64)userns };
     if (userns >= 0)
         mount_setattr(tree_fd, "", AT_EMPTY_PATH, &map, sizeof map);

@@ -28,29 +28,6 @@ static gboolean limits_check(const DuetSpec *spec, GError **error)
             "%g CPUs are too many for a VM: at most %d", spec->cpus, DUET_VM_VCPUS_MAX);
         return FALSE;
     }
-    if (spec->mounts->len > DUET_VM_MOUNTS_MAX) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "%u mounts are too many for a VM: at most %d", spec->mounts->len, DUET_VM_MOUNTS_MAX);
-        return FALSE;
-    }
-    if (spec->mounts->len > 0 && duet_is_rootless()) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "an ordinary user's VM can share no folder ('%s'), as virtiofsd wants to be root; use "
-            "a "
-            "container, or run duet as root",
-            ((const DuetMount *)spec->mounts->pdata[0])->source);
-        return FALSE;
-    }
-    for (guint i = 0; i < spec->mounts->len && !spec->connect; i++) {
-        const char *source = ((const DuetMount *)spec->mounts->pdata[i])->source;
-        if (!g_str_has_prefix(source, "/dev/"))
-            continue;
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "cannot share '%s' with a VM: QEMU has a /dev of its own; use a folder elsewhere, or a "
-            "container",
-            source);
-        return FALSE;
-    }
     if (!spec->root_disk) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the image '%s' has no root disk for VMs yet", spec->image_ref);

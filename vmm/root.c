@@ -268,13 +268,3 @@ char *duet_vm_libvirt_version(void)
     virGetVersion(&version, NULL, NULL);
     return duet_vm_version_text(version);
 }
-
-const char *duet_vm_virtiofsd_find(void)
-{
-    static const char *const paths[] = { "/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd",
-        "/usr/lib/virtiofsd" };
-    for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
-        if (access(paths[i], X_OK) == 0)
-            return paths[i];
-    return NULL;
-}

@@ -46,7 +46,4 @@ char *duet_vm_version_text(unsigned long version);
 /** duet_vm_libvirt_version: Returns: (transfer full): "9.0.0". */
 char *duet_vm_libvirt_version(void);
 
-/** duet_vm_virtiofsd_find: Returns: (nullable): where distributions put the daemon. */
-const char *duet_vm_virtiofsd_find(void);
-
 G_END_DECLS

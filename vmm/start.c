@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/data-disk.h"
+#include "vmm/folders.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
 #include "vmm/xml-patch.h"
@@ -21,20 +22,6 @@
 
 /* Where the host is itself emulated, an emulated guest has been seen to need more than 120 s. */
 #define TCG_BOOT_TIMEOUT_S 600
-
-static GPtrArray *folders_make(DuetVm *vm, GError **error)
-{
-    const GPtrArray *mounts = vm->spec->mounts;
-    g_autoptr(GPtrArray) folders =
-        g_ptr_array_new_with_free_func((GDestroyNotify)duet_vm_folder_free);
-    for (guint i = 0; i < mounts->len; i++) {
-        DuetVmFolder *folder = vm->libvirt->show_folder(vm, mounts->pdata[i], i, error);
-        if (!folder)
-            return NULL;
-        g_ptr_array_add(folders, folder);
-    }
-    return g_steal_pointer(&folders);
-}
 
 static GPtrArray *disks_make(DuetVm *vm, GError **error)
 {
@@ -69,7 +56,7 @@ static char *xml_make(DuetVm *vm, GError **error)
     /* ".img": AppArmor lets libvirt's helper look into such a file, and logs a denial of others. */
     g_autofree char *root = initramfs ? show(vm, "root.img", vm->spec->root_disk, error) : NULL;
     g_autofree char *rw = root ? show(vm, "rw.img", rw_source, error) : NULL;
-    g_autoptr(GPtrArray) folders = rw ? folders_make(vm, error) : NULL;
+    g_autoptr(GPtrArray) folders = rw ? duet_vm_folders_make(vm, error) : NULL;
     g_autoptr(GPtrArray) disks = folders ? disks_make(vm, error) : NULL;
     if (!disks)
         return NULL;
@@ -122,7 +109,7 @@ static int agent_connect(const DuetVm *vm, GError **error)
 }
 
 /* The longest path of a socket below it is, in a root of ours, that of QEMU's monitor. */
-static gboolean make_run_dir(const DuetVm *vm, GError **error)
+gboolean duet_vm_run_dir_make(const DuetVm *vm, GError **error)
 {
     const char *dir = vm->place->run_dir;
     gsize longest =
@@ -136,7 +123,8 @@ static gboolean make_run_dir(const DuetVm *vm, GError **error)
 
 static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError **error)
 {
-    if (!make_run_dir(vm, error) || !duet_vm_prepare(vm, error) || !vm->libvirt->open(vm, error))
+    if (!duet_vm_run_dir_make(vm, error) || !duet_vm_prepare(vm, error) ||
+        !vm->libvirt->open(vm, error))
         return FALSE;
     vm->domain_xml = xml_make(vm, error);
     if (!vm->domain_xml || !vm->libvirt->create(vm, error))

@@ -5,6 +5,7 @@
  */
 #include "vmm/vm.h"
 #include "vmm/daemon.h"
+#include "vmm/folders.h"
 #include "vmm/virt-error.h"
 #include "core/places.h"
 #include "core/util.h"
@@ -81,6 +82,9 @@ static void vm_free(DuetRuntime *runtime)
     duet_fd_clear(&vm->hold);
     duet_guest_kernel_free(vm->kernel);
     duet_initramfs_free(vm->initramfs);
+    g_clear_pointer(&vm->folders, g_ptr_array_unref);
+    duet_vm_folders_end(vm);
+    g_array_unref(vm->servers);
     g_string_free(vm->notice, TRUE);
     g_free(vm->emulator);
     g_free(vm->console_log);
@@ -103,7 +107,6 @@ static const DuetRuntimeOps vm_ops = {
 
 static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
 {
-    (void)error;
     DuetVm *vm = g_new0(DuetVm, 1);
     vm->powerdown = -1;
     vm->base.ops = &vm_ops;
@@ -113,9 +116,13 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
     vm->pidfd = -1;
     vm->hold = -1;
     vm->console_watch_fd = -1;
+    vm->servers = g_array_new(FALSE, FALSE, sizeof(pid_t));
     vm->notice = g_string_new(NULL);
     vm->console_log = g_build_filename(place->instance_dir, "console.log", NULL);
-    return &vm->base;
+    if (duet_vm_folders_check(spec, error) && duet_vm_folders_serve(vm, error))
+        return &vm->base;
+    vm_free(&vm->base);
+    return NULL;
 }
 
 extern const DuetDriverOps duet_vm_driver;

@@ -46,6 +46,8 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @kvm: which accelerator was chosen
  * @emulator: path of QEMU
  * @in_namespace: whether the worker has its own mounts
+ * @folders: (nullable) (element-type DuetVmFolder): an ordinary user's, which are served already
+ * @servers: (element-type pid_t): of each folder that duet itself serves, the virtiofsd
  * @notice: what the user should know; grows while starting
  * @domain_xml: what libvirt was given
  * @pidfd: QEMU; a copy of the one that the monitor gets
@@ -72,6 +74,8 @@ struct _DuetVm {
     char *domain_xml;
     DuetGuestKernel *kernel;
     DuetInitramfs *initramfs;
+    GPtrArray *folders;
+    GArray *servers;
     GString *notice;
     virConnectPtr connection;
     virDomainPtr domain;
@@ -98,6 +102,9 @@ gboolean duet_vm_prepare(DuetVm *vm, GError **error);
 
 /** duet_vm_disk_make: the writable disk, if it is missing; it belongs to @uid afterwards. */
 gboolean duet_vm_disk_make(const DuetVm *vm, guint32 uid, GError **error);
+
+/** duet_vm_run_dir_make: the run directory, if its path leaves room for a VM's sockets. */
+gboolean duet_vm_run_dir_make(const DuetVm *vm, GError **error);
 
 /** duet_vm_start: #DuetRuntimeOps start. */
 gboolean duet_vm_start(

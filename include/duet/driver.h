@@ -128,7 +128,9 @@ struct _DuetRuntime {
  * @name: "container", "vm", "native"
  * @kind: what it runs
  * @check: (optional): Returns: (transfer full) (element-type DuetCheck): its part of `duet check`
- * @create: (mandatory): Returns: a runtime that has done nothing yet. @spec and @place outlive it.
+ * @create: (mandatory): Returns: a runtime that has brought nothing to life yet. @spec and @place
+ *     outlive it. In a worker the last that is done with an ordinary user's powers over their own
+ *     namespace.
  * @recover: (optional): takes away what outlived a runtime that was killed and lies outside of the
  *     instance's cgroup and directories: the domain in a libvirt daemon. @pid: what the state says
  *     of the payload's process, 0: nothing. No error if nothing is left.

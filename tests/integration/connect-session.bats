@@ -47,6 +47,9 @@ session() { as virsh -q -c qemu:///session "$@"; }
   session uri
   is "$(duet run --rm --vm --connect qemu:///session busybox echo hi)" hi
   duet run -d --vm --connect qemu:///session --name box busybox sleep 300
+  mkdir -p "$place/folder"
+  echo mine >"$place/folder/file"
+  is "$(duet run --rm --vm --connect qemu:///session -v "$place/folder:/f:ro" busybox cat /f/file)" mine
   is "$(session domstate duet-box)" running
   is "$(duet exec box echo lives)" lives
   pid=$(field box pid)

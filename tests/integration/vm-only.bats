@@ -240,6 +240,22 @@ teardown_file() { root_down; }
   duet rm -f folder
 }
 
+@test "what serves a folder has no power over the host, and goes with its VM" {
+  local pid served=() id
+  mkdir -p "$scratch/shared"
+  id=$(duet run -d --vm --name folder -v "$scratch/shared:/f" -v "$scratch/shared:/g:ro" busybox sleep 300 2>/dev/null)
+  for pid in $(pgrep -f "^[^ ]*virtiofsd .*/$id/vol/"); do
+    [ "$(readlink "/proc/$pid/ns/user")" != "$(readlink /proc/1/ns/user)" ]
+    # neither of mounts nor of the system as a whole
+    is $((0x$(sed -n 's/^CapEff:\t//p' "/proc/$pid/status") & (1 << 21))) 0
+    served+=("$pid")
+  done
+  is ${#served[@]} 4
+  [ "$(id -u)" != 0 ] || expect 1 duet exec folder mknod /f/device b 7 0
+  duet rm -f folder
+  for pid in "${served[@]}"; do [ ! -e "/proc/$pid" ]; done
+}
+
 @test "a VM whose host has no room left is told so, and does not stop in silence" {
   needs_root "to mount it"
   local small=$scratch/small code=0

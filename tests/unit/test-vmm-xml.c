@@ -87,6 +87,8 @@ static void test_folders(void)
     g_autoptr(GPtrArray) folders = folders_new();
     g_ptr_array_add(folders, duet_vm_folder_new("duet-vol-0", "/run/duet/0123456789ab/vol/0"));
     g_ptr_array_add(folders, duet_vm_folder_new("duet-vol-1", "/run/duet/0123456789ab/vol/1"));
+    /* One that duet serves, and one that a daemon does. */
+    ((DuetVmFolder *)folders->pdata[0])->socket = g_strdup("/run/duet/0123456789ab/fs0.sock");
     DuetVmPlan plan = plan_of(FALSE, folders);
     g_autofree char *xml = duet_vm_domain_xml(spec, &plan);
     assert_golden("domain-folders.xml", xml);
