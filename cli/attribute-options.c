@@ -279,7 +279,7 @@ static gboolean apply_clock(
 
 /* As docker and podman: no quotes, no continued lines; blanks before a name and lines that begin
  * with "#" are passed over. A name alone passes the caller's variable on. */
-static gboolean apply_env_file(DuetSpec *spec, const char *path, GError **error)
+gboolean duet_cli_env_file(char ***env, const char *path, GError **error)
 {
     g_auto(GStrv) lines = duet_cli_lines("--env-file", path, ENV_FILE_MAX_BYTES, error);
     for (char **line = lines; line && *line; line++) {
@@ -287,7 +287,7 @@ static gboolean apply_env_file(DuetSpec *spec, const char *path, GError **error)
         if (name_length == 0 || strcspn(*line, " \t") < name_length)
             return duet_cli_invalid(
                 error, "is no variable of --env-file: use NAME=VALUE or NAME", *line);
-        spec->env = duet_cli_with_env(spec->env, *line);
+        *env = duet_cli_with_env(*env, *line);
     }
     return lines != NULL;
 }
@@ -297,7 +297,7 @@ gboolean duet_cli_apply_attributes(DuetSpec *spec, const DuetAttributes *attribu
     if (!check_kind(spec->kind, attributes, error))
         return FALSE;
     for (char **path = attributes->env_files; path && *path; path++)
-        if (!apply_env_file(spec, *path, error))
+        if (!duet_cli_env_file(&spec->env, *path, error))
             return FALSE;
     return apply_ulimits(spec, attributes->ulimits, error) &&
         apply_groups(spec, attributes->groups, error) &&

@@ -139,6 +139,8 @@ gboolean duet_cli_apply_attributes(
 /** duet_cli_with_env: sets NAME=VALUE in @env (transfer full), or for a NAME the caller's value if
  * there is one. Returns: (transfer full) */
 char **duet_cli_with_env(char **env, const char *text);
+/** duet_cli_env_file: the same for each line of a file. */
+gboolean duet_cli_env_file(char ***env, const char *path, GError **error);
 
 /** What an instance may use, as it was typed; NULL: not given. */
 typedef struct {

@@ -5,13 +5,15 @@
 
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
 {
-    g_auto(GStrv) given = NULL;
+    g_auto(GStrv) given = NULL, env_files = NULL;
     g_autofree char *cwd = NULL;
     g_autofree char *user = NULL;
     gboolean interactive = FALSE, detach = FALSE;
     g_auto(DuetTerminalOptions) terminal = { 0 };
     const GOptionEntry rows[] = {
         { "env", 'e', 0, G_OPTION_ARG_FILENAME_ARRAY, &given, "set a variable", "NAME[=VALUE]" },
+        { "env-file", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &env_files,
+            "set variables, one in each line: NAME=VALUE, or NAME alone", "FILE" },
         { "interactive", 'i', 0, G_OPTION_ARG_NONE, &interactive, "pass standard input on", NULL },
         { "workdir", 'w', 0, G_OPTION_ARG_FILENAME, &cwd, "working directory", "DIR" },
         { "user", 'u', 0, G_OPTION_ARG_FILENAME, &user, "who runs it", "USER[:GROUP]" },
@@ -33,6 +35,9 @@ int duet_cmd_exec(DuetCli *cli, int argc, char **argv)
     if (!instance)
         return duet_cli_fail(error);
     g_auto(GStrv) env = g_new0(char *, 1);
+    for (char **path = env_files; path && *path; path++)
+        if (!duet_cli_env_file(&env, *path, &error))
+            return duet_cli_fail(error);
     for (char **text = given; text && *text; text++)
         env = duet_cli_with_env(env, *text);
     DuetExec exec = {

@@ -13,9 +13,14 @@
 /* What one verb does to one instance. */
 typedef gboolean (*Act)(DuetInstance *instance, gconstpointer data, GError **error);
 
+typedef enum {
+    NAMES_PRINTED = 1,
+    MISSING_IS_FINE = 2,
+} EachFlags;
+
 /* Goes on after a failure and tells each; the exit code is the last failure's, as podman's. */
 static int for_each(
-    DuetCli *cli, int argc, char **argv, Act act, gconstpointer data, gboolean quiet)
+    DuetCli *cli, int argc, char **argv, Act act, gconstpointer data, EachFlags flags)
 {
     g_autoptr(GError) error = NULL;
     if (argc < 2)
@@ -26,23 +31,64 @@ static int for_each(
     for (int i = 1; i < argc; i++) {
         g_autoptr(GError) failure = NULL;
         g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, argv[i], &failure);
+        if (!instance && (flags & MISSING_IS_FINE) &&
+            g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND))
+            continue;
         if (!instance || !act(instance, data, &failure))
             code = duet_cli_fail(failure);
-        else if (!quiet)
+        else if (flags & NAMES_PRINTED)
             printf("%s\n", argv[i]);
     }
     return code;
 }
 
-/* The same for all that match @filters, of those that run or of @all; none is no failure. */
-static int for_matching(
-    DuetCli *cli, char **argv, char **filters, gboolean all, Act act, gconstpointer data)
+/**
+ * Choice: which instances, where no names say so
+ * @resting: those that do not run as well
+ */
+typedef struct {
+    char **filters;
+    gboolean all;
+    gboolean resting;
+    EachFlags flags;
+} Choice;
+
+static void choice_clear(Choice *choice)
+{
+    g_strfreev(choice->filters);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Choice, choice_clear)
+
+#define ALL_ROW(letter, choice, what)                                                              \
+    {                                                                                              \
+        "all", letter, 0, G_OPTION_ARG_NONE, &(choice)->all, what, NULL                            \
+    }
+
+/* What `--all` of a verb means where those that it can do nothing to are left out. */
+static void choose_states(Choice *choice, const char *state, const char *other)
+{
+    if (!choice->all || choice->filters)
+        return;
+    g_autoptr(GStrvBuilder) filters = g_strv_builder_new();
+    g_strv_builder_add_many(filters, state, other, NULL);
+    choice->filters = g_strv_builder_end(filters);
+}
+
+/* None that was chosen is no failure. */
+static int for_chosen(
+    DuetCli *cli, int argc, char **argv, const Choice *choice, Act act, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(GStrv) words = duet_cli_select_words(cli, argv, filters, all, &error);
+    if (!choice->all && !choice->filters)
+        return for_each(cli, argc, argv, act, data, choice->flags | NAMES_PRINTED);
+    if (choice->all && argc > 1)
+        return duet_cli_usage(argv[0], "--all and the name '%s' contradict each other", argv[1]);
+    g_auto(GStrv) words =
+        duet_cli_select_words(cli, argv, choice->filters, choice->resting, &error);
     if (!words)
         return duet_cli_fail(error);
-    return words[1] ? for_each(cli, (int)g_strv_length(words), words, act, data, FALSE) : 0;
+    EachFlags flags = choice->flags | NAMES_PRINTED;
+    return words[1] ? for_each(cli, (int)g_strv_length(words), words, act, data, flags) : 0;
 }
 
 static gboolean act_start(DuetInstance *instance, gconstpointer data, GError **error)
@@ -70,10 +116,11 @@ static int start_attached(
 int duet_cmd_start(DuetCli *cli, int argc, char **argv)
 {
     gboolean attach = FALSE, interactive = FALSE;
-    g_auto(GStrv) filters = NULL;
+    g_auto(Choice) choice = { .resting = TRUE };
     g_auto(DuetTerminalOptions) options = { 0 };
     const GOptionEntry rows[] = {
-        DUET_FILTER_ROW('f', &filters),
+        DUET_FILTER_ROW('f', &choice.filters),
+        ALL_ROW(0, &choice, "start all instances"),
         { "attach", 'a', 0, G_OPTION_ARG_NONE, &attach, "stay, and show what it writes", NULL },
         { "interactive", 'i', 0, G_OPTION_ARG_NONE, &interactive,
             "the same, and pass standard input on", NULL },
@@ -85,10 +132,11 @@ int duet_cmd_start(DuetCli *cli, int argc, char **argv)
     if (!duet_cli_options(argv[0], (GOptionEntry *)entries->data, &argc, &argv, &error) ||
         !duet_cli_terminal_apply(&options, &error))
         return duet_cli_fail(error);
-    if (!attach && !interactive)
-        return filters ? for_matching(cli, argv, filters, TRUE, act_start, NULL)
-                       : for_each(cli, argc, argv, act_start, NULL, FALSE);
-    if (argc != 2 || filters)
+    if (!attach && !interactive) {
+        choose_states(&choice, "status=created", "status=exited");
+        return for_chosen(cli, argc, argv, &choice, act_start, NULL);
+    }
+    if (argc != 2 || choice.filters || choice.all)
         return duet_cli_usage("start", "give one instance to be attached to");
     return start_attached(cli, argv[1], &options, interactive);
 }
@@ -114,13 +162,13 @@ static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **er
     return FALSE;
 }
 
-/* @all: of those that match a filter, those that do not run as well */
-static int with_grace(DuetCli *cli, int argc, char **argv, gboolean all, Act act)
+static int with_grace(DuetCli *cli, int argc, char **argv, gboolean resting, Act act)
 {
-    g_auto(GStrv) filters = NULL;
+    g_auto(Choice) choice = { .resting = resting };
     int seconds = G_MININT;
     const GOptionEntry entries[] = {
-        DUET_FILTER_ROW('f', &filters),
+        DUET_FILTER_ROW('f', &choice.filters),
+        ALL_ROW('a', &choice, resting ? "all instances" : "all that run"),
         { "time", 't', 0, G_OPTION_ARG_INT, &seconds,
             "grace before the kill (that of --stop-timeout, 10)", "SECONDS" },
         G_OPTION_ENTRY_NULL,
@@ -133,8 +181,7 @@ static int with_grace(DuetCli *cli, int argc, char **argv, gboolean all, Act act
         seconds = -1;
     else if (seconds < 0 || seconds > 86400)
         return duet_cli_usage(verb, "--time takes 0 to 86400 seconds");
-    return filters ? for_matching(cli, argv, filters, all, act, &seconds)
-                   : for_each(cli, argc, argv, act, &seconds, FALSE);
+    return for_chosen(cli, argc, argv, &choice, act, &seconds);
 }
 
 int duet_cmd_stop(DuetCli *cli, int argc, char **argv)
@@ -174,7 +221,9 @@ static gboolean act_kill(DuetInstance *instance, gconstpointer data, GError **er
 int duet_cmd_kill(DuetCli *cli, int argc, char **argv)
 {
     g_autofree char *name = NULL;
+    g_auto(Choice) choice = { 0 };
     const GOptionEntry entries[] = {
+        ALL_ROW('a', &choice, "all that run"),
         { "signal", 's', 0, G_OPTION_ARG_FILENAME, &name, "which signal (KILL)", "SIGNAL" },
         G_OPTION_ENTRY_NULL,
     };
@@ -184,7 +233,7 @@ int duet_cmd_kill(DuetCli *cli, int argc, char **argv)
     int number = name ? duet_signal_from_string(name) : SIGKILL;
     if (!number)
         return duet_cli_usage("kill", "'%s' is no signal", name);
-    return for_each(cli, argc, argv, act_kill, &number, FALSE);
+    return for_chosen(cli, argc, argv, &choice, act_kill, &number);
 }
 
 static gboolean act_pause(DuetInstance *instance, gconstpointer data, GError **error)
@@ -195,13 +244,15 @@ static gboolean act_pause(DuetInstance *instance, gconstpointer data, GError **e
 
 static int pause_or_unpause(DuetCli *cli, int argc, char **argv, gboolean pause)
 {
-    g_auto(GStrv) filters = NULL;
-    const GOptionEntry entries[] = { DUET_FILTER_ROW('f', &filters), G_OPTION_ENTRY_NULL };
+    g_auto(Choice) choice = { 0 };
+    const GOptionEntry entries[] = { DUET_FILTER_ROW('f', &choice.filters),
+        ALL_ROW('a', &choice, pause ? "all that run" : "all that are paused"),
+        G_OPTION_ENTRY_NULL };
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
-    return filters ? for_matching(cli, argv, filters, FALSE, act_pause, &pause)
-                   : for_each(cli, argc, argv, act_pause, &pause, FALSE);
+    choose_states(&choice, pause ? "status=running" : "status=paused", NULL);
+    return for_chosen(cli, argc, argv, &choice, act_pause, &pause);
 }
 
 int duet_cmd_pause(DuetCli *cli, int argc, char **argv)
@@ -219,6 +270,7 @@ static gboolean act_remove(DuetInstance *instance, gconstpointer data, GError **
     return duet_instance_remove(instance, *(const gboolean *)data, error);
 }
 
+/* Those whose state can't be read as well. */
 static int remove_all(DuetCli *cli, gboolean force)
 {
     g_autoptr(GError) error = NULL;
@@ -241,23 +293,23 @@ static int remove_all(DuetCli *cli, gboolean force)
 
 int duet_cmd_rm(DuetCli *cli, int argc, char **argv)
 {
-    g_auto(GStrv) filters = NULL;
-    gboolean force = FALSE, all = FALSE;
+    g_auto(Choice) choice = { .resting = TRUE };
+    gboolean force = FALSE;
     const GOptionEntry entries[] = {
         /* -f is --force. */
-        DUET_FILTER_ROW(0, &filters),
-        { "force", 'f', 0, G_OPTION_ARG_NONE, &force, "end those that run", NULL },
-        { "all", 'a', 0, G_OPTION_ARG_NONE, &all, "remove all instances", NULL },
+        DUET_FILTER_ROW(0, &choice.filters),
+        { "force", 'f', 0, G_OPTION_ARG_NONE, &force,
+            "end those that run; one that is not there is no failure", NULL },
+        ALL_ROW('a', &choice, "remove all instances"),
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
-    if (all && argc > 1)
-        return duet_cli_usage("rm", "--all and the name '%s' contradict each other", argv[1]);
-    if (filters)
-        return for_matching(cli, argv, filters, TRUE, act_remove, &force);
-    return all ? remove_all(cli, force) : for_each(cli, argc, argv, act_remove, &force, FALSE);
+    choice.flags = force ? MISSING_IS_FINE : 0;
+    if (choice.all && argc == 1 && !choice.filters)
+        return remove_all(cli, force);
+    return for_chosen(cli, argc, argv, &choice, act_remove, &force);
 }
 
 static gboolean act_wait(DuetInstance *instance, gconstpointer data, GError **error)
@@ -274,5 +326,5 @@ int duet_cmd_wait(DuetCli *cli, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options(argv[0], NULL, &argc, &argv, &error))
         return duet_cli_fail(error);
-    return for_each(cli, argc, argv, act_wait, NULL, TRUE);
+    return for_each(cli, argc, argv, act_wait, NULL, 0);
 }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `run` and `create`: the same options; create stops before the start. */
 #include "cli/cli.h"
+#include "core/util.h"
 
 #include <duet/error.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* The monitor's timer counts milliseconds in 32 bits. */
 #define TIMEOUT_MIN_S 0.001
@@ -18,7 +23,8 @@ typedef struct {
     DuetSuperviseOptions supervise;
     char *as;
     char *name;
-    gboolean vm, detach, remove, interactive, init;
+    char *id_file;
+    gboolean vm, detach, remove, interactive, init, replace;
     double timeout_s;
 } RunArguments;
 
@@ -31,6 +37,7 @@ static void run_arguments_clear(RunArguments *arguments)
     duet_cli_supervise_options_clear(&arguments->supervise);
     g_free(arguments->as);
     g_free(arguments->name);
+    g_free(arguments->id_file);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunArguments, run_arguments_clear)
 
@@ -42,6 +49,10 @@ static gboolean parse(
             "vm or container (the default; $DUET_AS overrides)", "KIND" },
         { "vm", 0, 0, G_OPTION_ARG_NONE, &arguments->vm, "short for --as vm", NULL },
         { "name", 0, 0, G_OPTION_ARG_FILENAME, &arguments->name, "name of the instance", "NAME" },
+        { "replace", 0, 0, G_OPTION_ARG_NONE, &arguments->replace,
+            "remove the instance that has the name now", NULL },
+        { "cidfile", 0, 0, G_OPTION_ARG_FILENAME, &arguments->id_file, "write its id to a new file",
+            "FILE" },
         { "rm", 0, 0, G_OPTION_ARG_NONE, &arguments->remove, "remove it when it ends", NULL },
         { "interactive", 'i', 0, G_OPTION_ARG_NONE, &arguments->interactive,
             "pass standard input on", NULL },
@@ -78,6 +89,52 @@ static gboolean check_image(DuetCli *cli, DuetInstance *instance, GError **error
     return image != NULL;
 }
 
+/* Last of all, when the new one is known to be possible. */
+static gboolean make_room(DuetCli *cli, const char *name, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(DuetInstance) old = duet_instance_open(cli->context, name, &failure);
+    if (old)
+        return duet_instance_remove(old, TRUE, error);
+    if (g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+static DuetInstance *create_instance(
+    DuetCli *cli, const RunArguments *arguments, DuetSpec *spec, GError **error)
+{
+    g_autoptr(DuetSpec) owned = spec;
+    if (arguments->replace && !make_room(cli, spec->name, error))
+        return NULL;
+    g_autoptr(DuetInstance) instance =
+        duet_instance_create(cli->context, g_steal_pointer(&owned), error);
+    return instance && check_image(cli, instance, error) ? g_steal_pointer(&instance) : NULL;
+}
+
+/* The file that tells of it must be a new one, and is only there if the instance is. */
+static DuetInstance *create_with_file(
+    DuetCli *cli, const RunArguments *arguments, DuetSpec *spec, GError **error)
+{
+    const char *path = arguments->id_file;
+    g_autofree char *id = g_strdup(spec->id);
+    g_autoptr(DuetSpec) owned = spec;
+    DUET_AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        duet_error_set_errno(error, errno, "cannot make the file of --cidfile '%s'", path);
+        return NULL;
+    }
+    DuetInstance *instance = duet_write_all(fd, id, strlen(id))
+        ? create_instance(cli, arguments, g_steal_pointer(&owned), error)
+        : NULL;
+    if (owned)
+        duet_error_set_errno(error, errno, "cannot write the file of --cidfile '%s'", path);
+    if (!instance)
+        unlink(path);
+    return instance;
+}
+
 static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **words, GError **error)
 {
     DuetKind kind;
@@ -100,6 +157,11 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
             "the image '%s' names no command; give one after it", words[0]);
         return NULL;
     }
+    if (arguments->replace && !arguments->name) {
+        g_set_error_literal(
+            error, DUET_ERROR, DUET_ERROR_INVALID, "--replace needs the name: add --name");
+        return NULL;
+    }
     spec->name = g_strdup(arguments->name);
     spec->remove_at_exit = arguments->remove;
     spec->open_stdin = arguments->interactive;
@@ -107,9 +169,8 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     spec->timeout_ms = (gint64)(timeout_s * 1000);
     if (!duet_cli_apply_supervise(spec, &arguments->supervise, error))
         return NULL;
-    g_autoptr(DuetInstance) instance =
-        duet_instance_create(cli->context, g_steal_pointer(&spec), error);
-    return instance && check_image(cli, instance, error) ? g_steal_pointer(&instance) : NULL;
+    return (arguments->id_file ? create_with_file : create_instance)(
+        cli, arguments, g_steal_pointer(&spec), error);
 }
 
 static int run_detached(DuetInstance *instance)

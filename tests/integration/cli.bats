@@ -143,3 +143,60 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
 @test "a locale that is not UTF-8 changes nothing" {
   is "$(LC_ALL=C duet run --rm -e 'U=ü' busybox sh -c 'echo "$U $1"' s 'é')" "ü é"
 }
+
+@test "--all is for those that a verb can do something to" {
+  local name
+  for name in one two three; do duet run -d --name $name busybox sleep 100 >/dev/null; done
+  is "$(duet pause one)" one
+  is "$(duet pause --all | sort | xargs)" "three two"
+  is "$(duet unpause -a | sort | xargs)" "one three two"
+  is "$(duet stop -a -t 0 | sort | xargs)" "one three two"
+  is "$(duet stop -a)" ""
+  is "$(duet start --all | sort | xargs)" "one three two"
+  duet kill -a >/dev/null
+  wait_for 10 none_runs
+  expect 125 duet stop --all one
+  [[ $output == *"contradict"* ]]
+  duet rm --all >/dev/null
+  none_listed
+}
+
+@test "rm -f of what is not there is no failure, rm is" {
+  duet create --name one busybox true >/dev/null
+  is "$(duet rm -f nosuch one 2>&1)" one
+  expect 125 duet rm nosuch
+}
+
+@test "--replace takes the place of an instance when the new one can be, and not before" {
+  local first
+  expect 125 duet create --replace busybox true
+  first=$(duet run -d --replace --name one busybox sleep 100)
+  expect 125 duet run -d --replace --name one nosuch true
+  expect 125 duet run -d --replace --name one -w relative busybox true
+  is "$(field one id) $(state_of one)" "$first running"
+  duet run -d --replace --name one busybox sleep 100 >/dev/null
+  [ "$(field one id)" != "$first" ]
+  is "$(duet ps -aq | wc -l)" 1
+  duet rm -f one
+}
+
+@test "--cidfile is made with the instance, or not at all" {
+  local file=$scratch/id
+  expect 125 duet create --cidfile "$file" nosuch true
+  duet create --name one busybox true >/dev/null
+  expect 125 duet create --name one --cidfile "$file" busybox true
+  [ ! -e "$file" ]
+  is "$(duet create --cidfile "$file" busybox true)" "$(cat "$file")"
+  expect 125 duet create --cidfile "$file" busybox true
+  [[ $output == *"File exists"* ]]
+  is "$(duet ps -aq | wc -l)" 2
+  duet rm --all >/dev/null
+}
+
+@test "exec --env-file" {
+  printf '# not this\nONE=of the file\nTWO=of the file\n' >"$scratch/env"
+  duet run -d --name one busybox sleep 100 >/dev/null
+  is "$(duet exec --env-file "$scratch/env" -e TWO=given one sh -c 'echo $ONE $TWO')" "of the file given"
+  expect 125 duet exec --env-file "$scratch/nosuch" one true
+  duet rm -f one >/dev/null
+}
