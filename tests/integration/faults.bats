@@ -9,9 +9,16 @@ setup_file() {
   stock_image busybox
   # The first VM of a host probes QEMU and fetches a kernel: not part of what is tested here.
   duet run --rm --vm busybox true 2>/dev/null
+  image_before=$(image)
+  export image_before
 }
+# What all instances share: layers, root disks, blobs; names, modes and content.
+image() { (cd "$DUET_ROOT/images" && find blobs layers vmroot -printf '%p %m %U %G %s\n' -type f -exec sha256sum {} + | sort | sha256sum); }
 teardown() { ! mountpoint -q "$scratch/small" || umount "$scratch/small"; }
-teardown_file() { root_down; }
+teardown_file() {
+  is "$(image)" "$image_before"
+  root_down
+}
 
 # many SHORT FULL: how often, in the short and in the full run; a third of the short one where all is slow.
 many() {
@@ -50,11 +57,11 @@ cycles() {
 }
 
 @test "starts and removals of containers leave nothing" {
-  cycles container "$(many 10 50)"
+  cycles container "$(many 10 200)"
 }
 
 @test "starts and removals of VMs leave nothing" {
-  cycles vm "$(many 3 50)"
+  cycles vm "$(many 3 200)"
 }
 
 # victim: the process to kill is there.
@@ -62,16 +69,18 @@ victim() {
   case $victim in
   client) pid=$client ;;
   monitor) pid=$(pgrep -P "$client" -x duet-monitor) ;;
+  virtiofsd) pid=$(pgrep -n -f "^[^ ]*virtiofsd .*=$(run_base)/$(ids | head -1)/vol/") ;;
   qemu) pid=$(duet inspect struck 2>/dev/null | jq '.[0].pid | select(. > 0)') ;;
   esac
   [ -n "$pid" ]
 }
-# strike KIND VICTIM: kills one process of a run at a random moment of its life, and counts that in $hits.
+# strike KIND VICTIM [OPTION...]: kills one process of a run at a random moment of its life, and counts that in $hits.
 strike() {
   local kind=$1 victim=$2 span=300 client pid='' id deadline=$((SECONDS + 20 * slow))
+  shift 2
   [ "$kind" = container ] || span=4000
   # Not the function: its process would be the one that is struck.
-  "$DUET" run --rm --as "$kind" --name struck busybox sleep 1 >/dev/null 2>&1 3>&- &
+  "$DUET" run --rm --as "$kind" --name struck "$@" busybox sleep 1 >/dev/null 2>&1 3>&- &
   client=$!
   # Without a pause: the first moments are those in which most is half made, and so are more often taken.
   until victim || [ $SECONDS -ge $deadline ]; do :; done
@@ -90,10 +99,10 @@ strike() {
   duet rm -f --all >/dev/null
 }
 
-# strikes KIND VICTIM TIMES
+# strikes KIND VICTIM TIMES [OPTION...]
 strikes() {
   local n hits=0
-  for ((n = 0; n < $3; n++)); do strike "$1" "$2"; done
+  for ((n = 0; n < $3; n++)); do strike "$1" "$2" "${@:4}"; done
   echo "$hits of $3 hit"
   [ $hits -gt 0 ]
 }
@@ -116,6 +125,11 @@ strikes() {
 
 @test "kill -9 of QEMU at random moments" {
   strikes vm qemu "$(many 3 20)"
+}
+
+@test "kill -9 of a folder's virtiofsd at random moments" {
+  mkdir -p "$scratch/folder"
+  strikes vm virtiofsd "$(many 2 20)" -v "$scratch/folder:/folder"
 }
 
 # What all suites rest on: root_down, left_behind.

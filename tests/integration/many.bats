@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Five hundred containers at a time.
+# Five hundred containers at a time, and sixteen VMs.
 
 load lib
 export KIND=container
@@ -69,3 +69,18 @@ memory_cgroups() {
 }
 our_directories() { find /sys/fs/cgroup -type d -name 'duet-*' | sort; }
 fewer_cgroups() { (($(memory_cgroups) < $1)); }
+
+@test "16 VMs live at once, each is its own, and all go in one command" {
+  local i began=$SECONDS
+  for i in {1..16}; do duet run -d --vm --name "vm$i" -m 96m busybox sh -c "echo $i >/number; sync; sleep 10000" 2>/dev/null & done
+  wait
+  echo "# 16 VMs took $((SECONDS - began)) s"
+  is "$(duet ps -q | wc -l)" 16
+  for i in {1..16}; do is "$(duet exec "vm$i" cat /number)" "$i"; done
+  is "$(for i in {1..16}; do field "vm$i" pid; done | sort -u | wc -l)" 16
+  began=$SECONDS
+  duet rm -f --all >/dev/null
+  echo "# gone in $((SECONDS - began)) s"
+  none_listed
+  is "$(left_behind)" ""
+}
