@@ -37,6 +37,7 @@ void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, 
     add(words, "--user", run->user);
     add(words, "--hostname", run->hostname);
     add_list(words, "--volume", run->volumes);
+    add_list(words, "--mount", run->mounts);
     if (run->readonly)
         g_strv_builder_add(words, "--read-only");
     add_list(words, "--tmpfs", run->tmpfs);

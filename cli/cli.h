@@ -190,6 +190,7 @@ typedef struct {
     char **security;
     gboolean readonly;
     char **tmpfs;
+    char **mounts;
     DuetAttributes attributes;
 } DuetRunOptions;
 
@@ -200,6 +201,11 @@ typedef struct {
 GArray *duet_cli_run_options(DuetRunOptions *options);
 void duet_cli_run_options_clear(DuetRunOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetRunOptions, duet_cli_run_options_clear)
+/** duet_cli_apply_mounts: `--volume` and `--mount`. */
+gboolean duet_cli_apply_mounts(
+    DuetCli *cli, DuetSpec *spec, const DuetRunOptions *options, GError **error);
+/** duet_cli_add_tmpfs: @text: "DIR[:OPTION,...]" */
+gboolean duet_cli_add_tmpfs(DuetSpec *spec, const char *text, GError **error);
 /** duet_cli_apply_walls: those that keep an instance in; its volumes are there already. */
 gboolean duet_cli_apply_walls(DuetSpec *spec, const DuetRunOptions *options, GError **error);
 /** Options of `run` and `create` alone: what the monitor does by itself. */

@@ -2,14 +2,11 @@
 /* What `run`, `create`, `compare` and `bench` can be asked of an instance, and how it becomes a
  * spec. */
 #include "cli/cli.h"
-#include "core/named-volume.h"
 #include "core/util.h"
 
 #include <duet/error.h>
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,6 +25,10 @@ GArray *duet_cli_run_options(DuetRunOptions *options)
             "show a file or folder of the host in the instance, or a volume, which is made if "
             "there is none of that name",
             "HOST|NAME:GUEST[:ro|:rw]" },
+        { "mount", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->mounts,
+            "the same in other words: type=bind|volume|tmpfs, source=, target=, readonly, "
+            "tmpfs-size=, tmpfs-mode=",
+            "KEY=VALUE,..." },
         { "read-only", 0, 0, G_OPTION_ARG_NONE, &options->readonly,
             "nothing of the image may be written to; /tmp, /run and /var/tmp are tmpfs", NULL },
         { "tmpfs", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->tmpfs,
@@ -72,7 +73,7 @@ void duet_cli_run_options_clear(DuetRunOptions *options)
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     char **lists[] = { options->env, options->volumes, options->cap_add, options->cap_drop,
-        options->security, options->tmpfs };
+        options->security, options->tmpfs, options->mounts };
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
     duet_cli_limit_options_clear(&options->limits);
@@ -149,47 +150,6 @@ gboolean duet_cli_invalid(GError **error, const char *why, const char *text)
 {
     g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "'%s' %s", text, why);
     return FALSE;
-}
-
-/* "." and ".." have none either, and are folders. */
-static gboolean is_volume_name(const char *source)
-{
-    return !strchr(source, '/') && !g_str_equal(source, ".") && !g_str_equal(source, "..");
-}
-
-static DuetMount *named_volume(
-    DuetCli *cli, const char *name, const char *target, gboolean readonly, GError **error)
-{
-    if (!duet_named_volume_check(name, error))
-        return NULL;
-    g_autofree char *source = duet_named_volume_path(cli->context, name);
-    DuetMount *mount = duet_mount_new(source, target, readonly);
-    mount->volume = g_strdup(name);
-    return mount;
-}
-
-static gboolean add_volume(DuetCli *cli, DuetSpec *spec, const char *text, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, ":", -1);
-    guint n = g_strv_length(parts);
-    gboolean readonly = n == 3 && g_str_equal(parts[2], "ro");
-    if (n < 2 || n > 3 || (n == 3 && !readonly && !g_str_equal(parts[2], "rw")))
-        return duet_cli_invalid(
-            error, "is no volume: use HOST:GUEST, NAME:GUEST, or one of them with :ro", text);
-    if (!*parts[0] || parts[1][0] != '/' || g_str_equal(parts[1], "/"))
-        return duet_cli_invalid(error, "is no volume: GUEST must be an absolute path, not /", text);
-    if (is_volume_name(parts[0])) {
-        DuetMount *mount = named_volume(cli, parts[0], parts[1], readonly, error);
-        if (mount)
-            g_ptr_array_add(spec->mounts, mount);
-        return mount != NULL;
-    }
-    char *source = realpath(parts[0], NULL);
-    if (!source)
-        return duet_error_set_errno(error, errno, "cannot share '%s'", parts[0]);
-    g_ptr_array_add(spec->mounts, duet_mount_new(source, parts[1], readonly));
-    free(source);
-    return TRUE;
 }
 
 /* Without the option $DUET_CONNECT decides, which containers may ignore. */
@@ -269,10 +229,8 @@ DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind ki
         replace(&spec->user, options->user);
     if (options->hostname)
         replace(&spec->hostname, options->hostname);
-    for (char **volume = options->volumes; volume && *volume; volume++)
-        if (!add_volume(cli, spec, *volume, error))
-            return NULL;
-    if (!duet_cli_apply_walls(spec, options, error))
+    if (!duet_cli_apply_mounts(cli, spec, options, error) ||
+        !duet_cli_apply_walls(spec, options, error))
         return NULL;
     return g_steal_pointer(&spec);
 }

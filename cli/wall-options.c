@@ -45,7 +45,7 @@ static gboolean add_tmpfs_option(
     return TRUE;
 }
 
-static gboolean add_tmpfs(DuetSpec *spec, const char *text, GError **error)
+gboolean duet_cli_add_tmpfs(DuetSpec *spec, const char *text, GError **error)
 {
     const char *colon = strchr(text, ':');
     g_autofree char *target = colon ? g_strndup(text, (gsize)(colon - text)) : g_strdup(text);
@@ -91,7 +91,7 @@ static gboolean apply_readonly(DuetSpec *spec, GError **error)
     static const char *const scratch[] = { "/tmp", "/run", "/var/tmp" };
     spec->readonly = TRUE;
     for (gsize i = 0; i < G_N_ELEMENTS(scratch); i++)
-        if (!is_taken(spec, scratch[i]) && !add_tmpfs(spec, scratch[i], error))
+        if (!is_taken(spec, scratch[i]) && !duet_cli_add_tmpfs(spec, scratch[i], error))
             return FALSE;
     return TRUE;
 }
@@ -267,7 +267,7 @@ static gboolean apply_filters(DuetSpec *spec, const DuetRunOptions *options, GEr
 gboolean duet_cli_apply_walls(DuetSpec *spec, const DuetRunOptions *options, GError **error)
 {
     for (char **tmpfs = options->tmpfs; tmpfs && *tmpfs; tmpfs++)
-        if (!add_tmpfs(spec, *tmpfs, error))
+        if (!duet_cli_add_tmpfs(spec, *tmpfs, error))
             return FALSE;
     if (options->readonly && !apply_readonly(spec, error))
         return FALSE;

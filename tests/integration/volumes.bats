@@ -202,3 +202,21 @@ mount_of() { duet inspect "$1" | jq -r ".[0].mounts[0].$2"; }
   done
   is "$(find "$DUET_ROOT/volumes" -mindepth 1)" "" || is "$(find "$DUET_ROOT/volumes" -mindepth 1 -maxdepth 1)" "$DUET_ROOT/volumes/.new"
 }
+
+@test "--mount says the same in other words" {
+  mkdir -p "$scratch/a:b"
+  echo here >"$scratch/a:b/file"
+  is "$(run_as --mount "type=bind,src=$scratch/a:b,dst=/x:y,readonly" busybox sh -c 'cat /x:y/file; touch /x:y/no 2>/dev/null || echo kept')" \
+    $'here\nkept'
+  is "$(run_as --mount source=words,target=/data,ro=false busybox sh -c 'echo >/data/file; ls /data')" file
+  is "$(volumes)" words
+  is "$(run_as --mount type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=700 busybox sh -c 'stat -c %a /t; df -k /t | tail -n 1 | tr -s " " | cut -d" " -f2')" \
+    $'700\n1024'
+  local bad
+  for bad in type=bind,target=/x type=nfs,src=a,dst=/x src=a dst=relative,src=a src=a,dst=/x,ro=perhaps type=tmpfs,src=a,dst=/x \
+    type=bind,src=/nosuch,dst=/x size=5,src=a,dst=/x; do
+    expect 125 duet create --mount "$bad" busybox true
+    is "$(wc -l <<<"$output")" 1
+  done
+  duet volume rm words >/dev/null
+}
