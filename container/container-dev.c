@@ -150,5 +150,8 @@ long duet_dev_fill(const DuetChild *child)
         result = raw(SYS_mount, "shm", "/dev/shm", "tmpfs", flags | MS_NODEV, child->shm_options);
     if (result >= 0)
         result = raw(SYS_mount, "mqueue", "/dev/mqueue", "mqueue", flags | MS_NODEV, NULL);
+    /* The payload's terminal is the first that there is. */
+    if (result >= 0 && child->tty)
+        result = raw(SYS_symlinkat, "pts/0", AT_FDCWD, "/dev/console");
     return result;
 }

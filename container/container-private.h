@@ -165,6 +165,7 @@ enum { DUET_CHILD_FD_ROOT, DUET_CHILD_FD_VOLUMES };
  * @filter: for seccomp; of length 0: none
  * @limits_asked: resource limits that stay the caller's until the agent sets them, a bit for each
  * @shm_options: of the tmpfs on /dev/shm
+ * @tty: the payload has a terminal
  * @devices: that it was given; made by the monitor, but for an ordinary user's
  * @clocks: (nullable): text of timens_offsets: there is to be a time namespace
  * @apparmor: (nullable): what makes the agent's execution change to a profile
@@ -190,6 +191,7 @@ typedef struct {
     struct sock_fprog filter;
     guint32 limits_asked;
     const char *shm_options;
+    gboolean tty;
     const DuetDeviceNode *devices;
     guint devices_count;
     const char *clocks;

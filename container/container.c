@@ -130,6 +130,7 @@ static gboolean prepare_attributes(Start *start, const DuetSpec *spec, GError **
     child->limits_asked = duet_ulimits_named(spec->ulimits);
     if (spec->shm_bytes > 0)
         start->shm_options = g_strdup_printf("mode=1777,size=%" G_GUINT64_FORMAT, spec->shm_bytes);
+    child->tty = spec->tty;
     child->shm_options = spec->shm_bytes > 0 ? start->shm_options : "mode=1777,size=65536k";
     if (spec->monotonic_s != 0 || spec->boottime_s != 0)
         start->clocks =

@@ -121,6 +121,7 @@ PROFILE
   expect 1 run_as busybox sh -c 'echo b > /proc/sysrq-trigger'
   expect 1 run_as busybox mknod /tmp/sda b 8 0
   is "$(run_as busybox sh -c 'ls /dev | tr "\n" " "')" "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero "
+  is "$(run_as -t busybox sh -c 'echo seen >/dev/console' </dev/null | tr -d '\r')" seen
   is "$(run_as busybox sh -c 'head -c 5 /dev/zero | wc -c')" 5
   is "$(run_as busybox sh -c 'cat /proc/kcore 2>/dev/null | wc -c')" 0
 }
