@@ -83,7 +83,21 @@ PYTHON
   is "$(stat -c '%u %g %a' "$disk")" "$before"
 }
 
-@test "what can be no disk is refused, one error each" {
+@test "C43 an odd size keeps its tail, raw bytes are not obeyed, and a folder of root's alone is no obstacle" {
+  mkdir -m 0700 "$scratch/private"
+  local odd=$scratch/private/odd raw=$scratch/private/raw
+  head -c 1000001 /dev/zero | tr '\0' x >"$odd"
+  qcow2 "$raw"
+  # the header names a file of the host
+  printf '\0\0\0\0\0\1\0\0\0\0\0\13/etc/shadow' | dd of="$raw" bs=1 seek=8 conv=notrunc status=none
+  run run_as --disk "$odd" --disk "$raw,format=raw" busybox sh -c '
+    cat /sys/block/vdc/size; tail -c 448 /dev/vdc | tr -d "\0"; echo; head -c 4 /dev/vdd | od -An -tx1'
+  is "$status" 0
+  is "${lines[*]}" "1954 x  51 46 49 fb"
+  is "$(stat -c %s "$odd")" 1000001
+}
+
+@test "C43 what can be no disk is refused, one error each" {
   refused "No such file" --disk "$scratch/nosuch"
   refused directory --disk "$scratch"
   refused "no file" --disk /dev/null
@@ -103,7 +117,7 @@ PYTHON
   refused "use PATH" --disk "$scratch/zeros,size=5"
 }
 
-@test "a disk that another VM has is refused, and free again when that one is killed" {
+@test "C43 a disk that another VM has is refused, and free again when that one is killed" {
   truncate -s 1M "$scratch/taken"
   local before monitor
   before=$(stat -c '%u %g %a' "$scratch/taken")
@@ -111,7 +125,7 @@ PYTHON
   local way
   for way in "" ,readonly=on; do
     expect 125 duet run --rm --vm --disk "$scratch/taken$way" busybox true
-    [[ $output == *"another VM has it"* ]]
+    [[ $output == *"another VM has it"* ]] || { echo "$output"; return 1; }
   done
   monitor=$(duet inspect first | jq '.[0].monitor_pid')
   kill -9 "$monitor"
