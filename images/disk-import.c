@@ -56,11 +56,15 @@ static DuetDescriptor *convert(DuetImport *import, int fd, DuetDiskFormat format
 {
     DuetStore *store = import->store;
     g_autofree char *name = duet_store_fresh_name(store);
-    g_autofree char *path = g_build_filename(store->dir, store->tmp, name, NULL);
     g_autoptr(DuetDescriptor) blob = g_new0(DuetDescriptor, 1);
     guint64 length = 0;
+    DUET_AUTO_FD out = openat(store->tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (out < 0) {
+        duet_error_set_errno(error, errno, "cannot make a file in '%s/tmp'", store->dir);
+        return NULL;
+    }
     if (!duet_qemu_img_check(fd, format, bytes, what, error) ||
-        !duet_qemu_img_convert(fd, format, bytes, what, DUET_DISK_QCOW2, path, error) ||
+        !duet_qemu_img_convert(fd, format, bytes, what, DUET_DISK_QCOW2, out, error) ||
         !duet_transaction_file_blob(import->transaction, name, &blob->hex, &length, error))
         return NULL;
     blob->media_type = g_strdup(DUET_MEDIA_DISK);
@@ -133,4 +137,10 @@ int duet_import_sniff_disk(const char *path, DuetDiskFormat *out)
 {
     DUET_AUTO_FD fd = open_file(path, out, NULL);
     return fd >= 0 && *out != DUET_DISK_NONE ? duet_fd_steal(&fd) : -1;
+}
+
+gboolean duet_import_is_disk_name(const char *path)
+{
+    return g_regex_match_simple("\\.(img|raw|qcow2?|vmdk|vdi|vhdx?|iso)(\\.(gz|bz2|xz|zst|zip))?$",
+        path, G_REGEX_CASELESS | G_REGEX_RAW, 0);
 }
