@@ -214,6 +214,18 @@ static void test_told(ImageFixture *fixture)
     assert_told(fixture, "none", "raw", DUET_ERROR_NOT_FOUND, "cannot open");
 }
 
+/* Whoever can write could put a backing file into a header that was looked at. */
+static void test_writer(ImageFixture *fixture)
+{
+    make_raw(fixture, "a.raw");
+    g_autofree char *path = path_of(fixture, "a.raw");
+    g_autoptr(GError) error = NULL;
+    DUET_AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_null(import_disk(fixture, "a.raw", &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_STATE);
+}
+
 /* What is in a tar stays a tar, whatever its name and its bytes. */
 static void test_tar(ImageFixture *fixture)
 {
@@ -273,6 +285,7 @@ int main(int argc, char **argv)
     image_test("/image-disk/remove", test_remove);
     image_test("/image-disk/refused", test_refused);
     image_test("/image-disk/told", test_told);
+    image_test("/image-disk/writer", test_writer);
     image_test("/image-disk/tar", test_tar);
     image_test("/image-disk/firmware", test_firmware);
     return image_fixture_main();
