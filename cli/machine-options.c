@@ -151,6 +151,24 @@ static gboolean fix_disks(DuetSpec *spec, GError **error)
     return TRUE;
 }
 
+char *duet_cli_check_disk(const DuetSpec *of, const char *text, GError **error)
+{
+    g_autoptr(DuetSpec) spec = duet_spec_copy(of);
+    g_autoptr(GStrvBuilder) texts = g_strv_builder_new();
+    if (spec->kind != DUET_KIND_VM) {
+        duet_cli_invalid(error, "is a container, and only VMs have disks; see -v", spec->name);
+        return NULL;
+    }
+    if (spec->disks)
+        g_strv_builder_addv(texts, (const char **)spec->disks);
+    g_strv_builder_add(texts, text);
+    g_auto(GStrv) disks = g_strv_builder_end(texts);
+    if (!apply_disks(spec, disks, error) || !check_with_driver(spec, error) ||
+        !fix_disks(spec, error))
+        return NULL;
+    return g_strdup(spec->disks[g_strv_length(spec->disks) - 1]);
+}
+
 gboolean duet_cli_apply_machine(DuetSpec *spec, const DuetMachineOptions *options, GError **error)
 {
     const char *given = options->machine ? "--machine"

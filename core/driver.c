@@ -106,6 +106,14 @@ gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error)
     return runtime->ops->resume(runtime, error);
 }
 
+gboolean duet_runtime_update(
+    DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error)
+{
+    if (!runtime->ops->update)
+        return unsupported(runtime, "change a running", error);
+    return runtime->ops->update(runtime, changes, out_left, error);
+}
+
 void duet_runtime_free(DuetRuntime *runtime)
 {
     if (runtime)

@@ -36,8 +36,7 @@ static gboolean vm_release(DuetRuntime *runtime, GError **error)
     return duet_vm_end((DuetVm *)runtime, error);
 }
 
-/* What pauses it needs a connection, and the domain in it. */
-static gboolean reach(DuetVm *vm, GError **error)
+gboolean duet_vm_reach(DuetVm *vm, GError **error)
 {
     if (vm->libvirt->reopen && !vm->libvirt->reopen(vm, error))
         return FALSE;
@@ -51,7 +50,7 @@ static gboolean reach(DuetVm *vm, GError **error)
 static gboolean vm_pause(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
-    if (!reach(vm, error))
+    if (!duet_vm_reach(vm, error))
         return FALSE;
     return virDomainSuspend(vm->domain) == 0 ||
         duet_virt_error_set(error, "cannot pause '%s'", vm->spec->name);
@@ -67,7 +66,7 @@ static gboolean is_running(const DuetVm *vm)
 static gboolean vm_resume(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
-    if (!reach(vm, error))
+    if (!duet_vm_reach(vm, error))
         return FALSE;
     return is_running(vm) || virDomainResume(vm->domain) == 0 ||
         duet_virt_error_set(error, "cannot resume '%s'", vm->spec->name);
@@ -98,6 +97,7 @@ static const DuetRuntimeOps vm_ops = {
     .console_tail = duet_vm_console_tail,
     .pause = vm_pause,
     .resume = vm_resume,
+    .update = duet_vm_update,
     .free = vm_free,
 };
 

@@ -56,6 +56,8 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @cgroup: daemon: see #DuetStarted
  * @defined: daemon: it may know the domain
  * @retry_source, @retries: daemon: how often it was tried since it was lost
+ * @detaching: the disk that the guest is asked to let go of, its index and 1, or 0
+ * @detach_asked_us: and when
  * @powerdown: daemon: the callback of the VM's power button, or -1
  */
 struct _DuetVm {
@@ -87,6 +89,8 @@ struct _DuetVm {
     gboolean defined;
     guint retry_source;
     guint retries;
+    int detaching;
+    gint64 detach_asked_us;
     int powerdown;
 };
 
@@ -102,6 +106,13 @@ gboolean duet_vm_disk_make(const DuetVm *vm, guint32 uid, GError **error);
 /** duet_vm_start: #DuetRuntimeOps start. */
 gboolean duet_vm_start(
     DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error);
+
+/** duet_vm_reach: makes sure that there is a connection, and the domain in it. */
+gboolean duet_vm_reach(DuetVm *vm, GError **error);
+
+/** duet_vm_update: #DuetRuntimeOps update. */
+gboolean duet_vm_update(
+    DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
 
 /** duet_vm_end: kills QEMU if it lives, and closes all that start opened. */
 gboolean duet_vm_end(DuetVm *vm, GError **error);

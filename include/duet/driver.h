@@ -84,6 +84,15 @@ typedef struct {
 
 typedef struct _DuetRuntime DuetRuntime;
 
+/** The keys of an update: bytes (t) of RAM that the guest keeps, */
+#define DUET_UPDATE_MEMORY "memory"
+/** CPUs (u) that it has at least, */
+#define DUET_UPDATE_VCPUS "vcpus"
+/** a disk (ay), of duet_data_disk_to_text() with its target, that comes, */
+#define DUET_UPDATE_ATTACH "attach"
+/** and one that goes. */
+#define DUET_UPDATE_DETACH "detach"
+
 /**
  * DuetRuntimeOps: one living instance. Optional members may be NULL: the dispatch then answers
  * %DUET_ERROR_UNSUPPORTED, naming the driver.
@@ -110,6 +119,13 @@ typedef struct {
     char *(*console_tail)(DuetRuntime *runtime);
     gboolean (*pause)(DuetRuntime *runtime, GError **error); /* optional */
     gboolean (*resume)(DuetRuntime *runtime, GError **error); /* optional */
+    /**
+     * update: (optional): changes what runs.
+     * @changes: a{sv} of one of the DUET_UPDATE_ keys
+     * @out_left: 0: it is done. Else the guest is at work on it, and this gets less; to be asked
+     *     again
+     */
+    gboolean (*update)(DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
     void (*free)(DuetRuntime *runtime); /* mandatory */
 } DuetRuntimeOps;
 
@@ -168,6 +184,8 @@ gboolean duet_runtime_release(DuetRuntime *runtime, GError **error);
 char *duet_runtime_console_tail(DuetRuntime *runtime);
 gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error);
+gboolean duet_runtime_update(
+    DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
 void duet_runtime_free(DuetRuntime *runtime);
 
 G_END_DECLS

@@ -201,6 +201,11 @@ static bool frame_dispatch(struct agent *agent, const struct duet_frame *frame)
     switch (frame->type) {
     case DUET_FRAME_CONFIG:
         return config_frame(agent, frame);
+    case DUET_FRAME_CHANGE:
+        if (agent->role != AGENT_GUEST || !agent->had_session)
+            return false;
+        agent_guest_change(agent, frame);
+        return true;
     case DUET_FRAME_SPAWN:
         return agent_session_spawn(agent, frame);
     case DUET_FRAME_DATA:
