@@ -38,6 +38,7 @@ typedef enum {
     OP_PAUSE = 'p',
     OP_RESUME = 'u',
     OP_UPDATE = 'm',
+    OP_END = 'e',
 } WorkerOp;
 
 /* ---- the worker's side ---- */
@@ -135,6 +136,9 @@ static void worker_serve(Worker *worker, char op, const char *bytes, gsize lengt
         break;
     case OP_UPDATE:
         ok = worker_update(worker, bytes, length, &text, &failure);
+        break;
+    case OP_END:
+        text = g_strdup_printf("%d", (int)duet_runtime_how_ended(worker->runtime));
         break;
     case OP_CONSOLE:
         text = duet_runtime_console_tail(worker->runtime);
@@ -343,6 +347,15 @@ static char *worker_runtime_console_tail(DuetRuntime *runtime)
     return text;
 }
 
+static DuetEnd worker_runtime_how_ended(DuetRuntime *runtime)
+{
+    g_autoptr(GVariant) reply = ask(runtime, OP_END, NULL, NULL);
+    const char *text = "0";
+    if (reply)
+        g_variant_get_child(reply, 9, "&s", &text);
+    return (DuetEnd)g_ascii_strtoull(text, NULL, 10);
+}
+
 static void worker_runtime_free(DuetRuntime *runtime)
 {
     WorkerRuntime *worker = (WorkerRuntime *)runtime;
@@ -360,6 +373,7 @@ static const DuetRuntimeOps worker_ops = {
     .kill = worker_runtime_kill,
     .release = worker_runtime_release,
     .console_tail = worker_runtime_console_tail,
+    .how_ended = worker_runtime_how_ended,
     .pause = worker_runtime_pause,
     .resume = worker_runtime_resume,
     .update = worker_runtime_update,

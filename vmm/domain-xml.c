@@ -362,6 +362,8 @@ static void add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan 
         add_rng(devices, next_slot(&slot));
     add_balloon(devices, next_slot(&slot));
     add_data_disks(devices, plan->disks, &slot);
+    /* QEMU tells of a guest's panic, whatever its console says. */
+    add(devices, "panic", NULL, "model", "isa", NULL);
 }
 
 /*

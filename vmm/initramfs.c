@@ -22,7 +22,7 @@ static const char *const root_modules[] = { "virtio_blk", "squashfs", "overlay",
     "ext4", NULL };
 static const char *const folder_modules[] = { "fuse", "virtiofs", NULL };
 /* There for when it is needed: the agent knows its name. */
-static const char *const kept_modules[] = { "?virtio_balloon", NULL };
+static const char *const kept_modules[] = { "?virtio_balloon", "?pvpanic", "?pvpanic_mmio", NULL };
 static const char *const rng_modules[] = { "virtio_rng", NULL };
 
 void duet_initramfs_free(DuetInitramfs *initramfs)

@@ -143,6 +143,7 @@ static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError
     if (!vm->domain_xml || !vm->libvirt->create(vm, error))
         return FALSE;
     duet_marks_set(marks, DUET_MARK_SPAWNED);
+    duet_vm_end_watch(vm);
     DUET_AUTO_FD agent_fd = agent_connect(vm, error);
     if (agent_fd < 0)
         return FALSE;

@@ -95,6 +95,7 @@ static const DuetRuntimeOps vm_ops = {
     .kill = vm_kill,
     .release = vm_release,
     .console_tail = duet_vm_console_tail,
+    .how_ended = duet_vm_how_ended,
     .pause = vm_pause,
     .resume = vm_resume,
     .update = duet_vm_update,
@@ -105,7 +106,7 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
 {
     (void)error;
     DuetVm *vm = g_new0(DuetVm, 1);
-    vm->powerdown = -1;
+    vm->powerdown = vm->shutdown = -1;
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;

@@ -59,6 +59,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @detaching: the disk that the guest is asked to let go of, its index and 1, or 0
  * @detach_asked_us: and when
  * @powerdown: daemon: the callback of the VM's power button, or -1
+ * @shutdown: that of QEMU's last words, or -1; @ended: what they were
  */
 struct _DuetVm {
     DuetRuntime base;
@@ -92,6 +93,8 @@ struct _DuetVm {
     int detaching;
     gint64 detach_asked_us;
     int powerdown;
+    int shutdown;
+    DuetEnd ended;
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */
@@ -111,8 +114,14 @@ gboolean duet_vm_start(
 gboolean duet_vm_reach(DuetVm *vm, GError **error);
 
 /** duet_vm_update: #DuetRuntimeOps update. */
-gboolean duet_vm_update(
-    DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
+gboolean duet_vm_update(DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
+
+/** duet_vm_end_watch: from now on QEMU's last words are heard. */
+void duet_vm_end_watch(DuetVm *vm);
+/** duet_vm_end_unwatch: before the connection is closed. */
+void duet_vm_end_unwatch(DuetVm *vm);
+/** duet_vm_how_ended: #DuetRuntimeOps how_ended. */
+DuetEnd duet_vm_how_ended(DuetRuntime *runtime);
 
 /** duet_vm_end: kills QEMU if it lives, and closes all that start opened. */
 gboolean duet_vm_end(DuetVm *vm, GError **error);

@@ -84,6 +84,12 @@ typedef struct {
 
 typedef struct _DuetRuntime DuetRuntime;
 
+/**
+ * DuetEnd: what the instance's machine did of its own accord
+ * @DUET_END_UNKNOWN: nothing that is known of: it was killed
+ */
+typedef enum { DUET_END_UNKNOWN, DUET_END_POWER_OFF, DUET_END_REBOOT, DUET_END_PANIC } DuetEnd;
+
 /** The keys of an update: bytes (t) of RAM that the guest keeps, */
 #define DUET_UPDATE_MEMORY "memory"
 /** CPUs (u) that it has at least, */
@@ -117,6 +123,8 @@ typedef struct {
      * console, and what the emulator said.
      */
     char *(*console_tail)(DuetRuntime *runtime);
+    /** how_ended: (optional): asked between the end of its process and release(). */
+    DuetEnd (*how_ended)(DuetRuntime *runtime);
     gboolean (*pause)(DuetRuntime *runtime, GError **error); /* optional */
     gboolean (*resume)(DuetRuntime *runtime, GError **error); /* optional */
     /**
@@ -182,6 +190,7 @@ gboolean duet_runtime_start(
 gboolean duet_runtime_kill(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_release(DuetRuntime *runtime, GError **error);
 char *duet_runtime_console_tail(DuetRuntime *runtime);
+DuetEnd duet_runtime_how_ended(DuetRuntime *runtime);
 gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_update(

@@ -159,3 +159,23 @@ vde ro $scratch/third"
   is "$(field box 'disks | map(.file) | join(" ")')" "$scratch/second $scratch/fourth"
   duet rm box
 }
+
+# Of its three runs the first ends by a panic, which is a failure and the one that may be, the second by a reboot, which
+# is none, and the third switches itself off.
+@test "a guest that panics, reboots and switches itself off is told as such" {
+  duet run -d --vm --name ends --restart on-failure:1 busybox sh -c '
+    if [ -e /rebooted ]; then echo "Kernel panic - not syncing: forged" >/dev/ttyS0; poweroff -f
+    elif [ -e /panicked ]; then touch /rebooted; sync; reboot -f
+    else touch /panicked; sync; sleep 1.5; echo c >/proc/sysrq-trigger; fi; sleep 100' >/dev/null
+  is "$(duet wait ends)" 0
+  is "$(duet inspect ends | jq -c '.[0] | [.state, .restarts, .error]')" '["exited",2,null]'
+  is "$(duet events --since 5m --until 0s --filter event=panic --filter name=ends | grep -c 'sysrq triggered crash')" 1
+  duet rm ends
+}
+
+@test "a reboot ends a VM that is not to be started again, and says so" {
+  expect 137 duet run --vm --name once busybox sh -c 'reboot -f; sleep 100'
+  [[ $output == *"the guest rebooted"*"--restart"* ]]
+  is "$(field once error)" "the guest rebooted, with which a VM ends that has no --restart"
+  duet rm once
+}

@@ -3,7 +3,8 @@
 /*
  * What changes of a guest while it runs, at the monitor's word: CPUs that were plugged in are
  * switched on, for there is no udev here that would; the balloon gets its driver, of which most
- * guests never need any; and the limit of processes. The rest is the hypervisor's work.
+ * guests never need any; and the limit of processes. The rest is the hypervisor's work. What is not
+ * for the first moments is loaded here, too, when there is nothing else to do.
  */
 
 #include "agent-guest.h"
@@ -19,7 +20,6 @@
 #include <unistd.h>
 
 #define CPUS "/sys/devices/system/cpu"
-#define BALLOON_MODULE "/modules/virtio_balloon.ko"
 #define BALLOON_DRIVER "/sys/bus/virtio/drivers/virtio_balloon"
 /* What forks faster than it is moved. */
 #define MOVE_ROUNDS 100
@@ -189,9 +189,29 @@ static uint64_t available_bytes(void)
     return agent_number(at, digits, UINT32_MAX, &kib) ? (uint64_t)kib * 1024 : 0;
 }
 
-void agent_balloon_keep(struct agent_guest *guest)
+void agent_modules_keep(struct agent_guest *guest)
 {
-    guest->balloon_fd = open(BALLOON_MODULE, O_RDONLY | O_CLOEXEC);
+    guest->balloon_fd = open("/modules/virtio_balloon.ko", O_RDONLY | O_CLOEXEC);
+    guest->panic_fds[0] = open("/modules/pvpanic.ko", O_RDONLY | O_CLOEXEC);
+    guest->panic_fds[1] = open("/modules/pvpanic_mmio.ko", O_RDONLY | O_CLOEXEC);
+}
+
+bool agent_guest_has_idle_work(const struct agent *agent)
+{
+    return agent->role == AGENT_GUEST && agent->had_session && agent->guest->panic_fds[1] >= 0;
+}
+
+/* A guest without them still tells its console. */
+void agent_guest_idle_work(struct agent *agent)
+{
+    for (int i = 0; i < 2; i++) {
+        int *fd = &agent->guest->panic_fds[i];
+
+        if (*fd >= 0)
+            (void)!syscall(SYS_finit_module, *fd, "", 0);
+        close(*fd);
+        *fd = -1;
+    }
 }
 
 static bool load_balloon(struct agent_guest *guest, struct agent_text *error)

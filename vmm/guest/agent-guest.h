@@ -18,6 +18,7 @@ struct agent_guest {
     const char *next_module;
     int rw_fd; /* the writable layer's file system, to flush it at the end */
     int balloon_fd; /* its driver, for when it is first needed, or -1 */
+    int panic_fds[2]; /* those that tell the host of a panic, for when there is time, or -1 */
 };
 
 /* agent-mount.c */
@@ -38,8 +39,9 @@ bool agent_mount_loopback(struct agent_text *error);
  * @lives: there are other processes than the agent, and it counts for them too
  */
 bool agent_set_pids_limit(uint64_t limit, bool lives, struct agent_text *error);
-/** agent_balloon_keep: keeps the balloon's driver at hand, before the initramfs is emptied. */
-void agent_balloon_keep(struct agent_guest *guest);
+/** agent_modules_keep: keeps drivers at hand that are needed later, before the initramfs is
+ * emptied. */
+void agent_modules_keep(struct agent_guest *guest);
 
 /* agent-settings.c */
 
