@@ -72,7 +72,7 @@ static gboolean check_vm(
 {
     if (to->connect)
         return unsupported(error,
-            "what runs by a libvirt daemon has its limits, and its name, from its start: stop it "
+            "what runs by a libvirt daemon has its limits, disks and name from its start: stop it "
             "first");
     return (!differs(changes, "memory-bytes") || check_memory(monitor, to, error)) &&
         check_vcpus(monitor, to, error) &&
