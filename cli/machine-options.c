@@ -28,8 +28,9 @@ void duet_cli_machine_options(DuetMachineOptions *options, GArray *entries)
             "such as Haswell",
             "MODEL" },
         { "vcpus", 0, 0, G_OPTION_ARG_FILENAME, &options->vcpus,
-            "VM: how many CPUs it sees, if not as many as --cpus says",
-            "[N][,maxvcpus=N][,sockets=N][,cores=N][,threads=N]" },
+            "VM: how many CPUs it sees, if not as many as --cpus says; sockets=N and threads=N, "
+            "too",
+            "N[,maxvcpus=N][,cores=N]..." },
         { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->disks,
             "VM: a further disk, /dev/vdc and so on; cache=MODE and io=MODE as libvirt has them",
             "FILE[,format=raw|qcow2][,readonly=on]" },

@@ -115,7 +115,7 @@ gboolean duet_runtime_update(
     DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error)
 {
     if (!runtime->ops->update)
-        return unsupported(runtime, "change a running", error);
+        return unsupported(runtime, "change the machine of", error);
     return runtime->ops->update(runtime, changes, out_left, error);
 }
 

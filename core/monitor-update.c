@@ -156,20 +156,27 @@ static DuetLimits limits_of(const Monitor *monitor, const DuetSpec *spec)
     return limits;
 }
 
-/* The guest's part. */
-static gboolean change_guest(Monitor *monitor, const DuetSpec *to, GVariant *asked, GError **error)
+/* The guest's part: what it is most likely to refuse comes first. */
+static gboolean change_guest(
+    Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
 {
-    const DuetSpec *from = monitor->spec;
-    return (!gets_vcpus(monitor, to) || monitor_live_vcpus(monitor, duet_vm_vcpus(to), error)) &&
+    gboolean memory = differs(asked, "memory-bytes");
+    if (memory && !monitor_live_memory(monitor, from, to, error))
+        return FALSE;
+    if ((!gets_vcpus(monitor, to) || monitor_live_vcpus(monitor, duet_vm_vcpus(to), error)) &&
         (!differs(asked, "pids-limit") || monitor_live_pids(monitor, to->pids_limit, error)) &&
-        (!differs(asked, "disks") || monitor_live_disks(monitor, from, to, error)) &&
-        (!differs(asked, "memory-bytes") || monitor_live_memory(monitor, from, to, error));
+        (!differs(asked, "disks") || monitor_live_disks(monitor, from, to, error)))
+        return TRUE;
+    if (memory)
+        monitor_live_memory(monitor, to, from, NULL);
+    return FALSE;
 }
 
 /* Its cgroup has room for whichever is more until the guest has done its part. */
-static gboolean change_vm(Monitor *monitor, const DuetSpec *to, GVariant *asked, GError **error)
+static gboolean change_vm(
+    Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
 {
-    DuetLimits before = limits_of(monitor, monitor->spec), between = limits_of(monitor, to);
+    DuetLimits before = limits_of(monitor, from), between = limits_of(monitor, to);
     if (gets_vcpus(monitor, to))
         between.memory_bytes += DUET_VM_VCPU_BYTES * (duet_vm_vcpus(to) - monitor->vcpus);
     between.memory_bytes = MAX(between.memory_bytes, before.memory_bytes);
@@ -178,45 +185,40 @@ static gboolean change_vm(Monitor *monitor, const DuetSpec *to, GVariant *asked,
     if (!asks_guest(monitor, to, asked))
         return TRUE;
     monitor->changing = TRUE;
-    gboolean ok = change_guest(monitor, to, asked, error);
+    gboolean ok = change_guest(monitor, from, to, asked, error);
     monitor->changing = FALSE;
     /* It may have ended meanwhile, and its cgroup be as good as gone. */
     if (!check_state(monitor, NULL))
         return ok;
-    DuetLimits after = limits_of(monitor, ok ? to : monitor->spec);
+    DuetLimits after = limits_of(monitor, ok ? to : from);
     return change_limits(monitor, &between, &after, ok ? error : NULL) && ok;
 }
 
-static gboolean change_now(Monitor *monitor, const DuetSpec *to, GVariant *asked, GError **error)
+static gboolean change_now(
+    Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
 {
-    DuetLimits before = duet_spec_limits(monitor->spec), after = duet_spec_limits(to);
+    DuetLimits before = duet_spec_limits(from), after = duet_spec_limits(to);
     if (!check_state(monitor, error) || !check_use(monitor, to, error))
         return FALSE;
-    return to->kind == DUET_KIND_VM ? change_vm(monitor, to, asked, error)
+    return to->kind == DUET_KIND_VM ? change_vm(monitor, from, to, asked, error)
                                     : change_limits(monitor, &before, &after, error);
-}
-
-/* What can't be undone by the cgroup alone stays until the next start. */
-static void change_back(Monitor *monitor, const DuetSpec *from)
-{
-    DuetLimits before = limits_of(monitor, from), after = limits_of(monitor, monitor->spec);
-    duet_cgroup_change(monitor->cgroup, &before, &after, NULL);
 }
 
 /* @asked: what of @changes is not so already */
 static gboolean update(Monitor *monitor, const DuetSpec *to, GVariant *asked, GError **error)
 {
+    const DuetSpec *from = monitor->spec;
     /* Between two runs it counts from the next on. */
     gboolean now = has_limits(asked) && !monitor->resting;
     if (to->kind == DUET_KIND_VM && !monitor->resting && g_variant_n_children(asked) > 0 &&
         !check_vm(monitor, to, asked, error))
         return FALSE;
-    if (now && !change_now(monitor, to, asked, error))
+    if (now && !change_now(monitor, from, to, asked, error))
         return FALSE;
-    if (duet_spec_replace(monitor->context, monitor->dir_fd, monitor->spec, to, error))
+    if (duet_spec_replace(monitor->context, monitor->dir_fd, from, to, error))
         return TRUE;
     if (now)
-        change_back(monitor, to);
+        change_now(monitor, to, from, asked, NULL);
     return FALSE;
 }
 
