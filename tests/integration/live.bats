@@ -19,6 +19,8 @@ total_kib() { duet exec "$1" awk '/^MemTotal/ { print $2 }' /proc/meminfo; }
 inside() { duet exec box sh -c "$1"; }
 # disk NUMBER: the guest's device with that serial.
 disk() { inside "grep -lx duet-disk-$1 /sys/block/*/serial | cut -d/ -f4"; }
+# A guest takes a moment to see one that came.
+has_disk() { inside "grep -qx duet-disk-$1 /sys/block/*/serial"; }
 has_no_disk() { ! inside "grep -qx duet-disk-$1 /sys/block/*/serial"; }
 
 @test "memory: the guest has less, and gets it back" {
@@ -76,6 +78,8 @@ has_no_disk() { ! inside "grep -qx duet-disk-$1 /sys/block/*/serial"; }
 @test "disks come and go" {
   is "$(duet disk attach box "$scratch/second")" box
   duet disk attach box "$scratch/third,readonly=on"
+  wait_for 5 has_disk 1
+  wait_for 5 has_disk 2
   is "$(inside "head -n 1 /dev/$(disk 1)")" second
   is "$(inside "cat /sys/block/$(disk 2)/ro")" 1
   inside "echo written | dd of=/dev/$(disk 1) conv=notrunc,fsync 2>/dev/null"
@@ -92,6 +96,7 @@ vde ro $scratch/third"
   duet disk detach box "$scratch/first"
   wait_for 5 has_no_disk 0
   duet disk attach box "$scratch/fourth,target=vdk"
+  wait_for 5 has_disk 8
   is "$(inside "head -n 1 /dev/$(disk 8)")" fourth
   is "$(field box 'disks | map(.target) | join(" ")')" "vde vdk"
   # What went is not seen by QEMU any more.
@@ -155,7 +160,8 @@ vde ro $scratch/third"
   duet disk attach box "$scratch/second"
   kill -9 "$(field box monitor_pid)"
   wait_for 10 has_state box exited
-  is "$(left_now "$id" | grep -v "^$DUET_ROOT")" ""
+  nothing_left() { has_state box exited && ! left_now "$id" | grep -qv "^$DUET_ROOT"; }
+  wait_for 10 nothing_left
   is "$(field box 'disks | map(.file) | join(" ")')" "$scratch/second $scratch/fourth"
   duet rm box
 }
