@@ -40,6 +40,7 @@ extern const DuetCommand duet_volume_commands[];
 extern const DuetCommand duet_bench_commands[];
 extern const DuetCommand duet_healthcheck_commands[];
 extern const DuetCommand duet_snapshot_commands[];
+extern const DuetCommand duet_disk_commands[];
 extern const DuetDriverEntry duet_drivers[];
 
 /** duet_command_find: Returns: the row, or NULL after saying so, with the nearest name. */
@@ -259,6 +260,11 @@ void duet_cli_machine_options_clear(DuetMachineOptions *options);
 /** duet_cli_apply_machine: after all else but the name, before there is an instance: asks the VM
  * driver whether this host has what was asked for. */
 gboolean duet_cli_apply_machine(DuetSpec *spec, const DuetMachineOptions *options, GError **error);
+/**
+ * duet_cli_check_disk: whether the VM @of may have the further disk @text, as `--disk` has it.
+ * Returns: (transfer full): @text with its file resolved, as it is kept
+ */
+char *duet_cli_check_disk(const DuetSpec *of, const char *text, GError **error);
 /** Options of `run` and `create`: labels. */
 typedef struct {
     char **labels;

@@ -17,6 +17,8 @@ const DuetCommand duet_commands[] = {
     { "pause", "[OPTION...] [INSTANCE...]", "freeze instances", duet_cmd_pause },
     { "unpause", "[OPTION...] [INSTANCE...]", "let paused instances go on", duet_cmd_unpause },
     { "update", "[OPTION...] INSTANCE", "change the limits of an instance", duet_cmd_update },
+    { "disk", "COMMAND [OPTION...] INSTANCE [DISK]", "attach disks to VMs, and detach them",
+        duet_command_below },
     { "rename", "INSTANCE NAME", "give an instance another name", duet_cmd_rename },
     { "rm", "[OPTION...] [INSTANCE...]", "remove instances", duet_cmd_rm },
     { "ps", "[OPTION...]", "list instances", duet_cmd_ps },
@@ -61,6 +63,7 @@ static const struct {
     { "bench", duet_bench_commands },
     { "healthcheck", duet_healthcheck_commands },
     { "snapshot", duet_snapshot_commands },
+    { "disk", duet_disk_commands },
 };
 
 /* Levenshtein distance; names are short. */

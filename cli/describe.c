@@ -2,6 +2,7 @@
 /* What is known of an instance, as the GVariant that becomes JSON. */
 #include "cli/describe.h"
 #include "cli/cli.h"
+#include "core/disk-list.h"
 #include "core/attributes.h"
 
 #include <duet/snapshot.h>
@@ -169,6 +170,25 @@ GVariant *duet_describe_labels(char *const *labels)
     return g_variant_dict_end(&dict);
 }
 
+GVariant *duet_describe_disks(const DuetSpec *spec)
+{
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    g_autoptr(GPtrArray) disks = duet_disk_list_parse(spec->disks, NULL);
+    for (guint i = 0; disks && i < disks->len; i++) {
+        const DuetDataDisk *disk = disks->pdata[i];
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+        g_autofree char *target = duet_data_disk_target(disk->index);
+        g_autofree char *serial = g_strdup_printf("duet-disk-%d", disk->index);
+        put_text(&dict, "target", target);
+        put_text(&dict, "serial", serial);
+        put_text(&dict, "file", disk->path);
+        put_text(&dict, "format", disk->is_qcow2 ? "qcow2" : "raw");
+        g_variant_dict_insert(&dict, "readonly", "b", disk->readonly);
+        g_variant_builder_add_value(&list, g_variant_dict_end(&dict));
+    }
+    return g_variant_builder_end(&list);
+}
+
 static GVariant *describe_io_limits(const DuetSpec *spec)
 {
     g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
@@ -274,6 +294,7 @@ static void put_spec(GVariantDict *dict, const DuetSpec *spec)
         put_text(dict, "accel_wanted", duet_accel_to_string(spec->accel));
         put_text(dict, "root_disk", spec->root_disk);
         put_text(dict, "connect", spec->connect);
+        g_variant_dict_insert_value(dict, "disks", duet_describe_disks(spec));
     }
 }
 

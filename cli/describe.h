@@ -9,6 +9,8 @@ G_BEGIN_DECLS
 GVariant *duet_describe(DuetContext *context, const DuetInfo *info);
 /** duet_describe_snapshots: Returns: (transfer floating): those of the instance @id. */
 GVariant *duet_describe_snapshots(DuetContext *context, const char *id);
+/** duet_describe_disks: Returns: (transfer floating): the further disks of @spec. */
+GVariant *duet_describe_disks(const DuetSpec *spec);
 /** duet_describe_status: Returns: (transfer full): "Exited (3) 2 minutes ago", as podman has it. */
 char *duet_describe_status(const DuetInfo *info);
 /** duet_describe_time: Returns: (transfer full): RFC 3339, or NULL for 0. */

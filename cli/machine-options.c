@@ -28,8 +28,9 @@ void duet_cli_machine_options(DuetMachineOptions *options, GArray *entries)
             "such as Haswell",
             "MODEL" },
         { "vcpus", 0, 0, G_OPTION_ARG_FILENAME, &options->vcpus,
-            "VM: how many CPUs it sees, if not as many as --cpus says",
-            "N[,sockets=N][,cores=N][,threads=N]" },
+            "VM: how many CPUs it sees, if not as many as --cpus says; sockets=N and threads=N, "
+            "too",
+            "N[,maxvcpus=N][,cores=N]..." },
         { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->disks,
             "VM: a further disk, /dev/vdc and so on; cache=MODE and io=MODE as libvirt has them",
             "FILE[,format=raw|qcow2][,readonly=on]" },
@@ -149,6 +150,24 @@ static gboolean fix_disks(DuetSpec *spec, GError **error)
         *text = duet_data_disk_to_text(disk);
     }
     return TRUE;
+}
+
+char *duet_cli_check_disk(const DuetSpec *of, const char *text, GError **error)
+{
+    g_autoptr(DuetSpec) spec = duet_spec_copy(of);
+    g_autoptr(GStrvBuilder) texts = g_strv_builder_new();
+    if (spec->kind != DUET_KIND_VM) {
+        duet_cli_invalid(error, "is a container, and only VMs have disks; see -v", spec->name);
+        return NULL;
+    }
+    if (spec->disks)
+        g_strv_builder_addv(texts, (const char **)spec->disks);
+    g_strv_builder_add(texts, text);
+    g_auto(GStrv) disks = g_strv_builder_end(texts);
+    if (!apply_disks(spec, disks, error) || !check_with_driver(spec, error) ||
+        !fix_disks(spec, error))
+        return NULL;
+    return g_strdup(spec->disks[g_strv_length(spec->disks) - 1]);
 }
 
 gboolean duet_cli_apply_machine(DuetSpec *spec, const DuetMachineOptions *options, GError **error)

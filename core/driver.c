@@ -92,6 +92,11 @@ char *duet_runtime_console_tail(DuetRuntime *runtime)
     return runtime->ops->console_tail ? runtime->ops->console_tail(runtime) : NULL;
 }
 
+DuetEnd duet_runtime_how_ended(DuetRuntime *runtime)
+{
+    return runtime->ops->how_ended ? runtime->ops->how_ended(runtime) : DUET_END_UNKNOWN;
+}
+
 gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error)
 {
     if (!runtime->ops->pause)
@@ -104,6 +109,14 @@ gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error)
     if (!runtime->ops->resume)
         return unsupported(runtime, "resume", error);
     return runtime->ops->resume(runtime, error);
+}
+
+gboolean duet_runtime_update(
+    DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error)
+{
+    if (!runtime->ops->update)
+        return unsupported(runtime, "change the machine of", error);
+    return runtime->ops->update(runtime, changes, out_left, error);
 }
 
 void duet_runtime_free(DuetRuntime *runtime)

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define DISK_FORM "PATH[,format=raw|qcow2][,readonly=on][,cache=MODE][,io=MODE]"
+#define DISK_FORM "PATH[,format=raw|qcow2][,readonly=on][,cache=MODE][,io=MODE][,target=vdX]"
 
 static gboolean refuse(
     GError **error, int code, const char *what, const char *text, const char *why)
@@ -34,6 +34,7 @@ static int *topology_member(DuetTopology *topology, const char *key)
         { "sockets", &topology->sockets },
         { "cores", &topology->cores },
         { "threads", &topology->threads },
+        { "maxvcpus", &topology->max },
     };
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
         if (g_str_equal(rows[i].key, key))
@@ -45,7 +46,7 @@ static int *topology_member(DuetTopology *topology, const char *key)
 static void topology_fill(DuetTopology *topology)
 {
     int *const members[] = { &topology->sockets, &topology->cores, &topology->threads };
-    int left = topology->vcpus;
+    int left = topology->max ? topology->max : topology->vcpus;
     if (!topology->sockets && !topology->cores && !topology->threads)
         return;
     for (gsize i = 0; left && i < G_N_ELEMENTS(members); i++)
@@ -55,7 +56,7 @@ static void topology_fill(DuetTopology *topology)
             *members[i] = MAX(left, 1);
             left = 1;
         }
-    if (!topology->vcpus)
+    if (!topology->vcpus && !topology->max)
         topology->vcpus = topology->sockets * topology->cores * topology->threads;
 }
 
@@ -72,15 +73,20 @@ gboolean duet_topology_parse(const char *text, DuetTopology *out_topology, GErro
                              : NULL;
         if (!member || *member || !read_count(equals ? equals + 1 : *word, member))
             return refuse(error, DUET_ERROR_INVALID, "--vcpus", text,
-                "use N[,sockets=N][,cores=N][,threads=N], each from 1 to " G_STRINGIFY(
+                "use N[,maxvcpus=N][,sockets=N][,cores=N][,threads=N], each from 1 to " G_STRINGIFY(
                     DUET_VM_VCPUS_MAX));
     }
     topology_fill(&topology);
     /* Of members that are at most 255 each: no overflow. */
-    if (topology.sockets && topology.vcpus != topology.sockets * topology.cores * topology.threads)
+    int all = topology.max ? topology.max : topology.vcpus;
+    if (topology.sockets && all != topology.sockets * topology.cores * topology.threads)
         return refuse(error, DUET_ERROR_INVALID, "--vcpus", text,
-            "sockets times cores times threads must be the number of vCPUs");
-    if (topology.vcpus < 1 || topology.vcpus > DUET_VM_VCPUS_MAX)
+            "sockets times cores times threads must be the number of vCPUs, the most that there "
+            "may be");
+    if (topology.max && topology.max < topology.vcpus)
+        return refuse(error, DUET_ERROR_INVALID, "--vcpus", text,
+            "maxvcpus must not be less than the number at the start");
+    if ((topology.vcpus < 1 && !topology.max) || topology.vcpus > DUET_VM_VCPUS_MAX)
         return refuse(error, DUET_ERROR_INVALID, "--vcpus", text,
             "a VM has 1 to " G_STRINGIFY(DUET_VM_VCPUS_MAX) " vCPUs");
     *out_topology = topology;
@@ -145,12 +151,17 @@ static const char *set_key(DuetDataDisk *disk, const char *key, const char *valu
         *out_code = DUET_ERROR_UNSUPPORTED;
         return one_of(value, buses) ? NULL : "the one bus of a disk is virtio";
     }
+    if (g_str_equal(key, "target")) {
+        disk->index = duet_data_disk_index(value);
+        return disk->index >= 0 ? NULL : "target is vdc, vdd and so on, up to vdz";
+    }
     return "use " DISK_FORM;
 }
 
 DuetDataDisk *duet_data_disk_parse(const char *text, GError **error)
 {
     g_autoptr(DuetDataDisk) disk = g_new0(DuetDataDisk, 1);
+    disk->index = -1;
     const char *at = text, *why = NULL;
     int code = DUET_ERROR_INVALID;
     g_autofree char *first = next_word(&at);
@@ -179,9 +190,11 @@ char *duet_data_disk_to_text(const DuetDataDisk *disk)
 {
     g_auto(GStrv) parts = g_strsplit(disk->path, ",", -1);
     g_autofree char *path = g_strjoinv(",,", parts);
+    g_autofree char *target = disk->index >= 0 ? duet_data_disk_target(disk->index) : NULL;
     return g_strconcat(path, ",format=", disk->is_qcow2 ? "qcow2" : "raw",
         disk->readonly ? ",readonly=on" : "", disk->cache ? ",cache=" : "",
-        disk->cache ? disk->cache : "", disk->io ? ",io=" : "", disk->io ? disk->io : "", NULL);
+        disk->cache ? disk->cache : "", disk->io ? ",io=" : "", disk->io ? disk->io : "",
+        target ? ",target=" : "", target ? target : "", NULL);
 }
 
 void duet_data_disk_free(DuetDataDisk *disk)

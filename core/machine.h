@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 /**
  * duet_topology_parse: "4", "4,sockets=2,cores=2,threads=1", or the latter without the number.
  * What is not said of sockets, cores and threads follows from the rest: first the sockets.
+ * "2,maxvcpus=4" has two and room for two more; sockets, cores and threads are those of all four.
  * @out_topology: untouched on failure
  *
  * Returns: %FALSE with %DUET_ERROR_INVALID.
@@ -24,6 +25,7 @@ gboolean duet_topology_parse(const char *text, DuetTopology *out_topology, GErro
  * @is_qcow2: its format, raw if not: never what the file's first bytes say
  * @format_given: whether it was said
  * @cache, @io: (nullable): libvirt's words, NULL for the usual
+ * @index: 0 is vdc, or -1: not said
  */
 typedef struct {
     char *path;
@@ -32,11 +34,18 @@ typedef struct {
     gboolean readonly;
     char *cache;
     char *io;
+    int index;
 } DuetDataDisk;
 
+/** duet_data_disk_index: Returns: 0 for "vdc", up to "vdz"; -1 for anything else. */
+int duet_data_disk_index(const char *target);
+/** duet_data_disk_target: Returns: (transfer full): the reverse. */
+char *duet_data_disk_target(int index);
+
 /**
- * duet_data_disk_parse: "PATH[,format=raw|qcow2][,readonly=on][,cache=..][,io=..][,bus=virtio]". A
- * comma in PATH is doubled.
+ * duet_data_disk_parse:
+ * "PATH[,format=raw|qcow2][,readonly=on][,cache=..][,io=..][,bus=virtio][,target=vdX]". A comma in
+ * PATH is doubled.
  *
  * Returns: (transfer full): NULL with %DUET_ERROR_INVALID, or %DUET_ERROR_UNSUPPORTED for what
  *     libvirt has and duet has not.

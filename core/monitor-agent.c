@@ -217,6 +217,9 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_ENDED:
         on_ended(monitor, client, session);
         break;
+    case DUET_FRAME_CHANGE:
+        monitor_live_answer(monitor, frame);
+        break;
     case DUET_FRAME_EXIT:
         on_exit_frame(monitor, client, session, frame);
         break;

@@ -107,7 +107,16 @@ struct _Monitor {
     struct _MonitorHealth *health; /* NULL: nothing is to be checked */
     guint restart_delay_ms;
     guint boot_timeout_s;
-    guint vcpus; /* that a VM was started with */
+    guint vcpus; /* that a VM has now */
+    /* And what it was started with: the most that it can have. */
+    guint vcpus_max;
+    guint64 memory_max_bytes;
+    /* @changing: see monitor-live.c; the rest is what its guest says then. */
+    gboolean changing, guest_answered;
+    guint8 guest_question;
+    guint guest_cpus;
+    guint64 guest_available_bytes;
+    char *guest_message;
     guint boot_timer, run_timer, stop_timer, quit_timer, listen_source, over_source;
     guint deferred_grace_ms;
     gint64 kill_due_us; /* while there is a stop_timer: when it will be killed at the latest */
@@ -179,6 +188,19 @@ void monitor_agent_begin(Monitor *monitor);
 /* monitor-update.c */
 /* Changes limits and the name; @text is a client's. */
 gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError **error);
+
+/* monitor-live.c */
+/* The guest's word on a change. */
+void monitor_live_answer(Monitor *monitor, const struct duet_frame *frame);
+/* What a VM that runs has to get, or to give back. They serve others while the guest is at work on
+ * it, and fail if it does not get done; but for vCPUs all is as it was then. */
+gboolean monitor_live_memory(
+    Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GError **error);
+gboolean monitor_live_vcpus(Monitor *monitor, guint n, GError **error);
+/* @limit: 0: none */
+gboolean monitor_live_pids(Monitor *monitor, guint64 limit, GError **error);
+gboolean monitor_live_disks(
+    Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GError **error);
 
 /* monitor-attach.c */
 /* Gives it the payload's streams. @from_start: of the first byte on */

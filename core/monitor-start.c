@@ -168,6 +168,8 @@ gboolean monitor_bring_up(Monitor *monitor, GError **error)
     monitor_end_with_owner(monitor);
     monitor->info->pid = started.pid;
     monitor->vcpus = duet_vm_vcpus(monitor->spec);
+    monitor->vcpus_max = duet_vm_vcpus_max(monitor->spec);
+    monitor->memory_max_bytes = duet_vm_memory_bytes(monitor->spec);
     monitor->info->facts = started.facts;
     monitor->pidfd = started.pidfd;
     monitor->boot_timeout_s = started.boot_timeout_s ? started.boot_timeout_s : DUET_BOOT_TIMEOUT_S;

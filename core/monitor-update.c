@@ -21,29 +21,63 @@ static gboolean unsupported(GError **error, const char *text)
     return FALSE;
 }
 
-/* What QEMU and the guest got at their start is theirs. */
+static gboolean state_error(GError **error, const char *text)
+{
+    g_set_error_literal(error, DUET_ERROR, DUET_ERROR_STATE, text);
+    return FALSE;
+}
+
+/* The balloon takes from the guest what it had at the start, and gives it back. */
+static gboolean check_memory(const Monitor *monitor, const DuetSpec *to, GError **error)
+{
+    guint64 wanted = duet_vm_memory_bytes(to);
+    if (wanted <= monitor->memory_max_bytes)
+        return TRUE;
+    g_autofree char *had = duet_format_bytes(monitor->memory_max_bytes);
+    g_autofree char *more = duet_format_bytes(wanted);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "the VM was started with %s of RAM, and can't have %s while it runs: stop it first, and it "
+        "counts at the next start",
+        had, more);
+    return FALSE;
+}
+
+static gboolean check_vcpus(const Monitor *monitor, const DuetSpec *to, GError **error)
+{
+    if (to->cpus <= monitor->vcpus || duet_vm_vcpus(to) <= monitor->vcpus_max)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "the VM runs with %u vCPUs%s, and can't have %g CPUs: stop it first, and it counts at the "
+        "next start; --vcpus N,maxvcpus=M gives a VM room for more",
+        monitor->vcpus_max, monitor->vcpus_max > monitor->vcpus ? " at most" : "", to->cpus);
+    return FALSE;
+}
+
+static gboolean gets_vcpus(const Monitor *monitor, const DuetSpec *to)
+{
+    guint wanted = duet_vm_vcpus(to);
+    return wanted > monitor->vcpus && wanted <= monitor->vcpus_max;
+}
+
+/* Whether it is more than a change of its cgroup. */
+static gboolean asks_guest(const Monitor *monitor, const DuetSpec *to, GVariant *changes)
+{
+    return gets_vcpus(monitor, to) || differs(changes, "memory-bytes") ||
+        differs(changes, "pids-limit") || differs(changes, "disks");
+}
+
+/* Refuses what a VM can't have while it runs. */
 static gboolean check_vm(
     const Monitor *monitor, const DuetSpec *to, GVariant *changes, GError **error)
 {
     if (to->connect)
         return unsupported(error,
-            "what runs by a libvirt daemon has its limits, and its name, from its start: stop it "
+            "what runs by a libvirt daemon has its limits, disks and name from its start: stop it "
             "first");
-    if (differs(changes, "memory-bytes"))
-        return unsupported(error,
-            "the memory of a running VM can't be changed yet: stop it first, and it counts at the "
-            "next start");
-    if (differs(changes, "pids-limit"))
-        return unsupported(error,
-            "--pids-limit of a running VM can't be changed yet: stop it first, and it counts at "
-            "the next start");
-    if (to->cpus <= monitor->vcpus)
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "the VM runs with %u vCPUs, and can't have %g CPUs: stop it first, and it counts at the "
-        "next start",
-        monitor->vcpus, to->cpus);
-    return FALSE;
+    return (!differs(changes, "memory-bytes") || check_memory(monitor, to, error)) &&
+        check_vcpus(monitor, to, error) &&
+        (!asks_guest(monitor, to, changes) || monitor->info->state != DUET_STATE_PAUSED ||
+            state_error(error, "it is paused, and its guest has a part in this; unpause it first"));
 }
 
 static gboolean check_state(const Monitor *monitor, GError **error)
@@ -110,26 +144,81 @@ static gboolean has_limits(GVariant *changes)
     return g_variant_n_children(changes) > (differs(changes, "name") ? 1u : 0u);
 }
 
+/* What QEMU may use beyond the RAM depends on how many vCPUs it has. */
+static DuetLimits limits_of(const Monitor *monitor, const DuetSpec *spec)
+{
+    g_autoptr(DuetSpec) now = duet_spec_copy(spec);
+    DuetLimits limits = duet_spec_limits(spec);
+    if (spec->kind != DUET_KIND_VM || spec->connect)
+        return limits;
+    now->topology.vcpus = (int)monitor->vcpus;
+    limits.memory_bytes = duet_spec_limits(now).memory_bytes;
+    return limits;
+}
+
+/* The guest's part: what it is most likely to refuse comes first. */
+static gboolean change_guest(
+    Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
+{
+    gboolean memory = differs(asked, "memory-bytes");
+    if (memory && !monitor_live_memory(monitor, from, to, error))
+        return FALSE;
+    if ((!gets_vcpus(monitor, to) || monitor_live_vcpus(monitor, duet_vm_vcpus(to), error)) &&
+        (!differs(asked, "pids-limit") || monitor_live_pids(monitor, to->pids_limit, error)) &&
+        (!differs(asked, "disks") || monitor_live_disks(monitor, from, to, error)))
+        return TRUE;
+    if (memory)
+        monitor_live_memory(monitor, to, from, NULL);
+    return FALSE;
+}
+
+/* Its cgroup has room for whichever is more until the guest has done its part. */
+static gboolean change_vm(
+    Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
+{
+    DuetLimits before = limits_of(monitor, from), between = limits_of(monitor, to);
+    if (gets_vcpus(monitor, to))
+        between.memory_bytes += DUET_VM_VCPU_BYTES * (duet_vm_vcpus(to) - monitor->vcpus);
+    between.memory_bytes = MAX(between.memory_bytes, before.memory_bytes);
+    if (!change_limits(monitor, &before, &between, error))
+        return FALSE;
+    if (!asks_guest(monitor, to, asked))
+        return TRUE;
+    monitor->changing = TRUE;
+    gboolean ok = change_guest(monitor, from, to, asked, error);
+    monitor->changing = FALSE;
+    /* It may have ended meanwhile, and its cgroup be as good as gone. */
+    if (!check_state(monitor, NULL))
+        return ok;
+    DuetLimits after = limits_of(monitor, ok ? to : from);
+    return change_limits(monitor, &between, &after, ok ? error : NULL) && ok;
+}
+
+static gboolean change_now(
+    Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
+{
+    DuetLimits before = duet_spec_limits(from), after = duet_spec_limits(to);
+    if (!check_state(monitor, error) || !check_use(monitor, to, error))
+        return FALSE;
+    return to->kind == DUET_KIND_VM ? change_vm(monitor, from, to, asked, error)
+                                    : change_limits(monitor, &before, &after, error);
+}
+
 /* @asked: what of @changes is not so already */
 static gboolean update(Monitor *monitor, const DuetSpec *to, GVariant *asked, GError **error)
 {
-    DuetLimits before = duet_spec_limits(monitor->spec), after = duet_spec_limits(to);
-    gboolean limits = has_limits(asked);
-    if (to->kind == DUET_KIND_VM && !monitor->resting) {
-        if (g_variant_n_children(asked) > 0 && !check_vm(monitor, to, asked, error))
-            return FALSE;
-        /* What QEMU may use beyond the RAM depends on how many vCPUs it was started with. */
-        after.memory_bytes = before.memory_bytes;
-    }
+    const DuetSpec *from = monitor->spec;
     /* Between two runs it counts from the next on. */
-    if (limits && !monitor->resting &&
-        (!check_state(monitor, error) || !check_use(monitor, to, error) ||
-            !change_limits(monitor, &before, &after, error)))
+    gboolean now = has_limits(asked) && !monitor->resting;
+    if (to->kind == DUET_KIND_VM && !monitor->resting && g_variant_n_children(asked) > 0 &&
+        !check_vm(monitor, to, asked, error))
         return FALSE;
-    if (duet_spec_replace(monitor->context, monitor->dir_fd, monitor->spec, to, error))
+    if (now && !change_now(monitor, from, to, asked, error))
+        return FALSE;
+    if (duet_spec_replace(monitor->context, monitor->dir_fd, from, to, error))
         return TRUE;
-    if (limits && !monitor->resting)
-        duet_cgroup_change(monitor->cgroup, &after, &before, NULL);
+    if (now)
+        change_now(monitor, to, from, asked, NULL);
     return FALSE;
 }
 
@@ -154,10 +243,10 @@ gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError
             "files are being copied from or to it; try again when that is done");
         return FALSE;
     }
-    if (monitor->lock_fd < 0) {
-        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_STATE, "it is stopping");
-        return FALSE;
-    }
+    if (monitor->lock_fd < 0)
+        return state_error(error, "it is stopping");
+    if (monitor->changing)
+        return state_error(error, "another change of it is under way; try again in a moment");
     g_autoptr(GVariant) changes =
         g_variant_parse(G_VARIANT_TYPE_VARDICT, text, text + length, NULL, NULL);
     if (!changes) {

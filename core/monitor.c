@@ -148,24 +148,49 @@ void monitor_end_with_owner(const Monitor *monitor)
 
 /* ---- the end ---- */
 
-/* A guest whose kernel panics takes its agent along: only its console tells why it ended. */
-static void tell_panic(Monitor *monitor)
+/* A guest's machine that ends takes its agent along: only its driver, and its console, tell why. */
+static void tell_panic(Monitor *monitor, const char *line, gsize length)
+{
+    g_auto(GVariantDict) attributes = G_VARIANT_DICT_INIT(NULL);
+    g_autofree char *said = length ? duet_event_text(line, length) : g_strdup("");
+    g_free(monitor->info->error);
+    monitor->info->error = length
+        ? g_strdup_printf("the guest's kernel panicked: '%.*s'", (int)length, line)
+        : g_strdup("the guest's kernel panicked");
+    g_variant_dict_insert(&attributes, "message", "s", said);
+    monitor_tell_event(monitor, DUET_EVENT_PANIC, g_variant_dict_end(&attributes));
+}
+
+/* Whoever has a machine switched off from inside got what was wanted; a reboot is another run, if
+ * there may be one. */
+static void take_machine_end(Monitor *monitor, DuetEnd end)
+{
+    DuetInfo *info = monitor->info;
+    if (end == DUET_END_POWER_OFF) {
+        info->exit_code = info->exit_signal = 0;
+        monitor->exit_known = TRUE;
+    } else if (end == DUET_END_REBOOT) {
+        monitor->again = monitor_may_restart(monitor);
+        if (!monitor->again && !info->error)
+            info->error =
+                g_strdup("the guest rebooted, with which a VM ends that has no --restart");
+    }
+}
+
+static void judge_machine(Monitor *monitor)
 {
     static const char panic[] = "Kernel panic";
 
     if (monitor->exit_known || monitor->failure || monitor->asked_to_stop || !monitor->runtime)
         return;
+    DuetEnd end = duet_runtime_how_ended(monitor->runtime);
     g_autofree char *tail = duet_runtime_console_tail(monitor->runtime);
     const char *line = tail ? strstr(tail, panic) : NULL;
-    if (!line)
-        return;
-    g_free(monitor->info->error);
-    monitor->info->error =
-        g_strdup_printf("the guest's kernel panicked: '%.*s'", (int)strcspn(line, "\n"), line);
-    g_auto(GVariantDict) attributes = G_VARIANT_DICT_INIT(NULL);
-    g_autofree char *said = duet_event_text(line, strcspn(line, "\n"));
-    g_variant_dict_insert(&attributes, "message", "s", said);
-    monitor_tell_event(monitor, DUET_EVENT_PANIC, g_variant_dict_end(&attributes));
+    /* A payload may write to the console whatever it likes; no panic switches a machine off. */
+    if (end == DUET_END_PANIC || (line && end != DUET_END_POWER_OFF))
+        tell_panic(monitor, line, line ? strcspn(line, "\n") : 0);
+    else
+        take_machine_end(monitor, end);
 }
 
 /* How QEMU, or the container's agent, ended: of a guest that died without a word nothing else
@@ -201,7 +226,7 @@ static void judge_exit(Monitor *monitor)
             g_set_error_literal(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT, message);
         }
     }
-    tell_panic(monitor);
+    judge_machine(monitor);
     if (!monitor->exit_known) {
         info->exit_code = monitor->failure ? duet_error_exit_code(monitor->failure) : 128 + SIGKILL;
         info->exit_signal = monitor->failure ? 0 : SIGKILL;

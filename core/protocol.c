@@ -68,6 +68,7 @@ static int64_t frame_bound(uint8_t type)
     case DUET_FRAME_SHUTDOWN:
     case DUET_FRAME_ENDED:
     case DUET_FRAME_RESIZE:
+    case DUET_FRAME_CHANGE:
     case DUET_FRAME_ATTACH:
     case DUET_FRAME_STOP:
     case DUET_FRAME_KILL:

@@ -302,6 +302,7 @@ static const Field rare_fields[] = {
     { "vcpu-sockets", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, topology.sockets) },
     { "vcpu-cores", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, topology.cores) },
     { "vcpu-threads", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, topology.threads) },
+    { "vcpus-max", FIELD_INT, G_STRUCT_OFFSET(DuetSpec, topology.max) },
     { "disks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, disks) },
     { "rng", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, rng) },
     { "xml-patch", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, xml_patch) },
@@ -540,13 +541,12 @@ DuetSpec *duet_spec_copy(const DuetSpec *spec)
 
 gboolean duet_spec_change(DuetSpec *spec, const char *key, GVariant *value)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
-        if (!g_str_equal(fields[i].key, key))
-            continue;
-        if (!g_variant_is_of_type(value, G_VARIANT_TYPE(field_types[fields[i].type])))
-            return FALSE;
-        field_from_variant((char *)spec + fields[i].offset, fields[i].type, value);
-        return TRUE;
-    }
-    return FALSE;
+    guint at = 0;
+    const Field *field = find_field(fields, G_N_ELEMENTS(fields), &at, key);
+    if (!field)
+        field = find_field(rare_fields, G_N_ELEMENTS(rare_fields), &at, key);
+    if (!field || !g_variant_is_of_type(value, G_VARIANT_TYPE(field_types[field->type])))
+        return FALSE;
+    field_from_variant((char *)spec + field->offset, field->type, value);
+    return TRUE;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A driver in a process of its own. The monitor asks with one byte, the worker answers with one
- * packet: a serialised GVariant and, for START, two descriptors. Asking blocks the monitor: each
+ * A driver in a process of its own. The monitor asks with one byte, behind which UPDATE has a
+ * serialised GVariant, the worker answers with one packet: a serialised GVariant and, for START,
+ * two descriptors. Asking blocks the monitor: each
  * request is short (a libvirt call), and there is never more than one.
  */
 #include "core/worker.h"
@@ -23,6 +24,8 @@
 #define REPLY_FORMAT "(bisxxxmsmsm@a{sv}su)"
 #define REPLY_TYPE "(bisxxxmsmsma{sv}su)"
 #define REPLY_MAX_BYTES (128u * 1024)
+/* A path, and what is said of it. */
+#define REQUEST_MAX_BYTES (16u * 1024)
 /* The first start on a host probes QEMU for seconds, and may fetch a guest kernel. */
 #define REPLY_TIMEOUT_MS (180 * 1000)
 #define EXIT_TIMEOUT_MS 5000
@@ -34,6 +37,8 @@ typedef enum {
     OP_CONSOLE = 'c',
     OP_PAUSE = 'p',
     OP_RESUME = 'u',
+    OP_UPDATE = 'm',
+    OP_END = 'e',
 } WorkerOp;
 
 /* ---- the worker's side ---- */
@@ -96,7 +101,19 @@ static void worker_start(Worker *worker)
     g_free(started.cgroup);
 }
 
-static void worker_serve(Worker *worker, char op)
+static gboolean worker_update(
+    Worker *worker, const char *bytes, gsize length, char **out_text, GError **error)
+{
+    g_autoptr(GBytes) copy = g_bytes_new(bytes, length);
+    g_autoptr(GVariant) changes =
+        g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE_VARDICT, copy, FALSE));
+    guint64 left = 0;
+    gboolean ok = duet_runtime_update(worker->runtime, changes, &left, error);
+    *out_text = g_strdup_printf("%" G_GUINT64_FORMAT, left);
+    return ok;
+}
+
+static void worker_serve(Worker *worker, char op, const char *bytes, gsize length)
 {
     g_autoptr(GError) failure = NULL;
     g_autofree char *text = NULL;
@@ -117,6 +134,12 @@ static void worker_serve(Worker *worker, char op)
     case OP_RESUME:
         ok = duet_runtime_resume(worker->runtime, &failure);
         break;
+    case OP_UPDATE:
+        ok = worker_update(worker, bytes, length, &text, &failure);
+        break;
+    case OP_END:
+        text = g_strdup_printf("%d", (int)duet_runtime_how_ended(worker->runtime));
+        break;
     case OP_CONSOLE:
         text = duet_runtime_console_tail(worker->runtime);
         break;
@@ -128,13 +151,14 @@ static void worker_serve(Worker *worker, char op)
 static gboolean on_request(int fd, GIOCondition condition, gpointer data)
 {
     Worker *worker = data;
-    char op;
+    g_autofree char *request = g_malloc(REQUEST_MAX_BYTES);
     (void)condition;
-    if (recv(fd, &op, 1, 0) != 1) {
+    ssize_t n = recv(fd, request, REQUEST_MAX_BYTES, 0);
+    if (n < 1) {
         g_main_loop_quit(worker->loop);
         return G_SOURCE_REMOVE;
     }
-    worker_serve(worker, op);
+    worker_serve(worker, request[0], request + 1, (gsize)n - 1);
     return G_SOURCE_CONTINUE;
 }
 
@@ -227,15 +251,31 @@ static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
     return NULL;
 }
 
-static GVariant *ask(DuetRuntime *runtime, WorkerOp op, int fds[2], GError **error)
+/* @argument: (nullable) */
+static GVariant *ask_with(
+    DuetRuntime *runtime, WorkerOp op, GVariant *argument, int fds[2], GError **error)
 {
     WorkerRuntime *worker = (WorkerRuntime *)runtime;
     char byte = (char)op;
-    if (send(worker->fd, &byte, 1, MSG_NOSIGNAL) != 1) {
+    struct iovec parts[] = { { &byte, 1 }, { NULL, 0 } };
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = argument ? 2 : 1 };
+    if (argument)
+        parts[1] =
+            (struct iovec){ (void *)g_variant_get_data(argument), g_variant_get_size(argument) };
+    if (1 + parts[1].iov_len > REQUEST_MAX_BYTES) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "this is too long");
+        return NULL;
+    }
+    if (sendmsg(worker->fd, &message, MSG_NOSIGNAL) < 0) {
         duet_error_set_errno(error, errno, "the %s driver's worker is gone", runtime->driver_name);
         return NULL;
     }
     return receive(worker, fds, error);
+}
+
+static GVariant *ask(DuetRuntime *runtime, WorkerOp op, int fds[2], GError **error)
+{
+    return ask_with(runtime, op, NULL, fds, error);
 }
 
 static gboolean ask_simply(DuetRuntime *runtime, WorkerOp op, GError **error)
@@ -285,6 +325,18 @@ static gboolean worker_runtime_resume(DuetRuntime *runtime, GError **error)
     return ask_simply(runtime, OP_RESUME, error);
 }
 
+static gboolean worker_runtime_update(
+    DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error)
+{
+    g_autoptr(GVariant) reply = ask_with(runtime, OP_UPDATE, changes, NULL, error);
+    const char *text;
+    if (!reply)
+        return FALSE;
+    g_variant_get_child(reply, 9, "&s", &text);
+    *out_left = g_ascii_strtoull(text, NULL, 10);
+    return TRUE;
+}
+
 static char *worker_runtime_console_tail(DuetRuntime *runtime)
 {
     g_autoptr(GVariant) reply = ask(runtime, OP_CONSOLE, NULL, NULL);
@@ -294,6 +346,15 @@ static char *worker_runtime_console_tail(DuetRuntime *runtime)
     if (text && !*text)
         g_clear_pointer(&text, g_free);
     return text;
+}
+
+static DuetEnd worker_runtime_how_ended(DuetRuntime *runtime)
+{
+    g_autoptr(GVariant) reply = ask(runtime, OP_END, NULL, NULL);
+    const char *text = "0";
+    if (reply)
+        g_variant_get_child(reply, 9, "&s", &text);
+    return (DuetEnd)g_ascii_strtoull(text, NULL, 10);
 }
 
 static void worker_runtime_free(DuetRuntime *runtime)
@@ -313,8 +374,10 @@ static const DuetRuntimeOps worker_ops = {
     .kill = worker_runtime_kill,
     .release = worker_runtime_release,
     .console_tail = worker_runtime_console_tail,
+    .how_ended = worker_runtime_how_ended,
     .pause = worker_runtime_pause,
     .resume = worker_runtime_resume,
+    .update = worker_runtime_update,
     .free = worker_runtime_free,
 };
 

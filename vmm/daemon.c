@@ -63,6 +63,7 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
     g_autofree char *uuid = duet_vm_uuid(vm->spec->id);
     if (duet_vm_daemon_is_alive(vm->connection))
         return TRUE;
+    duet_vm_end_unwatch(vm);
     duet_vm_daemon_unlink(vm);
     g_clear_pointer(&vm->domain, virDomainFree);
     g_clear_pointer(&vm->connection, virConnectClose);
@@ -77,6 +78,8 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
             g_usleep(REOPEN_PAUSE_US);
     }
     vm->domain = virDomainLookupByUUIDString(vm->connection, uuid);
+    if (vm->domain)
+        duet_vm_end_watch(vm);
     duet_vm_daemon_link(vm);
     return TRUE;
 }

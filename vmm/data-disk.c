@@ -131,16 +131,3 @@ int duet_data_disk_open(const DuetDataDisk *disk, GError **error)
     }
     return duet_fd_steal(&fd);
 }
-
-GPtrArray *duet_data_disks_parse(char *const *texts, GError **error)
-{
-    g_autoptr(GPtrArray) disks =
-        g_ptr_array_new_with_free_func((GDestroyNotify)duet_data_disk_free);
-    for (; texts && *texts; texts++) {
-        DuetDataDisk *disk = duet_data_disk_parse(*texts, error);
-        if (!disk)
-            return NULL;
-        g_ptr_array_add(disks, disk);
-    }
-    return g_steal_pointer(&disks);
-}

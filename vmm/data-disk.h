@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "core/machine.h"
+#include "core/disk-list.h"
 
 G_BEGIN_DECLS
 
@@ -21,9 +21,5 @@ gboolean duet_data_disk_check(const DuetDataDisk *disk, GError **error);
  * Returns: a descriptor of the file that was checked, or -1
  */
 int duet_data_disk_open(const DuetDataDisk *disk, GError **error);
-
-/** duet_data_disks_parse: Returns: (transfer full) (element-type DuetDataDisk): of a spec's @disks.
- */
-GPtrArray *duet_data_disks_parse(char *const *texts, GError **error);
 
 G_END_DECLS

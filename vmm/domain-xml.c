@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A machine with what a payload needs and nothing that costs time to bring up: no USB, no graphics,
- * no balloon, no PCI bridges (all devices sit on the root bus), virtio 1.0 alone. There is no
- * virtio-rng either, unless it is asked for: both CPU models have RDRAND, which seeds the guest's
- * generator, and a device that needs one more module would be loaded in every boot.
+ * virtio 1.0 alone, all devices on the root bus but for what may come and go (see add_ports()).
+ * There is no virtio-rng, unless it is asked for: both CPU models have RDRAND, which seeds the
+ * guest's generator, and a device that needs one more module would be loaded in every boot. The
+ * balloon's module is loaded when it is first needed.
  */
 #include "vmm/domain-xml.h"
 #include "vmm/machine.h"
@@ -62,14 +63,20 @@ static xmlNode *add(xmlNode *parent, const char *name, const char *text, ...)
     return node;
 }
 
+static xmlNode *add_pci_place(xmlNode *device, guint bus, guint slot, guint function)
+{
+    g_autofree char *bus_text = g_strdup_printf("0x%02x", bus);
+    g_autofree char *slot_text = g_strdup_printf("0x%02x", slot);
+    g_autofree char *function_text = g_strdup_printf("0x%x", function);
+    return add(device, "address", NULL, "type", "pci", "domain", "0x0000", "bus", bus_text, "slot",
+        slot_text, "function", function_text, NULL);
+}
+
 /* @slot: 0: where libvirt will */
 static void add_pci_address(xmlNode *device, guint slot)
 {
-    if (!slot)
-        return;
-    g_autofree char *text = g_strdup_printf("0x%02x", slot);
-    add(device, "address", NULL, "type", "pci", "domain", "0x0000", "bus", "0x00", "slot", text,
-        "function", "0x0", NULL);
+    if (slot)
+        add_pci_place(device, 0, slot, 0);
 }
 
 static void add_boot(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
@@ -167,6 +174,7 @@ static void add_limits(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *
 {
     g_autofree char *memory = g_strdup_printf("%" G_GUINT64_FORMAT, duet_vm_memory_bytes(spec));
     g_autofree char *vcpus = g_strdup_printf("%u", duet_vm_vcpus(spec));
+    g_autofree char *most = g_strdup_printf("%u", duet_vm_vcpus_max(spec));
     add(domain, "memory", memory, "unit", "b", NULL);
     if (plan->folders->len) {
         /* virtiofsd reads and writes the guest's memory. */
@@ -174,7 +182,9 @@ static void add_limits(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *
         add(backing, "source", NULL, "type", "memfd", NULL);
         add(backing, "access", NULL, "mode", "shared", NULL);
     }
-    add(domain, "vcpu", vcpus, "placement", "static", NULL);
+    xmlNode *vcpu = add(domain, "vcpu", most, "placement", "static", NULL);
+    if (!g_str_equal(vcpus, most))
+        xmlNewProp(vcpu, (const xmlChar *)"current", (const xmlChar *)vcpus);
     if (plan->label && spec->cpus > 0)
         add_quota(domain, spec->cpus);
 }
@@ -182,18 +192,20 @@ static void add_limits(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *
 /**
  * DiskRow: one virtio-blk device.
  * @serial: how the agent finds it
+ * @alias: (nullable): how libvirt is told of it later
  */
 typedef struct {
     const char *path;
     const char *target;
     const char *serial;
+    const char *alias;
     gboolean readonly;
     gboolean is_qcow2;
     const char *cache;
     const char *io;
 } DiskRow;
 
-static void add_disk(xmlNode *devices, const DiskRow *row, guint slot)
+static xmlNode *add_disk(xmlNode *devices, const DiskRow *row)
 {
     xmlNode *disk =
         add(devices, "disk", NULL, "type", "file", "device", "disk", "model", VIRTIO_MODEL, NULL);
@@ -212,7 +224,9 @@ static void add_disk(xmlNode *devices, const DiskRow *row, guint slot)
     if (row->readonly)
         add(disk, "readonly", NULL, NULL);
     add(disk, "serial", row->serial, NULL);
-    add_pci_address(disk, slot);
+    if (row->alias)
+        add(disk, "alias", NULL, "name", row->alias, NULL);
+    return disk;
 }
 
 static void add_folder(
@@ -245,14 +259,75 @@ static void add_channels(xmlNode *devices, const DuetVmPlan *plan, guint slot)
     add(serial, "target", NULL, "port", "0", NULL);
 }
 
-static void add_data_disk(xmlNode *devices, const DuetDataDisk *disk, guint index, guint slot)
+char *duet_vm_disk_alias(int index)
+{
+    return g_strdup_printf("ua-duet-disk-%d", index);
+}
+
+static xmlNode *add_data_disk(xmlNode *devices, const DuetDataDisk *disk)
 {
     /* Behind our own two. */
-    g_autofree char *target = g_strdup_printf("vd%c", 'c' + (char)index);
-    g_autofree char *serial = g_strdup_printf("duet-disk-%u", index);
-    const DiskRow row = { disk->path, target, serial, disk->readonly, disk->is_qcow2, disk->cache,
-        disk->io };
-    add_disk(devices, &row, slot);
+    g_autofree char *target = duet_data_disk_target(disk->index);
+    g_autofree char *serial = g_strdup_printf("duet-disk-%d", disk->index);
+    g_autofree char *alias = duet_vm_disk_alias(disk->index);
+    const DiskRow row = { disk->path, target, serial, alias, disk->readonly, disk->is_qcow2,
+        disk->cache, disk->io };
+    return add_disk(devices, &row);
+}
+
+/*
+ * The root bus of a q35 takes nothing while it runs: what is to come or go sits behind a port of
+ * its own. Eight of them share a slot. Bus numbers follow from the order: the first is bus 1.
+ */
+static void add_ports(xmlNode *devices, guint n, guint *slot)
+{
+    for (guint i = 0; i < n; i++) {
+        g_autofree char *number = g_strdup_printf("%u", i + 1);
+        g_autofree char *port = g_strdup_printf("0x%x", i + 1);
+        xmlNode *controller = add(devices, "controller", NULL, "type", "pci", "index", number,
+            "model", "pcie-root-port", NULL);
+        add(controller, "target", NULL, "chassis", number, "port", port, NULL);
+        xmlNode *place = add_pci_place(controller, 0, *slot + i / 8, i % 8);
+        if (i % 8 == 0)
+            xmlNewProp(place, (const xmlChar *)"multifunction", (const xmlChar *)"on");
+    }
+    *slot += (n + 7) / 8;
+}
+
+static void add_data_disks(xmlNode *devices, const GPtrArray *disks, guint *slot)
+{
+    guint n = disks ? disks->len : 0;
+    gboolean ports = *slot != 0;
+    if (ports)
+        add_ports(devices, n + DUET_VM_SPARE_PORTS, slot);
+    for (guint i = 0; i < n; i++) {
+        xmlNode *disk = add_data_disk(devices, disks->pdata[i]);
+        if (ports)
+            add_pci_place(disk, i + 1, 0, 0);
+    }
+}
+
+char *duet_vm_disk_xml(const DuetDataDisk *disk)
+{
+    xmlDoc *document = xmlNewDoc((const xmlChar *)"1.0");
+    xmlNode *devices = xmlNewNode(NULL, (const xmlChar *)"devices");
+    xmlDocSetRootElement(document, devices);
+    xmlNode *node = add_data_disk(devices, disk);
+    xmlBuffer *buffer = xmlBufferCreate();
+    xmlNodeDump(buffer, document, node, 0, 0);
+    char *xml = g_strdup((const char *)xmlBufferContent(buffer));
+    xmlBufferFree(buffer);
+    xmlFreeDoc(document);
+    return xml;
+}
+
+static void add_balloon(xmlNode *devices, guint slot)
+{
+    /* Not autodeflate: what was taken would be given back when the guest runs short of memory, and
+     * QEMU would be killed by its cgroup for it. */
+    xmlNode *balloon =
+        add(devices, "memballoon", NULL, "model", VIRTIO_MODEL, "freePageReporting", "on", NULL);
+    add_pci_address(balloon, slot);
 }
 
 static void add_rng(xmlNode *devices, guint slot)
@@ -284,14 +359,15 @@ static void add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan 
     add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);
     add_channels(devices, plan, next_slot(&slot));
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
-        add_disk(devices, &rows[i], next_slot(&slot));
+        add_pci_address(add_disk(devices, &rows[i]), next_slot(&slot));
     for (guint i = 0; i < plan->folders->len; i++)
         add_folder(devices, plan->folders->pdata[i], plan->virtiofsd, next_slot(&slot));
-    for (guint i = 0; plan->disks && i < plan->disks->len; i++)
-        add_data_disk(devices, plan->disks->pdata[i], i, next_slot(&slot));
     if (spec->rng)
         add_rng(devices, next_slot(&slot));
-    add(devices, "memballoon", NULL, "model", "none", NULL);
+    add_balloon(devices, next_slot(&slot));
+    add_data_disks(devices, plan->disks, &slot);
+    /* QEMU tells of a guest's panic, whatever its console says. */
+    add(devices, "panic", NULL, "model", "isa", NULL);
 }
 
 /*

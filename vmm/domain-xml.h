@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "core/machine.h"
+
 #include <duet/spec.h>
 
 G_BEGIN_DECLS
@@ -71,5 +73,11 @@ char *duet_vm_uuid(const char *id);
  * Returns: (transfer full): libvirt's domain XML for @spec, run as @plan says.
  */
 char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan);
+
+/** duet_vm_disk_xml: Returns: (transfer full): a further disk alone, for a domain that runs. */
+char *duet_vm_disk_xml(const DuetDataDisk *disk);
+
+/** duet_vm_disk_alias: Returns: (transfer full): what the domain calls the disk with that index. */
+char *duet_vm_disk_alias(int index);
 
 G_END_DECLS

@@ -33,6 +33,7 @@ void duet_vm_qemu_kill(DuetVm *vm)
 gboolean duet_vm_end(DuetVm *vm, GError **error)
 {
     duet_vm_console_unwatch(vm);
+    duet_vm_end_unwatch(vm);
     gboolean ok = vm->libvirt->end(vm, error);
     g_clear_pointer(&vm->connection, virConnectClose);
     duet_fd_clear(&vm->pidfd);

@@ -14,13 +14,15 @@
 #include <unistd.h>
 
 /* Part of the cache's key: raise it when the contents change for the same inputs. */
-#define FORMAT "initramfs 1"
+#define FORMAT "initramfs 2"
 
 /* What the agent's channel needs, and what the root file system needs after that. */
 static const char *const port_modules[] = { "virtio_pci", "virtio_console", NULL };
 static const char *const root_modules[] = { "virtio_blk", "squashfs", "overlay", "?crc32c_generic",
     "ext4", NULL };
 static const char *const folder_modules[] = { "fuse", "virtiofs", NULL };
+/* There for when it is needed: the agent knows its name. */
+static const char *const kept_modules[] = { "?virtio_balloon", "?pvpanic", "?pvpanic_mmio", NULL };
 static const char *const rng_modules[] = { "virtio_rng", NULL };
 
 void duet_initramfs_free(DuetInitramfs *initramfs)
@@ -77,11 +79,12 @@ static gboolean add_folders(struct archive *cpio)
  * Contents: what goes into one initramfs.
  * @modules: (element-type DuetModule): in load order
  * @early: how many of them the port needs
+ * @loaded: how many are loaded in each boot
  */
 typedef struct {
     GBytes *agent;
     GPtrArray *modules;
-    guint early;
+    guint early, loaded;
 } Contents;
 
 static gboolean add_contents(struct archive *cpio, const Contents *contents)
@@ -94,7 +97,8 @@ static gboolean add_contents(struct archive *cpio, const Contents *contents)
         g_autofree char *path = g_strdup_printf("modules/%s.ko", module->name);
         if (i == contents->early)
             g_string_append_c(order, '\n');
-        g_string_append_printf(order, "/%s\n", path);
+        if (i < contents->loaded)
+            g_string_append_printf(order, "/%s\n", path);
         if (!add_file(cpio, path, 0644, module->bytes))
             return FALSE;
     }
@@ -120,10 +124,17 @@ static void wanted_add(GPtrArray *wanted, const char *const *names)
         g_ptr_array_add(wanted, (gpointer)*names);
 }
 
+static GPtrArray *resolve(const DuetGuestKernel *kernel, GPtrArray *wanted, GError **error)
+{
+    g_autofree const char **names = g_new0(const char *, wanted->len + 1);
+    memcpy(names, wanted->pdata, wanted->len * sizeof *names);
+    return duet_modules_resolve(kernel->modules_dir, names, error);
+}
+
 static gboolean build(const char *path, const DuetGuestKernel *kernel, GBytes *agent,
     DuetInitramfsContents wanted_too, GError **error)
 {
-    /* Resolved twice: the early ones are a prefix of the whole order. */
+    /* Resolved more than once: each part is a prefix of the whole order. */
     g_autoptr(GPtrArray) early = duet_modules_resolve(kernel->modules_dir, port_modules, error);
     if (!early)
         return FALSE;
@@ -134,12 +145,12 @@ static gboolean build(const char *path, const DuetGuestKernel *kernel, GBytes *a
         wanted_add(wanted, folder_modules);
     if (wanted_too & DUET_INITRAMFS_RNG)
         wanted_add(wanted, rng_modules);
-    g_ptr_array_add(wanted, NULL);
-    g_autoptr(GPtrArray) modules =
-        duet_modules_resolve(kernel->modules_dir, (const char *const *)wanted->pdata, error);
+    g_autoptr(GPtrArray) loaded = resolve(kernel, wanted, error);
+    wanted_add(wanted, kept_modules);
+    g_autoptr(GPtrArray) modules = loaded ? resolve(kernel, wanted, error) : NULL;
     if (!modules)
         return FALSE;
-    Contents contents = { agent, modules, early->len };
+    Contents contents = { agent, modules, early->len, loaded->len };
     DUET_AUTO_FD lock_fd = -1;
     g_autofree char *fresh = duet_vm_cache_begin(path, &lock_fd, error);
     g_autofree char *sum_path = g_strconcat(path, ".sha256", NULL);

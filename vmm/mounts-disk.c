@@ -41,11 +41,23 @@ static gboolean set_attributes(int tree_fd, const DuetPlace *place, gboolean rea
     return TRUE;
 }
 
+static char *target_of(const DuetPlace *place, guint index)
+{
+    return g_strdup_printf("%s/boot/disk-%u.img", place->run_dir, index);
+}
+
+void duet_vm_mounts_disk_remove(const DuetPlace *place, guint index)
+{
+    g_autofree char *target = target_of(place, index);
+    umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW);
+    unlink(target);
+}
+
 char *duet_vm_mounts_disk(
     const DuetPlace *place, guint index, const DuetDataDisk *disk, int fd, GError **error)
 {
     g_autofree char *dir = g_build_filename(place->run_dir, "boot", NULL);
-    g_autofree char *target = g_strdup_printf("%s/disk-%u.img", dir, index);
+    g_autofree char *target = target_of(place, index);
     DUET_AUTO_FD tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     DUET_AUTO_FD point = -1;
     if (tree >= 0 && duet_mkdir_p(dir, 0711, NULL))

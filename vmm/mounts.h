@@ -52,6 +52,9 @@ DuetVmFolder *duet_vm_mounts_folder(
 char *duet_vm_mounts_disk(
     const DuetPlace *place, guint index, const DuetDataDisk *disk, int fd, GError **error);
 
+/** duet_vm_mounts_disk_remove: the reverse, for one that QEMU does not have open any more. */
+void duet_vm_mounts_disk_remove(const DuetPlace *place, guint index);
+
 /** duet_vm_mounts_remove: unmounts all of it and removes the mount points; no error if none. */
 gboolean duet_vm_mounts_remove(const DuetPlace *place, GError **error);
 

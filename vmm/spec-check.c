@@ -80,7 +80,7 @@ static gboolean check_twice(const GPtrArray *disks, guint index, GError **error)
 
 static gboolean check_disks(const DuetSpec *spec, GError **error)
 {
-    g_autoptr(GPtrArray) disks = duet_data_disks_parse(spec->disks, error);
+    g_autoptr(GPtrArray) disks = duet_disk_list_parse(spec->disks, error);
     for (guint i = 0; disks && i < disks->len; i++)
         if (!duet_data_disk_check(disks->pdata[i], error) || !check_twice(disks, i, error))
             return FALSE;

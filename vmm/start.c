@@ -25,11 +25,12 @@
 
 static GPtrArray *disks_make(DuetVm *vm, GError **error)
 {
-    g_autoptr(GPtrArray) disks = duet_data_disks_parse(vm->spec->disks, error);
+    g_autoptr(GPtrArray) disks = duet_disk_list_parse(vm->spec->disks, error);
     for (guint i = 0; disks && i < disks->len; i++) {
         DuetDataDisk *disk = disks->pdata[i];
         DUET_AUTO_FD fd = duet_data_disk_open(disk, error);
-        char *shown = fd >= 0 ? vm->libvirt->show_disk(vm, disk, i, fd, error) : NULL;
+        char *shown =
+            fd >= 0 ? vm->libvirt->show_disk(vm, disk, (guint)disk->index, fd, error) : NULL;
         if (!shown)
             return NULL;
         g_free(disk->path);
@@ -130,6 +131,7 @@ static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError
     if (!vm->domain_xml || !vm->libvirt->create(vm, error))
         return FALSE;
     duet_marks_set(marks, DUET_MARK_SPAWNED);
+    duet_vm_end_watch(vm);
     DUET_AUTO_FD agent_fd = agent_connect(vm, error);
     if (agent_fd < 0)
         return FALSE;

@@ -37,8 +37,7 @@ static gboolean vm_release(DuetRuntime *runtime, GError **error)
     return duet_vm_end((DuetVm *)runtime, error);
 }
 
-/* What pauses it needs a connection, and the domain in it. */
-static gboolean reach(DuetVm *vm, GError **error)
+gboolean duet_vm_reach(DuetVm *vm, GError **error)
 {
     if (vm->libvirt->reopen && !vm->libvirt->reopen(vm, error))
         return FALSE;
@@ -52,7 +51,7 @@ static gboolean reach(DuetVm *vm, GError **error)
 static gboolean vm_pause(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
-    if (!reach(vm, error))
+    if (!duet_vm_reach(vm, error))
         return FALSE;
     return virDomainSuspend(vm->domain) == 0 ||
         duet_virt_error_set(error, "cannot pause '%s'", vm->spec->name);
@@ -68,7 +67,7 @@ static gboolean is_running(const DuetVm *vm)
 static gboolean vm_resume(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
-    if (!reach(vm, error))
+    if (!duet_vm_reach(vm, error))
         return FALSE;
     return is_running(vm) || virDomainResume(vm->domain) == 0 ||
         duet_virt_error_set(error, "cannot resume '%s'", vm->spec->name);
@@ -100,15 +99,17 @@ static const DuetRuntimeOps vm_ops = {
     .kill = vm_kill,
     .release = vm_release,
     .console_tail = duet_vm_console_tail,
+    .how_ended = duet_vm_how_ended,
     .pause = vm_pause,
     .resume = vm_resume,
+    .update = duet_vm_update,
     .free = vm_free,
 };
 
 static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
 {
     DuetVm *vm = g_new0(DuetVm, 1);
-    vm->powerdown = -1;
+    vm->powerdown = vm->shutdown = -1;
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;

@@ -58,7 +58,10 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @cgroup: daemon: see #DuetStarted
  * @defined: daemon: it may know the domain
  * @retry_source, @retries: daemon: how often it was tried since it was lost
+ * @detaching: the disk that the guest is asked to let go of, its index and 1, or 0
+ * @detach_asked_us: and when
  * @powerdown: daemon: the callback of the VM's power button, or -1
+ * @shutdown: that of QEMU's last words, or -1; @ended: what they were
  */
 struct _DuetVm {
     DuetRuntime base;
@@ -91,7 +94,11 @@ struct _DuetVm {
     gboolean defined;
     guint retry_source;
     guint retries;
+    int detaching;
+    gint64 detach_asked_us;
     int powerdown;
+    int shutdown;
+    DuetEnd ended;
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */
@@ -109,6 +116,19 @@ gboolean duet_vm_run_dir_make(const DuetVm *vm, GError **error);
 /** duet_vm_start: #DuetRuntimeOps start. */
 gboolean duet_vm_start(
     DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error);
+
+/** duet_vm_reach: makes sure that there is a connection, and the domain in it. */
+gboolean duet_vm_reach(DuetVm *vm, GError **error);
+
+/** duet_vm_update: #DuetRuntimeOps update. */
+gboolean duet_vm_update(DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
+
+/** duet_vm_end_watch: from now on QEMU's last words are heard. */
+void duet_vm_end_watch(DuetVm *vm);
+/** duet_vm_end_unwatch: before the connection is closed. */
+void duet_vm_end_unwatch(DuetVm *vm);
+/** duet_vm_how_ended: #DuetRuntimeOps how_ended. */
+DuetEnd duet_vm_how_ended(DuetRuntime *runtime);
 
 /** duet_vm_end: kills QEMU if it lives, and closes all that start opened. */
 gboolean duet_vm_end(DuetVm *vm, GError **error);

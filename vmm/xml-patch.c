@@ -241,7 +241,7 @@ static void remove_all(xmlNode *parent, const xmlNode *like)
 static void merge_devices(xmlNode *devices, xmlNode *patch)
 {
     for (xmlNode *node = xmlFirstElementChild(patch); node; node = xmlNextElementSibling(node)) {
-        if (g_str_equal(name_of(node), "memballoon"))
+        if (g_str_equal(name_of(node), "memballoon") || g_str_equal(name_of(node), "panic"))
             remove_all(devices, node);
         append_copy(devices, node);
     }

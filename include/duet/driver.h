@@ -85,6 +85,21 @@ typedef struct {
 typedef struct _DuetRuntime DuetRuntime;
 
 /**
+ * DuetEnd: what the instance's machine did of its own accord
+ * @DUET_END_UNKNOWN: nothing that is known of: it was killed
+ */
+typedef enum { DUET_END_UNKNOWN, DUET_END_POWER_OFF, DUET_END_REBOOT, DUET_END_PANIC } DuetEnd;
+
+/** The keys of an update: bytes (t) of RAM that the guest keeps, */
+#define DUET_UPDATE_MEMORY "memory"
+/** CPUs (u) that it has at least, */
+#define DUET_UPDATE_VCPUS "vcpus"
+/** a disk (ay), of duet_data_disk_to_text() with its target, that comes, */
+#define DUET_UPDATE_ATTACH "attach"
+/** and one that goes. */
+#define DUET_UPDATE_DETACH "detach"
+
+/**
  * DuetRuntimeOps: one living instance. Optional members may be NULL: the dispatch then answers
  * %DUET_ERROR_UNSUPPORTED, naming the driver.
  */
@@ -108,8 +123,17 @@ typedef struct {
      * console, and what the emulator said.
      */
     char *(*console_tail)(DuetRuntime *runtime);
+    /** how_ended: (optional): asked between the end of its process and release(). */
+    DuetEnd (*how_ended)(DuetRuntime *runtime);
     gboolean (*pause)(DuetRuntime *runtime, GError **error); /* optional */
     gboolean (*resume)(DuetRuntime *runtime, GError **error); /* optional */
+    /**
+     * update: (optional): changes what runs.
+     * @changes: a{sv} of one of the DUET_UPDATE_ keys
+     * @out_left: 0: it is done. Else the guest is at work on it, and this gets less; to be asked
+     *     again
+     */
+    gboolean (*update)(DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
     void (*free)(DuetRuntime *runtime); /* mandatory */
 } DuetRuntimeOps;
 
@@ -168,8 +192,11 @@ gboolean duet_runtime_start(
 gboolean duet_runtime_kill(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_release(DuetRuntime *runtime, GError **error);
 char *duet_runtime_console_tail(DuetRuntime *runtime);
+DuetEnd duet_runtime_how_ended(DuetRuntime *runtime);
 gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error);
+gboolean duet_runtime_update(
+    DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
 void duet_runtime_free(DuetRuntime *runtime);
 
 G_END_DECLS

@@ -288,6 +288,16 @@ gboolean duet_instance_resume(DuetInstance *instance, GError **error);
  *     for what this kind, this host, or one that runs can't change.
  */
 gboolean duet_instance_update(DuetInstance *instance, GVariant *changes, GError **error);
+/**
+ * duet_instance_attach_disk: gives a VM a further disk, now and for later runs.
+ * @text: of duet_data_disk_to_text(); it has the first target that is free if it names none
+ */
+gboolean duet_instance_attach_disk(DuetInstance *instance, const char *text, GError **error);
+/**
+ * duet_instance_detach_disk: takes one away; returns when a guest that runs has let go of it.
+ * @word: its target, or its file
+ */
+gboolean duet_instance_detach_disk(DuetInstance *instance, const char *word, GError **error);
 /** duet_spec_changes: Returns: (transfer floating): what duet_instance_update() makes @to of @from
  * with. */
 GVariant *duet_spec_changes(const DuetSpec *from, const DuetSpec *to);

@@ -68,6 +68,10 @@ enum duet_frame_type {
     /* client -> monitor -> agent: u16 rows, u16 columns: the size of the session's terminal. One
      * that has none drops it. */
     DUET_FRAME_RESIZE = 14,
+    /* monitor -> agent, VM only: fields: PIDS_LIMIT (all ones: none), BALLOON; CPUs that are off
+     * are switched on. The answer, on the same channel: u32 CPUs that are on,
+     * u64 bytes of memory that are available (0: not known), then what failed, if something did. */
+    DUET_FRAME_CHANGE = 15,
 
     /* client -> monitor */
     /* u32: 1: this connection gets session 0's channels, 0: it lets go of the session that it has,
@@ -89,6 +93,8 @@ enum duet_frame_type {
     DUET_FRAME_NOTICE = 66, /* a line for the user's stderr ("no KVM, ...") */
     DUET_FRAME_RELEASED = 67, /* all is gone: the state, serialised as duet_state_to_variant() */
 };
+
+#define DUET_CHANGE_ANSWER_BYTES 12u
 
 /* The fields of CONFIG and SPAWN: u8 tag, u32 length, bytes; repeated. Unknown tags are ignored. */
 enum duet_field {
@@ -112,6 +118,7 @@ enum duet_field {
     DUET_FIELD_GROUP = 12, /* SPAWN: one more group, resolved as USER's; repeated */
     DUET_FIELD_SYSCTL = 13, /* VM only: "NAME=VALUE"; repeated */
     DUET_FIELD_SHM_BYTES = 14, /* u64, VM only: size of /dev/shm */
+    DUET_FIELD_BALLOON = 15, /* CHANGE: nothing; the driver of the balloon is needed */
 };
 
 #define DUET_HEALTH_PASSED "passed"

@@ -123,13 +123,16 @@ typedef struct {
 /**
  * DuetTopology: the vCPUs of a VM
  * @vcpus: how many; 0: as many as the CPU time that it may use
- * @sockets, @cores, @threads: @vcpus is their product; all 0: libvirt's choice
+ * @sockets, @cores, @threads: @max, or without one @vcpus, is their product; all 0: libvirt's
+ * choice
+ * @max: how many it may get while it runs; 0: no more
  */
 typedef struct {
     int vcpus;
     int sockets;
     int cores;
     int threads;
+    int max;
 } DuetTopology;
 
 const char *duet_accel_to_string(DuetAccel accel);

@@ -23,6 +23,9 @@ G_BEGIN_DECLS
 /** Upper bound of QEMU's code cache under TCG; counted in the allowance. */
 #define DUET_VM_TB_CACHE_BYTES (G_GUINT64_CONSTANT(64) << 20)
 
+/** What each vCPU's stacks and emulation state may take beside the RAM. */
+#define DUET_VM_VCPU_BYTES (G_GUINT64_CONSTANT(16) << 20)
+
 /** The most vCPUs that the q35 machine takes without an IOMMU. */
 #define DUET_VM_VCPUS_MAX 255
 
@@ -49,6 +52,9 @@ static inline guint64 duet_vm_memory_bytes(const DuetSpec *spec)
     return wanted > G_MAXUINT64 - mib ? wanted : (wanted + mib - 1) / mib * mib;
 }
 
+/** How many further disks a q35 that runs has room for: each wants a port of its own. */
+#define DUET_VM_SPARE_PORTS 2
+
 /** duet_vm_vcpus: Returns: the vCPUs of @spec: as asked, or its cpus, rounded up, at least one. */
 static inline guint duet_vm_vcpus(const DuetSpec *spec)
 {
@@ -58,19 +64,25 @@ static inline guint duet_vm_vcpus(const DuetSpec *spec)
     return MAX(whole + (spec->cpus > whole), 1);
 }
 
+/** duet_vm_vcpus_max: Returns: how many it can have while it runs. */
+static inline guint duet_vm_vcpus_max(const DuetSpec *spec)
+{
+    return MAX(duet_vm_vcpus(spec), (guint)MAX(spec->topology.max, 0));
+}
+
 /**
  * duet_vm_memory_allowance_bytes: what QEMU and its helpers may use beyond the guest's RAM, so the
  * limit of the payload's cgroup is duet_vm_memory_bytes() plus this. An upper bound, not a cost:
  * 128 MiB for QEMU itself, its page tables and the files that it maps (kernel, initramfs), the
- * code cache of TCG, 1/64 of the RAM for page tables, 16 MiB for each vCPU's stacks and
- * emulation state, 64 MiB for each shared folder's virtiofsd.
+ * code cache of TCG, 1/64 of the RAM for page tables, %DUET_VM_VCPU_BYTES for each vCPU, 64 MiB for
+ * each shared folder's virtiofsd.
  */
 static inline guint64 duet_vm_memory_allowance_bytes(const DuetSpec *spec)
 {
     guint64 mib = G_GUINT64_CONSTANT(1) << 20;
     guint64 folders = spec->mounts ? spec->mounts->len : 0;
     return 128 * mib + DUET_VM_TB_CACHE_BYTES + duet_vm_memory_bytes(spec) / 64 +
-        16 * mib * duet_vm_vcpus(spec) + 64 * mib * folders;
+        DUET_VM_VCPU_BYTES * duet_vm_vcpus(spec) + 64 * mib * folders;
 }
 
 /**

@@ -655,7 +655,7 @@ static void test_violations(gconstpointer agent)
 {
     guint8 header[DUET_FRAME_HEADER_BYTES];
 
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         Peer *peer = peer_new(agent);
         pid_t pid;
         int status;
@@ -679,6 +679,9 @@ static void test_violations(gconstpointer agent)
             break;
         case 4: /* a configuration that comes late */
             peer_send(peer, DUET_FRAME_CONFIG, 0, 0, NULL, 0);
+            break;
+        case 5: /* a guest's alone */
+            peer_send(peer, DUET_FRAME_CHANGE, 0, 0, NULL, 0);
             break;
         }
         for (gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;

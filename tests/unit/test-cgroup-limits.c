@@ -339,7 +339,8 @@ static void test_spec_with(void)
         "{'memory-bytes': <'5'>}", "{'cpus': <-1.0>}", "{'name': <b'../x'>}", "{'name': <b''>}",
         "{'argv': <[b'sh']>}", "{'layers': <[b'/']>}", "{'memory-swap-bytes': <int64 5>}",
         "{'io-limits': <[b'read-bps:/etc/passwd:5']>}", "{'cpuset-cpus': <b'0\\n'>}",
-        "{'cpu-shares': <uint64 1>}", "{'root-disk': <b'/x'>}" };
+        "{'cpu-shares': <uint64 1>}", "{'root-disk': <b'/x'>}", "{'disks': <[b'/etc/shadow']>}",
+        "{'vcpus': <4>}", "{'attach-disk': <'/x'>}" };
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
         g_autoptr(GVariant) changes =

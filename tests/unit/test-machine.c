@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What `--vcpus` and `--disk` mean. */
-#include "core/machine.h"
+#include "core/disk-list.h"
 
 #include <duet/error.h>
 #include <duet/vm-limits.h>
@@ -22,6 +22,10 @@ static void test_topology(void)
         { "8,sockets=2,threads=2", { 8, 2, 2, 2 } },
         { "sockets=2,cores=3", { 6, 2, 3, 1 } },
         { "threads=2", { 2, 1, 1, 2 } },
+        { "2,maxvcpus=4", { 2, 0, 0, 0, 4 } },
+        { "maxvcpus=4", { 0, 0, 0, 0, 4 } },
+        { "2,maxvcpus=4,cores=2", { 2, 2, 2, 1, 4 } },
+        { "maxvcpus=4,sockets=4", { 0, 4, 1, 1, 4 } },
     };
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) error = NULL;
@@ -36,8 +40,9 @@ static void test_topology_refused(void)
 {
     static const char *const texts[] = { "", "0", "-1", "256", "1.5", "two", "4,", ",4", "4,4",
         "4,cores", "4,cores=", "4,cores=0", "4,cores=3", "4,sockets=2,cores=2,threads=2",
-        "4,maxvcpus=8", "4,cores=2,cores=2", "4,vcpus=4", "cores=2,4", "sockets=255,cores=255",
-        "sockets=255,cores=255,threads=255", "4 ,cores=2", "0x4", "99999999999999999999" };
+        "4,maxvcpus=2", "4,maxvcpus=0", "2,maxvcpus=4,cores=3", "4,cores=2,cores=2", "4,vcpus=4",
+        "cores=2,4", "sockets=255,cores=255", "sockets=255,cores=255,threads=255", "4 ,cores=2",
+        "0x4", "99999999999999999999" };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autoptr(GError) error = NULL;
         DuetTopology topology = { 7, 7, 7, 7 };
@@ -135,11 +140,93 @@ static void test_kept(void)
     g_assert_cmpstr(copy->xml_patch, ==, "<domain/>");
 }
 
+static void test_disk_list(void)
+{
+    g_autoptr(DuetSpec) spec = duet_spec_new();
+    g_autoptr(GError) error = NULL;
+    g_assert_true(duet_disk_list_attach(spec, "/a", &error));
+    g_assert_true(duet_disk_list_attach(spec, "/b,readonly=on", &error));
+    g_assert_true(duet_disk_list_attach(spec, "/c,target=vdz", &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(spec->disks[1], ==, "/b,format=raw,readonly=on,target=vdd");
+    /* What stays keeps its name; the next one has the first that is free, and its place. */
+    g_assert_true(duet_disk_list_detach(spec, "vdc", &error));
+    g_assert_true(duet_disk_list_attach(spec, "/d", &error));
+    static const char *const after[] = { "/d,format=raw,target=vdc",
+        "/b,format=raw,readonly=on,target=vdd", "/c,format=raw,target=vdz", NULL };
+    g_assert_cmpstrv(spec->disks, after);
+    g_autoptr(DuetSpec) less = duet_spec_copy(spec);
+    g_assert_true(duet_disk_list_detach(less, "/b", &error));
+    g_auto(GStrv) gone = duet_disk_list_missing(spec, less);
+    g_auto(GStrv) come = duet_disk_list_missing(less, spec);
+    g_assert_cmpuint(g_strv_length(gone), ==, 1);
+    g_assert_cmpstr(gone[0], ==, after[1]);
+    g_assert_cmpuint(g_strv_length(come), ==, 0);
+    /* The last one gone is a change, too. */
+    g_assert_true(
+        duet_disk_list_detach(less, "/c", &error) && duet_disk_list_detach(less, "vdc", &error));
+    g_autoptr(DuetSpec) none = duet_spec_copy(less);
+    g_assert_true(none->disks && !none->disks[0]);
+}
+
+static void test_disk_list_refused(void)
+{
+    g_autoptr(DuetSpec) spec = duet_spec_new();
+    spec->disks = g_strsplit("/a /b,target=vdc", " ", -1);
+    static const struct {
+        const char *attach, *detach;
+        int code;
+    } rows[] = {
+        { "/a", NULL, DUET_ERROR_EXISTS },
+        { "/c,target=vdc", NULL, DUET_ERROR_INVALID },
+        { "/c,target=vda", NULL, DUET_ERROR_INVALID },
+        { "/c,target=vd{", NULL, DUET_ERROR_INVALID },
+        { "", NULL, DUET_ERROR_INVALID },
+        { NULL, "vdz", DUET_ERROR_NOT_FOUND },
+        { NULL, "/nosuch", DUET_ERROR_NOT_FOUND },
+        { NULL, "", DUET_ERROR_NOT_FOUND },
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(rows[i].attach ? duet_disk_list_attach(spec, rows[i].attach, &error)
+                                      : duet_disk_list_detach(spec, rows[i].detach, &error));
+        g_assert_error(error, DUET_ERROR, rows[i].code);
+        g_assert_cmpstr(spec->disks[0], ==, "/a");
+    }
+    g_autoptr(GStrvBuilder) many = g_strv_builder_new();
+    for (int i = 0; i <= DUET_VM_DISKS_MAX; i++)
+        g_strv_builder_add(many, "/a");
+    g_auto(GStrv) texts = g_strv_builder_end(many);
+    g_autoptr(GError) error = NULL;
+    g_assert_null(duet_disk_list_parse(texts, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+}
+
+/* Who runs may get as many as it was told at the start. */
+static void test_vcpus_max(void)
+{
+    g_autoptr(DuetSpec) spec = duet_spec_new();
+    spec->kind = DUET_KIND_VM;
+    spec->name = g_strdup("kept");
+    spec->topology = (DuetTopology){ .vcpus = 2, .max = 4 };
+    g_assert_cmpuint(duet_vm_vcpus(spec), ==, 2);
+    g_assert_cmpuint(duet_vm_vcpus_max(spec), ==, 4);
+    spec->topology.max = 0;
+    g_assert_cmpuint(duet_vm_vcpus_max(spec), ==, 2);
+    spec->topology = (DuetTopology){ .max = 4 };
+    spec->cpus = 1.5;
+    g_assert_cmpuint(duet_vm_vcpus(spec), ==, 2);
+    g_assert_cmpuint(duet_vm_vcpus_max(spec), ==, 4);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/machine/topology", test_topology);
     g_test_add_func("/machine/topology-refused", test_topology_refused);
+    g_test_add_func("/machine/vcpus-max", test_vcpus_max);
+    g_test_add_func("/machine/disk-list", test_disk_list);
+    g_test_add_func("/machine/disk-list-refused", test_disk_list_refused);
     g_test_add_func("/machine/vcpus", test_vcpus);
     g_test_add_func("/machine/disk", test_disk);
     g_test_add_func("/machine/disk-refused", test_disk_refused);

@@ -2,7 +2,7 @@
 #include "vmm/apparmor.h"
 #include "vmm/domain-xml.h"
 #include "vmm/xml-patch.h"
-#include "core/machine.h"
+#include "core/disk-list.h"
 
 #include <duet/vm-limits.h>
 
@@ -130,11 +130,9 @@ static DuetSpec *machine_spec_new(void)
 static GPtrArray *disks_new(void)
 {
     static const char *const texts[] = { "/run/duet/0123456789ab/boot/disk-0.img",
-        "/run/duet/0123456789ab/boot/disk-1.img,format=qcow2,readonly=on,cache=none,io=native" };
-    GPtrArray *disks = g_ptr_array_new_with_free_func((GDestroyNotify)duet_data_disk_free);
-    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
-        g_ptr_array_add(disks, duet_data_disk_parse(texts[i], NULL));
-    return disks;
+        "/run/duet/0123456789ab/boot/disk-1.img,format=qcow2,readonly=on,cache=none,io=native",
+        NULL };
+    return duet_disk_list_parse((char *const *)texts, NULL);
 }
 
 static void test_machine(void)

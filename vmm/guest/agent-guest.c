@@ -244,7 +244,7 @@ bool agent_guest_open(struct agent *agent, struct agent_text *error)
         return false;
     }
     agent->guest = guest;
-    guest->rw_fd = -1;
+    guest->rw_fd = guest->balloon_fd = guest->panic_fds[0] = guest->panic_fds[1] = -1;
     reboot(RB_DISABLE_CAD);
     syscall(SYS_close_range, 0U, ~0U, 0U); /* the kernel's console */
     if (!agent_mount_early(error))
@@ -334,6 +334,7 @@ bool agent_guest_root(struct agent *agent, struct agent_text *error)
     if (guest->order.bytes && !load_modules(&guest->order, &guest->next_module, error))
         return false;
     agent_file_unmap(&guest->order);
+    agent_modules_keep(guest);
     if (!mount_root(agent, error) || !agent_mount_switch(error) || !agent_mount_payload(error))
         return false;
     if (guest->uevents >= 0)

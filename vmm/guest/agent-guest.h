@@ -7,6 +7,8 @@
 #define AGENT_LOWER "/duet/lower"
 #define AGENT_RW "/duet/rw"
 #define AGENT_ROOT "/duet/root"
+/* A place of ours inside the payload's tree, for moments only; devtmpfs is memory. */
+#define AGENT_SCRATCH "/dev/.duet"
 
 struct agent_guest {
     int uevents;
@@ -15,6 +17,8 @@ struct agent_guest {
     struct agent_file order; /* /modules/order, until all are loaded */
     const char *next_module;
     int rw_fd; /* the writable layer's file system, to flush it at the end */
+    int balloon_fd; /* its driver, for when it is first needed, or -1 */
+    int panic_fds[2]; /* those that tell the host of a panic, for when there is time, or -1 */
 };
 
 /* agent-mount.c */
@@ -27,6 +31,17 @@ bool agent_mount_switch(struct agent_text *error);
 bool agent_mount_payload(struct agent_text *error);
 /** agent_mount_loopback: brings "lo" up. */
 bool agent_mount_loopback(struct agent_text *error);
+
+/* agent-change.c */
+
+/**
+ * agent_set_pids_limit: @limit: UINT64_MAX: none
+ * @lives: there are other processes than the agent, and it counts for them too
+ */
+bool agent_set_pids_limit(uint64_t limit, bool lives, struct agent_text *error);
+/** agent_modules_keep: keeps drivers at hand that are needed later, before the initramfs is
+ * emptied. */
+void agent_modules_keep(struct agent_guest *guest);
 
 /* agent-settings.c */
 

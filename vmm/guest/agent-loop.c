@@ -26,6 +26,8 @@
 #define OUT_BYTES ((size_t)512 * 1024)
 #define EVENTS 32
 #define READS_PER_ROUND 16
+/* Whoever runs for less is not held up by what can wait. */
+#define IDLE_MS 500
 
 uint64_t agent_now(int clock_id)
 {
@@ -201,6 +203,11 @@ static bool frame_dispatch(struct agent *agent, const struct duet_frame *frame)
     switch (frame->type) {
     case DUET_FRAME_CONFIG:
         return config_frame(agent, frame);
+    case DUET_FRAME_CHANGE:
+        if (agent->role != AGENT_GUEST || !agent->had_session)
+            return false;
+        agent_guest_change(agent, frame);
+        return true;
     case DUET_FRAME_SPAWN:
         return agent_session_spawn(agent, frame);
     case DUET_FRAME_DATA:
@@ -347,7 +354,7 @@ static int loop_timeout(struct agent *agent)
     uint64_t now;
 
     if (agent->deadline_ns == 0)
-        return -1;
+        return agent_guest_has_idle_work(agent) ? IDLE_MS : -1;
     now = agent_now(CLOCK_MONOTONIC);
     return now >= agent->deadline_ns ? 0 : (int)((agent->deadline_ns - now) / 1000000) + 1;
 }
@@ -384,6 +391,8 @@ void agent_loop(struct agent *agent)
 
         settle(agent);
         count = epoll_wait(agent->epoll, events, EVENTS, loop_timeout(agent));
+        if (count == 0 && agent->deadline_ns == 0)
+            agent_guest_idle_work(agent);
         for (int i = 0; i < count; i++)
             event_dispatch(agent, &events[i]);
     }

@@ -17,9 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A place of ours inside the payload's tree, for moments only; devtmpfs is memory. */
-#define SCRATCH "/dev/.duet"
-
 struct mount_row {
     const char *source, *target, *type;
     unsigned long flags;
@@ -162,43 +159,6 @@ bool agent_mount_loopback(struct agent_text *error)
 
 /* CONFIG -------------------------------------------------------------------------------------- */
 
-static bool write_file(const char *path, const char *bytes, size_t length, struct agent_text *error)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, bytes, length) == (ssize_t)length;
-
-    if (!ok)
-        agent_text_fail(error, "cannot write", path, errno);
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
-/* The limit counts the agent, as it does in a container: it joins the cgroup itself, and whatever
- * it starts from then on is born there. */
-static bool set_pids_limit(uint64_t limit, struct agent_text *error)
-{
-    struct agent_text number = { 0 };
-    bool ok;
-
-    agent_text_add_number(&number, limit);
-    mkdir(SCRATCH, 0700);
-    if (mount("cgroup2", SCRATCH, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
-        agent_text_fail(error, "cannot mount cgroup2, so no pids limit, on", SCRATCH, errno);
-        return false;
-    }
-    ok = write_file(SCRATCH "/cgroup.subtree_control", "+pids", 5, error);
-    if (ok && mkdir(SCRATCH "/payload", 0755) < 0) {
-        agent_text_fail(error, "cannot make cgroup", "payload", errno);
-        ok = false;
-    }
-    ok = ok && write_file(SCRATCH "/payload/pids.max", number.bytes, number.length, error) &&
-        write_file(SCRATCH "/payload/cgroup.procs", "0", 1, error);
-    umount2(SCRATCH, MNT_DETACH);
-    rmdir(SCRATCH);
-    return ok;
-}
-
 /* One shared folder, or tmpfs, of CONFIG: "<tag>\0<target>\0<options>". */
 struct share {
     const char *tag, *target;
@@ -233,13 +193,13 @@ static bool make_target(const struct share *share, struct agent_text *error)
 
 static bool mount_share(const struct share *share, struct agent_text *error)
 {
-    const char *at = share->file ? SCRATCH : share->target;
+    const char *at = share->file ? AGENT_SCRATCH : share->target;
     bool ok;
 
     if (!make_target(share, error))
         return false;
     if (share->file)
-        mkdir(SCRATCH, 0700);
+        mkdir(AGENT_SCRATCH, 0700);
     if (mount(share->tag, at, share->tmpfs ? "tmpfs" : "virtiofs", share->flags,
             share->tmpfs ? share->data.bytes : NULL) < 0) {
         agent_text_add(error, share->tmpfs ? "cannot mount '" : "cannot mount shared folder '",
@@ -248,12 +208,12 @@ static bool mount_share(const struct share *share, struct agent_text *error)
     }
     if (!share->file)
         return true;
-    ok = mount(SCRATCH "/file", share->target, NULL, MS_BIND, NULL) == 0 &&
+    ok = mount(AGENT_SCRATCH "/file", share->target, NULL, MS_BIND, NULL) == 0 &&
         mount(NULL, share->target, NULL, MS_REMOUNT | MS_BIND | share->flags, NULL) == 0;
     if (!ok)
         agent_text_fail(error, "cannot mount shared file on", share->target, errno);
-    umount2(SCRATCH, MNT_DETACH);
-    rmdir(SCRATCH);
+    umount2(AGENT_SCRATCH, MNT_DETACH);
+    rmdir(AGENT_SCRATCH);
     return ok;
 }
 
@@ -327,7 +287,8 @@ static bool config_field(
         return false;
     case DUET_FIELD_PIDS_LIMIT:
         if (length == 8)
-            return duet_get_u64(bytes) == 0 || set_pids_limit(duet_get_u64(bytes), error);
+            return duet_get_u64(bytes) == 0 ||
+                agent_set_pids_limit(duet_get_u64(bytes), false, error);
         agent_text_add(error, "the pids limit of the configuration is malformed", NULL);
         return false;
     case DUET_FIELD_SHM_BYTES:

@@ -311,6 +311,12 @@ bool agent_guest_root(struct agent *agent, struct agent_text *error);
 /** agent_guest_config: what CONFIG asks of the guest. */
 bool agent_guest_config(
     struct agent *agent, const struct duet_frame *frame, struct agent_text *error);
+/** agent_guest_change: what CHANGE asks of it, and the answer. */
+void agent_guest_change(struct agent *agent, const struct duet_frame *frame);
+/** agent_guest_has_idle_work: Returns: whether something is to be done once all is quiet for a
+ * while. */
+bool agent_guest_has_idle_work(const struct agent *agent);
+void agent_guest_idle_work(struct agent *agent);
 /** agent_guest_say: a line for the console. */
 void agent_guest_say(struct agent *agent, const char *text);
 void agent_guest_power_off(struct agent *agent) __attribute__((noreturn));
