@@ -64,6 +64,15 @@ DuetContext *duet_cli_context(DuetCli *cli, GError **error);
 /** duet_cli_say: prints "duet: <text>" on standard error, and nothing that a terminal obeys: images
  * and guests may have written it. */
 void duet_cli_say(const char *text);
+/** DuetCliAct: what a verb does to one instance. */
+typedef gboolean (*DuetCliAct)(DuetInstance *instance, gconstpointer data, GError **error);
+/**
+ * duet_cli_each: does it to each that is named behind argv[0], and prints the name unless @quiet.
+ * Goes on after a failure and tells each. Returns: the exit code of the last failure, as podman.
+ */
+int duet_cli_each(
+    DuetCli *cli, int argc, char **argv, DuetCliAct act, gconstpointer data, gboolean quiet);
+
 /** duet_cli_fail: prints "duet: <message>". Returns: the exit code that stands for @error. */
 int duet_cli_fail(const GError *error);
 /** duet_cli_print: Returns: @code, or that of the error if @text could not be written. */
@@ -358,6 +367,8 @@ void duet_table_print(DuetTable *table);
 
 /* Verbs: one file each. */
 int duet_cmd_run(DuetCli *cli, int argc, char **argv);
+int duet_cmd_save(DuetCli *cli, int argc, char **argv);
+int duet_cmd_restore(DuetCli *cli, int argc, char **argv);
 int duet_cmd_report(DuetCli *cli, int argc, char **argv);
 int duet_cmd_create(DuetCli *cli, int argc, char **argv);
 int duet_cmd_start(DuetCli *cli, int argc, char **argv);

@@ -6,54 +6,37 @@
 #include "core/util.h"
 
 #include <duet/error.h>
+#include <duet/save.h>
 
 #include <signal.h>
 #include <stdio.h>
 
-/* What one verb does to one instance. */
-typedef gboolean (*Act)(DuetInstance *instance, gconstpointer data, GError **error);
-
-/* Goes on after a failure and tells each; the exit code is the last failure's, as podman's. */
-static int for_each(
-    DuetCli *cli, int argc, char **argv, Act act, gconstpointer data, gboolean quiet)
-{
-    g_autoptr(GError) error = NULL;
-    if (argc < 2)
-        return duet_cli_usage(argv[0], "no instance given");
-    if (!duet_cli_context(cli, &error))
-        return duet_cli_fail(error);
-    int code = 0;
-    for (int i = 1; i < argc; i++) {
-        g_autoptr(GError) failure = NULL;
-        g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, argv[i], &failure);
-        if (!instance || !act(instance, data, &failure))
-            code = duet_cli_fail(failure);
-        else if (!quiet)
-            printf("%s\n", argv[i]);
-    }
-    return code;
-}
-
-/* The same for all that match @filters, of those that run or of @all; none is no failure. */
+/* duet_cli_each() for all that match @filters, of those that run or of @all; none is no failure. */
 static int for_matching(
-    DuetCli *cli, char **argv, char **filters, gboolean all, Act act, gconstpointer data)
+    DuetCli *cli, char **argv, char **filters, gboolean all, DuetCliAct act, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
     g_auto(GStrv) words = duet_cli_select_words(cli, argv, filters, all, &error);
     if (!words)
         return duet_cli_fail(error);
-    return words[1] ? for_each(cli, (int)g_strv_length(words), words, act, data, FALSE) : 0;
+    return words[1] ? duet_cli_each(cli, (int)g_strv_length(words), words, act, data, FALSE) : 0;
+}
+
+/* What --force-boot says, as of virsh. */
+static gboolean make_bootable(DuetInstance *instance, gboolean force_boot, GError **error)
+{
+    return !force_boot || duet_instance_forget_saved(instance, error);
 }
 
 static gboolean act_start(DuetInstance *instance, gconstpointer data, GError **error)
 {
-    (void)data;
-    return duet_instance_start(instance, error);
+    return make_bootable(instance, *(const gboolean *)data, error) &&
+        duet_instance_start(instance, error);
 }
 
 /* One alone: there is one terminal. */
-static int start_attached(
-    DuetCli *cli, const char *name, const DuetTerminalOptions *options, gboolean interactive)
+static int start_attached(DuetCli *cli, const char *name, const DuetTerminalOptions *options,
+    gboolean interactive, gboolean force_boot)
 {
     g_autoptr(GError) error = NULL;
     if (!duet_cli_context(cli, &error))
@@ -64,12 +47,14 @@ static int start_attached(
     if (interactive && !duet_instance_spec(instance)->open_stdin)
         return duet_cli_usage(
             "start", "'%s' was made without -i: it has no standard input to be passed on", name);
+    if (!make_bootable(instance, force_boot, &error))
+        return duet_cli_fail(error);
     return duet_cli_run_attached(instance, options, interactive);
 }
 
 int duet_cmd_start(DuetCli *cli, int argc, char **argv)
 {
-    gboolean attach = FALSE, interactive = FALSE;
+    gboolean attach = FALSE, interactive = FALSE, force_boot = FALSE;
     g_auto(GStrv) filters = NULL;
     g_auto(DuetTerminalOptions) options = { 0 };
     const GOptionEntry rows[] = {
@@ -77,6 +62,8 @@ int duet_cmd_start(DuetCli *cli, int argc, char **argv)
         { "attach", 'a', 0, G_OPTION_ARG_NONE, &attach, "stay, and show what it writes", NULL },
         { "interactive", 'i', 0, G_OPTION_ARG_NONE, &interactive,
             "the same, and pass standard input on", NULL },
+        { "force-boot", 0, 0, G_OPTION_ARG_NONE, &force_boot,
+            "boot a saved VM: its saved memory is dropped", NULL },
     };
     g_autoptr(GArray) entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
@@ -86,11 +73,11 @@ int duet_cmd_start(DuetCli *cli, int argc, char **argv)
         !duet_cli_terminal_apply(&options, &error))
         return duet_cli_fail(error);
     if (!attach && !interactive)
-        return filters ? for_matching(cli, argv, filters, TRUE, act_start, NULL)
-                       : for_each(cli, argc, argv, act_start, NULL, FALSE);
+        return filters ? for_matching(cli, argv, filters, TRUE, act_start, &force_boot)
+                       : duet_cli_each(cli, argc, argv, act_start, &force_boot, FALSE);
     if (argc != 2 || filters)
         return duet_cli_usage("start", "give one instance to be attached to");
-    return start_attached(cli, argv[1], &options, interactive);
+    return start_attached(cli, argv[1], &options, interactive, force_boot);
 }
 
 /* @seconds: -1: what the instance was made with */
@@ -115,7 +102,7 @@ static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **er
 }
 
 /* @all: of those that match a filter, those that do not run as well */
-static int with_grace(DuetCli *cli, int argc, char **argv, gboolean all, Act act)
+static int with_grace(DuetCli *cli, int argc, char **argv, gboolean all, DuetCliAct act)
 {
     g_auto(GStrv) filters = NULL;
     int seconds = G_MININT;
@@ -134,7 +121,7 @@ static int with_grace(DuetCli *cli, int argc, char **argv, gboolean all, Act act
     else if (seconds < 0 || seconds > 86400)
         return duet_cli_usage(verb, "--time takes 0 to 86400 seconds");
     return filters ? for_matching(cli, argv, filters, all, act, &seconds)
-                   : for_each(cli, argc, argv, act, &seconds, FALSE);
+                   : duet_cli_each(cli, argc, argv, act, &seconds, FALSE);
 }
 
 int duet_cmd_stop(DuetCli *cli, int argc, char **argv)
@@ -184,7 +171,7 @@ int duet_cmd_kill(DuetCli *cli, int argc, char **argv)
     int number = name ? duet_signal_from_string(name) : SIGKILL;
     if (!number)
         return duet_cli_usage("kill", "'%s' is no signal", name);
-    return for_each(cli, argc, argv, act_kill, &number, FALSE);
+    return duet_cli_each(cli, argc, argv, act_kill, &number, FALSE);
 }
 
 static gboolean act_pause(DuetInstance *instance, gconstpointer data, GError **error)
@@ -201,7 +188,7 @@ static int pause_or_unpause(DuetCli *cli, int argc, char **argv, gboolean pause)
     if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     return filters ? for_matching(cli, argv, filters, FALSE, act_pause, &pause)
-                   : for_each(cli, argc, argv, act_pause, &pause, FALSE);
+                   : duet_cli_each(cli, argc, argv, act_pause, &pause, FALSE);
 }
 
 int duet_cmd_pause(DuetCli *cli, int argc, char **argv)
@@ -257,7 +244,7 @@ int duet_cmd_rm(DuetCli *cli, int argc, char **argv)
         return duet_cli_usage("rm", "--all and the name '%s' contradict each other", argv[1]);
     if (filters)
         return for_matching(cli, argv, filters, TRUE, act_remove, &force);
-    return all ? remove_all(cli, force) : for_each(cli, argc, argv, act_remove, &force, FALSE);
+    return all ? remove_all(cli, force) : duet_cli_each(cli, argc, argv, act_remove, &force, FALSE);
 }
 
 static gboolean act_wait(DuetInstance *instance, gconstpointer data, GError **error)
@@ -274,5 +261,5 @@ int duet_cmd_wait(DuetCli *cli, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options(argv[0], NULL, &argc, &argv, &error))
         return duet_cli_fail(error);
-    return for_each(cli, argc, argv, act_wait, NULL, TRUE);
+    return duet_cli_each(cli, argc, argv, act_wait, NULL, TRUE);
 }

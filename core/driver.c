@@ -106,6 +106,13 @@ gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error)
     return runtime->ops->resume(runtime, error);
 }
 
+gboolean duet_runtime_save(DuetRuntime *runtime, GVariant **out_facts, GError **error)
+{
+    if (!runtime->ops->save)
+        return unsupported(runtime, "save", error);
+    return runtime->ops->save(runtime, out_facts, error);
+}
+
 void duet_runtime_free(DuetRuntime *runtime)
 {
     if (runtime)

@@ -25,6 +25,8 @@
 #define REPLY_MAX_BYTES (128u * 1024)
 /* The first start on a host probes QEMU for seconds, and may fetch a guest kernel. */
 #define REPLY_TIMEOUT_MS (180 * 1000)
+/* All of a VM's memory goes to, or comes from, a disk. */
+#define SAVE_TIMEOUT_MS (3600 * 1000)
 #define EXIT_TIMEOUT_MS 5000
 
 typedef enum {
@@ -34,6 +36,7 @@ typedef enum {
     OP_CONSOLE = 'c',
     OP_PAUSE = 'p',
     OP_RESUME = 'u',
+    OP_SAVE = 'w',
 } WorkerOp;
 
 /* ---- the worker's side ---- */
@@ -96,6 +99,15 @@ static void worker_start(Worker *worker)
     g_free(started.cgroup);
 }
 
+static void worker_save(Worker *worker)
+{
+    DuetStarted saved = { 0 };
+    g_autoptr(GError) failure = NULL;
+    gboolean ok = duet_runtime_save(worker->runtime, &saved.facts, &failure);
+    send_packet(worker->fd, reply_new(ok, failure, NULL, &saved, NULL), NULL, 0);
+    g_clear_pointer(&saved.facts, g_variant_unref);
+}
+
 static void worker_serve(Worker *worker, char op)
 {
     g_autoptr(GError) failure = NULL;
@@ -104,6 +116,9 @@ static void worker_serve(Worker *worker, char op)
     switch ((WorkerOp)op) {
     case OP_START:
         worker_start(worker);
+        return;
+    case OP_SAVE:
+        worker_save(worker);
         return;
     case OP_KILL:
         ok = duet_runtime_kill(worker->runtime, &failure);
@@ -177,6 +192,7 @@ typedef struct {
     const DuetPlace *place;
     int fd;
     int pidfd;
+    int timeout_ms; /* of what was asked */
 } WorkerRuntime;
 
 static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
@@ -192,7 +208,7 @@ static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
         .msg_control = control.bytes,
         .msg_controllen = sizeof control };
     const DuetPlace *place = worker->place;
-    int polled = place->wait(worker->fd, REPLY_TIMEOUT_MS, place->wait_data);
+    int polled = place->wait(worker->fd, worker->timeout_ms, place->wait_data);
     ssize_t n = polled > 0 ? recvmsg(worker->fd, &message, MSG_CMSG_CLOEXEC) : -1;
     if (n <= 0) {
         g_set_error(error, DUET_ERROR, polled == 0 ? DUET_ERROR_TIMEOUT : DUET_ERROR_FAILED,
@@ -229,6 +245,8 @@ static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
 static GVariant *ask(DuetRuntime *runtime, WorkerOp op, int fds[2], GError **error)
 {
     WorkerRuntime *worker = (WorkerRuntime *)runtime;
+    gboolean is_long = op == OP_SAVE || (op == OP_START && worker->place->saved);
+    worker->timeout_ms = is_long ? SAVE_TIMEOUT_MS : REPLY_TIMEOUT_MS;
     char byte = (char)op;
     if (send(worker->fd, &byte, 1, MSG_NOSIGNAL) != 1) {
         duet_error_set_errno(error, errno, "the %s driver's worker is gone", runtime->driver_name);
@@ -284,6 +302,14 @@ static gboolean worker_runtime_resume(DuetRuntime *runtime, GError **error)
     return ask_simply(runtime, OP_RESUME, error);
 }
 
+static gboolean worker_runtime_save(DuetRuntime *runtime, GVariant **out_facts, GError **error)
+{
+    g_autoptr(GVariant) reply = ask(runtime, OP_SAVE, NULL, error);
+    if (reply)
+        g_variant_get_child(reply, 8, "m@a{sv}", out_facts);
+    return reply != NULL;
+}
+
 static char *worker_runtime_console_tail(DuetRuntime *runtime)
 {
     g_autoptr(GVariant) reply = ask(runtime, OP_CONSOLE, NULL, NULL);
@@ -314,6 +340,7 @@ static const DuetRuntimeOps worker_ops = {
     .console_tail = worker_runtime_console_tail,
     .pause = worker_runtime_pause,
     .resume = worker_runtime_resume,
+    .save = worker_runtime_save,
     .free = worker_runtime_free,
 };
 
@@ -337,6 +364,7 @@ DuetRuntime *duet_worker_new(
     worker->base.driver_name = duet_kind_to_string(entry->kind);
     worker->place = place;
     worker->fd = fds[0];
+    worker->timeout_ms = REPLY_TIMEOUT_MS;
     worker->base.helper_pid = pid;
     worker->pidfd = pid < 0 ? -1 : pidfd_open(pid, 0);
     g_autoptr(GVariant) reply = NULL;

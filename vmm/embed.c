@@ -49,7 +49,7 @@ static char *embed_show_disk(
 /* Where libvirt writes QEMU's number, below the run directory; QEMU holds a lock on it. */
 static char *pid_file(const DuetVm *vm)
 {
-    return g_strdup_printf("run/qemu/%s.pid", vm->spec->id);
+    return g_strdup_printf("run/qemu/%s.pid", vm->domain_id);
 }
 
 static gboolean pid_take(DuetVm *vm, GError **error)
@@ -72,6 +72,16 @@ static gboolean pid_file_link(const DuetVm *vm, GError **error)
         duet_error_set_errno(error, errno, "cannot make the link '%s'", link);
 }
 
+static virDomainPtr domain_create(DuetVm *vm, GError **error)
+{
+    /* Of what it does not know libvirt says nothing, unless it is asked to. */
+    virDomainPtr domain = virDomainCreateXML(vm->connection, vm->domain_xml,
+        VIR_DOMAIN_START_PAUSED | (vm->spec->xml_patch ? VIR_DOMAIN_START_VALIDATE : 0));
+    if (!domain)
+        duet_virt_error_set(error, "cannot start '%s'", vm->spec->name);
+    return domain;
+}
+
 /*
  * QEMU must be born in the payload's cgroup: memory is charged where it was first touched. Under v1
  * this thread alone goes there, for libvirt forks QEMU in the thread that asks.
@@ -83,10 +93,8 @@ static gboolean embed_create(DuetVm *vm, GError **error)
     int err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_PAYLOAD);
     if (err)
         return duet_error_set_errno(error, err, "cannot enter the cgroup of '%s'", vm->spec->name);
-    /* Of what it does not know libvirt says nothing, unless it is asked to. */
-    vm->domain = virDomainCreateXML(vm->connection, vm->domain_xml,
-        VIR_DOMAIN_START_PAUSED | (vm->spec->xml_patch ? VIR_DOMAIN_START_VALIDATE : 0));
-    gboolean ok = vm->domain || duet_virt_error_set(error, "cannot start '%s'", vm->spec->name);
+    vm->domain = vm->place->saved ? duet_vm_saved_load(vm, error) : domain_create(vm, error);
+    gboolean ok = vm->domain != NULL;
     err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_MONITOR);
     if (err && ok)
         ok = duet_error_set_errno(error, err, "cannot leave the cgroup of '%s'", vm->spec->name);

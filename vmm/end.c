@@ -36,6 +36,6 @@ gboolean duet_vm_end(DuetVm *vm, GError **error)
     gboolean ok = vm->libvirt->end(vm, error);
     g_clear_pointer(&vm->connection, virConnectClose);
     duet_fd_clear(&vm->pidfd);
-    duet_vm_apparmor_forget(vm->spec->id);
+    duet_vm_apparmor_forget(vm->domain_id);
     return ok;
 }

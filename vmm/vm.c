@@ -88,6 +88,7 @@ static void vm_free(DuetRuntime *runtime)
     g_free(vm->domain_xml);
     g_free(vm->label);
     g_free(vm->cgroup);
+    g_free(vm->domain_id);
     g_free(vm);
 }
 
@@ -98,6 +99,7 @@ static const DuetRuntimeOps vm_ops = {
     .console_tail = duet_vm_console_tail,
     .pause = vm_pause,
     .resume = vm_resume,
+    .save = duet_vm_save,
     .free = vm_free,
 };
 
@@ -109,6 +111,7 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;
+    vm->domain_id = g_strdup(spec->id);
     vm->place = place;
     vm->pidfd = -1;
     vm->hold = -1;

@@ -56,6 +56,8 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @cgroup: daemon: see #DuetStarted
  * @defined: daemon: it may know the domain
  * @retry_source, @retries: daemon: how often it was tried since it was lost
+ * @domain_id: the instance whose memory it has, and so libvirt's name and uuid of it: a clone goes
+ * on under those of its source
  * @powerdown: daemon: the callback of the VM's power button, or -1
  */
 struct _DuetVm {
@@ -88,6 +90,7 @@ struct _DuetVm {
     guint retry_source;
     guint retries;
     int powerdown;
+    char *domain_id;
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */
@@ -102,6 +105,16 @@ gboolean duet_vm_disk_make(const DuetVm *vm, guint32 uid, GError **error);
 /** duet_vm_start: #DuetRuntimeOps start. */
 gboolean duet_vm_start(
     DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error);
+
+/** duet_vm_saved_check: whether place->saved, if there is any, goes with what was prepared; sets
+ * vm->domain_id. */
+gboolean duet_vm_saved_check(DuetVm *vm, GError **error);
+/** duet_vm_saved_load: in place of creating the domain: it is paused. Returns: (nullable): it */
+virDomainPtr duet_vm_saved_load(DuetVm *vm, GError **error);
+/** duet_vm_saved_run: lets the CPUs run; from then on the state is used. */
+gboolean duet_vm_saved_run(DuetVm *vm, GError **error);
+/** duet_vm_save: #DuetRuntimeOps save. */
+gboolean duet_vm_save(DuetRuntime *runtime, GVariant **out_facts, GError **error);
 
 /** duet_vm_end: kills QEMU if it lives, and closes all that start opened. */
 gboolean duet_vm_end(DuetVm *vm, GError **error);
