@@ -331,7 +331,7 @@ static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, U
 {
     /* It is as it was before: what was killed is no run of it. */
     if (use == USE_LAYER)
-        return duet_remove_tree(dir_fd, DUET_COPY_DIR, NULL);
+        return duet_saved_tidy(dir_fd) && duet_remove_tree(dir_fd, DUET_COPY_DIR, NULL);
     if (use == USE_BORROWED)
         return duet_driver_recover(context->drivers, spec, 0, NULL);
     /* A save was done, or a restore had not begun to run: no run of it ended. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/saved.h"
+#include "core/layer.h"
 #include "core/update.h"
 #include "core/util.h"
 
@@ -58,7 +59,7 @@ gboolean duet_saved_commit(int dir_fd, GVariant *about, GError **error)
 
 gboolean duet_saved_tidy(int dir_fd)
 {
-    return duet_remove_tree(dir_fd, DUET_SAVED_NEW, NULL) &&
+    return duet_layer_finish(dir_fd) && duet_remove_tree(dir_fd, DUET_SAVED_NEW, NULL) &&
         duet_remove_tree(dir_fd, DUET_SAVED_USED, NULL);
 }
 
