@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libvirt's QEMU driver in this very process, with a root of its own: nobody else sees the VM. */
-#include "vmm/hold.h"
 #include "vmm/mounts.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
@@ -56,10 +55,7 @@ static gboolean pid_take(DuetVm *vm, GError **error)
 {
     g_autofree char *name = pid_file(vm);
     g_autofree char *path = g_build_filename(vm->place->run_dir, name, NULL);
-    if (!duet_vm_qemu_find_pid(vm, path, error))
-        return FALSE;
-    vm->hold = duet_vm_hold_monitor(vm->pid, vm->pidfd);
-    return TRUE;
+    return duet_vm_qemu_find_pid(vm, path, error);
 }
 
 /* Where no cgroup tells of QEMU, the lock on its pid file does: see core/stray.h. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/apparmor.h"
+#include "vmm/hold.h"
 #include "core/util.h"
 
 #include <errno.h>
@@ -28,6 +29,12 @@ void duet_vm_qemu_kill(DuetVm *vm)
         ;
     for (int i = 0; i < REAP_MS && kill(vm->pid, 0) == 0; i++)
         g_usleep(1000);
+}
+
+void duet_vm_hold(DuetVm *vm)
+{
+    if (!vm->spec->connect)
+        vm->hold = duet_vm_hold_monitor(vm->pid, vm->pidfd);
 }
 
 gboolean duet_vm_end(DuetVm *vm, GError **error)

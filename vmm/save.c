@@ -102,11 +102,13 @@ gboolean duet_vm_save(DuetRuntime *runtime, GVariant **out_facts, GError **error
 {
     DuetVm *vm = (DuetVm *)runtime;
     const char *path = vm->place->save_path;
+    duet_fd_clear(&vm->hold);
     if (!vm->domain || virDomainSaveFlags(vm->domain, path, NULL, 0) < 0) {
         duet_virt_error_set(error, "cannot save the memory of '%s'", vm->spec->name);
         /* libvirt lets it go on, if it can. */
         if (vm->domain)
             duet_runtime_resume(runtime, NULL);
+        duet_vm_hold(vm);
         return FALSE;
     }
     *out_facts = g_variant_ref_sink(facts_new(vm, path));

@@ -152,6 +152,7 @@ static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError
     if (!duet_vm_saved_run(vm, error))
         return FALSE;
     duet_marks_set(marks, DUET_MARK_RUNNING);
+    duet_vm_hold(vm);
     duet_vm_console_watch(vm);
     *out_agent_fd = duet_fd_steal(&agent_fd);
     return TRUE;

@@ -119,6 +119,10 @@ gboolean duet_vm_save(DuetRuntime *runtime, GVariant **out_facts, GError **error
 /** duet_vm_end: kills QEMU if it lives, and closes all that start opened. */
 gboolean duet_vm_end(DuetVm *vm, GError **error);
 
+/** duet_vm_hold: sets vm->hold. Not while libvirt waits for an answer of QEMU's: if that died, it
+ * would wait for ever. */
+void duet_vm_hold(DuetVm *vm);
+
 /** duet_vm_qemu_kill: SIGKILL for QEMU, if there is one, and a wait for its end. */
 void duet_vm_qemu_kill(DuetVm *vm);
 

@@ -206,7 +206,7 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
 @test "kill -9 at random moments leaves a VM that runs, is saved, or ended, and nothing half" {
   local rounds='save:client restore:monitor save:qemu' what victim state
   [ -z "${DUET_TEST_FULL:-}" ] ||
-    rounds=$(for _ in $(seq 15); do echo {save,restore}:{client,monitor,qemu,worker}; done)
+    rounds=$(for _ in $(seq 6); do echo {save,restore}:{client,monitor,qemu,worker}; done)
   for round in $rounds; do
     what=${round%:*} victim=${round#*:}
     counts box
