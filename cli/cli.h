@@ -65,6 +65,24 @@ DuetContext *duet_cli_context(DuetCli *cli, GError **error);
 /** duet_cli_say: prints "duet: <text>" on standard error, and nothing that a terminal obeys: images
  * and guests may have written it. */
 void duet_cli_say(const char *text);
+/** DuetCliAct: what a verb does to one instance. */
+typedef gboolean (*DuetCliAct)(DuetInstance *instance, gconstpointer data, GError **error);
+/**
+ * DuetEachFlags:
+ * @DUET_EACH_NAMES: the name of each that it was done to is printed
+ * @DUET_EACH_MISSING_OK: one that is not there is no failure
+ */
+typedef enum {
+    DUET_EACH_NAMES = 1,
+    DUET_EACH_MISSING_OK = 2,
+} DuetEachFlags;
+/**
+ * duet_cli_each: does it to each that is named behind argv[0]. Goes on after a failure and tells
+ * each. Returns: the exit code of the last failure, as podman.
+ */
+int duet_cli_each(
+    DuetCli *cli, int argc, char **argv, DuetCliAct act, gconstpointer data, DuetEachFlags flags);
+
 /** duet_cli_fail: prints "duet: <message>". Returns: the exit code that stands for @error. */
 int duet_cli_fail(const GError *error);
 /** duet_cli_print: Returns: @code, or that of the error if @text could not be written. */
@@ -374,6 +392,8 @@ void duet_table_print(DuetTable *table);
 
 /* Verbs: one file each. */
 int duet_cmd_run(DuetCli *cli, int argc, char **argv);
+int duet_cmd_save(DuetCli *cli, int argc, char **argv);
+int duet_cmd_restore(DuetCli *cli, int argc, char **argv);
 int duet_cmd_report(DuetCli *cli, int argc, char **argv);
 int duet_cmd_create(DuetCli *cli, int argc, char **argv);
 int duet_cmd_start(DuetCli *cli, int argc, char **argv);

@@ -6,41 +6,10 @@
 #include "core/util.h"
 
 #include <duet/error.h>
+#include <duet/save.h>
 
 #include <signal.h>
 #include <stdio.h>
-
-/* What one verb does to one instance. */
-typedef gboolean (*Act)(DuetInstance *instance, gconstpointer data, GError **error);
-
-typedef enum {
-    NAMES_PRINTED = 1,
-    MISSING_IS_FINE = 2,
-} EachFlags;
-
-/* Goes on after a failure and tells each; the exit code is the last failure's, as podman's. */
-static int for_each(
-    DuetCli *cli, int argc, char **argv, Act act, gconstpointer data, EachFlags flags)
-{
-    g_autoptr(GError) error = NULL;
-    if (argc < 2)
-        return duet_cli_usage(argv[0], "no instance given");
-    if (!duet_cli_context(cli, &error))
-        return duet_cli_fail(error);
-    int code = 0;
-    for (int i = 1; i < argc; i++) {
-        g_autoptr(GError) failure = NULL;
-        g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, argv[i], &failure);
-        if (!instance && (flags & MISSING_IS_FINE) &&
-            g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND))
-            continue;
-        if (!instance || !act(instance, data, &failure))
-            code = duet_cli_fail(failure);
-        else if (flags & NAMES_PRINTED)
-            printf("%s\n", argv[i]);
-    }
-    return code;
-}
 
 /**
  * Choice: which instances, where no names say so
@@ -50,7 +19,7 @@ typedef struct {
     char **filters;
     gboolean all;
     gboolean resting;
-    EachFlags flags;
+    DuetEachFlags flags;
 } Choice;
 
 static void choice_clear(Choice *choice)
@@ -76,30 +45,36 @@ static void choose_states(Choice *choice, const char *state, const char *other)
 
 /* None that was chosen is no failure. */
 static int for_chosen(
-    DuetCli *cli, int argc, char **argv, const Choice *choice, Act act, gconstpointer data)
+    DuetCli *cli, int argc, char **argv, const Choice *choice, DuetCliAct act, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
     if (!choice->all && !choice->filters)
-        return for_each(cli, argc, argv, act, data, choice->flags | NAMES_PRINTED);
+        return duet_cli_each(cli, argc, argv, act, data, choice->flags | DUET_EACH_NAMES);
     if (choice->all && argc > 1)
         return duet_cli_usage(argv[0], "--all and the name '%s' contradict each other", argv[1]);
     g_auto(GStrv) words =
         duet_cli_select_words(cli, argv, choice->filters, choice->resting, &error);
     if (!words)
         return duet_cli_fail(error);
-    EachFlags flags = choice->flags | NAMES_PRINTED;
-    return words[1] ? for_each(cli, (int)g_strv_length(words), words, act, data, flags) : 0;
+    DuetEachFlags flags = choice->flags | DUET_EACH_NAMES;
+    return words[1] ? duet_cli_each(cli, (int)g_strv_length(words), words, act, data, flags) : 0;
+}
+
+/* What --force-boot says, as of virsh. */
+static gboolean make_bootable(DuetInstance *instance, gboolean force_boot, GError **error)
+{
+    return !force_boot || duet_instance_forget_saved(instance, error);
 }
 
 static gboolean act_start(DuetInstance *instance, gconstpointer data, GError **error)
 {
-    (void)data;
-    return duet_instance_start(instance, error);
+    return make_bootable(instance, *(const gboolean *)data, error) &&
+        duet_instance_start(instance, error);
 }
 
 /* One alone: there is one terminal. */
-static int start_attached(
-    DuetCli *cli, const char *name, const DuetTerminalOptions *options, gboolean interactive)
+static int start_attached(DuetCli *cli, const char *name, const DuetTerminalOptions *options,
+    gboolean interactive, gboolean force_boot)
 {
     g_autoptr(GError) error = NULL;
     if (!duet_cli_context(cli, &error))
@@ -110,12 +85,14 @@ static int start_attached(
     if (interactive && !duet_instance_spec(instance)->open_stdin)
         return duet_cli_usage(
             "start", "'%s' was made without -i: it has no standard input to be passed on", name);
+    if (!make_bootable(instance, force_boot, &error))
+        return duet_cli_fail(error);
     return duet_cli_run_attached(instance, options, interactive);
 }
 
 int duet_cmd_start(DuetCli *cli, int argc, char **argv)
 {
-    gboolean attach = FALSE, interactive = FALSE;
+    gboolean attach = FALSE, interactive = FALSE, force_boot = FALSE;
     g_auto(Choice) choice = { .resting = TRUE };
     g_auto(DuetTerminalOptions) options = { 0 };
     const GOptionEntry rows[] = {
@@ -124,6 +101,8 @@ int duet_cmd_start(DuetCli *cli, int argc, char **argv)
         { "attach", 'a', 0, G_OPTION_ARG_NONE, &attach, "stay, and show what it writes", NULL },
         { "interactive", 'i', 0, G_OPTION_ARG_NONE, &interactive,
             "the same, and pass standard input on", NULL },
+        { "force-boot", 0, 0, G_OPTION_ARG_NONE, &force_boot,
+            "boot a saved VM: its saved memory is dropped", NULL },
     };
     g_autoptr(GArray) entries = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
@@ -134,11 +113,11 @@ int duet_cmd_start(DuetCli *cli, int argc, char **argv)
         return duet_cli_fail(error);
     if (!attach && !interactive) {
         choose_states(&choice, "status=created", "status=exited");
-        return for_chosen(cli, argc, argv, &choice, act_start, NULL);
+        return for_chosen(cli, argc, argv, &choice, act_start, &force_boot);
     }
     if (argc != 2 || choice.filters || choice.all)
         return duet_cli_usage("start", "give one instance to be attached to");
-    return start_attached(cli, argv[1], &options, interactive);
+    return start_attached(cli, argv[1], &options, interactive, force_boot);
 }
 
 /* @seconds: -1: what the instance was made with */
@@ -162,7 +141,7 @@ static gboolean act_stop(DuetInstance *instance, gconstpointer data, GError **er
     return FALSE;
 }
 
-static int with_grace(DuetCli *cli, int argc, char **argv, gboolean resting, Act act)
+static int with_grace(DuetCli *cli, int argc, char **argv, gboolean resting, DuetCliAct act)
 {
     g_auto(Choice) choice = { .resting = resting };
     int seconds = G_MININT;
@@ -306,7 +285,7 @@ int duet_cmd_rm(DuetCli *cli, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
-    choice.flags = force ? MISSING_IS_FINE : 0;
+    choice.flags = force ? DUET_EACH_MISSING_OK : 0;
     if (choice.all && argc == 1 && !choice.filters)
         return remove_all(cli, force);
     return for_chosen(cli, argc, argv, &choice, act_remove, &force);
@@ -326,5 +305,5 @@ int duet_cmd_wait(DuetCli *cli, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options(argv[0], NULL, &argc, &argv, &error))
         return duet_cli_fail(error);
-    return for_each(cli, argc, argv, act_wait, NULL, 0);
+    return duet_cli_each(cli, argc, argv, act_wait, NULL, 0);
 }

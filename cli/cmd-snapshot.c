@@ -31,13 +31,21 @@ static DuetInstance *open_instance(DuetCli *cli, const char *name, GError **erro
 
 static int snapshot_create(DuetCli *cli, int argc, char **argv)
 {
-    int code = parse(argv[0], NULL, &argc, &argv, "an instance and, if wanted, a name", 1, 2);
+    gboolean stateful = FALSE;
+    const GOptionEntry entries[] = {
+        { "stateful", 0, 0, G_OPTION_ARG_NONE, &stateful,
+            "with the memory of a VM that runs, which goes on", NULL },
+        G_OPTION_ENTRY_NULL,
+    };
+    int code = parse(argv[0], entries, &argc, &argv, "an instance and, if wanted, a name", 1, 2);
     g_autoptr(GError) error = NULL;
     if (code >= 0)
         return code;
     g_autoptr(DuetInstance) instance = open_instance(cli, argv[1], &error);
-    g_autofree char *name =
-        instance ? duet_snapshot_create(instance, argc > 2 ? argv[2] : NULL, &error) : NULL;
+    const char *wanted = argc > 2 ? argv[2] : NULL;
+    g_autofree char *name = !instance ? NULL
+        : stateful                    ? duet_snapshot_create_stateful(instance, wanted, &error)
+                                      : duet_snapshot_create(instance, wanted, &error);
     if (!name)
         return duet_cli_fail(error);
     printf("%s\n", name);
@@ -46,14 +54,15 @@ static int snapshot_create(DuetCli *cli, int argc, char **argv)
 
 static void print_table(GPtrArray *list)
 {
-    static const char *const titles[] = { "NAME", "CREATED", "SIZE", NULL };
+    static const char *const titles[] = { "NAME", "CREATED", "SIZE", "STATEFUL", NULL };
     DuetTable *table = duet_table_new(titles);
     for (guint i = 0; i < list->len; i++) {
         const DuetSnapshot *snapshot = list->pdata[i];
-        char **cells = g_new0(char *, 4);
+        char **cells = g_new0(char *, 5);
         cells[0] = g_strdup(snapshot->name);
         cells[1] = duet_describe_time(snapshot->created_us);
         cells[2] = duet_format_bytes(snapshot->size_bytes);
+        cells[3] = g_strdup(snapshot->stateful ? "yes" : "no");
         duet_table_add(table, cells);
     }
     duet_table_print(table);
@@ -124,8 +133,8 @@ static int snapshot_rm(DuetCli *cli, int argc, char **argv)
 }
 
 const DuetCommand duet_snapshot_commands[] = {
-    { "create", "INSTANCE [NAME]", "keep the files of an instance that does not run as they are",
-        snapshot_create },
+    { "create", "[--stateful] INSTANCE [NAME]",
+        "keep the files of an instance that does not run as they are", snapshot_create },
     { "ls", "[--format FORMAT] [-q] INSTANCE", "list snapshots of an instance", snapshot_ls },
     { "list", "[--format FORMAT] [-q] INSTANCE", "do the same as ls", snapshot_ls },
     { "restore", "INSTANCE NAME", "put the files of an instance back as they were",

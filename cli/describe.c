@@ -347,6 +347,7 @@ GVariant *duet_describe_snapshots(DuetContext *context, const char *id)
         put_text(&dict, "name", snapshot->name);
         put_text(&dict, "created", created);
         put_number(&dict, "size_bytes", (gint64)snapshot->size_bytes);
+        g_variant_dict_insert(&dict, "stateful", "b", snapshot->stateful);
         g_variant_builder_add_value(&list, g_variant_dict_end(&dict));
     }
     return g_variant_builder_end(&list);

@@ -5,6 +5,8 @@
 
 #include <duet/error.h>
 
+#include <stdio.h>
+
 /* An image that is gone, or never was, is told by its text alone. */
 static char *digest_of(const char *ref, gpointer data)
 {
@@ -14,7 +16,8 @@ static char *digest_of(const char *ref, gpointer data)
 
 gboolean duet_info_is_live(const DuetInfo *info)
 {
-    return info->state != DUET_STATE_CREATED && info->state != DUET_STATE_EXITED;
+    return info->state != DUET_STATE_CREATED && info->state != DUET_STATE_EXITED &&
+        info->state != DUET_STATE_SAVED;
 }
 
 void duet_selection_clear(DuetSelection *selection)
@@ -66,4 +69,27 @@ char **duet_cli_select_words(
         g_strv_builder_add(builder, info->spec->name);
     }
     return g_strv_builder_end(builder);
+}
+
+int duet_cli_each(
+    DuetCli *cli, int argc, char **argv, DuetCliAct act, gconstpointer data, DuetEachFlags flags)
+{
+    g_autoptr(GError) error = NULL;
+    if (argc < 2)
+        return duet_cli_usage(argv[0], "no instance given");
+    if (!duet_cli_context(cli, &error))
+        return duet_cli_fail(error);
+    int code = 0;
+    for (int i = 1; i < argc; i++) {
+        g_autoptr(GError) failure = NULL;
+        g_autoptr(DuetInstance) instance = duet_instance_open(cli->context, argv[i], &failure);
+        if (!instance && (flags & DUET_EACH_MISSING_OK) &&
+            g_error_matches(failure, DUET_ERROR, DUET_ERROR_NOT_FOUND))
+            continue;
+        if (!instance || !act(instance, data, &failure))
+            code = duet_cli_fail(failure);
+        else if (flags & DUET_EACH_NAMES)
+            printf("%s\n", argv[i]);
+    }
+    return code;
 }

@@ -3,6 +3,7 @@
 #include "core/places.h"
 #include "core/recover.h"
 #include "core/rootless.h"
+#include "core/saved.h"
 #include "core/state.h"
 #include "core/stray.h"
 #include "core/update.h"
@@ -330,9 +331,13 @@ static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, U
 {
     /* It is as it was before: what was killed is no run of it. */
     if (use == USE_LAYER)
-        return duet_remove_tree(dir_fd, DUET_COPY_DIR, NULL);
+        return duet_saved_tidy(dir_fd) && duet_remove_tree(dir_fd, DUET_COPY_DIR, NULL);
     if (use == USE_BORROWED)
         return duet_driver_recover(context->drivers, spec, 0, NULL);
+    /* A save was done, or a restore had not begun to run: no run of it ended. */
+    gboolean tidy = duet_saved_tidy(dir_fd);
+    if (duet_saved_is_there(dir_fd))
+        return tidy;
     g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
     g_autoptr(DuetInfo) info = duet_info_from_text(text ? text : "{}", spec);
     g_autoptr(GError) left = NULL;
@@ -347,7 +352,7 @@ static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, U
         record_death(dir_fd, info, KILLED);
     else if (spec->connect && told)
         record_death(dir_fd, info, since);
-    return left == NULL;
+    return tidy && left == NULL;
 }
 
 void duet_live_tell_death(DuetContext *context, int dir_fd, const DuetSpec *spec)
@@ -358,7 +363,8 @@ void duet_live_tell_death(DuetContext *context, int dir_fd, const DuetSpec *spec
     g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
     g_autoptr(DuetInfo) info = duet_info_from_text(text ? text : "{}", spec);
     /* No monitor was at work on it. */
-    if (use != USE_RUN || !cgroup || !*cgroup || info->state == DUET_STATE_CREATED)
+    if (use != USE_RUN || !cgroup || !*cgroup || info->state == DUET_STATE_CREATED ||
+        duet_saved_is_there(dir_fd))
         return;
     if (duet_event_last(context, spec->id, &last) &&
         (last == DUET_EVENT_DIED || last == DUET_EVENT_REMOVE))

@@ -4,6 +4,7 @@
 #include "core/events.h"
 #include "core/monitor.h"
 #include "core/recover.h"
+#include "core/saved.h"
 #include "core/session.h"
 #include "core/terminal.h"
 #include "core/util.h"
@@ -126,7 +127,8 @@ static gboolean read_again(DuetInstance *instance, GError **error)
 static gboolean not_stopped(DuetInstance *instance, int err, GError **error)
 {
     g_autoptr(DuetInfo) info = err == EWOULDBLOCK ? duet_instance_info(instance, NULL) : NULL;
-    gboolean lives = info && info->state != DUET_STATE_CREATED && info->state != DUET_STATE_EXITED;
+    gboolean lives = info && info->state != DUET_STATE_CREATED &&
+        info->state != DUET_STATE_EXITED && info->state != DUET_STATE_SAVED;
     g_autofree char *busy = lives ? g_strdup_printf("is %s; stop it first with `duet stop %s`",
                                         duet_state_to_string(info->state), instance->spec->name)
                                   : g_strdup("is just being started or removed; try again");
@@ -469,7 +471,9 @@ static DuetInfo *info_from_files(DuetInstance *instance, gboolean over)
         info->state = DUET_STATE_CREATED;
     if (!over)
         return info;
-    if (info->state != DUET_STATE_CREATED)
+    if (duet_saved_is_there(instance->dir_fd))
+        info->state = DUET_STATE_SAVED;
+    else if (info->state != DUET_STATE_CREATED)
         info->state = DUET_STATE_EXITED;
     info->pid = info->monitor_pid = 0;
     return info;
@@ -508,6 +512,11 @@ int duet_instance_wait(DuetInstance *instance, GError **error)
         duet_fd_clear(&fd);
         fd = duet_control_connect(instance);
         info = info_from_files(instance, TRUE);
+    }
+    if (info->state == DUET_STATE_SAVED) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+            "the instance '%s' is saved, and has not ended", instance->spec->name);
+        return -1;
     }
     if (info->exit_code < 0) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "the instance '%s' was never started",

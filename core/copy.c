@@ -81,6 +81,12 @@ static gboolean make_ready(DuetInstance *instance, int *out_lent, GError **error
         if (*out_lent < 0)
             g_prefix_error(error, "no copy: ");
         return *out_lent >= 0;
+    case DUET_STATE_SAVED:
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+            "the instance '%s' is saved, and its memory knows its files as they are; `duet restore "
+            "%s` lets it go on",
+            name, name);
+        return FALSE;
     case DUET_STATE_PAUSED:
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
             "the instance '%s' is paused; let it go on with `duet unpause %s`", name, name);

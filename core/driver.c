@@ -119,6 +119,13 @@ gboolean duet_runtime_update(
     return runtime->ops->update(runtime, changes, out_left, error);
 }
 
+gboolean duet_runtime_save(DuetRuntime *runtime, GVariant **out_facts, GError **error)
+{
+    if (!runtime->ops->save)
+        return unsupported(runtime, "save", error);
+    return runtime->ops->save(runtime, out_facts, error);
+}
+
 void duet_runtime_free(DuetRuntime *runtime)
 {
     if (runtime)

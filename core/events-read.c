@@ -211,7 +211,8 @@ static gboolean note_last(const DuetEvent *event, gpointer data)
 {
     Last *last = data;
     const guint life = 1u << DUET_EVENT_CREATE | 1u << DUET_EVENT_START | 1u << DUET_EVENT_RESTART |
-        1u << DUET_EVENT_DIED | 1u << DUET_EVENT_REMOVE;
+        1u << DUET_EVENT_DIED | 1u << DUET_EVENT_SAVE | 1u << DUET_EVENT_RESTORE |
+        1u << DUET_EVENT_REMOVE;
     if ((life >> event->type & 1) && g_str_equal(event->spec->id, last->id)) {
         last->found = TRUE;
         last->type = event->type;

@@ -40,6 +40,8 @@ static const char *const names[DUET_EVENT_COUNT] = {
     [DUET_EVENT_OOM] = "oom",
     [DUET_EVENT_PANIC] = "panic",
     [DUET_EVENT_DIED] = "died",
+    [DUET_EVENT_SAVE] = "save",
+    [DUET_EVENT_RESTORE] = "restore",
     [DUET_EVENT_RESTART] = "restart",
     [DUET_EVENT_REMOVE] = "remove",
 };

@@ -20,6 +20,8 @@ G_BEGIN_DECLS
  * @DUET_EVENT_OOM: the kernel killed one of its processes: told when the run is over
  * @DUET_EVENT_PANIC: a guest's kernel did
  * @DUET_EVENT_DIED: a run is over, also one whose payload could not be started
+ * @DUET_EVENT_SAVE: its memory was saved: the run goes on at
+ * @DUET_EVENT_RESTORE: the agent has answered
  * @DUET_EVENT_RESTART: another run begins, by its monitor or `duet restart`
  */
 typedef enum {
@@ -33,6 +35,8 @@ typedef enum {
     DUET_EVENT_OOM,
     DUET_EVENT_PANIC,
     DUET_EVENT_DIED,
+    DUET_EVENT_SAVE,
+    DUET_EVENT_RESTORE,
     DUET_EVENT_RESTART,
     DUET_EVENT_REMOVE,
     DUET_EVENT_COUNT,
@@ -108,7 +112,7 @@ void duet_event_reader_close(DuetEventReader *reader);
 gboolean duet_event_reader_read(DuetEventReader *reader, DuetEventFunc func, gpointer data);
 
 /** duet_event_last: Returns: whether there is an event of the instance @id; *out_type gets the last
- * of CREATE, START, RESTART, DIED and REMOVE. */
+ * of CREATE, START, RESTART, DIED, SAVE, RESTORE and REMOVE. */
 gboolean duet_event_last(DuetContext *context, const char *id, DuetEventType *out_type);
 
 /** DuetEventFilter: `--filter KEY=VALUE` of events, see filter.h. */

@@ -104,12 +104,12 @@ static gboolean match_no_label(const Term *term, const DuetInfo *info, guint ord
 static const char *prepare_status(Term *term)
 {
     const char *wanted = g_str_equal(term->value, "stopped") ? "exited" : term->value;
-    for (guint state = DUET_STATE_CREATED; state <= DUET_STATE_RESTARTING; state++)
+    for (guint state = DUET_STATE_CREATED; state <= DUET_STATE_SAVED; state++)
         if (g_str_equal(wanted, duet_state_to_string((DuetState)state))) {
             term->number = state;
             return NULL;
         }
-    return "use created, starting, running, paused, stopping, restarting, exited or stopped";
+    return "use created, starting, running, paused, stopping, restarting, saved, exited or stopped";
 }
 
 static gboolean match_status(const Term *term, const DuetInfo *info, guint order)

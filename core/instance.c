@@ -2,6 +2,7 @@
 /* Instances as files: making, finding, listing and removing them. */
 #include "core/events.h"
 #include "core/named-volume.h"
+#include "core/saved.h"
 #include "core/session.h"
 #include "core/update.h"
 #include "core/util.h"
@@ -63,16 +64,20 @@ static mode_t dir_mode(const DuetSpec *spec)
     return spec->kind == DUET_KIND_VM ? 0711 : 0700;
 }
 
-/* What its layer is, if it has one from the start. */
+/* What its layer is, if it has one from the start; a saved memory may be beside it. */
 typedef struct {
     int dir_fd;
     const char *name;
 } Layer;
 
+static gboolean take(DuetInstance *instance, const Layer *layer, const char *name)
+{
+    return renameat(layer->dir_fd, name, instance->dir_fd, name) == 0 || errno == ENOENT;
+}
+
 static gboolean take_layer(DuetInstance *instance, const Layer *layer, GError **error)
 {
-    return !layer || renameat(layer->dir_fd, layer->name, instance->dir_fd, layer->name) == 0 ||
-        errno == ENOENT ||
+    return !layer || (take(instance, layer, layer->name) && take(instance, layer, DUET_SAVED)) ||
         duet_error_set_errno(error, errno, "cannot give '%s' its files", instance->spec->name);
 }
 

@@ -14,6 +14,7 @@
  */
 #include "core/layer.h"
 #include "core/control.h"
+#include "core/saved.h"
 #include "core/session.h"
 #include "core/update.h"
 #include "core/util.h"
@@ -114,7 +115,9 @@ gboolean duet_layer_work_copy(DuetLayerWork *work, const char *snapshot, GError 
         (!duet_name_is_valid(snapshot) ||
             fstatat(context->root_fd, folder, &before, AT_SYMLINK_NOFOLLOW) < 0))
         return duet_layer_no_snapshot(work->instance, snapshot, error);
-    if (!copy(work, folder, error))
+    DUET_AUTO_FD folder_fd =
+        openat(context->root_fd, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (!copy(work, folder, error) || !duet_saved_link(folder_fd, work->new_fd, error))
         return FALSE;
     /* A snapshot is renamed away before the first file of it is removed: this one is whole. */
     if (!snapshot ||

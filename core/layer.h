@@ -47,13 +47,25 @@ gboolean duet_layer_work_begin(DuetLayerWork *work, DuetInstance *instance, GErr
 void duet_layer_work_end(DuetLayerWork *work);
 
 /**
- * duet_layer_work_copy: copies the layer into the directory; nothing if there is none yet.
+ * duet_layer_work_copy: copies the layer, and a saved memory, into the directory; nothing if there
+ * is none yet.
  * @snapshot: (nullable): that of a snapshot; none of that name is %DUET_ERROR_NOT_FOUND
  */
 gboolean duet_layer_work_copy(DuetLayerWork *work, const char *snapshot, GError **error);
 
 /** duet_layer_no_snapshot: Returns: %FALSE, with %DUET_ERROR_NOT_FOUND. */
 gboolean duet_layer_no_snapshot(DuetInstance *instance, const char *name, GError **error);
+
+/* ---- layer-commit.c ---- */
+
+/** duet_layer_has_memory: whether what was copied, or what is to be replaced, is a disk with a
+ * saved memory (saved.h) beside it. */
+gboolean duet_layer_has_memory(const DuetLayerWork *work);
+/** duet_layer_commit: both are what was copied, or as before. */
+gboolean duet_layer_commit(const DuetLayerWork *work, GError **error);
+/** duet_layer_finish: what a maker that was killed had decided. Returns: whether nothing of it is
+ * left to do. @dir_fd: the instance's directory, whose lock the caller has */
+gboolean duet_layer_finish(int dir_fd);
 
 /* ---- tree-copy.c ---- */
 

@@ -19,6 +19,7 @@ struct _DuetLink {
     struct duet_frame_reader reader;
     GByteArray *queue;
     guint queue_start;
+    GByteArray *held; /* (nullable) */
     guint read_source, write_source, close_source;
     /* Set while a callback runs: duet_link_free() then only marks. */
     int busy;
@@ -29,6 +30,7 @@ static void link_destroy(DuetLink *link)
 {
     duet_frame_reader_clear(&link->reader);
     g_byte_array_unref(link->queue);
+    g_clear_pointer(&link->held, g_byte_array_unref);
     g_free(link);
 }
 
@@ -176,7 +178,8 @@ void duet_link_send(DuetLink *link, guint8 type, guint8 channel, guint16 session
 {
     if (link->freed || link->close_source)
         return;
-    if (link->queue->len - link->queue_start > QUEUE_MAX_BYTES) {
+    if (link->queue->len - link->queue_start > QUEUE_MAX_BYTES ||
+        (link->held && link->held->len > QUEUE_MAX_BYTES)) {
         break_later(link);
         return;
     }
@@ -186,11 +189,38 @@ void duet_link_send(DuetLink *link, guint8 type, guint8 channel, guint16 session
         g_byte_array_remove_range(link->queue, 0, link->queue_start);
         link->queue_start = 0;
     }
-    g_byte_array_append(link->queue, header, sizeof header);
+    GByteArray *to = link->held ? link->held : link->queue;
+    g_byte_array_append(to, header, sizeof header);
     if (length)
-        g_byte_array_append(link->queue, payload, length);
+        g_byte_array_append(to, payload, length);
     if (!link->write_source)
         write_queue(link);
+}
+
+void duet_link_hold(DuetLink *link)
+{
+    if (!link->held)
+        link->held = g_byte_array_new();
+}
+
+const GByteArray *duet_link_held(const DuetLink *link)
+{
+    return link->held;
+}
+
+void duet_link_send_frames(DuetLink *link, gconstpointer frames, gsize length)
+{
+    if (link->freed || link->close_source || length == 0)
+        return;
+    g_byte_array_append(link->queue, frames, (guint)length);
+    if (!link->write_source)
+        write_queue(link);
+}
+
+GByteArray *duet_link_unhold(DuetLink *link)
+{
+    GByteArray *held = g_steal_pointer(&link->held);
+    return held ? held : g_byte_array_new();
 }
 
 void duet_link_send_u32(DuetLink *link, guint8 type, guint8 channel, guint16 session, guint32 value)

@@ -32,6 +32,14 @@ void duet_link_send_u32(
 /** duet_link_send_text: a u32 and a text, as ERROR and FAILED have them. */
 void duet_link_send_text(
     DuetLink *link, guint8 type, guint16 session, guint32 value, const char *text);
+/** duet_link_hold: what is sent from now on is kept. */
+void duet_link_hold(DuetLink *link);
+/** duet_link_held: Returns: (nullable): the frames that were kept; it belongs to the link. */
+const GByteArray *duet_link_held(const DuetLink *link);
+/** duet_link_unhold: keeps no more. Returns: (transfer full): what was kept. */
+GByteArray *duet_link_unhold(DuetLink *link);
+/** duet_link_send_frames: sends what was kept, by this link or another. */
+void duet_link_send_frames(DuetLink *link, gconstpointer frames, gsize length);
 /** duet_link_flushed: Returns: whether nothing waits to be written. */
 gboolean duet_link_flushed(DuetLink *link);
 /** duet_link_fd: Returns: its descriptor, or -1. It belongs to the link. */

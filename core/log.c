@@ -28,7 +28,19 @@ static void remove_parts(int dir_fd, guint64 last)
     }
 }
 
-gboolean duet_log_open(DuetLog *log, int dir_fd, const DuetSpec *spec, GError **error)
+static gboolean go_on(DuetLog *log, GError **error)
+{
+    g_autoptr(GArray) parts = duet_log_parts(log->dir_fd, 0);
+    if (parts->len > 0)
+        log->sequence = g_array_index(parts, guint64, parts->len - 1) + 1;
+    log->fd = openat(log->dir_fd, DUET_LOG, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    off_t end = log->fd < 0 ? -1 : lseek(log->fd, 0, SEEK_END);
+    log->bytes = (guint64)MAX(end, 0);
+    return end >= 0 || duet_error_set_errno(error, errno, "cannot open the log");
+}
+
+gboolean duet_log_open(
+    DuetLog *log, int dir_fd, const DuetSpec *spec, gboolean goes_on, GError **error)
 {
     *log = (DuetLog){ .dir_fd = dir_fd, .fd = -1, .sequence = 1 };
     if (spec->no_log)
@@ -37,6 +49,8 @@ gboolean duet_log_open(DuetLog *log, int dir_fd, const DuetSpec *spec, GError **
     gboolean halves = spec->log_max_files <= 1;
     log->parts = halves ? 2 : (guint)spec->log_max_files;
     log->part_bytes = halves ? spec->log_max_bytes / 2 : spec->log_max_bytes;
+    if (goes_on)
+        return go_on(log, error);
     if (log->part_bytes)
         remove_parts(dir_fd, G_MAXUINT64);
     log->fd = create(dir_fd, DUET_LOG);

@@ -33,8 +33,10 @@ typedef struct {
 /**
  * duet_log_open: begins a new one; older parts go.
  * @dir_fd: the instance's directory; must stay open
+ * @goes_on: no: what is there stays, and is added to
  */
-gboolean duet_log_open(DuetLog *log, int dir_fd, const DuetSpec *spec, GError **error);
+gboolean duet_log_open(
+    DuetLog *log, int dir_fd, const DuetSpec *spec, gboolean goes_on, GError **error);
 void duet_log_close(DuetLog *log);
 
 /** duet_log_append: Returns: %FALSE with errno; a part of a record is cut off again. */

@@ -31,6 +31,8 @@ static void on_hello(Monitor *monitor, const struct duet_frame *frame)
     duet_marks_set(&monitor->info->marks, DUET_MARK_INIT);
     monitor->info->guest_agent_ns = (gint64)duet_get_u64(frame->payload + 4);
     monitor->info->guest_kernel_ns = (gint64)duet_get_u64(frame->payload + 12);
+    if (monitor->restored && !monitor->started)
+        monitor_restore_done(monitor);
 }
 
 static void on_started(Monitor *monitor, Client *client, guint16 session)
@@ -200,6 +202,9 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_HELLO:
         on_hello(monitor, frame);
         break;
+    case DUET_FRAME_QUIET:
+        monitor_save_quiet(monitor);
+        break;
     case DUET_FRAME_STARTED:
         on_started(monitor, client, session);
         break;
@@ -246,6 +251,10 @@ void monitor_agent_begin(Monitor *monitor)
     g_autoptr(GByteArray) spawn = duet_payload_fields(monitor->spec);
     duet_fields_add_window(spawn, monitor->window);
     monitor->agent = duet_link_new(-1, on_frame, on_closed, monitor);
+    if (monitor->restored) {
+        monitor_restore_begin(monitor);
+        return;
+    }
     duet_link_send(monitor->agent, DUET_FRAME_CONFIG, 0, 0, config->data, config->len);
     duet_link_send(monitor->agent, DUET_FRAME_SPAWN, 0, 0, spawn->data, spawn->len);
 }

@@ -373,6 +373,8 @@ void monitor_attach_request(Client *client)
     const char *refusal = NULL;
     if (monitor->borrowed)
         refusal = NOT_RUNNING;
+    else if (monitor->saving || monitor->saved)
+        refusal = BEING_SAVED;
     else if (monitor->resting)
         refusal = "it ended, and waits to be started again";
     else if (monitor->payload_gone || monitor->payload_ended || monitor->stopping ||

@@ -104,6 +104,8 @@ static void on_exec(Client *client, const struct duet_frame *frame)
     int session = client->session == NO_SESSION ? free_session(monitor) : NO_SESSION;
     if (monitor->resting)
         send_error(client, DUET_ERROR_STATE, "it ended, and waits to be started again");
+    else if (monitor->saving || monitor->saved)
+        send_error(client, DUET_ERROR_STATE, BEING_SAVED);
     else if (monitor->payload_gone || !monitor->agent || monitor->stopping)
         send_error(client, DUET_ERROR_STATE, "it is stopping");
     else if (!monitor->started)
@@ -192,8 +194,11 @@ static void on_pause(Client *client, gboolean pause)
     Monitor *monitor = client->monitor;
     g_autoptr(GError) error = NULL;
     DuetState from = pause ? DUET_STATE_RUNNING : DUET_STATE_PAUSED;
-    if (monitor->info->state != from) {
-        send_error(client, DUET_ERROR_STATE, pause ? "it is not running" : "it is not paused");
+    if (monitor->info->state != from || monitor->saving || monitor->saved) {
+        send_error(client, DUET_ERROR_STATE,
+            monitor->saving || monitor->saved ? BEING_SAVED
+                : pause                       ? "it is not running"
+                                              : "it is not paused");
         return;
     }
     gboolean ok = pause ? duet_runtime_pause(monitor->runtime, &error)
@@ -280,6 +285,9 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
     case DUET_FRAME_STATE:
         send_state(client, DUET_FRAME_STATE);
         break;
+    case DUET_FRAME_SAVE:
+        monitor_save_request(client);
+        break;
     case DUET_FRAME_HEALTH:
         on_health(client);
         break;
@@ -300,6 +308,8 @@ static void on_closed(DuetLink *link, gpointer data)
     Client *client = data;
     Monitor *monitor = client->monitor;
     leave_session(client, TRUE);
+    if (monitor->saver == client)
+        monitor->saver = NULL;
     if (client->lends && !monitor->over)
         monitor_stop(monitor, 0);
     duet_link_free(link);

@@ -70,10 +70,19 @@ static gboolean on_patience_over(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Before the agent is told anything. */
+static void give_up_save(Monitor *monitor)
+{
+    g_autoptr(GError) why = g_error_new_literal(
+        DUET_ERROR, DUET_ERROR_STATE, "it was stopped, or ended, before it was saved");
+    monitor_save_cancel(monitor, why);
+}
+
 void monitor_shut_down(Monitor *monitor, guint patience_ms)
 {
     if (monitor->over || !monitor->runtime || monitor->starting)
         return;
+    give_up_save(monitor);
     monitor->stopping = TRUE;
     monitor_elsewhere_sample(monitor);
     if (monitor->info->state == DUET_STATE_PAUSED)
@@ -145,6 +154,7 @@ void monitor_end_payload(Monitor *monitor, guint grace_ms)
         monitor->info->state = DUET_STATE_RUNNING;
         monitor_tell_event(monitor, DUET_EVENT_UNPAUSE, NULL);
     }
+    give_up_save(monitor);
     if (monitor->agent)
         duet_link_send_u32(
             monitor->agent, DUET_FRAME_SIGNAL, 0, 0, (guint32)monitor->spec->stop_signal);
@@ -210,6 +220,6 @@ void monitor_watch(Monitor *monitor)
     monitor->boot_timer =
         duet_loop_add_timeout(monitor->boot_timeout_s * 1000, on_boot_timeout, monitor);
     if (monitor->spec->timeout_ms)
-        monitor->run_timer =
-            duet_loop_add_timeout((guint)monitor->spec->timeout_ms, on_run_timeout, monitor);
+        monitor->run_timer = duet_loop_add_timeout(
+            (guint)MAX(monitor->spec->timeout_ms - monitor->ran_ms, 1), on_run_timeout, monitor);
 }

@@ -124,7 +124,7 @@ static gboolean on_limit(gpointer data)
 static gboolean can_check(const Monitor *monitor)
 {
     return monitor->agent && monitor->started && !monitor->payload_gone && !monitor->stopping &&
-        monitor->info->state == DUET_STATE_RUNNING;
+        !monitor->saving && monitor->info->state == DUET_STATE_RUNNING;
 }
 
 static void note_refusal(Monitor *monitor, const char *why)
@@ -227,7 +227,8 @@ gboolean monitor_health_run(Monitor *monitor, GError **error)
         return FALSE;
     }
     if (!monitor->health || !can_check(monitor)) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "it is not running");
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "%s",
+            monitor->saving ? BEING_SAVED : "it is not running");
         return FALSE;
     }
     /* One that is under way answers for this one, too. */

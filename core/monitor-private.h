@@ -20,6 +20,7 @@ typedef struct _Monitor Monitor;
 
 /* What others are told of a borrowed one, see duet_instance_borrow(). */
 #define NOT_RUNNING "it is not running: files of it are being copied"
+#define BEING_SAVED "it is being saved; `duet restore` lets it go on then"
 
 /*
  * A connection to us. It has at most one session: 0 if it is attached to the payload, another if
@@ -61,7 +62,7 @@ struct _Monitor {
     const DuetDriverEntry *entry;
     GMainLoop *loop;
 
-    char *dir, *run_dir;
+    char *dir, *run_dir, *saved_dir, *used_dir, *save_path;
     int dir_fd, lock_fd, ids_fd, listen_fd, signal_fd;
     DuetLog log;
     GArray *private_fds;
@@ -103,6 +104,13 @@ struct _Monitor {
     /* @again: another run follows, whatever the policy */
     /* @end_told: that the run is over */
     gboolean resting, for_good, ran, again, end_told;
+    /* @saving: the agent is to be silent, or is, and its link holds back what is sent */
+    /* @saved: the run did not end: it can go on from what was saved */
+    gboolean saving, saved;
+    Client *saver; /* (nullable): who wants it */
+    guint save_timer;
+    GVariant *restored; /* (nullable): what this run goes on from: see saved.h */
+    gint64 ran_ms; /* before it was saved */
     guint32 window; /* of the payload's terminal when it starts, see DUET_FIELD_WINDOW */
     struct _MonitorHealth *health; /* NULL: nothing is to be checked */
     guint restart_delay_ms;
@@ -184,6 +192,22 @@ void monitor_release_runtime(Monitor *monitor);
 /* monitor-agent.c */
 /* What the agent is to do, and what clients say to it, waits until it has a connection. */
 void monitor_agent_begin(Monitor *monitor);
+
+/* monitor-save.c */
+/* A client wants it: answers ERROR, or RELEASED in the end. */
+void monitor_save_request(Client *client);
+/* The agent is silent now. */
+void monitor_save_quiet(Monitor *monitor);
+/* Goes on as before, if it was being saved. */
+void monitor_save_cancel(Monitor *monitor, const GError *why);
+/* Whether this run is to go on from a saved state; %FALSE if that can't be read. */
+gboolean monitor_saved_load(Monitor *monitor, GError **error);
+/* In place of CONFIG and SPAWN: what is sent waits for GO_ON. */
+void monitor_restore_begin(Monitor *monitor);
+/* The CPUs run, and the agent is about to be connected. */
+void monitor_restore_connected(Monitor *monitor);
+/* The agent has answered. */
+void monitor_restore_done(Monitor *monitor);
 
 /* monitor-update.c */
 /* Changes limits and the name; @text is a client's. */

@@ -4,6 +4,7 @@
 #include "core/spec-limits.h"
 #include "core/loop.h"
 #include "core/monitor-private.h"
+#include "core/saved.h"
 
 #include <duet/error.h>
 #include <duet/vm-limits.h>
@@ -32,11 +33,20 @@ static gboolean listen_on_socket(Monitor *monitor, GError **error)
     return TRUE;
 }
 
+static void make_paths(Monitor *monitor)
+{
+    monitor->run_dir = duet_run_path(monitor->context, monitor->spec->id);
+    monitor->saved_dir = g_build_filename(monitor->dir, DUET_SAVED, NULL);
+    monitor->used_dir = g_build_filename(monitor->dir, DUET_SAVED_USED, NULL);
+    monitor->save_path = g_build_filename(monitor->dir, DUET_SAVED_NEW, DUET_SAVED_MEMORY, NULL);
+}
+
 static gboolean make_place(Monitor *monitor, GError **error)
 {
     DuetContext *context = monitor->context;
     const char *id = monitor->spec->id;
     gboolean first = !monitor->run_dir;
+    gboolean goes_on = !monitor->borrowed && duet_saved_is_there(monitor->dir_fd);
     DuetLimits limits = duet_spec_limits(monitor->spec);
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
     if (!monitor->cgroup ||
@@ -44,7 +54,7 @@ static gboolean make_place(Monitor *monitor, GError **error)
         return FALSE;
     /* What is below stays from one run to the next. */
     if (first)
-        monitor->run_dir = duet_run_path(context, id);
+        make_paths(monitor);
     /* The baseline is the host's root. */
     if (first && monitor->spec->kind != DUET_KIND_NATIVE &&
         !duet_ids_take(context, id, &monitor->ids_fd, &monitor->place.id_base, error))
@@ -59,7 +69,7 @@ static gboolean make_place(Monitor *monitor, GError **error)
     if (!first)
         return TRUE;
     if (!monitor->borrowed &&
-        !duet_log_open(&monitor->log, monitor->dir_fd, monitor->spec, error)) {
+        !duet_log_open(&monitor->log, monitor->dir_fd, monitor->spec, goes_on, error)) {
         g_prefix_error(error, "in '%s': ", monitor->dir);
         return FALSE;
     }
@@ -130,7 +140,7 @@ static void tell_notice(Monitor *monitor, const char *notice)
 
 gboolean monitor_prepare(Monitor *monitor, GError **error)
 {
-    if (!make_place(monitor, error))
+    if (!make_place(monitor, error) || !monitor_saved_load(monitor, error))
         return FALSE;
     monitor->info->state = DUET_STATE_STARTING;
     monitor->info->monitor_pid = getpid();
@@ -142,6 +152,10 @@ gboolean monitor_prepare(Monitor *monitor, GError **error)
         .run_dir = monitor->run_dir,
         .cgroup = monitor->cgroup,
         .id_base = monitor->place.id_base,
+        .saved = monitor->place.saved,
+        .saved_dir = monitor->saved_dir,
+        .used_dir = monitor->used_dir,
+        .save_path = monitor->save_path,
         .wait = wait_readable,
         .wait_data = monitor,
         .private_fds = (const int *)(gpointer)monitor->private_fds->data,
@@ -177,6 +191,8 @@ gboolean monitor_bring_up(Monitor *monitor, GError **error)
     if (monitor->info->restarts == 0)
         tell_notice(monitor, started.notice);
     g_free(started.notice);
+    if (monitor->restored)
+        monitor_restore_connected(monitor);
     duet_link_connect(monitor->agent, started.agent_fd);
     monitor_watch(monitor);
     if (monitor->helper_gone)

@@ -8,6 +8,7 @@
  */
 #include "core/loop.h"
 #include "core/monitor-private.h"
+#include "core/saved.h"
 #include "core/scope.h"
 #include "core/stray.h"
 
@@ -71,7 +72,9 @@ void monitor_tell_end(Monitor *monitor, gboolean removed)
     g_autoptr(GString) text = g_string_sized_new(1024);
     if (monitor->borrowed)
         return;
-    if (!monitor->end_told)
+    if (!monitor->end_told && monitor->saved)
+        duet_event_add(text, DUET_EVENT_SAVE, monitor->spec, NULL);
+    else if (!monitor->end_told && monitor->info->state != DUET_STATE_SAVED)
         duet_event_add_died(text, monitor->spec, monitor->info);
     monitor->end_told = TRUE;
     if (removed)
@@ -285,7 +288,8 @@ static void release_run(Monitor *monitor)
 static void end_run(Monitor *monitor)
 {
     monitor_health_end(monitor);
-    judge_exit(monitor);
+    if (!monitor->saved)
+        judge_exit(monitor);
     release_run(monitor);
     monitor->info->pid = 0;
     monitor->info->exited_us = g_get_real_time();
@@ -315,6 +319,12 @@ static G_NORETURN void finish(Monitor *monitor)
     release_place(monitor);
     info->state = DUET_STATE_EXITED;
     info->monitor_pid = 0;
+    /* Also if it could not be restored: it is as it was before. */
+    if (!monitor->borrowed && duet_saved_is_there(monitor->dir_fd)) {
+        info->state = DUET_STATE_SAVED;
+        info->exit_code = -1;
+    }
+    monitor->left_behind |= !duet_saved_tidy(monitor->dir_fd);
     gboolean remove = goes_at_exit(monitor);
     gboolean removed = remove && duet_instance_discard(monitor->context, monitor->spec, NULL);
     monitor->left_behind |= remove && !removed;

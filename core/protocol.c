@@ -69,6 +69,9 @@ static int64_t frame_bound(uint8_t type)
     case DUET_FRAME_ENDED:
     case DUET_FRAME_RESIZE:
     case DUET_FRAME_CHANGE:
+    case DUET_FRAME_QUIESCE:
+    case DUET_FRAME_QUIET:
+    case DUET_FRAME_GO_ON:
     case DUET_FRAME_ATTACH:
     case DUET_FRAME_STOP:
     case DUET_FRAME_KILL:
@@ -78,6 +81,7 @@ static int64_t frame_bound(uint8_t type)
     case DUET_FRAME_RESUME:
     case DUET_FRAME_UPDATE:
     case DUET_FRAME_HEALTH:
+    case DUET_FRAME_SAVE:
     case DUET_FRAME_OK:
     case DUET_FRAME_ERROR:
     case DUET_FRAME_NOTICE:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Snapshots of an instance's files; layer.c has the theory of operation. */
 #include "core/layer.h"
+#include "core/saved.h"
 #include "core/update.h"
 #include "core/util.h"
 
@@ -53,6 +54,8 @@ static DuetSnapshot *read_about(int dir_fd, const char *name)
     snapshot->name = g_strdup(name);
     g_variant_lookup(about, "created-us", "x", &snapshot->created_us);
     g_variant_lookup(about, "size-bytes", "t", &snapshot->size_bytes);
+    g_autofree char *memory = g_build_filename(name, DUET_SAVED, NULL);
+    snapshot->stateful = faccessat(dir_fd, memory, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     return snapshot;
 }
 
@@ -99,10 +102,22 @@ static char *next_name(int instance_fd)
     return g_strdup_printf(NUMBERED "%" G_GUINT64_FORMAT, next);
 }
 
-static gboolean check_free(DuetInstance *instance, const char *name, GError **error)
+static gboolean check_name(const char *name, GError **error)
+{
+    if (duet_name_is_valid(name))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "'%s' is no name for a snapshot: use letters, digits, '_', '.' and '-', as for an instance",
+        name);
+    return FALSE;
+}
+
+gboolean duet_snapshot_check_free(DuetInstance *instance, const char *name, GError **error)
 {
     g_autofree char *path = path_of(name);
     const char *of = instance->spec->name;
+    if (!check_name(name, error))
+        return FALSE;
     if (faccessat(instance->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
@@ -116,10 +131,12 @@ static gboolean check_free(DuetInstance *instance, const char *name, GError **er
 static gboolean write_about(const DuetLayerWork *work, GError **error)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
-    g_autofree char *path =
-        g_build_filename(work->instance->context->root, work->new_path, work->layer->name, NULL);
+    const char *root = work->instance->context->root;
+    g_autofree char *layer = g_build_filename(root, work->new_path, work->layer->name, NULL);
+    g_autofree char *memory = g_build_filename(root, work->new_path, DUET_SAVED, NULL);
     g_variant_dict_insert(&dict, "created-us", "x", g_get_real_time());
-    g_variant_dict_insert(&dict, "size-bytes", "t", duet_tree_bytes(path));
+    g_variant_dict_insert(
+        &dict, "size-bytes", "t", duet_tree_bytes(layer) + duet_tree_bytes(memory));
     return duet_variant_write(work->new_fd, ABOUT, g_variant_dict_end(&dict), error);
 }
 
@@ -136,24 +153,15 @@ static gboolean put_in_place(const DuetLayerWork *work, const char *name, GError
         error, errno, "cannot keep the snapshot '%s' of '%s'", name, work->instance->spec->name);
 }
 
-static gboolean check_name(const char *name, GError **error)
-{
-    if (duet_name_is_valid(name))
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-        "'%s' is no name for a snapshot: use letters, digits, '_', '.' and '-', as for an instance",
-        name);
-    return FALSE;
-}
-
 char *duet_snapshot_create(DuetInstance *instance, const char *name, GError **error)
 {
     DuetLayerWork work;
     if ((name && !check_name(name, error)) || !duet_layer_work_begin(&work, instance, error))
         return NULL;
     g_autofree char *chosen = name ? g_strdup(name) : next_name(instance->dir_fd);
-    gboolean ok = check_free(instance, chosen, error) && duet_layer_work_copy(&work, NULL, error) &&
-        write_about(&work, error) && put_in_place(&work, chosen, error);
+    gboolean ok = duet_snapshot_check_free(instance, chosen, error) &&
+        duet_layer_work_copy(&work, NULL, error) && write_about(&work, error) &&
+        put_in_place(&work, chosen, error);
     duet_layer_work_end(&work);
     return ok ? g_steal_pointer(&chosen) : NULL;
 }
@@ -163,6 +171,8 @@ char *duet_snapshot_create(DuetInstance *instance, const char *name, GError **er
 /* The step that decides is one rename(2): before it all is as it was, but for what is made anew. */
 static gboolean put_back(const DuetLayerWork *work, GError **error)
 {
+    if (duet_layer_has_memory(work))
+        return duet_layer_commit(work, error);
     int dir_fd = work->instance->dir_fd;
     const DuetLayer *layer = work->layer;
     gboolean empty = faccessat(work->new_fd, layer->name, F_OK, AT_SYMLINK_NOFOLLOW) < 0;

@@ -23,6 +23,7 @@ static const char *const state_names[] = {
     [DUET_STATE_STOPPING] = "stopping",
     [DUET_STATE_EXITED] = "exited",
     [DUET_STATE_RESTARTING] = "restarting",
+    [DUET_STATE_SAVED] = "saved",
 };
 
 const char *duet_state_to_string(DuetState state)
@@ -127,7 +128,7 @@ DuetInfo *duet_info_from_text(const char *text, const DuetSpec *spec)
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(variant);
     int state;
     if (g_variant_dict_lookup(&dict, "state", "i", &state) && state >= 0 &&
-        state <= DUET_STATE_RESTARTING)
+        state <= DUET_STATE_SAVED)
         info->state = (DuetState)state;
     g_variant_dict_lookup(&dict, "exit-code", "i", &info->exit_code);
     g_variant_dict_lookup(&dict, "exit-signal", "i", &info->exit_signal);

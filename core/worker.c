@@ -28,6 +28,8 @@
 #define REQUEST_MAX_BYTES (16u * 1024)
 /* The first start on a host probes QEMU for seconds, and may fetch a guest kernel. */
 #define REPLY_TIMEOUT_MS (180 * 1000)
+/* All of a VM's memory goes to, or comes from, a disk. */
+#define SAVE_TIMEOUT_MS (3600 * 1000)
 #define EXIT_TIMEOUT_MS 5000
 
 typedef enum {
@@ -39,6 +41,7 @@ typedef enum {
     OP_RESUME = 'u',
     OP_UPDATE = 'm',
     OP_END = 'e',
+    OP_SAVE = 'w',
 } WorkerOp;
 
 /* ---- the worker's side ---- */
@@ -113,6 +116,15 @@ static gboolean worker_update(
     return ok;
 }
 
+static void worker_save(Worker *worker)
+{
+    DuetStarted saved = { 0 };
+    g_autoptr(GError) failure = NULL;
+    gboolean ok = duet_runtime_save(worker->runtime, &saved.facts, &failure);
+    send_packet(worker->fd, reply_new(ok, failure, NULL, &saved, NULL), NULL, 0);
+    g_clear_pointer(&saved.facts, g_variant_unref);
+}
+
 static void worker_serve(Worker *worker, char op, const char *bytes, gsize length)
 {
     g_autoptr(GError) failure = NULL;
@@ -121,6 +133,9 @@ static void worker_serve(Worker *worker, char op, const char *bytes, gsize lengt
     switch ((WorkerOp)op) {
     case OP_START:
         worker_start(worker);
+        return;
+    case OP_SAVE:
+        worker_save(worker);
         return;
     case OP_KILL:
         ok = duet_runtime_kill(worker->runtime, &failure);
@@ -202,6 +217,7 @@ typedef struct {
     const DuetPlace *place;
     int fd;
     int pidfd;
+    int timeout_ms; /* of what was asked */
 } WorkerRuntime;
 
 static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
@@ -217,7 +233,7 @@ static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
         .msg_control = control.bytes,
         .msg_controllen = sizeof control };
     const DuetPlace *place = worker->place;
-    int polled = place->wait(worker->fd, REPLY_TIMEOUT_MS, place->wait_data);
+    int polled = place->wait(worker->fd, worker->timeout_ms, place->wait_data);
     ssize_t n = polled > 0 ? recvmsg(worker->fd, &message, MSG_CMSG_CLOEXEC) : -1;
     if (n <= 0) {
         g_set_error(error, DUET_ERROR, polled == 0 ? DUET_ERROR_TIMEOUT : DUET_ERROR_FAILED,
@@ -256,6 +272,8 @@ static GVariant *ask_with(
     DuetRuntime *runtime, WorkerOp op, GVariant *argument, int fds[2], GError **error)
 {
     WorkerRuntime *worker = (WorkerRuntime *)runtime;
+    gboolean is_long = op == OP_SAVE || (op == OP_START && worker->place->saved);
+    worker->timeout_ms = is_long ? SAVE_TIMEOUT_MS : REPLY_TIMEOUT_MS;
     char byte = (char)op;
     struct iovec parts[] = { { &byte, 1 }, { NULL, 0 } };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = argument ? 2 : 1 };
@@ -337,6 +355,14 @@ static gboolean worker_runtime_update(
     return TRUE;
 }
 
+static gboolean worker_runtime_save(DuetRuntime *runtime, GVariant **out_facts, GError **error)
+{
+    g_autoptr(GVariant) reply = ask(runtime, OP_SAVE, NULL, error);
+    if (reply)
+        g_variant_get_child(reply, 8, "m@a{sv}", out_facts);
+    return reply != NULL;
+}
+
 static char *worker_runtime_console_tail(DuetRuntime *runtime)
 {
     g_autoptr(GVariant) reply = ask(runtime, OP_CONSOLE, NULL, NULL);
@@ -378,6 +404,7 @@ static const DuetRuntimeOps worker_ops = {
     .pause = worker_runtime_pause,
     .resume = worker_runtime_resume,
     .update = worker_runtime_update,
+    .save = worker_runtime_save,
     .free = worker_runtime_free,
 };
 
@@ -401,6 +428,7 @@ DuetRuntime *duet_worker_new(
     worker->base.driver_name = duet_kind_to_string(entry->kind);
     worker->place = place;
     worker->fd = fds[0];
+    worker->timeout_ms = REPLY_TIMEOUT_MS;
     worker->base.helper_pid = pid;
     worker->pidfd = pid < 0 ? -1 : pidfd_open(pid, 0);
     g_autoptr(GVariant) reply = NULL;

@@ -35,7 +35,7 @@ gboolean duet_vm_console_make(const DuetVm *vm, GError **error)
  * same for ever. */
 static char *emulator_log(const DuetVm *vm)
 {
-    return g_strdup_printf("%s/log/qemu/%s.log", vm->place->run_dir, vm->spec->id);
+    return g_strdup_printf("%s/log/qemu/%s.log", vm->place->run_dir, vm->domain_id);
 }
 
 /* A hole, not a shorter file: QEMU and those who read the end keep their offsets. */

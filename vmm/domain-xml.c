@@ -387,12 +387,13 @@ static void add_qemu_arguments(xmlNode *domain)
 
 char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan)
 {
-    g_autofree char *uuid = duet_vm_uuid(spec->id);
+    const char *domain_id = plan->domain_id ? plan->domain_id : spec->id;
+    g_autofree char *uuid = duet_vm_uuid(domain_id);
     xmlDoc *document = xmlNewDoc((const xmlChar *)"1.0");
     xmlNode *domain = xmlNewNode(NULL, (const xmlChar *)"domain");
     xmlDocSetRootElement(document, domain);
     xmlNewProp(domain, (const xmlChar *)"type", (const xmlChar *)(plan->kvm ? "kvm" : "qemu"));
-    g_autofree char *name = plan->for_daemon ? duet_vm_domain_name(spec) : g_strdup(spec->id);
+    g_autofree char *name = plan->for_daemon ? duet_vm_domain_name(spec) : g_strdup(domain_id);
     add(domain, "name", name, NULL);
     add(domain, "uuid", uuid, NULL);
     if (plan->for_daemon)

@@ -35,6 +35,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetVmFolder, duet_vm_folder_free)
  * @folders: (element-type DuetVmFolder): may be empty
  * @disks: (nullable) (element-type DuetDataDisk): further disks, as QEMU's uid can open them
  * @for_daemon: for a libvirt daemon, which other people see: the domain says whose it is
+ * @domain_id: (nullable): the instance by which libvirt's name and uuid go; NULL: the spec's
  * @label: (nullable): daemon: "+uid:+gid" for QEMU, where the daemon is root's; it then has cgroups
  */
 typedef struct {
@@ -52,6 +53,7 @@ typedef struct {
     GPtrArray *disks;
     gboolean for_daemon;
     const char *label;
+    const char *domain_id;
 } DuetVmPlan;
 
 /** The machine type, and the CPU model of each accelerator, where the spec says none. */

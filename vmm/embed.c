@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libvirt's QEMU driver in this very process, with a root of its own: nobody else sees the VM. */
 #include "vmm/folders.h"
-#include "vmm/hold.h"
 #include "vmm/mounts.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
@@ -53,17 +52,14 @@ static char *embed_show_disk(
 /* Where libvirt writes QEMU's number, below the run directory; QEMU holds a lock on it. */
 static char *pid_file(const DuetVm *vm)
 {
-    return g_strdup_printf("run/qemu/%s.pid", vm->spec->id);
+    return g_strdup_printf("run/qemu/%s.pid", vm->domain_id);
 }
 
 static gboolean pid_take(DuetVm *vm, GError **error)
 {
     g_autofree char *name = pid_file(vm);
     g_autofree char *path = g_build_filename(vm->place->run_dir, name, NULL);
-    if (!duet_vm_qemu_find_pid(vm, path, error))
-        return FALSE;
-    vm->hold = duet_vm_hold_monitor(vm->pid, vm->pidfd);
-    return TRUE;
+    return duet_vm_qemu_find_pid(vm, path, error);
 }
 
 /* Where no cgroup tells of QEMU, the lock on its pid file does: see core/stray.h. */
@@ -74,6 +70,16 @@ static gboolean pid_file_link(const DuetVm *vm, GError **error)
     return duet_cgroup_tracks(vm->place->cgroup, DUET_CGROUP_PAYLOAD) ||
         symlink(target, link) == 0 || errno == EEXIST ||
         duet_error_set_errno(error, errno, "cannot make the link '%s'", link);
+}
+
+static virDomainPtr domain_create(DuetVm *vm, GError **error)
+{
+    /* Of what it does not know libvirt says nothing, unless it is asked to. */
+    virDomainPtr domain = virDomainCreateXML(vm->connection, vm->domain_xml,
+        VIR_DOMAIN_START_PAUSED | (vm->spec->xml_patch ? VIR_DOMAIN_START_VALIDATE : 0));
+    if (!domain)
+        duet_virt_error_set(error, "cannot start '%s'", vm->spec->name);
+    return domain;
 }
 
 /*
@@ -87,10 +93,8 @@ static gboolean embed_create(DuetVm *vm, GError **error)
     int err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_PAYLOAD);
     if (err)
         return duet_error_set_errno(error, err, "cannot enter the cgroup of '%s'", vm->spec->name);
-    /* Of what it does not know libvirt says nothing, unless it is asked to. */
-    vm->domain = virDomainCreateXML(vm->connection, vm->domain_xml,
-        VIR_DOMAIN_START_PAUSED | (vm->spec->xml_patch ? VIR_DOMAIN_START_VALIDATE : 0));
-    gboolean ok = vm->domain || duet_virt_error_set(error, "cannot start '%s'", vm->spec->name);
+    vm->domain = vm->place->saved ? duet_vm_saved_load(vm, error) : domain_create(vm, error);
+    gboolean ok = vm->domain != NULL;
     err = duet_cgroup_join(vm->place->cgroup, DUET_CGROUP_MONITOR);
     if (err && ok)
         ok = duet_error_set_errno(error, err, "cannot leave the cgroup of '%s'", vm->spec->name);

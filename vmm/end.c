@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/apparmor.h"
+#include "vmm/hold.h"
 #include "core/util.h"
 
 #include <errno.h>
@@ -30,6 +31,12 @@ void duet_vm_qemu_kill(DuetVm *vm)
         g_usleep(1000);
 }
 
+void duet_vm_hold(DuetVm *vm)
+{
+    if (!vm->spec->connect)
+        vm->hold = duet_vm_hold_monitor(vm->pid, vm->pidfd);
+}
+
 gboolean duet_vm_end(DuetVm *vm, GError **error)
 {
     duet_vm_console_unwatch(vm);
@@ -37,6 +44,6 @@ gboolean duet_vm_end(DuetVm *vm, GError **error)
     gboolean ok = vm->libvirt->end(vm, error);
     g_clear_pointer(&vm->connection, virConnectClose);
     duet_fd_clear(&vm->pidfd);
-    duet_vm_apparmor_forget(vm->spec->id);
+    duet_vm_apparmor_forget(vm->domain_id);
     return ok;
 }

@@ -77,6 +77,7 @@ static char *xml_make(DuetVm *vm, GError **error)
         .disks = disks,
         .for_daemon = vm->spec->connect != NULL,
         .label = vm->label,
+        .domain_id = vm->domain_id,
     };
     return patched(vm, duet_vm_domain_xml(vm->spec, &plan), error);
 }
@@ -125,7 +126,7 @@ gboolean duet_vm_run_dir_make(const DuetVm *vm, GError **error)
 static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError **error)
 {
     if (!duet_vm_run_dir_make(vm, error) || !duet_vm_prepare(vm, error) ||
-        !vm->libvirt->open(vm, error))
+        !vm->libvirt->open(vm, error) || !duet_vm_saved_check(vm, error))
         return FALSE;
     vm->domain_xml = xml_make(vm, error);
     if (!vm->domain_xml || !vm->libvirt->create(vm, error))
@@ -137,9 +138,10 @@ static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError
         return FALSE;
     if (!duet_attributes_apply(vm->spec, vm->pid, error))
         return FALSE;
-    if (virDomainResume(vm->domain) < 0)
-        return duet_virt_error_set(error, "cannot run the vCPUs of '%s'", vm->spec->name);
+    if (!duet_vm_saved_run(vm, error))
+        return FALSE;
     duet_marks_set(marks, DUET_MARK_RUNNING);
+    duet_vm_hold(vm);
     duet_vm_console_watch(vm);
     *out_agent_fd = duet_fd_steal(&agent_fd);
     return TRUE;

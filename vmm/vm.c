@@ -91,6 +91,7 @@ static void vm_free(DuetRuntime *runtime)
     g_free(vm->domain_xml);
     g_free(vm->label);
     g_free(vm->cgroup);
+    g_free(vm->domain_id);
     g_free(vm);
 }
 
@@ -103,6 +104,7 @@ static const DuetRuntimeOps vm_ops = {
     .pause = vm_pause,
     .resume = vm_resume,
     .update = duet_vm_update,
+    .save = duet_vm_save,
     .free = vm_free,
 };
 
@@ -113,6 +115,7 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;
+    vm->domain_id = g_strdup(spec->id);
     vm->place = place;
     vm->pidfd = -1;
     vm->hold = -1;

@@ -60,6 +60,8 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @retry_source, @retries: daemon: how often it was tried since it was lost
  * @detaching: the disk that the guest is asked to let go of, its index and 1, or 0
  * @detach_asked_us: and when
+ * @domain_id: the instance whose memory it has, and so libvirt's name and uuid of it: a clone goes
+ * on under those of its source
  * @powerdown: daemon: the callback of the VM's power button, or -1
  * @shutdown: that of QEMU's last words, or -1; @ended: what they were
  */
@@ -99,6 +101,7 @@ struct _DuetVm {
     int powerdown;
     int shutdown;
     DuetEnd ended;
+    char *domain_id;
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */
@@ -129,9 +132,22 @@ void duet_vm_end_watch(DuetVm *vm);
 void duet_vm_end_unwatch(DuetVm *vm);
 /** duet_vm_how_ended: #DuetRuntimeOps how_ended. */
 DuetEnd duet_vm_how_ended(DuetRuntime *runtime);
+/** duet_vm_saved_check: whether place->saved, if there is any, goes with what was prepared; sets
+ * vm->domain_id. */
+gboolean duet_vm_saved_check(DuetVm *vm, GError **error);
+/** duet_vm_saved_load: in place of creating the domain: it is paused. Returns: (nullable): it */
+virDomainPtr duet_vm_saved_load(DuetVm *vm, GError **error);
+/** duet_vm_saved_run: lets the CPUs run; from then on the state is used. */
+gboolean duet_vm_saved_run(DuetVm *vm, GError **error);
+/** duet_vm_save: #DuetRuntimeOps save. */
+gboolean duet_vm_save(DuetRuntime *runtime, GVariant **out_facts, GError **error);
 
 /** duet_vm_end: kills QEMU if it lives, and closes all that start opened. */
 gboolean duet_vm_end(DuetVm *vm, GError **error);
+
+/** duet_vm_hold: sets vm->hold. Not while libvirt waits for an answer of QEMU's: if that died, it
+ * would wait for ever. */
+void duet_vm_hold(DuetVm *vm);
 
 /** duet_vm_qemu_kill: SIGKILL for QEMU, if there is one, and a wait for its end. */
 void duet_vm_qemu_kill(DuetVm *vm);

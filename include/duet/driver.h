@@ -44,6 +44,9 @@ void duet_check_free(DuetCheck *check);
  * @wait: waits at most @timeout_ms until @fd is readable; 1, 0 when it took too long,
  * -1 with errno. Who keeps the monitor waiting waits with it: the monitor reaps meanwhile (libvirt
  *     waits 20 s for each orphan of its that nobody reaps), and answers clients during start()
+ * @saved: (nullable): what save() told of the state in @saved_dir, whose file `memory` start() goes
+ *     on from: it renames @saved_dir to @used_dir right before the first instruction
+ * @save_path: the file that save() writes
  * @private_fds: the monitor's own descriptors (lock, sockets), which a forked worker closes
  */
 typedef struct {
@@ -53,6 +56,10 @@ typedef struct {
     guint32 id_base;
     int (*wait)(int fd, int timeout_ms, gpointer data);
     gpointer wait_data;
+    GVariant *saved;
+    const char *saved_dir;
+    const char *used_dir;
+    const char *save_path;
     const int *private_fds;
     guint n_private_fds;
 } DuetPlace;
@@ -134,6 +141,11 @@ typedef struct {
      *     again
      */
     gboolean (*update)(DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
+    /**
+     * save: (optional): writes memory and devices to place->save_path, and ends the instance. On
+     * error it goes on as before. @out_facts: (transfer full): a{sv} that start() goes by later
+     */
+    gboolean (*save)(DuetRuntime *runtime, GVariant **out_facts, GError **error);
     void (*free)(DuetRuntime *runtime); /* mandatory */
 } DuetRuntimeOps;
 
@@ -197,6 +209,7 @@ gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_update(
     DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
+gboolean duet_runtime_save(DuetRuntime *runtime, GVariant **out_facts, GError **error);
 void duet_runtime_free(DuetRuntime *runtime);
 
 G_END_DECLS

@@ -15,6 +15,7 @@ struct _DuetDriverEntry;
  * @DUET_STATE_RUNNING: the payload runs and exec works
  * @DUET_STATE_EXITED: only files again
  * @DUET_STATE_RESTARTING: a run is over, its monitor waits to begin the next (`--restart`)
+ * @DUET_STATE_SAVED: only files, with its memory among them: see save.h
  */
 typedef enum {
     DUET_STATE_CREATED,
@@ -24,6 +25,7 @@ typedef enum {
     DUET_STATE_STOPPING,
     DUET_STATE_EXITED,
     DUET_STATE_RESTARTING,
+    DUET_STATE_SAVED,
 } DuetState;
 
 const char *duet_state_to_string(DuetState state);

@@ -11,6 +11,14 @@
  * numbered by the monitor. DATA counts against the credit that the receiver granted for that
  * (session, channel): a reader that stalls stops its own stream and nothing else. Every other
  * frame may be sent at any time.
+ *
+ * A guest's memory may be saved, and go on later behind another connection, which the guest does
+ * not see. So that no frame is half way then: the monitor sends QUIESCE, and nothing after it. The
+ * agent has all that came before by then; it sends what it holds and QUIET, and reads no pipe and
+ * says nothing from there on. Once the monitor has QUIET, nothing is under way in either direction.
+ * In this silence the port may hang up for a while. GO_ON ends it, on whichever connection: the
+ * agent answers HELLO again, then sends what it held back; sessions, their numbers and all credit
+ * are as they were. SHUTDOWN ends it, too.
  */
 
 #include <stddef.h>
@@ -68,10 +76,16 @@ enum duet_frame_type {
     /* client -> monitor -> agent: u16 rows, u16 columns: the size of the session's terminal. One
      * that has none drops it. */
     DUET_FRAME_RESIZE = 14,
+    /* monitor -> agent: be silent from QUIET to GO_ON. Not answered by one that is at its end. */
+    DUET_FRAME_QUIESCE = 15,
+    /* agent -> monitor: the last frame before the silence */
+    DUET_FRAME_QUIET = 16,
+    /* monitor -> agent: fields TIME, ENTROPY, HOSTNAME, each if a guest is to take it over */
+    DUET_FRAME_GO_ON = 17,
     /* monitor -> agent, VM only: fields: PIDS_LIMIT (all ones: none), BALLOON; CPUs that are off
      * are switched on. The answer, on the same channel: u32 CPUs that are on,
      * u64 bytes of memory that are available (0: not known), then what failed, if something did. */
-    DUET_FRAME_CHANGE = 15,
+    DUET_FRAME_CHANGE = 18,
 
     /* client -> monitor */
     /* u32: 1: this connection gets session 0's channels, 0: it lets go of the session that it has,
@@ -86,6 +100,8 @@ enum duet_frame_type {
     DUET_FRAME_UPDATE = 39, /* members of the spec that are to change: text of an a{sv} */
     /* check the health now; answer with OK and DUET_HEALTH_PASSED or DUET_HEALTH_FAILED */
     DUET_FRAME_HEALTH = 41,
+    /* save memory and devices, and end: answered by RELEASED; or ERROR, and it goes on */
+    DUET_FRAME_SAVE = 42,
 
     /* monitor -> client */
     DUET_FRAME_OK = 64, /* the request is done */
@@ -96,7 +112,8 @@ enum duet_frame_type {
 
 #define DUET_CHANGE_ANSWER_BYTES 12u
 
-/* The fields of CONFIG and SPAWN: u8 tag, u32 length, bytes; repeated. Unknown tags are ignored. */
+/* The fields of CONFIG, SPAWN and GO_ON: u8 tag, u32 length, bytes; repeated. Unknown tags are
+ * ignored. */
 enum duet_field {
     DUET_FIELD_ARG = 1, /* one argument; repeated, in order */
     DUET_FIELD_ENV = 2, /* one NAME=value; repeated */
@@ -118,7 +135,9 @@ enum duet_field {
     DUET_FIELD_GROUP = 12, /* SPAWN: one more group, resolved as USER's; repeated */
     DUET_FIELD_SYSCTL = 13, /* VM only: "NAME=VALUE"; repeated */
     DUET_FIELD_SHM_BYTES = 14, /* u64, VM only: size of /dev/shm */
-    DUET_FIELD_BALLOON = 15, /* CHANGE: nothing; the driver of the balloon is needed */
+    DUET_FIELD_TIME = 15, /* GO_ON: u64 ns: what CLOCK_REALTIME becomes */
+    DUET_FIELD_BALLOON = 19, /* CHANGE: nothing; the driver of the balloon is needed */
+    DUET_FIELD_ENTROPY = 17, /* GO_ON: random bytes for the kernel's generator: at most 256 */
 };
 
 #define DUET_HEALTH_PASSED "passed"

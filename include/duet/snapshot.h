@@ -8,8 +8,8 @@ G_BEGIN_DECLS
 /*
  * Copies of what an instance wrote to its files, the same for every kind. The instance does not run
  * meanwhile: one that does is %DUET_ERROR_STATE, and so is one that another command is busy with.
- * What runs in memory is in no snapshot. All of these fork: the caller has no threads. A signal
- * that ends the caller does so when all is as before, or done.
+ * One that was saved (save.h) is copied with its memory. All of these fork: the caller has no
+ * threads. A signal that ends the caller does so when all is as before, or done.
  */
 
 /**
@@ -17,11 +17,13 @@ G_BEGIN_DECLS
  * @name: unique in its instance
  * @created_us: wall clock
  * @size_bytes: what its files have of the disk; those that share blocks with others are counted
+ * @stateful: it has the memory of a VM that was saved
  */
 typedef struct {
     char *name;
     gint64 created_us;
     guint64 size_bytes;
+    gboolean stateful;
 } DuetSnapshot;
 
 void duet_snapshot_free(DuetSnapshot *snapshot);
@@ -33,6 +35,15 @@ void duet_snapshot_free(DuetSnapshot *snapshot);
  * Returns: (transfer full): its name, or NULL; a name that is taken is %DUET_ERROR_EXISTS.
  */
 char *duet_snapshot_create(DuetInstance *instance, const char *name, GError **error);
+
+/**
+ * duet_snapshot_create_stateful: the same with the memory. A VM that runs is saved and goes on; see
+ * duet_instance_save() for what is refused. If that fails in between, it is saved.
+ */
+char *duet_snapshot_create_stateful(DuetInstance *instance, const char *name, GError **error);
+/** duet_snapshot_check_free: Returns: %FALSE with %DUET_ERROR_INVALID or %DUET_ERROR_EXISTS if no
+ * snapshot can be called @name. */
+gboolean duet_snapshot_check_free(DuetInstance *instance, const char *name, GError **error);
 
 /**
  * duet_snapshot_list: those of one instance, whatever its state.

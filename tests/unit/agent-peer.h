@@ -27,6 +27,7 @@ typedef struct {
     pid_t pid;
     struct duet_frame_reader reader;
     gboolean hello, gone;
+    gboolean quiet; /* nothing may come */
     guint32 version;
     guint64 agent_ns, kernel_ns;
     gboolean no_credit[PEER_SESSIONS]; /* sessions whose reader stalls */

@@ -36,7 +36,7 @@ static void fixture_up(Fixture *fixture, guint64 max_bytes, int max_files)
     fixture->spec = duet_spec_new();
     fixture->spec->log_max_bytes = max_bytes;
     fixture->spec->log_max_files = max_files;
-    g_assert_true(duet_log_open(&fixture->log, fixture->dir_fd, fixture->spec, &error));
+    g_assert_true(duet_log_open(&fixture->log, fixture->dir_fd, fixture->spec, FALSE, &error));
     g_assert_no_error(error);
 }
 
@@ -145,7 +145,7 @@ static void test_bound(void)
             check_numbers(text, i, MIN(kept, (guint64)i * 14));
         }
         /* the next start begins anew */
-        g_assert_true(duet_log_open(&fixture.log, fixture.dir_fd, fixture.spec, NULL));
+        g_assert_true(duet_log_open(&fixture.log, fixture.dir_fd, fixture.spec, FALSE, NULL));
         g_assert_cmpuint(size_of(&fixture), ==, 0);
         fixture_down(&fixture);
     }
@@ -287,7 +287,7 @@ static void test_none(void)
     g_autoptr(DuetSpec) spec = duet_spec_new();
     DuetLog log;
     spec->no_log = TRUE;
-    g_assert_true(duet_log_open(&log, -1, spec, NULL));
+    g_assert_true(duet_log_open(&log, -1, spec, FALSE, NULL));
     g_assert_cmpint(log.fd, ==, -1);
     g_assert_true(duet_log_append(&log, DUET_CHANNEL_STDOUT, "x", 1));
 }

@@ -151,7 +151,7 @@ static void test_bounds(void)
     for (guint type = 0; type < 256; type++) {
         gboolean known = (type >= DUET_FRAME_HELLO && type <= DUET_FRAME_CHANGE) ||
             (type >= DUET_FRAME_ATTACH && type <= DUET_FRAME_UPDATE) || type == DUET_FRAME_HEALTH ||
-            (type >= DUET_FRAME_OK && type <= DUET_FRAME_RELEASED);
+            type == DUET_FRAME_SAVE || (type >= DUET_FRAME_OK && type <= DUET_FRAME_RELEASED);
         guint32 bound =
             type == DUET_FRAME_SPAWN ? DUET_FRAME_MAX_SPAWN_BYTES : DUET_FRAME_MAX_BYTES;
 

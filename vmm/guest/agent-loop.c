@@ -86,7 +86,7 @@ void agent_send_failed(
 
 uint8_t *agent_send_room(struct agent *agent)
 {
-    if (out_is_full(agent) ||
+    if (agent->quiet || out_is_full(agent) ||
         !out_reserve(agent, DUET_FRAME_HEADER_BYTES + (size_t)DUET_FRAME_MAX_BYTES)) {
         agent->stalled = true;
         return NULL;
@@ -100,8 +100,7 @@ void agent_send_data(struct agent *agent, uint8_t channel, uint16_t session, uin
     agent->out_end += DUET_FRAME_HEADER_BYTES + length;
 }
 
-/* Writes what the port takes now. Returns: false when the monitor is gone. */
-static bool out_flush(struct agent *agent)
+bool agent_flush(struct agent *agent)
 {
     while (agent->out_start < agent->out_end) {
         ssize_t put =
@@ -130,14 +129,14 @@ static void port_watch(struct agent *agent)
         &watched);
 }
 
-bool agent_hello(struct agent *agent, uint64_t born_ns)
+bool agent_hello(struct agent *agent)
 {
     uint8_t frame[DUET_FRAME_HEADER_BYTES + 20], *payload = frame + DUET_FRAME_HEADER_BYTES;
     uint64_t kernel_ns = agent->role == AGENT_GUEST ? agent_now(CLOCK_BOOTTIME) : 0;
 
     duet_frame_header(frame, DUET_FRAME_HELLO, 0, 0, 20);
     duet_put_u32(payload, DUET_PROTOCOL_VERSION);
-    duet_put_u64(payload + 4, agent_now(CLOCK_MONOTONIC) - born_ns);
+    duet_put_u64(payload + 4, agent_now(CLOCK_MONOTONIC) - agent->born_ns);
     duet_put_u64(payload + 12, kernel_ns);
     return write(agent->port, frame, sizeof(frame)) == (ssize_t)sizeof(frame);
 }
@@ -147,6 +146,7 @@ bool agent_hello(struct agent *agent, uint64_t born_ns)
 static bool shutdown_frame(struct agent *agent)
 {
     agent->shutdown = true;
+    agent->quiet = false;
     if (agent->finished || agent->ending)
         return true;
     if (!agent_session_find(agent, 0))
@@ -210,6 +210,11 @@ static bool frame_dispatch(struct agent *agent, const struct duet_frame *frame)
         return true;
     case DUET_FRAME_SPAWN:
         return agent_session_spawn(agent, frame);
+    case DUET_FRAME_QUIESCE:
+        agent_quiesce(agent);
+        return true;
+    case DUET_FRAME_GO_ON:
+        return agent_go_on(agent, frame);
     case DUET_FRAME_DATA:
     case DUET_FRAME_EOF:
     case DUET_FRAME_CLOSE:
@@ -317,7 +322,10 @@ static void event_dispatch(struct agent *agent, const struct epoll_event *event)
 {
     uint8_t kind = (uint8_t)event->data.u64;
 
-    if (kind == AGENT_WATCH_PORT) {
+    if (kind == AGENT_WATCH_PORT && agent->quiet && agent->role == AGENT_GUEST &&
+        event->events & EPOLLHUP) {
+        agent_quiet_hung_up(agent);
+    } else if (kind == AGENT_WATCH_PORT) {
         /* What came before a hang-up does not matter any more: its sender is gone. */
         if (event->events & (EPOLLHUP | EPOLLERR) || (event->events & EPOLLIN && !port_read(agent)))
             agent_end(agent, 1);
@@ -361,13 +369,17 @@ static int loop_timeout(struct agent *agent)
 
 static void flush_or_end(struct agent *agent)
 {
-    if (!out_flush(agent))
+    if (!agent_flush(agent))
         agent_end(agent, 1);
 }
 
 /* What all that happened amounts to: more reaped, more sent, perhaps the end. */
 static void settle(struct agent *agent)
 {
+    if (agent->quiet) {
+        agent_quiet_check(agent);
+        return;
+    }
     if (agent->ending && !agent->childless)
         reap(agent);
     flush_or_end(agent);

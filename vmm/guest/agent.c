@@ -112,8 +112,8 @@ static void close_inherited(void)
     fcntl(INHERITED_PORT, F_SETFL, O_RDWR | O_NONBLOCK);
 }
 
-static void guest_main(struct agent *agent, uint64_t born_ns) __attribute__((noreturn));
-static void guest_main(struct agent *agent, uint64_t born_ns)
+static void guest_main(struct agent *agent) __attribute__((noreturn));
+static void guest_main(struct agent *agent)
 {
     struct agent_text error = { 0 };
 
@@ -122,7 +122,7 @@ static void guest_main(struct agent *agent, uint64_t born_ns)
         agent_guest_say(agent, error.bytes);
         agent_guest_power_off(agent);
     }
-    if (!agent_hello(agent, born_ns) || !agent_loop_init(agent)) {
+    if (!agent_hello(agent) || !agent_loop_init(agent)) {
         agent_guest_say(agent, "the monitor went away at once");
         agent_guest_power_off(agent);
     }
@@ -136,12 +136,11 @@ static void guest_main(struct agent *agent, uint64_t born_ns)
 
 int main(int argc, char **argv)
 {
-    uint64_t born_ns;
     struct agent agent = { .port = INHERITED_PORT, .capabilities = UINT64_MAX };
     sigset_t all;
 
     prctl(PR_SET_DUMPABLE, 0);
-    born_ns = agent_now(CLOCK_MONOTONIC);
+    agent.born_ns = agent_now(CLOCK_MONOTONIC);
     if (argc > 1 && strcmp(argv[1], "native") == 0)
         agent.role = AGENT_NATIVE;
     else if (getpid() == 1)
@@ -152,7 +151,7 @@ int main(int argc, char **argv)
     sigprocmask(SIG_SETMASK, &all, NULL);
     signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would let nobody wait for a child */
     if (agent.role == AGENT_GUEST)
-        guest_main(&agent, born_ns);
+        guest_main(&agent);
     if (agent.role == AGENT_NATIVE) {
         /* Killed, we would leave our descendants behind; the closed port lets us end them first. */
         prctl(PR_SET_PDEATHSIG, 0);
@@ -161,7 +160,7 @@ int main(int argc, char **argv)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     }
     close_inherited();
-    if (!agent_hello(&agent, born_ns) || !agent_loop_init(&agent))
+    if (!agent_hello(&agent) || !agent_loop_init(&agent))
         return 125;
     agent_loop(&agent);
 }

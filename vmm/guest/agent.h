@@ -212,6 +212,8 @@ struct agent {
     uint8_t *out;
     size_t out_start, out_end;
     bool stalled; /* output waits in @out: payload pipes are not read */
+    bool quiet; /* from QUIET to GO_ON: what is to be sent waits in @out */
+    uint64_t born_ns; /* CLOCK_MONOTONIC */
     struct agent_session *sessions;
     unsigned session_count;
     bool configured, had_session;
@@ -229,7 +231,7 @@ struct agent {
 uint64_t agent_now(int clock_id);
 
 /** agent_hello: the first frame, straight to the port. */
-bool agent_hello(struct agent *agent, uint64_t born_ns);
+bool agent_hello(struct agent *agent);
 bool agent_loop_init(struct agent *agent);
 /** agent_loop: Returns: never; ends in agent_end(). */
 void agent_loop(struct agent *agent) __attribute__((noreturn));
@@ -251,6 +253,9 @@ void agent_send_failed(
 /** agent_send_room: where the payload of a DATA frame may be put, or NULL while output waits. */
 uint8_t *agent_send_room(struct agent *agent);
 void agent_send_data(struct agent *agent, uint8_t channel, uint16_t session, uint32_t length);
+
+/** agent_flush: writes what the port takes now. Returns: false when the monitor is gone. */
+bool agent_flush(struct agent *agent);
 
 /** agent_watch: how epoll looks at a descriptor; @watched remembers whether it does. */
 void agent_watch(
@@ -289,6 +294,16 @@ void agent_terminal_resize(struct agent_session *session);
 void agent_terminal_hang_up(struct agent *agent, struct agent_session *session);
 void agent_slave_close(struct agent_session *session);
 
+/* agent-quiet.c: the silence from QUIET to GO_ON */
+
+void agent_quiesce(struct agent *agent);
+/** agent_go_on: Returns: false if the frame broke the protocol, or the monitor is gone. */
+bool agent_go_on(struct agent *agent, const struct duet_frame *frame);
+/** agent_quiet_hung_up: no end by itself: the port has another host after a restore. */
+void agent_quiet_hung_up(struct agent *agent);
+/** agent_quiet_check: ends it all when the port stays without a host. */
+void agent_quiet_check(struct agent *agent);
+
 /* agent-session.c */
 
 struct agent_session *agent_session_find(struct agent *agent, uint16_t id);
@@ -317,6 +332,8 @@ void agent_guest_change(struct agent *agent, const struct duet_frame *frame);
  * while. */
 bool agent_guest_has_idle_work(const struct agent *agent);
 void agent_guest_idle_work(struct agent *agent);
+/** agent_guest_go_on: what GO_ON asks of it; best effort, told on the console. */
+void agent_guest_go_on(struct agent *agent, const struct duet_frame *frame);
 /** agent_guest_say: a line for the console. */
 void agent_guest_say(struct agent *agent, const char *text);
 void agent_guest_power_off(struct agent *agent) __attribute__((noreturn));
