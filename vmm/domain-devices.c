@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The devices of a VM. */
+#include "vmm/domain-devices.h"
+#include "vmm/machine.h"
+#include "core/machine.h"
+
+#include <stdarg.h>
+
+#define VIRTIO_MODEL "virtio-non-transitional"
+
+xmlNode *duet_xml_add(xmlNode *parent, const char *name, const char *text, ...)
+{
+    xmlNode *node = xmlNewTextChild(parent, NULL, (const xmlChar *)name, (const xmlChar *)text);
+    va_list args;
+    va_start(args, text);
+    const char *attribute;
+    while ((attribute = va_arg(args, const char *)))
+        xmlNewProp(node, (const xmlChar *)attribute, (const xmlChar *)va_arg(args, const char *));
+    va_end(args);
+    return node;
+}
+
+/* @slot: 0: where libvirt will */
+static void add_pci_address(xmlNode *device, guint slot)
+{
+    if (!slot)
+        return;
+    g_autofree char *text = g_strdup_printf("0x%02x", slot);
+    duet_xml_add(device, "address", NULL, "type", "pci", "domain", "0x0000", "bus", "0x00", "slot",
+        text, "function", "0x0", NULL);
+}
+
+/**
+ * DiskRow: one virtio-blk device.
+ * @serial: how the agent finds it
+ */
+typedef struct {
+    const char *path;
+    const char *target;
+    const char *serial;
+    gboolean readonly;
+    gboolean is_qcow2;
+    const char *cache;
+    const char *io;
+} DiskRow;
+
+static void add_disk(xmlNode *devices, const DiskRow *row, guint slot)
+{
+    xmlNode *disk = duet_xml_add(
+        devices, "disk", NULL, "type", "file", "device", "disk", "model", VIRTIO_MODEL, NULL);
+    /* The host's page cache: the root disk's pages are shared by all VMs of the image. */
+    xmlNode *driver = duet_xml_add(disk, "driver", NULL, "name", "qemu", "type",
+        row->is_qcow2 ? "qcow2" : "raw", "cache", row->cache ? row->cache : "writeback",
+        /* A host whose disk is full stops no VM in silence: the guest gets the error. */
+        "error_policy", "report", NULL);
+    if (row->io)
+        xmlNewProp(driver, (const xmlChar *)"io", (const xmlChar *)row->io);
+    duet_xml_add(disk, "source", NULL, "file", row->path, NULL);
+    /* Else libvirt looks for what the image itself names. */
+    if (row->is_qcow2)
+        duet_xml_add(disk, "backingStore", NULL, NULL);
+    duet_xml_add(disk, "target", NULL, "dev", row->target, "bus", "virtio", NULL);
+    if (row->readonly)
+        duet_xml_add(disk, "readonly", NULL, NULL);
+    duet_xml_add(disk, "serial", row->serial, NULL);
+    add_pci_address(disk, slot);
+}
+
+static void add_folder(
+    xmlNode *devices, const DuetVmFolder *folder, const char *virtiofsd, guint slot)
+{
+    xmlNode *device = duet_xml_add(
+        devices, "filesystem", NULL, "type", "mount", "accessmode", "passthrough", NULL);
+    duet_xml_add(device, "driver", NULL, "type", "virtiofs", "queue", "1024", NULL);
+    if (virtiofsd)
+        duet_xml_add(device, "binary", NULL, "path", virtiofsd, NULL);
+    duet_xml_add(device, "source", NULL, "dir", folder->path, NULL);
+    duet_xml_add(device, "target", NULL, "dir", folder->tag, NULL);
+    add_pci_address(device, slot);
+}
+
+static void add_channels(xmlNode *devices, const DuetVmPlan *plan, guint slot)
+{
+    xmlNode *bus = duet_xml_add(devices, "controller", NULL, "type", "virtio-serial", "index", "0",
+        "model", VIRTIO_MODEL, NULL);
+    add_pci_address(bus, slot);
+    xmlNode *channel = duet_xml_add(devices, "channel", NULL, "type", "unix", NULL);
+    if (plan->agent_socket)
+        duet_xml_add(channel, "source", NULL, "mode", "bind", "path", plan->agent_socket, NULL);
+    duet_xml_add(channel, "target", NULL, "type", "virtio", "name", "org.duet.agent.0", NULL);
+    xmlNode *serial = duet_xml_add(devices, "serial", NULL, "type", "file", NULL);
+    duet_xml_add(serial, "source", NULL, "path", plan->console_log, "append", "on", NULL);
+    duet_xml_add(serial, "target", NULL, "port", "0", NULL);
+}
+
+static void add_data_disk(xmlNode *devices, const DuetDataDisk *disk, guint index, guint slot)
+{
+    /* Behind our own two. */
+    g_autofree char *target = g_strdup_printf("vd%c", 'c' + (char)index);
+    g_autofree char *serial = g_strdup_printf("duet-disk-%u", index);
+    const DiskRow row = { disk->path, target, serial, disk->readonly, disk->is_qcow2, disk->cache,
+        disk->io };
+    add_disk(devices, &row, slot);
+}
+
+static void add_rng(xmlNode *devices, guint slot)
+{
+    xmlNode *rng = duet_xml_add(devices, "rng", NULL, "model", VIRTIO_MODEL, NULL);
+    /* QEMU's own source, the host's getrandom(): no file has to be there. */
+    duet_xml_add(rng, "backend", NULL, "model", "builtin", NULL);
+    add_pci_address(rng, slot);
+}
+
+/* The slots after *slot, or 0 again. */
+static guint next_slot(guint *slot)
+{
+    return *slot ? (*slot)++ : 0;
+}
+
+void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
+{
+    const DiskRow rows[] = {
+        { .path = plan->root_disk, .target = "vda", .serial = "duet-root", .readonly = TRUE },
+        { .path = plan->rw_disk, .target = "vdb", .serial = "duet-rw" },
+    };
+    gboolean is_q35 = duet_vm_machine_is_q35(duet_vm_machine(spec));
+    guint slot = is_q35 ? 1 : 0;
+    xmlNode *devices = duet_xml_add(domain, "devices", NULL, NULL);
+    duet_xml_add(devices, "emulator", plan->emulator, NULL);
+    duet_xml_add(devices, "controller", NULL, "type", "pci", "index", "0", "model",
+        is_q35 ? "pcie-root" : "pci-root", NULL);
+    duet_xml_add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);
+    add_channels(devices, plan, next_slot(&slot));
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
+        add_disk(devices, &rows[i], next_slot(&slot));
+    for (guint i = 0; i < plan->folders->len; i++)
+        add_folder(devices, plan->folders->pdata[i], plan->virtiofsd, next_slot(&slot));
+    for (guint i = 0; plan->disks && i < plan->disks->len; i++)
+        add_data_disk(devices, plan->disks->pdata[i], i, next_slot(&slot));
+    if (spec->rng)
+        add_rng(devices, next_slot(&slot));
+    duet_xml_add(devices, "memballoon", NULL, "model", "none", NULL);
+}
