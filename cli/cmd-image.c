@@ -27,7 +27,10 @@ static void tell_warnings(const DuetImage *image)
 static int image_import(DuetCli *cli, int argc, char **argv)
 {
     g_autofree char *name = NULL;
+    g_autofree char *disk_format = NULL;
     const GOptionEntry entries[] = {
+        { "disk-format", 0, 0, G_OPTION_ARG_STRING, &disk_format,
+            "it is a disk: raw, qcow2, vmdk or vdi", "FORMAT" },
         { "name", 0, 0, G_OPTION_ARG_FILENAME, &name, "name in the store", "REF" },
         G_OPTION_ENTRY_NULL,
     };
@@ -35,10 +38,14 @@ static int image_import(DuetCli *cli, int argc, char **argv)
     if (!duet_cli_options_of("image", argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc != 2)
-        return duet_cli_usage("image import", "give one archive or OCI layout directory");
+        return duet_cli_usage("image import", "give one archive, OCI layout directory or disk");
     const char *store = store_dir(cli, &error);
     const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
-    g_autoptr(GPtrArray) added = images ? images->import(store, argv[1], name, &error) : NULL;
+    g_autoptr(GPtrArray) added = NULL;
+    if (images && disk_format)
+        added = images->import_disk(store, argv[1], name, disk_format, &error);
+    else if (images)
+        added = images->import(store, argv[1], name, &error);
     if (!added)
         return duet_cli_fail(error);
     for (guint i = 0; i < added->len; i++) {
@@ -131,7 +138,7 @@ static void print_table(GPtrArray *list)
     /* Why it can't be used; what a kind can't keep was told by the import. */
     for (guint i = 0; i < list->len; i++) {
         const DuetImage *image = list->pdata[i];
-        if (!image->layer_dirs[0])
+        if (!image->layer_dirs[0] && !image->disk)
             tell_warnings(image);
     }
 }
@@ -232,7 +239,7 @@ static int image_rm(DuetCli *cli, int argc, char **argv)
 }
 
 const DuetCommand duet_image_commands[] = {
-    { "import", "[--name REF] ARCHIVE|DIR", "add an image from an archive or OCI layout",
+    { "import", "[OPTION...] ARCHIVE|DIR|DISK", "add an image from an archive, OCI layout or disk",
         image_import },
     { "export", "[--format FORMAT] [-o FILE] IMAGE", "write an image to an archive", image_export },
     { "ls", "[--format FORMAT] [-q]", "list images", image_ls },

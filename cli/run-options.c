@@ -110,6 +110,11 @@ DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
     g_autoptr(DuetImage) image = duet_cli_image(cli, ref, error);
     if (!image)
         return NULL;
+    if (image->disk && kind != DUET_KIND_VM) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is a disk: it runs as a VM only; give --vm", ref);
+        return NULL;
+    }
     g_autoptr(DuetSpec) spec = duet_spec_new();
     char *only[] = { (char *)entrypoint, NULL };
     gboolean has_command = command && command[0];

@@ -93,7 +93,7 @@ static gboolean make_record(
     g_autoptr(DuetImage) image = duet_manifest_image(manifest, store_dir, error);
     g_auto(GStrv) chains = duet_manifest_chains(manifest);
     return image && duet_transaction_layer_blobs(transaction, NULL, manifest, error) &&
-        duet_transaction_layers(transaction, manifest, image, error) &&
+        duet_transaction_contents(transaction, manifest, image, error) &&
         duet_transaction_record(transaction, image, chains, error);
 }
 

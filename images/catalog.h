@@ -32,6 +32,8 @@ DuetManifest *duet_catalog_manifest(DuetStore *store, const char *hex, GError **
 /* The operations of DuetImagesOps. */
 GPtrArray *duet_images_import(
     const char *store_dir, const char *source, const char *name, GError **error);
+GPtrArray *duet_images_import_disk(const char *store_dir, const char *source, const char *name,
+    const char *format, GError **error);
 gboolean duet_images_export(const char *store_dir, const char *ref, const char *name,
     DuetArchive format, const char *path, GError **error);
 GPtrArray *duet_images_list(const char *store_dir, GError **error);

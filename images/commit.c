@@ -61,6 +61,9 @@ static GVariant *maybe_strv(char **texts)
 /* The order of the members is DUET_IMAGE_TYPE's. */
 static GVariant *record_of(const DuetImage *image, char **chains)
 {
+    g_autofree char *disk = image->disk ? g_path_get_basename(image->disk) : NULL;
+    if (disk)
+        disk[strlen(disk) - strlen(DUET_DISK_SUFFIX)] = '\0';
     GVariant *members[] = {
         g_variant_new_string(DUET_IMAGE_MAGIC),
         g_variant_new_string(image->config_digest),
@@ -83,6 +86,9 @@ static GVariant *record_of(const DuetImage *image, char **chains)
         g_variant_new_int64(image->health_start_period_us),
         g_variant_new_int64(image->health_start_interval_us),
         g_variant_new_int64(image->health_retries),
+        maybe_string(disk),
+        g_variant_new_uint64(image->disk_virtual_bytes),
+        maybe_string(image->disk_firmware),
     };
     return g_variant_ref_sink(g_variant_new_tuple(members, G_N_ELEMENTS(members)));
 }
@@ -168,6 +174,25 @@ static gboolean move_table(
     return TRUE;
 }
 
+/* Over what is there: that may be a second name of a blob that was damaged. */
+static gboolean link_disks(DuetTransaction *transaction, GError **error)
+{
+    DuetStore *store = transaction->store;
+    for (guint i = 0; i < transaction->disks->len; i++) {
+        const char *hex = transaction->disks->pdata[i];
+        g_autofree char *blob = duet_blob_path(hex);
+        g_autofree char *disk = duet_disk_path("", hex);
+        g_autofree char *name = duet_store_fresh_name(store);
+        /* QEMU runs as another user than the store's. */
+        if (linkat(store->fd, blob, store->tmp_fd, name, 0) < 0 ||
+            fchmodat(store->tmp_fd, name, 0644, 0) < 0)
+            return duet_error_set_errno(error, errno, "cannot make '%s/%s'", store->dir, disk);
+        if (!move(transaction, name, disk, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* All but the index and the table of names; nothing is left to do the second time. */
 static gboolean place(DuetTransaction *transaction, GError **error)
 {
@@ -179,6 +204,7 @@ static gboolean place(DuetTransaction *transaction, GError **error)
         return duet_error_set_errno(error, errno, "cannot write '%s' to disk", store->dir);
     transaction->synced = TRUE;
     return move_table(transaction, transaction->blobs, "blobs/sha256/", error) &&
+        link_disks(transaction, error) &&
         move_table(transaction, transaction->layers, "layers/", error) &&
         move_table(transaction, transaction->records, DUET_RECORD_DIR "/", error) &&
         (duet_store_has(store, "oci-layout") ||

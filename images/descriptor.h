@@ -16,6 +16,10 @@ G_BEGIN_DECLS
 #define DUET_MEDIA_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
 #define DUET_MEDIA_DOCKER_CONFIG "application/vnd.docker.container.image.v1+json"
 
+/* Of disk images: the artifact's type and its config, and its only blob. */
+#define DUET_MEDIA_DISK_CONFIG "application/vnd.duet.disk.config.v1+json"
+#define DUET_MEDIA_DISK "application/vnd.duet.disk.qcow2"
+
 #define DUET_ANNOTATION_NAME "org.opencontainers.image.ref.name"
 #define DUET_ANNOTATION_CONTAINERD_NAME "io.containerd.image.name"
 

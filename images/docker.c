@@ -106,7 +106,8 @@ static gboolean import_docker_image(DuetImport *import, JsonObject *object, GErr
     GPtrArray *layers = stage_layers(import, members, error);
     if (!layers)
         return FALSE;
-    g_autoptr(DuetManifest) manifest = duet_manifest_build(config, length, layers, what, error);
+    g_autoptr(DuetManifest) manifest =
+        duet_manifest_build(DUET_MEDIA_CONFIG, config, length, layers, what, error);
     if (!manifest || !duet_manifest_check_platform(manifest, what, error))
         return FALSE;
     duet_import_found(import, g_steal_pointer(&manifest), tags);
@@ -171,7 +172,7 @@ gboolean duet_import_rootfs(DuetImport *import, GError **error)
     g_ptr_array_add(layers, layer);
     g_autofree char *config = rootfs_config(import->source, layer->hex);
     g_autoptr(DuetManifest) manifest =
-        duet_manifest_build(config, strlen(config), layers, what, error);
+        duet_manifest_build(DUET_MEDIA_CONFIG, config, strlen(config), layers, what, error);
     if (!manifest)
         return FALSE;
     /* No digest tells whether it is whole; its end does. */

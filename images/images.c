@@ -4,6 +4,7 @@
 /* The one symbol that the executable looks up. */
 __attribute__((visibility("default"))) const DuetImagesOps duet_images = {
     .import = duet_images_import,
+    .import_disk = duet_images_import_disk,
     .export = duet_images_export,
     .list = duet_images_list,
     .inspect = duet_images_inspect,

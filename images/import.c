@@ -86,8 +86,7 @@ static gboolean find_images(DuetImport *import, GError **error)
         break;
     }
     if (good && import->found->len == 0) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "'%s' holds no image",
-            duet_source_what(import->source));
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN, "'%s' holds no image", import->what);
         good = FALSE;
     }
     return good;
@@ -111,8 +110,7 @@ static gboolean apply_name(DuetImport *import, GError **error)
         return TRUE;
     if (!is_same_image(import)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "'%s' holds %u images: --name cannot name them all", duet_source_what(import->source),
-            import->found->len);
+            "'%s' holds %u images: --name cannot name them all", import->what, import->found->len);
         return FALSE;
     }
     g_ptr_array_set_size(import->found, 1);
@@ -123,18 +121,18 @@ static gboolean apply_name(DuetImport *import, GError **error)
     return TRUE;
 }
 
-static gboolean unpack_image(
+static gboolean use_image(
     DuetImport *import, const DuetManifest *manifest, DuetImage *image, GError **error)
 {
-    if (duet_transaction_layers(import->transaction, manifest, image, error))
+    if (duet_transaction_contents(import->transaction, manifest, image, error))
         return TRUE;
-    g_prefix_error(error, "cannot import '%s': ", duet_source_what(import->source));
+    g_prefix_error(error, "cannot import '%s': ", import->what);
     return FALSE;
 }
 
 static gboolean store_image(DuetImport *import, const DuetManifest *manifest, GError **error)
 {
-    const char *what = duet_source_what(import->source);
+    const char *what = import->what;
     DuetTransaction *transaction = import->transaction;
     g_autoptr(DuetImage) image = duet_manifest_image(manifest, what, error);
     g_auto(GStrv) chains = duet_manifest_chains(manifest);
@@ -143,7 +141,7 @@ static gboolean store_image(DuetImport *import, const DuetManifest *manifest, GE
             manifest->config_length, error) &&
         duet_transaction_blob(transaction, manifest->self->hex, manifest->manifest,
             manifest->manifest_length, error) &&
-        unpack_image(import, manifest, image, error) &&
+        use_image(import, manifest, image, error) &&
         duet_transaction_record(transaction, image, chains, error);
 }
 
@@ -225,34 +223,59 @@ static GPtrArray *results(DuetImport *import, GError **error)
     return g_steal_pointer(&images);
 }
 
-static GPtrArray *run_import(DuetImport *import, const char *path, GError **error)
+static gboolean find_in_source(DuetImport *import, GError **error)
 {
-    import->source = duet_source_open(path, import->store->tmp_fd, error);
-    if (!import->source || !find_images(import, error) || !apply_name(import, error) ||
-        !store_images(import, error))
-        return NULL;
-    return results(import, error);
+    import->source = duet_source_open(import->what, import->store->tmp_fd, error);
+    return import->source && find_images(import, error);
 }
 
-GPtrArray *duet_images_import(
-    const char *store_dir, const char *source, const char *name, GError **error)
+/* @disk_format: (nullable) */
+static GPtrArray *run_import(DuetImport *import, const char *disk_format, GError **error)
+{
+    DuetDiskFormat format = DUET_DISK_NONE;
+    DUET_AUTO_FD disk = disk_format
+        ? duet_import_open_disk(import->what, disk_format, &format, error)
+        : duet_import_sniff_disk(import->what, &format);
+    if (disk < 0 && disk_format)
+        return NULL;
+    gboolean found = disk >= 0 ? duet_import_disk(import, disk, format, import->what, error)
+                               : find_in_source(import, error);
+    return found && apply_name(import, error) && store_images(import, error)
+        ? results(import, error)
+        : NULL;
+}
+
+static GPtrArray *import_as(const char *store_dir, const char *source, const char *name,
+    const char *disk_format, GError **error)
 {
     DUET_RAW_NAMES;
     g_autofree char *full = name ? duet_image_name(name) : NULL;
     if (full && !check_name(full, "as --name", error))
         return NULL;
-    DuetImport import = { .name = full };
+    DuetImport import = { .what = source, .name = full };
     import.store = duet_store_open_write(store_dir, error);
     if (!import.store)
         return NULL;
     import.transaction = duet_transaction_new(import.store);
     import.found = g_ptr_array_new_with_free_func((GDestroyNotify)duet_manifest_free);
     import.names = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
-    GPtrArray *images = run_import(&import, source, error);
+    GPtrArray *images = run_import(&import, disk_format, error);
     g_ptr_array_unref(import.names);
     g_ptr_array_unref(import.found);
     duet_source_free(import.source);
     duet_transaction_free(import.transaction);
     duet_store_free(import.store);
     return images;
+}
+
+GPtrArray *duet_images_import(
+    const char *store_dir, const char *source, const char *name, GError **error)
+{
+    return import_as(store_dir, source, name, NULL, error);
+}
+
+GPtrArray *duet_images_import_disk(
+    const char *store_dir, const char *source, const char *name, const char *format, GError **error)
+{
+    return import_as(store_dir, source, name, format, error);
 }

@@ -55,19 +55,36 @@ static void add_layer(
     json_builder_end_object(builder);
 }
 
-static void set_store(
+static void set_layers(
     JsonBuilder *builder, DuetStore *store, const DuetImage *image, const DuetManifest *manifest)
 {
     g_auto(GStrv) chains = duet_manifest_chains(manifest);
     g_autofree char *disk = duet_root_disk_path(store->dir, chains[manifest->layers->len - 1]);
-    json_builder_set_member_name(builder, "store");
-    json_builder_begin_object(builder);
     json_builder_set_member_name(builder, "layers");
     json_builder_begin_array(builder);
     for (guint i = 0; i < manifest->layers->len; i++)
         add_layer(builder, manifest->layers->pdata[i], manifest->diff_ids[i], image->layer_dirs[i]);
     json_builder_end_array(builder);
     set_string(builder, "root_disk", g_file_test(disk, G_FILE_TEST_EXISTS) ? disk : NULL);
+}
+
+static void set_disk(JsonBuilder *builder, const DuetImage *image)
+{
+    set_string(builder, "disk", image->disk);
+    json_builder_set_member_name(builder, "virtual_size_bytes");
+    json_builder_add_int_value(builder, (gint64)image->disk_virtual_bytes);
+    set_string(builder, "firmware", image->disk_firmware);
+}
+
+static void set_store(
+    JsonBuilder *builder, DuetStore *store, const DuetImage *image, const DuetManifest *manifest)
+{
+    json_builder_set_member_name(builder, "store");
+    json_builder_begin_object(builder);
+    if (manifest->disk)
+        set_disk(builder, image);
+    else
+        set_layers(builder, store, image, manifest);
     json_builder_set_member_name(builder, "size_bytes");
     json_builder_add_int_value(builder, (gint64)image->size_bytes);
     json_builder_set_member_name(builder, "high_ids");

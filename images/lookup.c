@@ -35,6 +35,8 @@ void duet_image_free(DuetImage *image)
     g_strfreev(image->warnings);
     g_strfreev(image->labels);
     g_strfreev(image->health_test);
+    g_free(image->disk);
+    g_free(image->disk_firmware);
     g_free(image);
 }
 
@@ -89,6 +91,12 @@ GVariant *duet_record_refs(const char *store_dir, GError **error)
     return g_steal_pointer(&refs);
 }
 
+char *duet_disk_path(const char *store_dir, const char *hex)
+{
+    g_autofree char *name = g_strconcat(hex, DUET_DISK_SUFFIX, NULL);
+    return g_build_filename(store_dir, "vmroot", name, NULL);
+}
+
 static char **take_strv(GVariant *tuple, gsize n)
 {
     g_autoptr(GVariant) child = g_variant_get_child_value(tuple, n);
@@ -121,24 +129,26 @@ static GArray *take_ids(GVariant *tuple, gsize n)
     return array;
 }
 
-static gboolean check_layers(const char *store_dir, char **dirs, GError **error)
+static gboolean check_derived(const char *store_dir, const DuetImage *image, GError **error)
 {
-    for (char **dir = dirs; *dir; dir++) {
+    for (char **dir = image->layer_dirs; *dir; dir++) {
         if (access(*dir, F_OK) < 0)
             return set_stale(error, store_dir, "an unpacked layer is missing");
     }
+    if (image->disk && access(image->disk, F_OK) < 0)
+        return set_stale(error, store_dir, "a disk is missing");
     return TRUE;
 }
 
 /* The order of the members is DUET_IMAGE_TYPE's. */
-static DuetImage *image_from_record(GVariant *record, const char *layers_dir)
+static DuetImage *image_from_record(GVariant *record, const char *root)
 {
     DuetImage *image = g_new0(DuetImage, 1);
     g_variant_get_child(record, 1, "s", &image->config_digest);
     g_autofree char **names = take_strv(record, 2);
     image->layer_dirs = g_new0(char *, g_strv_length(names) + 1);
     for (guint i = 0; names[i]; i++) {
-        image->layer_dirs[i] = g_strconcat(layers_dir, names[i], NULL);
+        image->layer_dirs[i] = g_build_filename(root, "layers", names[i], NULL);
         g_free(names[i]);
     }
     image->entrypoint = take_maybe_strv(record, 3);
@@ -158,6 +168,10 @@ static DuetImage *image_from_record(GVariant *record, const char *layers_dir)
     g_variant_get_child(record, 17, "x", &image->health_start_period_us);
     g_variant_get_child(record, 18, "x", &image->health_start_interval_us);
     g_variant_get_child(record, 19, "x", &image->health_retries);
+    g_autofree char *disk = take_maybe_string(record, 20);
+    image->disk = disk ? duet_disk_path(root, disk) : NULL;
+    g_variant_get_child(record, 21, "t", &image->disk_virtual_bytes);
+    image->disk_firmware = take_maybe_string(record, 22);
     return image;
 }
 
@@ -177,11 +191,10 @@ DuetImage *duet_record_image(
         set_stale(error, store_dir, "the record of an image has another format");
         return NULL;
     }
-    g_autofree char *layers_dir = g_build_filename(root, "layers/", NULL);
-    g_autoptr(DuetImage) image = image_from_record(record, layers_dir);
+    g_autoptr(DuetImage) image = image_from_record(record, root);
     image->ref = g_strdup(ref);
     image->digest = g_strconcat("sha256:", manifest_hex, NULL);
-    if (!check_layers(store_dir, image->layer_dirs, error))
+    if (!check_derived(store_dir, image, error))
         return NULL;
     return g_steal_pointer(&image);
 }

@@ -28,8 +28,15 @@ void duet_manifest_free(DuetManifest *manifest)
     g_free(manifest);
 }
 
-static gboolean is_layer_type(const char *type)
+static gboolean is_disk(const char *config_type)
 {
+    return g_strcmp0(config_type, DUET_MEDIA_DISK_CONFIG) == 0;
+}
+
+static gboolean is_layer_type(const char *type, const char *config_type)
+{
+    if (is_disk(config_type))
+        return g_strcmp0(type, DUET_MEDIA_DISK) == 0;
     return !type || g_str_has_prefix(type, "application/vnd.oci.image.layer.v1.tar") ||
         g_str_has_prefix(type, "application/vnd.oci.image.layer.nondistributable.v1.tar") ||
         g_str_has_prefix(type, "application/vnd.docker.image.rootfs.");
@@ -38,6 +45,7 @@ static gboolean is_layer_type(const char *type)
 static gboolean parse_layers(
     DuetManifest *manifest, JsonArray *array, const char *what, GError **error)
 {
+    const char *config_type = manifest->config_descriptor->media_type;
     guint n = array ? json_array_get_length(array) : 0;
     if (n == 0 || n > DUET_MAX_LAYERS)
         return set_broken(error, what, n ? "it has too many layers" : "it has no layers");
@@ -47,7 +55,7 @@ static gboolean parse_layers(
         if (!layer)
             return FALSE;
         g_ptr_array_add(manifest->layers, layer);
-        if (!is_layer_type(layer->media_type) ||
+        if (!is_layer_type(layer->media_type, config_type) ||
             (layer->media_type && strstr(layer->media_type, "encrypted"))) {
             g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
                 "'%s' has a layer of the type '%s', which is not a layer of files", what,
@@ -55,6 +63,17 @@ static gboolean parse_layers(
             return FALSE;
         }
     }
+    return TRUE;
+}
+
+static gboolean find_disk(DuetManifest *manifest, const char *what, GError **error)
+{
+    if (!is_disk(manifest->config_descriptor->media_type))
+        return TRUE;
+    if (manifest->layers->len != 1)
+        return set_broken(error, what, "it is a disk image, but of more than one disk");
+    manifest->disk = manifest->layers->pdata[0];
+    manifest->diff_ids = g_new0(char *, 1);
     return TRUE;
 }
 
@@ -73,7 +92,8 @@ static gboolean parse_manifest(DuetManifest *manifest, const char *what, GError 
         return set_broken(error, what, "its manifest has no config");
     manifest->config_descriptor = duet_descriptor_parse(config, what, error);
     return manifest->config_descriptor &&
-        parse_layers(manifest, duet_json_array(object, "layers"), what, error);
+        parse_layers(manifest, duet_json_array(object, "layers"), what, error) &&
+        find_disk(manifest, what, error);
 }
 
 static gboolean parse_diff_ids(
@@ -106,11 +126,12 @@ static gboolean parse_config(DuetManifest *manifest, const char *what, GError **
     if (!root)
         return FALSE;
     JsonObject *object = json_node_get_object(root);
-    const char *os = duet_json_string(object, "os");
+    /* What system is on a disk nobody knows; it is made for a machine. */
+    const char *os = manifest->disk ? "linux" : duet_json_string(object, "os");
     const char *arch = duet_json_string(object, "architecture");
     if (os && *os && arch && *arch)
         manifest->platform = g_strconcat(os, "/", arch, NULL);
-    return parse_diff_ids(manifest, object, what, error);
+    return manifest->disk || parse_diff_ids(manifest, object, what, error);
 }
 
 DuetManifest *duet_manifest_load(
@@ -148,6 +169,10 @@ static char *manifest_json(const DuetDescriptor *config, GPtrArray *layers)
     json_builder_add_int_value(builder, 2);
     json_builder_set_member_name(builder, "mediaType");
     json_builder_add_string_value(builder, DUET_MEDIA_MANIFEST);
+    if (is_disk(config->media_type)) {
+        json_builder_set_member_name(builder, "artifactType");
+        json_builder_add_string_value(builder, config->media_type);
+    }
     json_builder_set_member_name(builder, "config");
     duet_descriptor_build(builder, config->media_type, config->hex, config->size_bytes);
     json_builder_set_member_name(builder, "layers");
@@ -162,14 +187,14 @@ static char *manifest_json(const DuetDescriptor *config, GPtrArray *layers)
     return duet_json_text(root, FALSE);
 }
 
-DuetManifest *duet_manifest_build(
-    const char *config, gsize config_length, GPtrArray *layers, const char *what, GError **error)
+DuetManifest *duet_manifest_build(const char *config_type, const char *config, gsize config_length,
+    GPtrArray *layers, const char *what, GError **error)
 {
     g_autoptr(DuetManifest) manifest = g_new0(DuetManifest, 1);
     manifest->layers = layers;
     manifest->config = g_memdup2(config, config_length + 1);
     manifest->config_length = config_length;
-    manifest->config_descriptor = descriptor_of(DUET_MEDIA_CONFIG, config, config_length);
+    manifest->config_descriptor = descriptor_of(config_type, config, config_length);
     manifest->manifest = manifest_json(manifest->config_descriptor, layers);
     manifest->manifest_length = strlen(manifest->manifest);
     manifest->self =
@@ -178,7 +203,9 @@ DuetManifest *duet_manifest_build(
         set_broken(error, what, layers->len ? "it has too many layers" : "it has no layers");
         return NULL;
     }
-    return parse_config(manifest, what, error) ? g_steal_pointer(&manifest) : NULL;
+    return find_disk(manifest, what, error) && parse_config(manifest, what, error)
+        ? g_steal_pointer(&manifest)
+        : NULL;
 }
 
 gboolean duet_manifest_check_platform(DuetManifest *manifest, const char *what, GError **error)
@@ -194,7 +221,7 @@ gboolean duet_manifest_check_platform(DuetManifest *manifest, const char *what, 
 
 char **duet_manifest_chains(const DuetManifest *manifest)
 {
-    guint n = manifest->layers->len;
+    guint n = manifest->disk ? 0 : manifest->layers->len;
     char **chains = g_new0(char *, n + 1);
     for (guint i = 0; i < n; i++) {
         if (i == 0) {

@@ -16,8 +16,9 @@ G_BEGIN_DECLS
  * @manifest: the manifest's bytes
  * @config: the config's bytes
  * @layers: (element-type DuetDescriptor): lowest first
- * @diff_ids: hex digests of the uncompressed layers; as many as @layers
+ * @diff_ids: hex digests of the uncompressed layers; as many as @layers, but for a disk image
  * @platform: (nullable): "os/architecture" as the config says
+ * @disk: (nullable): it is a disk image, and this its only layer
  */
 typedef struct {
     DuetDescriptor *self;
@@ -29,6 +30,7 @@ typedef struct {
     GPtrArray *layers;
     char **diff_ids;
     char *platform;
+    const DuetDescriptor *disk;
 } DuetManifest;
 
 /** duet_manifest_load: reads both from @source, digests checked; not yet the layers. */
@@ -36,18 +38,20 @@ DuetManifest *duet_manifest_load(
     DuetSource *source, const DuetDescriptor *descriptor, GError **error);
 /**
  * duet_manifest_build: for images that come without a manifest.
+ * @config_type: its media type
  * @config: its bytes
  * @layers: (element-type DuetDescriptor) (transfer full)
  */
-DuetManifest *duet_manifest_build(
-    const char *config, gsize config_length, GPtrArray *layers, const char *what, GError **error);
+DuetManifest *duet_manifest_build(const char *config_type, const char *config, gsize config_length,
+    GPtrArray *layers, const char *what, GError **error);
 void duet_manifest_free(DuetManifest *manifest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetManifest, duet_manifest_free)
 
 /** duet_manifest_check_platform: %DUET_ERROR_PLATFORM, naming both, if it is not for this host. */
 gboolean duet_manifest_check_platform(DuetManifest *manifest, const char *what, GError **error);
 
-/** duet_manifest_chains: Returns: (transfer full): the chain id of each layer, in hex. */
+/** duet_manifest_chains: Returns: (transfer full): the chain id of each layer, in hex; none of a
+ * disk image. */
 char **duet_manifest_chains(const DuetManifest *manifest);
 
 /**

@@ -95,6 +95,8 @@ static gboolean is_image(JsonObject *manifest)
 {
     JsonObject *config = duet_json_object(manifest, "config");
     const char *type = duet_json_string(config, "mediaType");
+    if (type && g_str_equal(type, DUET_MEDIA_DISK_CONFIG))
+        return TRUE;
     return config && !duet_json_string(manifest, "artifactType") &&
         (!type || !*type || g_str_equal(type, DUET_MEDIA_CONFIG) ||
             g_str_equal(type, DUET_MEDIA_DOCKER_CONFIG));

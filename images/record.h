@@ -28,10 +28,19 @@ G_BEGIN_DECLS
 /**
  * DUET_IMAGE_TYPE: magic, config digest, layer directories below layers/, entrypoint, cmd, env,
  * working directory, user, stop signal, high ids, size in bytes, created, warnings, labels, health
- * check: test, interval, timeout, start period, start interval in us, retries.
+ * check: test, interval, timeout, start period, start interval in us, retries; disk: its blob's
+ * hex, virtual size in bytes, firmware.
  */
-#define DUET_IMAGE_TYPE "(ssasmasmasassmsiautmsasasmasxxxxx)"
-#define DUET_IMAGE_MAGIC "duet-image-3"
+#define DUET_IMAGE_TYPE "(ssasmasmasassmsiautmsasasmasxxxxxmstms)"
+#define DUET_IMAGE_MAGIC "duet-image-4"
+
+/*
+ * A disk image's blob has a second name that QEMU's user can open; DUET_ROOT_DISK_SUFFIX tells why
+ * with a suffix.
+ */
+#define DUET_DISK_SUFFIX ".qcow2"
+/** duet_disk_path: Returns: (transfer full): where the disk of blob @hex lies for QEMU. */
+char *duet_disk_path(const char *store_dir, const char *hex);
 
 /**
  * duet_record_refs: Returns: (transfer full): the table, or NULL with %DUET_ERROR_STALE when it is

@@ -106,15 +106,15 @@ static gboolean check_in_use(Removal *removal, GError **error)
     if (!in_use || still_listed(removal))
         return TRUE;
     g_autoptr(DuetImage) image = duet_record_image(removal->store->dir, removal->hex, NULL, NULL);
-    for (char **dir = image ? image->layer_dirs : NULL; dir && *dir; dir++) {
-        if (g_strv_contains((const char *const *)in_use, *dir)) {
-            g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
-                "image '%s' is in use by an instance; remove the instance first (duet rm)",
-                removal->ref);
-            return FALSE;
-        }
-    }
-    return TRUE;
+    const char *const *used = (const char *const *)in_use;
+    gboolean busy = image && image->disk && g_strv_contains(used, image->disk);
+    for (char **dir = image ? image->layer_dirs : NULL; !busy && dir && *dir; dir++)
+        busy = g_strv_contains(used, *dir);
+    if (busy)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+            "image '%s' is in use by an instance; remove the instance first (duet rm)",
+            removal->ref);
+    return !busy;
 }
 
 /* What must stay: blobs and chain ids of all the images that are left. */
@@ -140,11 +140,19 @@ static gboolean collect_needed(
         DuetPick *pick = picks->pdata[i];
         if (!pick->manifest)
             continue;
+        if (pick->manifest->disk)
+            g_hash_table_add(chains, g_strdup(pick->manifest->disk->hex));
         g_auto(GStrv) ids = duet_manifest_chains(pick->manifest);
         for (char **id = ids; *id; id++)
             g_hash_table_add(chains, g_strdup(*id));
     }
     return TRUE;
+}
+
+/* The digest that a file of the store goes by. */
+static char *key_of(const char *name)
+{
+    return g_strndup(name, strcspn(name, "."));
 }
 
 static gboolean is_young(int dir_fd, const char *name)
@@ -168,9 +176,7 @@ static void sweep(DuetStore *store, const char *path, GHashTable *needed, GHashT
     }
     struct dirent *row;
     while ((row = readdir(dir))) {
-        g_autofree char *key = g_strdup(row->d_name);
-        if (g_str_has_suffix(key, DUET_ROOT_DISK_SUFFIX))
-            key[strlen(key) - strlen(DUET_ROOT_DISK_SUFFIX)] = '\0';
+        g_autofree char *key = key_of(row->d_name);
         if (*row->d_name == '.' || g_hash_table_contains(needed, key))
             continue;
         if (sure && !g_hash_table_contains(sure, row->d_name) && is_young(dirfd(dir), row->d_name))
@@ -191,7 +197,7 @@ static gboolean collect_garbage(Removal *removal, GError **error)
     if (!ask_in_use(removal, &in_use, error) || !collect_needed(removal, blobs, chains, error))
         return FALSE;
     for (char **dir = in_use; dir && *dir; dir++)
-        g_hash_table_add(chains, g_path_get_basename(*dir));
+        g_hash_table_add(chains, key_of(strrchr(*dir, '/') + 1));
     for (guint i = 0; i < removal->rows->len; i++) {
         const DuetRow *row = removal->rows->pdata[i];
         g_hash_table_add(records, g_strdup(row->manifest_hex));

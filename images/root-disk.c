@@ -156,8 +156,8 @@ char *duet_images_root_disk(const char *store_dir, const DuetImage *image, GErro
     DUET_RAW_NAMES;
     guint n = g_strv_length(image->layer_dirs);
     if (n == 0) {
-        g_set_error(
-            error, DUET_ERROR, DUET_ERROR_INVALID, "image '%s' has no layers", image->digest);
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "image '%s' has no files of its own: it is a disk", image->digest);
         return NULL;
     }
     /* Named by the files in it, not by the manifest: images that differ in their config share it.

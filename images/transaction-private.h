@@ -7,6 +7,7 @@ G_BEGIN_DECLS
 
 /**
  * @blobs, @layers, @records: hex -> name of the staged file in the work directory
+ * @disks: (element-type utf8): hex of the blobs that are disks
  * @moved: paths below the store that commit() has made, to undo
  * @synced: what was staged is on disk
  */
@@ -15,6 +16,7 @@ struct _DuetTransaction {
     GHashTable *blobs;
     GHashTable *layers;
     GHashTable *records;
+    GPtrArray *disks;
     GPtrArray *moved;
     gboolean synced;
 };

@@ -18,6 +18,7 @@ DuetTransaction *duet_transaction_new(DuetStore *store)
     transaction->blobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     transaction->layers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     transaction->records = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    transaction->disks = g_ptr_array_new_with_free_func(g_free);
     transaction->moved = g_ptr_array_new_with_free_func(g_free);
     return transaction;
 }
@@ -30,6 +31,7 @@ void duet_transaction_free(DuetTransaction *transaction)
     g_hash_table_unref(transaction->blobs);
     g_hash_table_unref(transaction->layers);
     g_hash_table_unref(transaction->records);
+    g_ptr_array_unref(transaction->disks);
     g_ptr_array_unref(transaction->moved);
     g_free(transaction);
 }
@@ -133,6 +135,16 @@ gboolean duet_transaction_copy_blob(DuetTransaction *transaction, DuetSource *so
     if (fd < 0 || !duet_source_copy(source, member, fd, G_MAXUINT64, out_hex, out_bytes, error))
         return FALSE;
     keep_staged(transaction, *out_hex, g_steal_pointer(&name));
+    return TRUE;
+}
+
+gboolean duet_transaction_file_blob(DuetTransaction *transaction, const char *name, char **out_hex,
+    guint64 *out_bytes, GError **error)
+{
+    g_autoptr(DuetSource) source = duet_source_open_store(transaction->store->tmp_fd, name);
+    if (!duet_source_copy(source, name, -1, G_MAXUINT64, out_hex, out_bytes, error))
+        return FALSE;
+    keep_staged(transaction, *out_hex, g_strdup(name));
     return TRUE;
 }
 

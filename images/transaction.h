@@ -47,6 +47,13 @@ gboolean duet_transaction_copy_blob(DuetTransaction *transaction, DuetSource *so
 gboolean duet_transaction_stream_blob(
     DuetTransaction *transaction, DuetStream *stream, GError **error);
 
+/**
+ * duet_transaction_file_blob: stages a file that the caller has made in the work directory.
+ * @out_hex: (out) (transfer full)
+ */
+gboolean duet_transaction_file_blob(DuetTransaction *transaction, const char *name, char **out_hex,
+    guint64 *out_bytes, GError **error);
+
 /** duet_transaction_open_blob: Returns: a staged or stored blob, or -1. */
 int duet_transaction_open_blob(DuetTransaction *transaction, const char *hex, GError **error);
 
@@ -56,6 +63,10 @@ int duet_transaction_open_blob(DuetTransaction *transaction, const char *hex, GE
  * @image: gets the layer directories, high ids and warnings
  */
 gboolean duet_transaction_layers(
+    DuetTransaction *transaction, const DuetManifest *manifest, DuetImage *image, GError **error);
+
+/** duet_transaction_contents: what makes @image usable: the layers, or the disk. */
+gboolean duet_transaction_contents(
     DuetTransaction *transaction, const DuetManifest *manifest, DuetImage *image, GError **error);
 
 /** duet_transaction_record: stages the record of an image. */

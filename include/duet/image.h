@@ -27,6 +27,10 @@ G_BEGIN_DECLS
  * @health_retries: 0: the config says nothing
  * @warnings: what could not be kept for one kind ("POSIX ACLs are not in a VM's root disk")
  * @labels: "KEY=VALUE" strings, never NULL
+ * @disk: (nullable): absolute path of a whole operating system's disk, a qcow2 without a backing
+ *     file that is only read: such an image has no layers, entrypoint, ... and runs as a VM alone
+ * @disk_virtual_bytes: the disk's size as its guest sees it
+ * @disk_firmware: (nullable): "bios" or "uefi" where the disk boots by that alone
  */
 typedef struct {
     char *ref;
@@ -50,6 +54,9 @@ typedef struct {
     gint64 health_start_period_us;
     gint64 health_start_interval_us;
     gint64 health_retries;
+    char *disk;
+    guint64 disk_virtual_bytes;
+    char *disk_firmware;
 } DuetImage;
 
 void duet_image_free(DuetImage *image);
@@ -75,7 +82,7 @@ typedef enum {
     DUET_ARCHIVE_DOCKER,
 } DuetArchive;
 
-/** DuetLayersInUse: Returns: (transfer full): directories of layers; NULL with @error. */
+/** DuetLayersInUse: Returns: (transfer full): directories of layers, disks; NULL with @error. */
 typedef char **(*DuetLayersInUse)(gpointer data, GError **error);
 
 /**
@@ -90,12 +97,22 @@ typedef struct {
      * @name: (nullable): `--name`; else the names that the archive holds; a plain tar without a
      *     name is stored without one
      *
+     * A file that is a disk by its first bytes is imported as import_disk does.
+     *
      * All or nothing: on any error the store is as it was.
      *
      * Returns: (transfer full) (element-type DuetImage): what is now in the store.
      */
     GPtrArray *(*import)(
         const char *store_dir, const char *source, const char *name, GError **error);
+    /**
+     * import_disk: makes an image of a whole operating system's disk, copied into a qcow2.
+     * @format: "raw", "qcow2", "vmdk" or "vdi"
+     *
+     * A disk that names other files of the host is refused, as is one that is damaged or cut short.
+     */
+    GPtrArray *(*import_disk)(const char *store_dir, const char *source, const char *name,
+        const char *format, GError **error);
     /**
      * export: writes @ref to the new file @path, or "-", standard output; never leaves a part of
      * a file.
@@ -124,7 +141,7 @@ typedef struct {
      */
     gboolean (*refresh)(const char *store_dir, GError **error);
     /**
-     * root_disk: the image's shared read-only squashfs for VMs, made on first use.
+     * root_disk: the image's shared read-only squashfs for VMs, made on first use. Not for disks.
      * Returns: (transfer full): its absolute path.
      */
     char *(*root_disk)(const char *store_dir, const DuetImage *image, GError **error);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * From a disk in any of the formats to a manifest. It is always written anew, as a qcow2 of only
+ * what the disk holds: snapshots, bitmaps and whatever else a header can have stay behind.
+ */
+#include "images/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <duet/error.h>
+
+#include "core/util.h"
+#include "images/disk.h"
+
+static char *created_of(const struct stat *st)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(st->st_mtim.tv_sec);
+    return time ? g_date_time_format_iso8601(time) : NULL;
+}
+
+static void add_string(JsonBuilder *builder, const char *member, const char *text)
+{
+    json_builder_set_member_name(builder, member);
+    json_builder_add_string_value(builder, text);
+}
+
+/* Made of the disk alone: the same file gives the same image id. */
+static char *disk_config(
+    const struct stat *st, DuetDiskFormat format, guint64 bytes, const char *hex)
+{
+    g_autofree char *platform = duet_host_platform();
+    g_autofree char *created = created_of(st);
+    g_autofree char *digest = g_strconcat("sha256:", hex, NULL);
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    if (created)
+        add_string(builder, "created", created);
+    add_string(builder, "architecture", strchr(platform, '/') + 1);
+    add_string(builder, "format", duet_disk_format_to_string(format));
+    add_string(builder, "disk", digest);
+    json_builder_set_member_name(builder, "virtual_size_bytes");
+    json_builder_add_int_value(builder, (gint64)bytes);
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    return duet_json_text(root, FALSE);
+}
+
+/* Returns: the descriptor of the staged qcow2. */
+static DuetDescriptor *convert(DuetImport *import, int fd, DuetDiskFormat format, guint64 bytes,
+    const char *what, GError **error)
+{
+    DuetStore *store = import->store;
+    g_autofree char *name = duet_store_fresh_name(store);
+    g_autofree char *path = g_build_filename(store->dir, store->tmp, name, NULL);
+    g_autoptr(DuetDescriptor) blob = g_new0(DuetDescriptor, 1);
+    guint64 length = 0;
+    if (!duet_qemu_img_check(fd, format, bytes, what, error) ||
+        !duet_qemu_img_convert(fd, format, bytes, what, DUET_DISK_QCOW2, path, error) ||
+        !duet_transaction_file_blob(import->transaction, name, &blob->hex, &length, error))
+        return NULL;
+    blob->media_type = g_strdup(DUET_MEDIA_DISK);
+    blob->size_bytes = (gint64)length;
+    return g_steal_pointer(&blob);
+}
+
+gboolean duet_import_disk(
+    DuetImport *import, int fd, DuetDiskFormat format, const char *what, GError **error)
+{
+    struct stat st;
+    guint64 bytes = 0;
+    if (fstat(fd, &st) < 0)
+        return duet_error_set_errno(error, errno, "cannot read '%s'", what);
+    if (!duet_disk_check_header(fd, format, what, &bytes, error))
+        return FALSE;
+    DuetDescriptor *blob = convert(import, fd, format, bytes, what, error);
+    if (!blob)
+        return FALSE;
+    GPtrArray *layers = g_ptr_array_new_with_free_func((GDestroyNotify)duet_descriptor_free);
+    g_ptr_array_add(layers, blob);
+    g_autofree char *config = disk_config(&st, format, bytes, blob->hex);
+    g_autoptr(DuetManifest) manifest =
+        duet_manifest_build(DUET_MEDIA_DISK_CONFIG, config, strlen(config), layers, what, error);
+    if (!manifest)
+        return FALSE;
+    duet_import_found(import, g_steal_pointer(&manifest), NULL);
+    return TRUE;
+}
+
+/* Returns: the open file, or -1. *out_format: what it is */
+static int open_file(const char *path, DuetDiskFormat *out_format, GError **error)
+{
+    struct stat st;
+    /* Whoever writes into a pipe would see it opened and closed again. */
+    gboolean regular = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    DUET_AUTO_FD fd = regular ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0)
+        *out_format = duet_disk_sniff(fd, path);
+    else if (regular || stat(path, &st) < 0)
+        duet_error_set_errno(error, errno, "cannot open '%s'", path);
+    else
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is no regular file: a disk is read from one", path);
+    return duet_fd_steal(&fd);
+}
+
+int duet_import_open_disk(const char *path, const char *format, DuetDiskFormat *out, GError **error)
+{
+    DuetDiskFormat found = DUET_DISK_NONE;
+    DuetDiskFormat wanted = duet_disk_format_from_string(format);
+    if (wanted == DUET_DISK_NONE) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is no format of disks: use raw, qcow2, vmdk or vdi", format);
+        return -1;
+    }
+    DUET_AUTO_FD fd = open_file(path, &found, error);
+    if (fd < 0)
+        return -1;
+    *out = wanted;
+    if (found == wanted || (wanted == DUET_DISK_RAW && found == DUET_DISK_NONE))
+        return duet_fd_steal(&fd);
+    const char *is = duet_disk_format_to_string(found);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "'%s' is %s%s, and not '%s' as told", path,
+        is ? "a disk in the format " : "no disk", is ? is : "", format);
+    return -1;
+}
+
+int duet_import_sniff_disk(const char *path, DuetDiskFormat *out)
+{
+    DUET_AUTO_FD fd = open_file(path, out, NULL);
+    return fd >= 0 && *out != DUET_DISK_NONE ? duet_fd_steal(&fd) : -1;
+}
