@@ -33,6 +33,8 @@ static void add_pci_address(xmlNode *device, guint slot)
 /**
  * DiskRow: one virtio-blk device.
  * @serial: how the agent finds it
+ * @base: (nullable): what it is an overlay of
+ * @boots: the firmware boots from it
  */
 typedef struct {
     const char *path;
@@ -42,7 +44,21 @@ typedef struct {
     gboolean is_qcow2;
     const char *cache;
     const char *io;
+    const char *base;
+    gboolean boots;
 } DiskRow;
+
+/* Else libvirt looks for what the image itself names. */
+static void add_backing(xmlNode *disk, const char *base)
+{
+    xmlNode *backing = duet_xml_add(disk, "backingStore", NULL, NULL);
+    if (!base)
+        return;
+    xmlNewProp(backing, (const xmlChar *)"type", (const xmlChar *)"file");
+    duet_xml_add(backing, "format", NULL, "type", "qcow2", NULL);
+    duet_xml_add(backing, "source", NULL, "file", base, NULL);
+    duet_xml_add(backing, "backingStore", NULL, NULL);
+}
 
 static void add_disk(xmlNode *devices, const DiskRow *row, guint slot)
 {
@@ -55,14 +71,18 @@ static void add_disk(xmlNode *devices, const DiskRow *row, guint slot)
         "error_policy", "report", NULL);
     if (row->io)
         xmlNewProp(driver, (const xmlChar *)"io", (const xmlChar *)row->io);
+    /* What the guest gives back with fstrim, its overlay does. */
+    if (row->base)
+        xmlNewProp(driver, (const xmlChar *)"discard", (const xmlChar *)"unmap");
     duet_xml_add(disk, "source", NULL, "file", row->path, NULL);
-    /* Else libvirt looks for what the image itself names. */
     if (row->is_qcow2)
-        duet_xml_add(disk, "backingStore", NULL, NULL);
+        add_backing(disk, row->base);
     duet_xml_add(disk, "target", NULL, "dev", row->target, "bus", "virtio", NULL);
     if (row->readonly)
         duet_xml_add(disk, "readonly", NULL, NULL);
     duet_xml_add(disk, "serial", row->serial, NULL);
+    if (row->boots)
+        duet_xml_add(disk, "boot", NULL, "order", "1", NULL);
     add_pci_address(disk, slot);
 }
 
@@ -87,9 +107,22 @@ static void add_channels(xmlNode *devices, const DuetVmPlan *plan, guint slot)
     xmlNode *channel = duet_xml_add(devices, "channel", NULL, "type", "unix", NULL);
     if (plan->agent_socket)
         duet_xml_add(channel, "source", NULL, "mode", "bind", "path", plan->agent_socket, NULL);
-    duet_xml_add(channel, "target", NULL, "type", "virtio", "name", "org.duet.agent.0", NULL);
-    xmlNode *serial = duet_xml_add(devices, "serial", NULL, "type", "file", NULL);
-    duet_xml_add(serial, "source", NULL, "path", plan->console_log, "append", "on", NULL);
+    /* Of QEMU's guest agent libvirt is the peer. */
+    duet_xml_add(channel, "target", NULL, "type", "virtio", "name",
+        plan->disk ? "org.qemu.guest_agent.0" : "org.duet.agent.0", NULL);
+}
+
+/* What an image's guest writes there is its kernel's; a disk guest's is its terminal. */
+static void add_console(xmlNode *devices, const DuetVmPlan *plan)
+{
+    xmlNode *serial =
+        duet_xml_add(devices, "serial", NULL, "type", plan->disk ? "unix" : "file", NULL);
+    if (plan->disk) {
+        duet_xml_add(serial, "source", NULL, "mode", "bind", "path", plan->console_socket, NULL);
+        duet_xml_add(serial, "log", NULL, "file", plan->console_log, "append", "on", NULL);
+    } else {
+        duet_xml_add(serial, "source", NULL, "path", plan->console_log, "append", "on", NULL);
+    }
     duet_xml_add(serial, "target", NULL, "port", "0", NULL);
 }
 
@@ -117,12 +150,29 @@ static guint next_slot(guint *slot)
     return *slot ? (*slot)++ : 0;
 }
 
-void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
+static void add_own_disks(xmlNode *devices, const DuetVmPlan *plan, guint *slot)
 {
-    const DiskRow rows[] = {
+    const DiskRow image[] = {
         { .path = plan->root_disk, .target = "vda", .serial = "duet-root", .readonly = TRUE },
         { .path = plan->rw_disk, .target = "vdb", .serial = "duet-rw" },
     };
+    /* The seed is no CD-ROM: cloud-init looks at its label, and cloud kernels lack drivers of
+     * others. */
+    const DiskRow disk[] = {
+        { .path = plan->disk,
+            .target = "vda",
+            .serial = "duet-disk",
+            .is_qcow2 = TRUE,
+            .base = plan->disk_base,
+            .boots = TRUE },
+        { .path = plan->seed, .target = "vdb", .serial = "duet-seed", .readonly = TRUE },
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(image); i++)
+        add_disk(devices, plan->disk ? &disk[i] : &image[i], next_slot(slot));
+}
+
+void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
+{
     gboolean is_q35 = duet_vm_machine_is_q35(duet_vm_machine(spec));
     guint slot = is_q35 ? 1 : 0;
     xmlNode *devices = duet_xml_add(domain, "devices", NULL, NULL);
@@ -131,13 +181,14 @@ void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPla
         is_q35 ? "pcie-root" : "pci-root", NULL);
     duet_xml_add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);
     add_channels(devices, plan, next_slot(&slot));
-    for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
-        add_disk(devices, &rows[i], next_slot(&slot));
+    add_console(devices, plan);
+    add_own_disks(devices, plan, &slot);
     for (guint i = 0; i < plan->folders->len; i++)
         add_folder(devices, plan->folders->pdata[i], plan->virtiofsd, next_slot(&slot));
     for (guint i = 0; plan->disks && i < plan->disks->len; i++)
         add_data_disk(devices, plan->disks->pdata[i], i, next_slot(&slot));
-    if (spec->rng)
+    /* Others' kernels have the driver; without one some wait for entropy. */
+    if (spec->rng || plan->disk)
         add_rng(devices, next_slot(&slot));
     duet_xml_add(devices, "memballoon", NULL, "model", "none", NULL);
 }

@@ -41,10 +41,24 @@ char *duet_vm_domain_name(const DuetSpec *spec)
     return g_strconcat("duet-", spec->name, NULL);
 }
 
+/* Explicit paths: what libvirt would choose by itself depends on the host's firmware descriptions.
+ */
+static void add_firmware(xmlNode *os, const DuetVmPlan *plan)
+{
+    if (!plan->loader)
+        return;
+    duet_xml_add(os, "loader", plan->loader, "readonly", "yes", "type", "pflash", NULL);
+    duet_xml_add(os, "nvram", plan->nvram, NULL);
+}
+
 static void add_boot(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
 {
     xmlNode *os = duet_xml_add(domain, "os", NULL, NULL);
     duet_xml_add(os, "type", "hvm", "arch", "x86_64", "machine", duet_vm_machine(spec), NULL);
+    if (plan->disk) {
+        add_firmware(os, plan);
+        return;
+    }
     duet_xml_add(os, "kernel", plan->kernel, NULL);
     duet_xml_add(os, "initrd", plan->initramfs, NULL);
     duet_xml_add(os, "cmdline", plan->cmdline, NULL);
@@ -179,9 +193,10 @@ char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan)
     add_limits(domain, spec, plan);
     add_boot(domain, spec, plan);
     add_cpu(domain, spec, plan);
-    /* A guest that is over, in whatever way, is over: the monitor learns it from QEMU's exit. */
+    /* A guest that is over, in whatever way, is over: the monitor learns it from QEMU's exit. But a
+     * whole system may boot again. */
     duet_xml_add(domain, "on_poweroff", "destroy", NULL);
-    duet_xml_add(domain, "on_reboot", "destroy", NULL);
+    duet_xml_add(domain, "on_reboot", plan->disk ? "restart" : "destroy", NULL);
     duet_xml_add(domain, "on_crash", "destroy", NULL);
     duet_xml_add_devices(domain, spec, plan);
     if (plan->label)

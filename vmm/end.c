@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/apparmor.h"
+#include "vmm/disk-guest.h"
 #include "core/util.h"
 
 #include <errno.h>
@@ -33,6 +34,8 @@ void duet_vm_qemu_kill(DuetVm *vm)
 gboolean duet_vm_end(DuetVm *vm, GError **error)
 {
     duet_vm_console_unwatch(vm);
+    if (vm->spec->disk_image)
+        duet_disk_guest_unlink(vm);
     gboolean ok = vm->libvirt->end(vm, error);
     g_clear_pointer(&vm->connection, virConnectClose);
     duet_fd_clear(&vm->pidfd);

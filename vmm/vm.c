@@ -85,6 +85,7 @@ static void vm_free(DuetRuntime *runtime)
     g_free(vm->emulator);
     g_free(vm->console_log);
     g_free(vm->agent_socket);
+    g_free(vm->console_socket);
     g_free(vm->domain_xml);
     g_free(vm->label);
     g_free(vm->cgroup);
@@ -105,7 +106,7 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
 {
     (void)error;
     DuetVm *vm = g_new0(DuetVm, 1);
-    vm->powerdown = -1;
+    vm->powerdown = vm->proxy_events[0] = vm->proxy_events[1] = -1;
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;

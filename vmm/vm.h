@@ -57,6 +57,9 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @defined: daemon: it may know the domain
  * @retry_source, @retries: daemon: how often it was tried since it was lost
  * @powerdown: daemon: the callback of the VM's power button, or -1
+ * @console_socket: (nullable): disk guest: where QEMU listens for who is at its serial console
+ * @proxy: (nullable): disk guest: what plays its agent
+ * @proxy_events: disk guest: the callbacks that it needs, or -1
  */
 struct _DuetVm {
     DuetRuntime base;
@@ -88,6 +91,9 @@ struct _DuetVm {
     guint retry_source;
     guint retries;
     int powerdown;
+    char *console_socket;
+    struct _DuetGuestProxy *proxy;
+    int proxy_events[2];
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */
