@@ -168,7 +168,7 @@ void duet_cli_limit_words(const DuetLimitOptions *options, GStrvBuilder *words);
 /** duet_cli_apply_limits: changes those of @spec that were given, and checks them all. */
 gboolean duet_cli_apply_limits(DuetSpec *spec, const DuetLimitOptions *options, GError **error);
 
-/** Options that `run`, `create`, `compare` and `bench` share. */
+/** Options that `run`, `create`, `compare` and `bench` share. @takes_disks: set by who does. */
 typedef struct {
     DuetLimitOptions limits;
     char **env;
@@ -189,6 +189,7 @@ typedef struct {
     gboolean readonly;
     char **tmpfs;
     DuetAttributes attributes;
+    gboolean takes_disks;
 } DuetRunOptions;
 
 /**
@@ -249,6 +250,21 @@ void duet_cli_machine_options_clear(DuetMachineOptions *options);
 /** duet_cli_apply_machine: after all else but the name, before there is an instance: asks the VM
  * driver whether this host has what was asked for. */
 gboolean duet_cli_apply_machine(DuetSpec *spec, const DuetMachineOptions *options, GError **error);
+/** Options of `run` and `create`: what a disk guest is told. */
+typedef struct {
+    char *firmware;
+    char *user_data;
+    char **ssh_keys;
+    char *wait;
+} DuetDiskOptions;
+
+/** duet_cli_disk_options: appends rows that write into @options to @entries. */
+void duet_cli_disk_options(DuetDiskOptions *options, GArray *entries);
+void duet_cli_disk_options_clear(DuetDiskOptions *options);
+/** duet_cli_apply_disk: refuses them for an image that is no disk, and for one that is a disk what
+ * is nothing for it. Before duet_cli_apply_machine(). */
+gboolean duet_cli_apply_disk(
+    DuetSpec *spec, const DuetDiskOptions *options, const DuetRunOptions *run, GError **error);
 /** Options of `run` and `create`: labels. */
 typedef struct {
     char **labels;
@@ -371,6 +387,7 @@ int duet_cmd_ps(DuetCli *cli, int argc, char **argv);
 int duet_cmd_inspect(DuetCli *cli, int argc, char **argv);
 int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
 int duet_cmd_attach(DuetCli *cli, int argc, char **argv);
+int duet_cmd_console(DuetCli *cli, int argc, char **argv);
 int duet_cmd_events(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
 int duet_cmd_cp(DuetCli *cli, int argc, char **argv);

@@ -246,12 +246,10 @@ static char *refusal_of(const Session *session)
     if (session->has_user)
         return g_strdup("the guest agent of a disk runs all as root: leave out --user, and let the "
                         "command be `runuser -u USER -- COMMAND`");
-    if (session->flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK))
-        return g_strdup_printf("the guest agent of a disk copies no files: use tar, as in `duet "
-                               "exec %s tar -C / -c etc >etc.tar`, or its reverse with exec -i",
-            name);
     if (session->flags & DUET_SPAWN_PROCESSES)
         return g_strdup_printf("of a disk duet sees no processes: use `duet exec %s ps aux`", name);
+    if (session->flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK))
+        return g_strdup("of a disk duet copies no files");
     return NULL;
 }
 
