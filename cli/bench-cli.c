@@ -214,13 +214,11 @@ static gboolean add_spec(
     }
     char **command = options->command;
     gboolean idle = options->idle && !command && !options->run.entrypoint;
-    if (!command && !options->run.entrypoint) {
-        g_autoptr(DuetImage) image = duet_cli_image(cli, options->image, error);
-        if (!image)
-            return FALSE;
-        if (!image->entrypoint || !image->entrypoint[0])
-            command = options->default_argv;
-    }
+    g_autoptr(DuetImage) image = duet_cli_image_of_files(cli, options->image, error);
+    if (!image)
+        return FALSE;
+    if (!command && !options->run.entrypoint && (!image->entrypoint || !image->entrypoint[0]))
+        command = options->default_argv;
     DuetRunOptions run = options->run;
     /* Beside a VM these are for the VM; with no VM they are refused as in `run`. */
     if (kind != DUET_KIND_VM && strstr(options->kinds, "vm"))

@@ -101,6 +101,8 @@ const DuetImagesOps *duet_cli_images(GError **error);
 const DuetConfineOps *duet_cli_confine(GError **error);
 /** duet_cli_image: like duet_image_lookup(), refreshing derived files where needed. */
 DuetImage *duet_cli_image(DuetCli *cli, const char *ref, GError **error);
+/** duet_cli_image_of_files: the same, but a disk is refused: what compares kinds can't use one. */
+DuetImage *duet_cli_image_of_files(DuetCli *cli, const char *ref, GError **error);
 
 /**
  * duet_cli_resolve_image: makes the spec of a kind from an image's config: layers, env, working

@@ -134,7 +134,7 @@ static int try_with_image(DuetCli *cli, const Claims *options, DuetClaimsRequest
 {
     g_autoptr(GError) no_container = NULL, no_vm = NULL;
     const DuetClaimsOps *ops = claims_ops(error);
-    g_autoptr(DuetImage) image = ops ? duet_cli_image(cli, options->image, error) : NULL;
+    g_autoptr(DuetImage) image = ops ? duet_cli_image_of_files(cli, options->image, error) : NULL;
     int code = -1;
 
     if (!image)

@@ -56,13 +56,30 @@ static int image_import(DuetCli *cli, int argc, char **argv)
     return 0;
 }
 
+static gboolean archive_from_string(const char *text, DuetArchive *out_archive)
+{
+    static const struct {
+        const char *text;
+        DuetArchive archive;
+    } rows[] = { { "oci-archive", DUET_ARCHIVE_OCI }, { "oci", DUET_ARCHIVE_OCI },
+        { "docker-archive", DUET_ARCHIVE_DOCKER }, { "docker", DUET_ARCHIVE_DOCKER },
+        { "qcow2", DUET_ARCHIVE_QCOW2 }, { "raw", DUET_ARCHIVE_RAW } };
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (g_str_equal(rows[i].text, text)) {
+            *out_archive = rows[i].archive;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 static int image_export(DuetCli *cli, int argc, char **argv)
 {
     g_autofree char *format = NULL;
     g_autofree char *output = NULL;
     const GOptionEntry entries[] = {
-        { "format", 0, 0, G_OPTION_ARG_FILENAME, &format, "oci-archive (default) or docker-archive",
-            "FORMAT" },
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &format,
+            "oci-archive (default), docker-archive; of a disk: qcow2, raw", "FORMAT" },
         { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
             "the file to write; - and none: standard output", "FILE" },
         G_OPTION_ENTRY_NULL,
@@ -70,11 +87,10 @@ static int image_export(DuetCli *cli, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options_of("image", argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
-    gboolean docker =
-        format && (g_str_equal(format, "docker-archive") || g_str_equal(format, "docker"));
-    if (format && !docker && !g_str_equal(format, "oci-archive") && !g_str_equal(format, "oci"))
-        return duet_cli_usage(
-            "image export", "'%s' is neither oci-archive nor docker-archive", format);
+    DuetArchive archive = DUET_ARCHIVE_OCI;
+    if (format && !archive_from_string(format, &archive))
+        return duet_cli_usage("image export",
+            "'%s' is no format: use oci-archive or docker-archive; of a disk: qcow2, raw", format);
     if (!output && argc == 3)
         output = g_strdup(argv[2]);
     else if (argc != 2)
@@ -85,7 +101,6 @@ static int image_export(DuetCli *cli, int argc, char **argv)
         output = g_strdup("-");
     const char *store = store_dir(cli, &error);
     const DuetImagesOps *images = store ? duet_cli_images(&error) : NULL;
-    DuetArchive archive = docker ? DUET_ARCHIVE_DOCKER : DUET_ARCHIVE_OCI;
     if (!images || !images->export(store, argv[1], NULL, archive, output, &error))
         return duet_cli_fail(error);
     return 0;
@@ -102,6 +117,14 @@ static char *short_id(const DuetImage *image)
     return g_strndup(strchr(id_of(image), ':') + 1, 12);
 }
 
+/* An image that can't be used is of neither. */
+static const char *type_of(const DuetImage *image)
+{
+    if (image->disk)
+        return "disk";
+    return image->layer_dirs[0] ? "files" : "";
+}
+
 static GVariant *describe_image(const DuetImage *image)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
@@ -110,6 +133,7 @@ static GVariant *describe_image(const DuetImage *image)
     g_variant_dict_insert(&dict, "id", "s", id_of(image));
     g_variant_dict_insert(&dict, "size_bytes", "x", (gint64)image->size_bytes);
     g_variant_dict_insert(&dict, "created", "ms", image->created);
+    g_variant_dict_insert(&dict, "type", "s", type_of(image));
     g_variant_dict_insert(&dict, "layers", "x", (gint64)g_strv_length(image->layer_dirs));
     g_auto(GVariantBuilder) warnings = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("as"));
     for (char **warning = image->warnings; warning && *warning; warning++) {
@@ -122,16 +146,17 @@ static GVariant *describe_image(const DuetImage *image)
 
 static void print_table(GPtrArray *list)
 {
-    static const char *const titles[] = { "NAME", "ID", "LAYERS", "SIZE", "CREATED", NULL };
+    static const char *const titles[] = { "NAME", "ID", "TYPE", "LAYERS", "SIZE", "CREATED", NULL };
     DuetTable *table = duet_table_new(titles);
     for (guint i = 0; i < list->len; i++) {
         const DuetImage *image = list->pdata[i];
-        char **cells = g_new0(char *, 6);
+        char **cells = g_new0(char *, 7);
         cells[0] = g_strdup(image->ref ? image->ref : "<none>");
         cells[1] = short_id(image);
-        cells[2] = g_strdup_printf("%u", g_strv_length(image->layer_dirs));
-        cells[3] = duet_format_bytes(image->size_bytes);
-        cells[4] = g_strdup(image->created ? image->created : "");
+        cells[2] = g_strdup(type_of(image));
+        cells[3] = g_strdup_printf("%u", g_strv_length(image->layer_dirs));
+        cells[4] = duet_format_bytes(image->size_bytes);
+        cells[5] = g_strdup(image->created ? image->created : "");
         duet_table_add(table, cells);
     }
     duet_table_print(table);

@@ -157,6 +157,17 @@ DuetImage *duet_cli_image(DuetCli *cli, const char *ref, GError **error)
     return image;
 }
 
+DuetImage *duet_cli_image_of_files(DuetCli *cli, const char *ref, GError **error)
+{
+    g_autoptr(DuetImage) image = duet_cli_image(cli, ref, error);
+    if (image && image->disk) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "'%s' is a disk, which runs as a VM only: there is nothing to compare it with", ref);
+        return NULL;
+    }
+    return g_steal_pointer(&image);
+}
+
 gboolean duet_cli_kind(const char *wanted, gboolean vm, DuetKind *out_kind, GError **error)
 {
     const char *text = vm ? "vm" : wanted ? wanted : g_getenv("DUET_AS");

@@ -56,7 +56,7 @@ _duet_value() {
   --sort) echo created id image names status ;;
   --format)
     case $command in
-    "image export") echo oci-archive docker-archive ;;
+    "image export") echo oci-archive docker-archive qcow2 raw ;;
     "bench show") echo table json csv md openmetrics benchstat phoronix ;;
     "bench compare" | "bench claims" | "bench reproduce") echo table json md ;;
     inspect) echo json ;;
@@ -64,6 +64,7 @@ _duet_value() {
     *) echo table json ;;
     esac
     ;;
+  --disk-format) echo raw qcow2 vmdk vdi ;;
   --cache) echo warm cold-guest cold-host ;;
   --ksm) echo on off ;;
   -s | --signal) echo HUP INT QUIT KILL USR1 USR2 TERM STOP CONT ;;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,33 @@
 
 #include "core/util.h"
 #include "images/disk.h"
+
+/*
+ * Nobody may write between our look at the header and qemu-img's. A lease holds writers up for most
+ * of a minute and tells of those that went on. Only root and the file's owner get one, and not of
+ * every file system: of whom else's files that is, is theirs to know.
+ */
+static gboolean hold(int fd, const char *what, gboolean *out_held, GError **error)
+{
+    /* SIGIO, which a writer's attempt sends, would end us. */
+    if (fcntl(fd, F_SETSIG, SIGURG) < 0)
+        return duet_error_set_errno(error, errno, "cannot watch '%s'", what);
+    *out_held = fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+    if (*out_held || errno != EAGAIN)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+        "'%s' is open for writing: import it when nobody writes to it, or a copy", what);
+    return FALSE;
+}
+
+static gboolean still_held(int fd, const char *what, GError **error)
+{
+    if (fcntl(fd, F_GETLEASE) == F_RDLCK)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+        "'%s' was opened for writing while it was read: import it again", what);
+    return FALSE;
+}
 
 static char *created_of(const struct stat *st)
 {
@@ -56,11 +84,15 @@ static DuetDescriptor *convert(DuetImport *import, int fd, DuetDiskFormat format
 {
     DuetStore *store = import->store;
     g_autofree char *name = duet_store_fresh_name(store);
-    g_autofree char *path = g_build_filename(store->dir, store->tmp, name, NULL);
     g_autoptr(DuetDescriptor) blob = g_new0(DuetDescriptor, 1);
     guint64 length = 0;
+    DUET_AUTO_FD out = openat(store->tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (out < 0) {
+        duet_error_set_errno(error, errno, "cannot make a file in '%s/tmp'", store->dir);
+        return NULL;
+    }
     if (!duet_qemu_img_check(fd, format, bytes, what, error) ||
-        !duet_qemu_img_convert(fd, format, bytes, what, DUET_DISK_QCOW2, path, error) ||
+        !duet_qemu_img_convert(fd, format, bytes, what, DUET_DISK_QCOW2, out, error) ||
         !duet_transaction_file_blob(import->transaction, name, &blob->hex, &length, error))
         return NULL;
     blob->media_type = g_strdup(DUET_MEDIA_DISK);
@@ -73,16 +105,17 @@ gboolean duet_import_disk(
 {
     struct stat st;
     guint64 bytes = 0;
+    gboolean held = FALSE;
     if (fstat(fd, &st) < 0)
         return duet_error_set_errno(error, errno, "cannot read '%s'", what);
-    if (!duet_disk_check_header(fd, format, what, &bytes, error))
+    if (!hold(fd, what, &held, error) || !duet_disk_check_header(fd, format, what, &bytes, error))
         return FALSE;
-    DuetDescriptor *blob = convert(import, fd, format, bytes, what, error);
-    if (!blob)
+    g_autoptr(DuetDescriptor) blob = convert(import, fd, format, bytes, what, error);
+    if (!blob || (held && !still_held(fd, what, error)))
         return FALSE;
     GPtrArray *layers = g_ptr_array_new_with_free_func((GDestroyNotify)duet_descriptor_free);
-    g_ptr_array_add(layers, blob);
     g_autofree char *config = disk_config(&st, format, bytes, blob->hex);
+    g_ptr_array_add(layers, g_steal_pointer(&blob));
     g_autoptr(DuetManifest) manifest =
         duet_manifest_build(DUET_MEDIA_DISK_CONFIG, config, strlen(config), layers, what, error);
     if (!manifest)
@@ -133,4 +166,10 @@ int duet_import_sniff_disk(const char *path, DuetDiskFormat *out)
 {
     DUET_AUTO_FD fd = open_file(path, out, NULL);
     return fd >= 0 && *out != DUET_DISK_NONE ? duet_fd_steal(&fd) : -1;
+}
+
+gboolean duet_import_is_disk_name(const char *path)
+{
+    return g_regex_match_simple("\\.(img|raw|qcow2?|vmdk|vdi|vhdx?|iso)(\\.(gz|bz2|xz|zst|zip))?$",
+        path, G_REGEX_CASELESS | G_REGEX_RAW, 0);
 }

@@ -5,7 +5,6 @@
 #include "images/disk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,17 +20,15 @@
 static gboolean read_table(DuetTransaction *transaction, int fd, const char *what,
     DuetDiskTable *out_table, GError **error)
 {
-    DuetStore *store = transaction->store;
-    g_autofree char *name = duet_store_fresh_name(store);
-    g_autofree char *path = g_build_filename(store->dir, store->tmp, name, NULL);
-    gsize length = 0;
-    g_autofree char *head = NULL;
-    if (duet_qemu_img_head(fd, DUET_DISK_QCOW2, what, path, error))
-        head = duet_file_read(store->tmp_fd, name, HEAD_MAX, &length, error);
-    unlinkat(store->tmp_fd, name, 0);
-    if (head)
-        duet_disk_table((const guint8 *)head, length, out_table);
-    return head != NULL;
+    g_autofree guint8 *head = g_malloc0(HEAD_MAX);
+    DUET_AUTO_FD file = duet_store_tmpfile(transaction->store->tmp_fd, error);
+    if (file < 0 || !duet_qemu_img_head(fd, DUET_DISK_QCOW2, what, file, error))
+        return FALSE;
+    ssize_t n = pread(file, head, HEAD_MAX, 0);
+    if (n < 0)
+        return duet_error_set_errno(error, errno, "cannot read the start of '%s'", what);
+    duet_disk_table(head, (gsize)n, out_table);
+    return TRUE;
 }
 
 static gboolean check_length(

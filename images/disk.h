@@ -60,14 +60,15 @@ void duet_disk_table(const guint8 *head, gsize length, DuetDiskTable *out_table)
 /** duet_qemu_img_check: that all of the disk is there. @bytes: as duet_disk_check_header() told */
 gboolean duet_qemu_img_check(
     int fd, DuetDiskFormat format, guint64 bytes, const char *what, GError **error);
-/** duet_qemu_img_convert: writes the disk to the new file @path, as qcow2 or raw. */
+/** duet_qemu_img_convert: writes the disk to the regular file @to_fd, as qcow2 or raw. */
 gboolean duet_qemu_img_convert(int fd, DuetDiskFormat format, guint64 bytes, const char *what,
-    DuetDiskFormat to, const char *path, GError **error);
-/**
- * duet_qemu_img_head: the first bytes of the disk.
- * @path: a new file for them
- */
+    DuetDiskFormat to, int to_fd, GError **error);
+/** duet_qemu_img_head: writes the first bytes of the disk to the regular file @to_fd. */
 gboolean duet_qemu_img_head(
-    int fd, DuetDiskFormat format, const char *what, const char *path, GError **error);
+    int fd, DuetDiskFormat format, const char *what, int to_fd, GError **error);
+
+/** duet_disk_export: writes the disk of @blob, as qcow2 or raw. */
+gboolean duet_disk_export(
+    DuetStore *store, const DuetDescriptor *blob, DuetArchive format, int out_fd, GError **error);
 
 G_END_DECLS

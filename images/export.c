@@ -10,6 +10,7 @@
 
 #include "core/util.h"
 #include "images/catalog.h"
+#include "images/disk.h"
 #include "images/stream.h"
 
 #define COPY_BYTES (128 * 1024)
@@ -90,19 +91,9 @@ static gboolean add_file(Export *export, const char *name, int fd, const char *h
     return FALSE;
 }
 
-static int open_blob(Export *export, const char *hex, GError **error)
-{
-    g_autofree char *path = duet_blob_path(hex);
-    int fd = openat(export->store->fd, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        duet_error_set_errno(
-            error, errno, "cannot open blob 'sha256:%s' of store '%s'", hex, export->store->dir);
-    return fd;
-}
-
 static gboolean add_blob(Export *export, const char *name, const char *hex, GError **error)
 {
-    DUET_AUTO_FD fd = open_blob(export, hex, error);
+    DUET_AUTO_FD fd = duet_store_open_blob(export->store, hex, error);
     return fd >= 0 && add_file(export, name, fd, hex, error);
 }
 
@@ -178,7 +169,7 @@ static gboolean add_decompressed(Export *export, guint n, GError **error)
     g_autofree char *name = g_strconcat(diff_id, ".tar", NULL);
     if (g_str_equal(layer->hex, diff_id))
         return add_blob(export, name, layer->hex, error);
-    DUET_AUTO_FD blob = open_blob(export, layer->hex, error);
+    DUET_AUTO_FD blob = duet_store_open_blob(export->store, layer->hex, error);
     DUET_AUTO_FD plain = blob < 0 ? -1 : duet_store_tmpfile(export->store->fd, error);
     g_autoptr(DuetStream) stream = plain < 0 ? NULL : duet_stream_new(blob, layer->hex, error);
     return stream && duet_stream_drain(stream, plain, error) &&
@@ -205,8 +196,29 @@ static gboolean write_docker(Export *export, GError **error)
     return TRUE;
 }
 
+static gboolean is_disk_format(DuetArchive format)
+{
+    return format == DUET_ARCHIVE_QCOW2 || format == DUET_ARCHIVE_RAW;
+}
+
+static gboolean check_format(
+    const Export *export, const char *ref, DuetArchive format, GError **error)
+{
+    gboolean disk = export->manifest->disk != NULL;
+    if (format == DUET_ARCHIVE_OCI || disk == is_disk_format(format))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        disk ? "'%s' is a disk: export it as qcow2, raw or oci-archive"
+             : "'%s' is no disk: export it as oci-archive or docker-archive",
+        ref);
+    return FALSE;
+}
+
 static gboolean write_archive(Export *export, DuetArchive format, GError **error)
 {
+    if (is_disk_format(format))
+        return duet_disk_export(
+            export->store, export->manifest->disk, format, export->out_fd, error);
     export->archive = archive_write_new();
     archive_write_set_format_pax_restricted(export->archive);
     /* The same bytes into a pipe as into a file. */
@@ -284,5 +296,5 @@ gboolean duet_images_export(const char *store_dir, const char *ref, const char *
         .path = path,
         .out_fd = -1,
     };
-    return write_export(&export, format, error);
+    return check_format(&export, ref, format, error) && write_export(&export, format, error);
 }

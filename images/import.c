@@ -225,8 +225,19 @@ static GPtrArray *results(DuetImport *import, GError **error)
 
 static gboolean find_in_source(DuetImport *import, GError **error)
 {
-    import->source = duet_source_open(import->what, import->store->tmp_fd, error);
-    return import->source && find_images(import, error);
+    g_autoptr(GError) local = NULL;
+    import->source = duet_source_open(import->what, import->store->tmp_fd, &local);
+    if (import->source)
+        return find_images(import, error);
+    if (g_error_matches(local, DUET_ERROR, DUET_ERROR_BROKEN) &&
+        duet_import_is_disk_name(import->what))
+        g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+            "'%s' is no disk: it does not begin as a qcow2, vmdk or vdi, nor as a raw disk with a "
+            "partition table; unpack it first if it is compressed",
+            import->what);
+    else
+        g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 /* @disk_format: (nullable) */

@@ -36,6 +36,8 @@ gboolean duet_import_rootfs(DuetImport *import, GError **error);
  * duet_import_sniff_disk: Returns: @path, opened, if it is a disk by its first bytes; else -1.
  */
 int duet_import_sniff_disk(const char *path, DuetDiskFormat *out_format);
+/** duet_import_is_disk_name: whether people call disks so. */
+gboolean duet_import_is_disk_name(const char *path);
 /** duet_import_open_disk: @path must be a disk in @format. Returns: a descriptor, or -1. */
 int duet_import_open_disk(
     const char *path, const char *format, DuetDiskFormat *out_format, GError **error);

@@ -33,15 +33,20 @@
 #define CPU_S_PER_GIB 30
 /* Without a single tick of CPU time in this time it hangs. */
 #define STALL_MS 20000
+/* The child's descriptors. */
 #define SOURCE_FD 3
+#define TARGET_FD 4
+#define TARGET "/proc/self/fd/4"
 #define HEAD_BYTES (64 * 1024)
 /* Exit codes of qemu-img check. */
 #define CHECK_ERRORS 2
 #define CHECK_LEAKS 3
 
-/* One run of qemu-img. @verb: what it does with @what, for messages */
+/* One run of qemu-img. @to_fd: what it writes, or -1. @verb: what it does with @what, for messages
+ */
 typedef struct {
     int fd;
+    int to_fd;
     const char *verb;
     const char *what;
     guint64 cpu_s;
@@ -73,12 +78,13 @@ static char *source_json(DuetDiskFormat format)
 
 static gboolean start(Run *run, const char *const *argv, GError **error)
 {
-    const int sources[] = { run->fd }, targets[] = { SOURCE_FD };
+    const int sources[] = { run->fd, run->to_fd }, targets[] = { SOURCE_FD, TARGET_FD };
     g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
     g_autoptr(GError) local = NULL;
     if (g_spawn_async_with_pipes_and_fds(NULL, argv, (const char *const *)env,
             G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, bound,
-            run, -1, -1, run->log_fd, sources, targets, 1, &run->pid, NULL, NULL, NULL, &local))
+            run, -1, -1, run->log_fd, sources, targets, run->to_fd < 0 ? 1 : 2, &run->pid, NULL,
+            NULL, NULL, &local))
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
         "cannot run 'qemu-img', which checks and converts disks: %s; install the package "
@@ -184,28 +190,30 @@ gboolean duet_qemu_img_check(
         return TRUE;
     g_autofree char *source = source_json(format);
     const char *argv[] = { "qemu-img", "check", "-q", source, NULL };
-    Run run = { .fd = fd, .verb = "check", .what = what, .cpu_s = cpu_bound(bytes) };
+    Run run = { .fd = fd, .to_fd = -1, .verb = "check", .what = what, .cpu_s = cpu_bound(bytes) };
     return run_it(&run, argv, CHECK_LEAKS, error);
 }
 
 gboolean duet_qemu_img_convert(int fd, DuetDiskFormat format, guint64 bytes, const char *what,
-    DuetDiskFormat to, const char *path, GError **error)
+    DuetDiskFormat to, int to_fd, GError **error)
 {
     g_autofree char *source = source_json(format);
     const char *argv[] = { "qemu-img", "convert", "-q", "-O", duet_disk_format_to_string(to),
-        source, path, NULL };
-    Run run = { .fd = fd, .verb = "convert", .what = what, .cpu_s = cpu_bound(bytes) };
+        source, TARGET, NULL };
+    Run run = {
+        .fd = fd, .to_fd = to_fd, .verb = "convert", .what = what, .cpu_s = cpu_bound(bytes)
+    };
     return run_it(&run, argv, 0, error);
 }
 
 gboolean duet_qemu_img_head(
-    int fd, DuetDiskFormat format, const char *what, const char *path, GError **error)
+    int fd, DuetDiskFormat format, const char *what, int to_fd, GError **error)
 {
     g_autofree char *source = source_json(format);
     g_autofree char *input = g_strconcat("if=", source, NULL);
-    g_autofree char *output = g_strconcat("of=", path, NULL);
     g_autofree char *block = g_strdup_printf("bs=%d", HEAD_BYTES);
-    const char *argv[] = { "qemu-img", "dd", "-O", "raw", block, "count=1", input, output, NULL };
-    Run run = { .fd = fd, .verb = "read", .what = what, .cpu_s = CPU_S };
+    const char *argv[] = { "qemu-img", "dd", "-O", "raw", block, "count=1", input, "of=" TARGET,
+        NULL };
+    Run run = { .fd = fd, .to_fd = to_fd, .verb = "read", .what = what, .cpu_s = CPU_S };
     return run_it(&run, argv, 0, error);
 }

@@ -182,6 +182,23 @@ static gboolean classify(DuetSource *source, GError **error)
     return TRUE;
 }
 
+/* An OVA is a tar of a virtual machine's disks, not of files. */
+static gboolean refuse_appliance(DuetSource *source, GError **error)
+{
+    GHashTableIter iter;
+    gpointer key;
+    g_hash_table_iter_init(&iter, source->members);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        if (strchr(key, '/') || !g_str_has_suffix(key, ".ovf"))
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "'%s' is an appliance (OVA): unpack it with tar and import the disk in it",
+            source->what);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 DuetSource *duet_source_open(const char *path, int spool_fd, GError **error)
 {
     g_autoptr(DuetSource) source = source_new(path);
@@ -204,7 +221,8 @@ DuetSource *duet_source_open(const char *path, int spool_fd, GError **error)
             return NULL;
         }
     }
-    return classify(source, error) ? g_steal_pointer(&source) : NULL;
+    return refuse_appliance(source, error) && classify(source, error) ? g_steal_pointer(&source)
+                                                                      : NULL;
 }
 
 /* Follows links inside the archive. */

@@ -109,6 +109,16 @@ int duet_store_tmpfile(int dir_fd, GError **error)
     return fd;
 }
 
+int duet_store_open_blob(DuetStore *store, const char *hex, GError **error)
+{
+    g_autofree char *path = duet_blob_path(hex);
+    int fd = openat(store->fd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        duet_error_set_errno(
+            error, errno, "cannot open blob 'sha256:%s' of store '%s'", hex, store->dir);
+    return fd;
+}
+
 gboolean duet_store_has(DuetStore *store, const char *path)
 {
     return faccessat(store->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;

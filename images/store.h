@@ -63,6 +63,9 @@ void duet_store_discard(DuetStore *store, int dir_fd, const char *path);
 /** duet_store_tmpfile: a file without a name on the file system of @dir_fd, or -1. */
 int duet_store_tmpfile(int dir_fd, GError **error);
 
+/** duet_store_open_blob: Returns: the blob, opened to read, or -1. */
+int duet_store_open_blob(DuetStore *store, const char *hex, GError **error);
+
 /** duet_store_has: @path is below the store. */
 gboolean duet_store_has(DuetStore *store, const char *path);
 

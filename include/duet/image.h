@@ -80,6 +80,8 @@ DuetImage *duet_image_lookup(const char *store_dir, const char *ref, GError **er
 typedef enum {
     DUET_ARCHIVE_OCI,
     DUET_ARCHIVE_DOCKER,
+    DUET_ARCHIVE_QCOW2,
+    DUET_ARCHIVE_RAW,
 } DuetArchive;
 
 /** DuetLayersInUse: Returns: (transfer full): directories of layers, disks; NULL with @error. */
@@ -115,7 +117,7 @@ typedef struct {
         const char *format, GError **error);
     /**
      * export: writes @ref to the new file @path, or "-", standard output; never leaves a part of
-     * a file.
+     * a file. Disks alone have the formats qcow2 and raw, others the docker-archive.
      * @name: (nullable): what the archive calls the image; else as the store does, if at all
      */
     gboolean (*export)(const char *store_dir, const char *ref, const char *name, DuetArchive format,
