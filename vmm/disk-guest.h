@@ -13,9 +13,6 @@ G_BEGIN_DECLS
 #define DUET_DISK_SEED "seed.img"
 #define DUET_DISK_VARS "vars.fd"
 
-/** The file in the instance's directory that is there while the guest agent answers. */
-#define DUET_DISK_AGENT_MARK "guest-agent"
-
 /** duet_disk_guest_check: whether this host has what @spec, a disk guest's, needs. */
 gboolean duet_disk_guest_check(const DuetSpec *spec, GError **error);
 

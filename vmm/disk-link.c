@@ -6,6 +6,7 @@
 #include "core/util.h"
 
 #include <duet/error.h>
+#include <duet/vm-limits.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,7 @@ static const DuetGuestHost host = { on_ask, on_press, on_power_off };
 
 static void mark_agent(const DuetVm *vm, gboolean is_there)
 {
-    g_autofree char *mark = g_build_filename(vm->place->instance_dir, DUET_DISK_AGENT_MARK, NULL);
+    g_autofree char *mark = g_build_filename(vm->place->instance_dir, DUET_GUEST_AGENT_MARK, NULL);
     if (!is_there) {
         unlink(mark);
         return;

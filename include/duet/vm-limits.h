@@ -19,6 +19,9 @@ G_BEGIN_DECLS
 /** How long the text of a disk guest's user-data may be, and of its keys: parts of the spec. */
 #define DUET_VM_USER_DATA_MAX_BYTES (64u << 10)
 
+/** The file in a disk guest's instance directory that is there while its guest agent answers. */
+#define DUET_GUEST_AGENT_MARK "guest-agent"
+
 /**
  * Less than this is refused: Debian's cloud kernel with the agent, an overlay root and a payload
  * of a few hundred kB comes up with 80 MiB and not with 64 (its memory map and its own code take
