@@ -26,7 +26,7 @@ static char *request_end(JsonBuilder *builder)
     return json_to_string(root, FALSE);
 }
 
-static void add_words(JsonBuilder *builder, const char *name, char *const *words)
+static void add_words(JsonBuilder *builder, const char *name, const char *const *words)
 {
     json_builder_set_member_name(builder, name);
     json_builder_begin_array(builder);
@@ -39,7 +39,7 @@ static void add_words(JsonBuilder *builder, const char *name, char *const *words
  * The agent's own way to give variables takes all others away, PATH among them, and it has none to
  * give a directory: the guest's env(1) does both.
  */
-static char **all_words(char *const *argv, char *const *env, const char *cwd)
+static char **all_words(const char *const *argv, const char *const *env, const char *cwd)
 {
     g_autoptr(GStrvBuilder) words = g_strv_builder_new();
     if (cwd || *env)
@@ -53,8 +53,8 @@ static char **all_words(char *const *argv, char *const *env, const char *cwd)
     return g_strv_builder_end(words);
 }
 
-char *duet_guest_exec_request(
-    char *const *argv, char *const *env, const char *cwd, const GByteArray *input, GError **error)
+char *duet_guest_exec_request(const char *const *argv, const char *const *env, const char *cwd,
+    const GByteArray *input, GError **error)
 {
     g_auto(GStrv) words = all_words(argv, env, cwd);
     for (char **word = words; *word; word++)
@@ -66,7 +66,7 @@ char *duet_guest_exec_request(
     g_autoptr(JsonBuilder) builder = request_begin("guest-exec");
     json_builder_set_member_name(builder, "path");
     json_builder_add_string_value(builder, words[0]);
-    add_words(builder, "arg", words + 1);
+    add_words(builder, "arg", (const char *const *)words + 1);
     json_builder_set_member_name(builder, "capture-output");
     json_builder_add_boolean_value(builder, TRUE);
     if (input) {
@@ -81,7 +81,7 @@ char *duet_guest_kill_request(gint64 pid, guint signal_number)
 {
     g_autofree char *number = g_strdup_printf("-%u", signal_number);
     g_autofree char *whom = g_strdup_printf("%" G_GINT64_FORMAT, pid);
-    char *const words[] = { number, whom, NULL };
+    const char *const words[] = { number, whom, NULL };
     g_autoptr(JsonBuilder) builder = request_begin("guest-exec");
     json_builder_set_member_name(builder, "path");
     json_builder_add_string_value(builder, "kill");

@@ -20,8 +20,8 @@ G_BEGIN_DECLS
  *
  * Returns: (transfer full): a request, or NULL with %DUET_ERROR_INVALID for what JSON can't say.
  */
-char *duet_guest_exec_request(
-    char *const *argv, char *const *env, const char *cwd, const GByteArray *input, GError **error);
+char *duet_guest_exec_request(const char *const *argv, const char *const *env, const char *cwd,
+    const GByteArray *input, GError **error);
 /** duet_guest_exec_pid: reads the answer to it. */
 gboolean duet_guest_exec_pid(const char *reply, gint64 *out_pid, GError **error);
 
