@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/guest-exec.h"
 #include "vmm/guest-json.h"
-
-#include <duet/error.h>
+#include "vmm/guest-spawn.h"
 
 #include <string.h>
 
@@ -22,7 +21,6 @@ struct _DuetGuestExecs {
 /**
  * Session: one program.
  * @serial: no other session's, ever: a number of the monitor's comes again
- * @argv, @env: of its SPAWN
  * @wants_input: until EOF, and is not asked for before
  * @pid: in the guest; 0: not yet
  * @signal_number: to be sent once it has one
@@ -32,10 +30,7 @@ typedef struct {
     DuetGuestExecs *execs;
     guint16 number;
     guint64 serial;
-    GStrvBuilder *argv, *env;
-    char *cwd;
-    guint32 flags;
-    gboolean has_user;
+    DuetGuestSpawn spawn;
     gboolean wants_input;
     GByteArray *input;
     gint64 pid;
@@ -52,9 +47,7 @@ static void session_free(gpointer data)
     Session *session = data;
     if (session->poll_source)
         g_source_remove(session->poll_source);
-    g_strv_builder_unref(session->argv);
-    g_strv_builder_unref(session->env);
-    g_free(session->cwd);
+    duet_guest_spawn_clear(&session->spawn);
     g_byte_array_unref(session->input);
     duet_guest_status_clear(&session->status);
     g_free(session);
@@ -196,61 +189,16 @@ static void on_executed(gpointer data, guint64 serial, const char *reply, const 
 
 static void execute(Session *session)
 {
-    g_auto(GStrv) argv = g_strv_builder_end(session->argv);
-    g_auto(GStrv) env = g_strv_builder_end(session->env);
+    const DuetGuestSpawn *spawn = &session->spawn;
     g_autoptr(GError) error = NULL;
-    gboolean has_input = session->flags & DUET_SPAWN_STDIN;
     g_autofree char *request =
-        duet_guest_exec_request(argv, env, session->cwd, has_input ? session->input : NULL, &error);
+        duet_guest_exec_request((const char *const *)spawn->argv, (const char *const *)spawn->env,
+            spawn->cwd, spawn->flags & DUET_SPAWN_STDIN ? session->input : NULL, &error);
     if (!request)
         fail(session, 125, error->message);
     else
         duet_guest_agent_call(
             session->execs->agent, request, on_executed, session->execs, session->serial);
-}
-
-static void read_fields(Session *session, const struct duet_frame *frame)
-{
-    size_t cursor = 0;
-    const uint8_t *bytes;
-    uint32_t length;
-    uint8_t tag;
-    while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0) {
-        g_autofree char *text = g_strndup((const char *)bytes, length);
-        if (tag == DUET_FIELD_ARG)
-            g_strv_builder_add(session->argv, text);
-        else if (tag == DUET_FIELD_ENV)
-            g_strv_builder_add(session->env, text);
-        else if (tag == DUET_FIELD_USER || tag == DUET_FIELD_GROUP)
-            session->has_user = TRUE;
-        else if (tag == DUET_FIELD_FLAGS && length == 4)
-            session->flags = duet_get_u32(bytes);
-        else if (tag == DUET_FIELD_CWD && !g_str_equal(text, "/"))
-            session->cwd = g_steal_pointer(&text);
-    }
-}
-
-/* Returns: (nullable) (transfer full): why it can't be, and what can. */
-static char *refusal_of(const Session *session)
-{
-    const char *name = session->execs->name;
-    if (!session->execs->agent_is_there)
-        return g_strdup_printf(
-            "no guest agent answers in '%s': it is not up yet, or the disk has none "
-            "(package qemu-guest-agent); `duet console %s` needs none",
-            name, name);
-    if (session->flags & DUET_SPAWN_TTY)
-        return g_strdup_printf(
-            "the guest agent of a disk has no terminals: leave out -t, or use `duet console %s`",
-            name);
-    if (session->has_user)
-        return g_strdup("the guest agent of a disk runs all as root: leave out --user, and let the "
-                        "command be `runuser -u USER -- COMMAND`");
-    if (session->flags & DUET_SPAWN_PROCESSES)
-        return g_strdup_printf("of a disk duet sees no processes: use `duet exec %s ps aux`", name);
-    if (session->flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK))
-        return g_strdup("of a disk duet copies no files");
-    return NULL;
 }
 
 static void on_spawn(DuetGuestExecs *execs, const struct duet_frame *frame)
@@ -261,19 +209,14 @@ static void on_spawn(DuetGuestExecs *execs, const struct duet_frame *frame)
     session->execs = execs;
     session->number = frame->session;
     session->serial = ++execs->serial;
-    session->argv = g_strv_builder_new();
-    session->env = g_strv_builder_new();
     session->input = g_byte_array_new();
     session->poll_ms = POLL_FIRST_MS;
     session->credit[0] = session->credit[1] = DUET_CREDIT_INITIAL_BYTES;
     g_hash_table_insert(execs->sessions, GUINT_TO_POINTER(frame->session), session);
-    read_fields(session, frame);
-    g_autofree char *refusal = refusal_of(session);
-    session->wants_input = session->flags & DUET_SPAWN_STDIN;
-    if (session->flags & DUET_SPAWN_MEMINFO) {
-        g_strv_builder_add(session->argv, "cat");
-        g_strv_builder_add(session->argv, "/proc/meminfo");
-    }
+    duet_guest_spawn_read(&session->spawn, frame);
+    g_autofree char *refusal =
+        duet_guest_spawn_refusal(&session->spawn, execs->name, execs->agent_is_there);
+    session->wants_input = session->spawn.flags & DUET_SPAWN_STDIN;
     if (refusal)
         fail(session, 125, refusal);
     else if (!session->wants_input)

@@ -29,7 +29,7 @@ tiny() {
   truncate -s 1M "$scratch/tiny"
 }
 # vm_disk IMAGE: the file that its guests are overlays of.
-vm_disk() { duet image inspect "$1" | grep -o "$DUET_ROOT[^\"]*vmroot/[0-9a-f]*\.qcow2" | head -1; }
+vm_disk() { duet image inspect "$1" | jq -r '.[0].store.disk'; }
 # up NAME [OPTION...]: a tiny one that has booted.
 up() { duet run -d --vm --wait 'console:boot [0-9]' --name "$@" tiny 2>/dev/null >/dev/null; }
 process_gone() { ! [ -s "/proc/$1/cmdline" ]; }
@@ -82,6 +82,15 @@ refused() {
   duet kill t >/dev/null
   is "$(duet wait t)" 137
 }
+
+@test "--restart starts it again after its power-off, until it is stopped" {
+  up t --restart always
+  typed t p >/dev/null
+  wait_for 20 booted t 2
+  duet stop t >/dev/null
+  is "$(field t state)" exited
+}
+booted() { duet logs "$1" | grep -q "boot $2"; }
 
 @test "snapshot, restore and clone of what a guest wrote" {
   up t
