@@ -17,7 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* An agent of a guest that is emulated, on a busy host, takes seconds for megabytes of output. */
+/* An agent of a guest that is emulated, on a busy host, takes long for a word, and for megabytes.
+ */
 #define ASK_TIMEOUT_S 30
 
 static char *on_ask(gpointer data, const char *request, GError **error)
@@ -108,6 +109,11 @@ int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
     mark_agent(vm, FALSE);
     if (!listen_to_events(vm, error))
         return -1;
+    if (virDomainAgentSetResponseTimeout(vm->domain, ASK_TIMEOUT_S, 0) < 0) {
+        duet_virt_error_set(
+            error, "cannot be patient with the guest agent of '%s'", vm->spec->name);
+        return -1;
+    }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
         duet_error_set_errno(error, errno, "cannot make a socket for '%s'", vm->spec->name);
         return -1;

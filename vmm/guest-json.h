@@ -8,8 +8,9 @@ G_BEGIN_DECLS
 /* The words of QEMU's guest agent. What it answers is the guest's to write: nothing in it is
  * believed but its form. */
 
-/** How much standard input a program can be given: it is part of one message. */
-#define DUET_GUEST_INPUT_MAX_BYTES (2u << 20)
+/** How much standard input a program can be given: it is part of one message, of which qemu-ga
+ * reads 4 KiB at a time and then may sleep 0.1 s. */
+#define DUET_GUEST_INPUT_MAX_BYTES (256u << 10)
 
 /**
  * duet_guest_exec_request:
