@@ -17,9 +17,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* An agent of a guest that is emulated, on a busy host, takes long for a word, and for megabytes.
- */
-#define ASK_TIMEOUT_S 30
+/* An agent of a guest that is emulated, on a busy host, takes long for a word, and longer for
+ * megabytes. */
+#define SYNC_TIMEOUT_S 30
+#define ASK_TIMEOUT_S 120
 
 static char *on_ask(gpointer data, const char *request, GError **error)
 {
@@ -109,7 +110,7 @@ int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
     mark_agent(vm, FALSE);
     if (!listen_to_events(vm, error))
         return -1;
-    if (virDomainAgentSetResponseTimeout(vm->domain, ASK_TIMEOUT_S, 0) < 0) {
+    if (virDomainAgentSetResponseTimeout(vm->domain, SYNC_TIMEOUT_S, 0) < 0) {
         duet_virt_error_set(
             error, "cannot be patient with the guest agent of '%s'", vm->spec->name);
         return -1;
