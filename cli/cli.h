@@ -191,7 +191,7 @@ void duet_cli_limit_words(const DuetLimitOptions *options, GStrvBuilder *words);
 /** duet_cli_apply_limits: changes those of @spec that were given, and checks them all. */
 gboolean duet_cli_apply_limits(DuetSpec *spec, const DuetLimitOptions *options, GError **error);
 
-/** Options that `run`, `create`, `compare` and `bench` share. */
+/** Options that `run`, `create`, `compare` and `bench` share. @takes_disks: set by who does. */
 typedef struct {
     DuetLimitOptions limits;
     char **env;
@@ -213,6 +213,7 @@ typedef struct {
     char **tmpfs;
     char **mounts;
     DuetAttributes attributes;
+    gboolean takes_disks;
 } DuetRunOptions;
 
 /**
@@ -283,6 +284,21 @@ gboolean duet_cli_apply_machine(DuetSpec *spec, const DuetMachineOptions *option
  * Returns: (transfer full): @text with its file resolved, as it is kept
  */
 char *duet_cli_check_disk(const DuetSpec *of, const char *text, GError **error);
+/** Options of `run` and `create`: what a disk guest is told. */
+typedef struct {
+    char *firmware;
+    char *user_data;
+    char **ssh_keys;
+    char *wait;
+} DuetDiskOptions;
+
+/** duet_cli_disk_options: appends rows that write into @options to @entries. */
+void duet_cli_disk_options(DuetDiskOptions *options, GArray *entries);
+void duet_cli_disk_options_clear(DuetDiskOptions *options);
+/** duet_cli_apply_disk: refuses them for an image that is no disk, and for one that is a disk what
+ * is nothing for it. Before duet_cli_apply_machine(). */
+gboolean duet_cli_apply_disk(
+    DuetSpec *spec, const DuetDiskOptions *options, const DuetRunOptions *run, GError **error);
 /** Options of `run` and `create`: labels. */
 typedef struct {
     char **labels;
@@ -407,6 +423,7 @@ int duet_cmd_ps(DuetCli *cli, int argc, char **argv);
 int duet_cmd_inspect(DuetCli *cli, int argc, char **argv);
 int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
 int duet_cmd_attach(DuetCli *cli, int argc, char **argv);
+int duet_cmd_console(DuetCli *cli, int argc, char **argv);
 int duet_cmd_events(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);
 int duet_cmd_cp(DuetCli *cli, int argc, char **argv);

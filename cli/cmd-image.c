@@ -226,7 +226,7 @@ static int image_inspect(DuetCli *cli, int argc, char **argv)
     return 0;
 }
 
-/* The layers that any instance, running or not, stands on. */
+/* The layers and disks that any instance, running or not, stands on. */
 static char **layers_in_use(gpointer data, GError **error)
 {
     DuetCli *cli = data;
@@ -234,9 +234,13 @@ static char **layers_in_use(gpointer data, GError **error)
     if (!instances)
         return NULL;
     GPtrArray *dirs = g_ptr_array_new();
-    for (guint i = 0; i < instances->len; i++)
-        for (char **dir = duet_instance_spec(instances->pdata[i])->layers; *dir; dir++)
+    for (guint i = 0; i < instances->len; i++) {
+        const DuetSpec *spec = duet_instance_spec(instances->pdata[i]);
+        for (char **dir = spec->layers; *dir; dir++)
             g_ptr_array_add(dirs, g_strdup(*dir));
+        if (spec->disk_image)
+            g_ptr_array_add(dirs, g_strdup(spec->disk_image));
+    }
     g_ptr_array_add(dirs, NULL);
     return (char **)g_ptr_array_free(dirs, FALSE);
 }

@@ -19,6 +19,7 @@ typedef struct {
     DuetRunOptions options;
     DuetLabelOptions labels;
     DuetMachineOptions machine;
+    DuetDiskOptions disk;
     DuetTerminalOptions terminal;
     DuetSuperviseOptions supervise;
     char *as;
@@ -33,6 +34,7 @@ static void run_arguments_clear(RunArguments *arguments)
     duet_cli_run_options_clear(&arguments->options);
     duet_cli_label_options_clear(&arguments->labels);
     duet_cli_machine_options_clear(&arguments->machine);
+    duet_cli_disk_options_clear(&arguments->disk);
     duet_cli_terminal_clear(&arguments->terminal);
     duet_cli_supervise_options_clear(&arguments->supervise);
     g_free(arguments->as);
@@ -64,9 +66,11 @@ static gboolean parse(
     const GOptionEntry detach = { "detach", 'd', 0, G_OPTION_ARG_NONE, &arguments->detach,
         "leave it in the background and print its id", NULL };
     g_autoptr(GArray) entries = duet_cli_run_options(&arguments->options);
+    arguments->options.takes_disks = TRUE;
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
     duet_cli_label_options(entries, &arguments->labels);
     duet_cli_machine_options(&arguments->machine, entries);
+    duet_cli_disk_options(&arguments->disk, entries);
     duet_cli_supervise_options(&arguments->supervise, entries);
     gboolean runs = g_str_equal(verb, "run");
     duet_cli_terminal_rows(&arguments->terminal,
@@ -150,9 +154,10 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     g_autoptr(DuetSpec) spec =
         duet_cli_spec(cli, &arguments->options, kind, words[0], words + 1, error);
     if (!spec || !duet_cli_apply_labels(spec, &arguments->labels, error) ||
+        !duet_cli_apply_disk(spec, &arguments->disk, &arguments->options, error) ||
         !duet_cli_apply_machine(spec, &arguments->machine, error))
         return NULL;
-    if (!spec->argv[0]) {
+    if (!spec->argv[0] && !spec->disk_image) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the image '%s' names no command; give one after it", words[0]);
         return NULL;
@@ -164,8 +169,8 @@ static DuetInstance *make(DuetCli *cli, const RunArguments *arguments, char **wo
     }
     spec->name = g_strdup(arguments->name);
     spec->remove_at_exit = arguments->remove;
-    spec->open_stdin = arguments->interactive;
-    spec->tty = arguments->terminal.tty;
+    spec->open_stdin |= arguments->interactive;
+    spec->tty |= arguments->terminal.tty;
     spec->timeout_ms = (gint64)(timeout_s * 1000);
     if (!duet_cli_apply_supervise(spec, &arguments->supervise, error))
         return NULL;

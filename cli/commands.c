@@ -31,6 +31,8 @@ const DuetCommand duet_commands[] = {
     { "events", "[OPTION...]", "show what happens to instances", duet_cmd_events },
     { "attach", "[OPTION...] INSTANCE", "join the streams, or terminal, of a running instance",
         duet_cmd_attach },
+    { "console", "[OPTION...] INSTANCE", "join the serial console of a disk's VM",
+        duet_cmd_console },
     { "exec", "[OPTION...] INSTANCE COMMAND [ARG...]", "run a command in a running instance",
         duet_cmd_exec },
     { "cp", "[OPTION...] [INSTANCE:]SOURCE [INSTANCE:]TARGET",

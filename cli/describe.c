@@ -142,7 +142,8 @@ static GVariant *describe_capabilities(const DuetConfineOps *confine, guint64 ca
 
 static void put_walls(GVariantDict *dict, const DuetSpec *spec)
 {
-    if (spec->kind == DUET_KIND_NATIVE)
+    /* A whole system's are its own affair. */
+    if (spec->kind == DUET_KIND_NATIVE || spec->disk_image)
         return;
     const DuetConfineOps *confine = duet_cli_confine(NULL);
     /* A list without names would say that there are none. */
@@ -369,6 +370,8 @@ GVariant *duet_describe(DuetContext *context, const DuetInfo *info)
         g_variant_dict_insert(&dict, "exit_code", "mx", FALSE, (gint64)0);
     put_number(&dict, "exit_signal", info->exit_signal);
     put_number(&dict, "restarts", info->restarts);
+    if (info->spec->disk_image)
+        duet_describe_disk(&dict, context, info);
     put_check(&dict, &info->spec->health);
     put_health(&dict, info->health);
     g_variant_dict_insert(&dict, "oom_killed", "b", info->oom);

@@ -20,4 +20,7 @@ GVariant *duet_describe_labels(char *const *labels);
 /** duet_describe_words: Returns: (transfer full): a command line for people. */
 char *duet_describe_words(char *const *words);
 
+/** duet_describe_disk: adds what a disk guest has to what duet_describe() tells. */
+void duet_describe_disk(GVariantDict *dict, DuetContext *context, const DuetInfo *info);
+
 G_END_DECLS

@@ -179,7 +179,7 @@ gboolean duet_cli_apply_machine(DuetSpec *spec, const DuetMachineOptions *option
         : options->rng                   ? "--rng"
         : options->xml_patch             ? "--xml-patch"
                                          : NULL;
-    if (!given)
+    if (!given && !spec->disk_image)
         return TRUE;
     if (spec->kind != DUET_KIND_VM)
         return duet_cli_invalid(error, "is for VMs only; add --vm", given);
@@ -191,7 +191,7 @@ gboolean duet_cli_apply_machine(DuetSpec *spec, const DuetMachineOptions *option
         (options->xml_patch && !apply_xml_patch(spec, options->xml_patch, error)))
         return FALSE;
     /* The rest can be had everywhere. */
-    gboolean asks_host =
-        options->machine || options->cpu_model || options->disks || options->xml_patch;
+    gboolean asks_host = spec->disk_image || options->machine || options->cpu_model ||
+        options->disks || options->xml_patch;
     return !asks_host || (check_with_driver(spec, error) && fix_disks(spec, error));
 }

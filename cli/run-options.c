@@ -140,7 +140,13 @@ DuetSpec *duet_cli_resolve_image(DuetCli *cli, const char *ref, DuetKind kind,
     duet_cli_image_health(spec, image);
     if (image->high_ids)
         g_array_append_vals(spec->high_ids, image->high_ids->data, image->high_ids->len);
-    if (kind == DUET_KIND_VM) {
+    if (image->disk) {
+        spec->disk_image = g_strdup(image->disk);
+        spec->disk_bytes = image->disk_virtual_bytes;
+        spec->firmware = g_strdup(image->disk_firmware);
+        g_clear_pointer(&spec->env, g_strfreev);
+        spec->env = g_new0(char *, 1);
+    } else if (kind == DUET_KIND_VM) {
         const DuetImagesOps *images = duet_cli_images(error);
         if (!images)
             return NULL;
@@ -179,6 +185,24 @@ static gboolean apply_connect(DuetSpec *spec, const char *wanted, GError **error
         uri);
 }
 
+static gboolean apply_disk_size(DuetSpec *spec, const char *wanted, GError **error)
+{
+    guint64 least = spec->disk_image ? spec->disk_bytes : 0;
+    if (!wanted)
+        return TRUE;
+    if (!duet_parse_bytes(wanted, &spec->disk_bytes, error)) {
+        g_prefix_error(error, "--disk-size: ");
+        return FALSE;
+    }
+    if (spec->disk_bytes >= least)
+        return TRUE;
+    g_autofree char *has = duet_format_bytes(least);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "--disk-size %s: the disk '%s' has %s already, and can only grow", wanted, spec->image_ref,
+        has);
+    return FALSE;
+}
+
 /* VM options for a container are refused, not ignored. */
 static gboolean apply_vm(DuetSpec *spec, const DuetRunOptions *options, GError **error)
 {
@@ -199,11 +223,7 @@ static gboolean apply_vm(DuetSpec *spec, const DuetRunOptions *options, GError *
         ? g_canonicalize_filename(options->qemu, NULL)
         : g_strdup(options->qemu);
     spec->kernel_path = options->kernel ? g_canonicalize_filename(options->kernel, NULL) : NULL;
-    if (options->disk_size && !duet_parse_bytes(options->disk_size, &spec->disk_bytes, error)) {
-        g_prefix_error(error, "--disk-size: ");
-        return FALSE;
-    }
-    return TRUE;
+    return apply_disk_size(spec, options->disk_size, error);
 }
 
 DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind kind, const char *ref,
@@ -221,6 +241,11 @@ DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind ki
     }
     g_autoptr(DuetSpec) spec =
         duet_cli_resolve_image(cli, ref, kind, options->entrypoint, command, error);
+    if (spec && spec->disk_image && !options->takes_disks) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "'%s' is a disk, and no command is run in one: `duet run --vm` boots it", ref);
+        return NULL;
+    }
     if (!spec || !apply_vm(spec, options, error) ||
         !duet_cli_apply_limits(spec, &options->limits, error))
         return NULL;

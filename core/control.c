@@ -433,8 +433,22 @@ gboolean duet_instance_stop(DuetInstance *instance, guint grace_ms, GError **err
     return TRUE;
 }
 
+/* To a whole system there is its power button, which SIGTERM stands for, and its plug. */
+static gboolean check_signal(const DuetSpec *spec, int signal_number, GError **error)
+{
+    if (!spec->disk_image || signal_number == SIGTERM || signal_number == SIGKILL)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "'%s' runs a disk, which gets no signals but TERM, its power button, and KILL; use `duet "
+        "exec %s kill` for its processes",
+        spec->name, spec->name);
+    return FALSE;
+}
+
 gboolean duet_instance_signal(DuetInstance *instance, int signal_number, GError **error)
 {
+    if (!check_signal(instance->spec, signal_number, error))
+        return FALSE;
     return request_simply(instance, DUET_FRAME_KILL, (guint32)signal_number, DUET_FRAME_OK, error);
 }
 

@@ -32,6 +32,8 @@ static const DuetLayer layers[] = {
     [DUET_KIND_NATIVE] = { "upper", "work" },
 };
 
+static const DuetLayer disk_layer = { "rw.qcow2", NULL };
+
 static gboolean open_new(DuetLayerWork *work, GError **error)
 {
     DuetContext *context = work->instance->context;
@@ -48,7 +50,7 @@ static gboolean open_new(DuetLayerWork *work, GError **error)
 gboolean duet_layer_work_begin(DuetLayerWork *work, DuetInstance *instance, GError **error)
 {
     *work = (DuetLayerWork){ .instance = instance, .lock_fd = -1, .new_fd = -1 };
-    work->layer = &layers[instance->spec->kind];
+    work->layer = instance->spec->disk_image ? &disk_layer : &layers[instance->spec->kind];
     duet_session_block_signals(&work->old_mask);
     work->lock_fd = duet_control_lock_stopped(instance, error);
     if (work->lock_fd < 0) {

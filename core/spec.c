@@ -169,12 +169,13 @@ void duet_spec_free(DuetSpec *spec)
     char **strings[] = { &spec->id, &spec->name, &spec->image_ref, &spec->image_digest,
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
         &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp, &spec->cpuset_cpus,
-        &spec->cpuset_mems, &spec->apparmor, &spec->machine, &spec->cpu_model, &spec->xml_patch };
+        &spec->cpuset_mems, &spec->apparmor, &spec->machine, &spec->cpu_model, &spec->xml_patch,
+        &spec->disk_image, &spec->firmware, &spec->user_data, &spec->wait };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
     char **lists[] = { spec->layers, spec->argv, spec->env, spec->labels, spec->ulimits,
         spec->groups, spec->sysctls, spec->devices, spec->masks, spec->unmasks, spec->io_limits,
-        spec->hugetlb, spec->health.test, spec->disks };
+        spec->hugetlb, spec->health.test, spec->disks, spec->ssh_keys };
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
     g_array_unref(spec->high_ids);
@@ -306,6 +307,11 @@ static const Field rare_fields[] = {
     { "disks", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, disks) },
     { "rng", FIELD_BOOL, G_STRUCT_OFFSET(DuetSpec, rng) },
     { "xml-patch", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, xml_patch) },
+    { "disk-image", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, disk_image) },
+    { "firmware", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, firmware) },
+    { "user-data", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, user_data) },
+    { "ssh-keys", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, ssh_keys) },
+    { "wait", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, wait) },
 };
 
 static gboolean is_zero(gconstpointer at, FieldType type)

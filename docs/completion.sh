@@ -52,6 +52,8 @@ _duet_value() {
   --accel) echo auto kvm tcg ;;
   --network) echo none ;;
   --machine) echo q35 pc ;;
+  --firmware) echo bios uefi ;;
+  --wait) echo agent none console: ;;
   --cpu-model) echo host max ;;
   --sort) echo created id image names status ;;
   --format)

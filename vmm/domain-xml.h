@@ -34,6 +34,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetVmFolder, duet_vm_folder_free)
  * @virtiofsd: (nullable): path of the daemon; NULL: libvirt looks for it
  * @folders: (element-type DuetVmFolder): may be empty
  * @disks: (nullable) (element-type DuetDataDisk): further disks, as QEMU's uid can open them
+ * @disk: (nullable): a disk guest's overlay, in place of @kernel, @initramfs, @cmdline, @root_disk
+ * and
+ *     @rw_disk
+ * @disk_base: what @disk is an overlay of: never written to
+ * @seed: cloud-init's file system
+ * @loader, @nvram: (nullable): UEFI's code, and the variables of this VM alone; NULL: BIOS
+ * @console_socket: where QEMU listens for the one who is at the serial console
  * @for_daemon: for a libvirt daemon, which other people see: the domain says whose it is
  * @domain_id: (nullable): the instance by which libvirt's name and uuid go; NULL: the spec's
  * @label: (nullable): daemon: "+uid:+gid" for QEMU, where the daemon is root's; it then has cgroups
@@ -51,6 +58,12 @@ typedef struct {
     const char *virtiofsd;
     GPtrArray *folders;
     GPtrArray *disks;
+    const char *disk;
+    const char *disk_base;
+    const char *seed;
+    const char *loader;
+    const char *nvram;
+    const char *console_socket;
     gboolean for_daemon;
     const char *label;
     const char *domain_id;

@@ -2,6 +2,7 @@
 #include "vmm/vm.h"
 #include "vmm/apparmor.h"
 #include "vmm/hold.h"
+#include "vmm/disk-guest.h"
 #include "core/util.h"
 
 #include <errno.h>
@@ -41,6 +42,8 @@ gboolean duet_vm_end(DuetVm *vm, GError **error)
 {
     duet_vm_console_unwatch(vm);
     duet_vm_end_unwatch(vm);
+    if (vm->spec->disk_image)
+        duet_disk_guest_unlink(vm);
     gboolean ok = vm->libvirt->end(vm, error);
     g_clear_pointer(&vm->connection, virConnectClose);
     duet_fd_clear(&vm->pidfd);

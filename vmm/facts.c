@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
+#include "vmm/disk-guest.h"
 #include "vmm/domain-xml.h"
 #include "vmm/machine.h"
 #include "vmm/root.h"
@@ -74,8 +75,10 @@ GVariant *duet_vm_facts(const DuetVm *vm)
     put(&facts, "accel", vm->kvm ? "kvm" : "tcg");
     put(&facts, "cpu_model", duet_vm_cpu_model(vm->spec, vm->kvm));
     put(&facts, "machine", duet_vm_machine(vm->spec));
-    /* Our XML names no loader: it is the machine's own. */
-    put(&facts, "firmware", "bios");
+    /* Where our XML names no loader, it is the machine's own. */
+    put(&facts, "firmware",
+        duet_disk_guest_loader(vm->spec) ? DUET_FIRMWARE_UEFI : DUET_FIRMWARE_BIOS);
+    put(&facts, "loader", duet_disk_guest_loader(vm->spec));
     put(&facts, "qemu", vm->emulator);
     put(&facts, "qemu_version", qemu);
     put(&facts, "libvirt_version", libvirt);
@@ -84,7 +87,8 @@ GVariant *duet_vm_facts(const DuetVm *vm)
     put_u64(&facts, "vcpus", duet_vm_vcpus(vm->spec));
     put_u64(&facts, "memory_bytes", duet_vm_memory_bytes(vm->spec));
     put_u64(&facts, "memory_allowance_bytes", duet_vm_memory_allowance_bytes(vm->spec));
-    put_kernel(&facts, vm);
+    if (vm->kernel)
+        put_kernel(&facts, vm);
     if (vm->spec->connect)
         put_daemon(&facts, vm);
     return g_variant_ref_sink(g_variant_builder_end(&facts));

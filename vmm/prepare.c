@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/cache.h"
+#include "vmm/disk-guest.h"
 #include "vmm/disk.h"
 #include "vmm/kvm-probe.h"
 #include "vmm/machine.h"
@@ -28,7 +29,7 @@ static gboolean limits_check(const DuetSpec *spec, GError **error)
             "%g CPUs are too many for a VM: at most %d", spec->cpus, DUET_VM_VCPUS_MAX);
         return FALSE;
     }
-    if (!spec->root_disk) {
+    if (!spec->root_disk && !spec->disk_image) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
             "the image '%s' has no root disk for VMs yet", spec->image_ref);
         return FALSE;
@@ -40,7 +41,8 @@ static gboolean limits_check(const DuetSpec *spec, GError **error)
 static gboolean place_check(const DuetVm *vm, GError **error)
 {
     g_autofree char *cache = duet_vm_cache_path("", NULL);
-    const char *const needed[] = { vm->place->instance_dir, vm->spec->root_disk, cache };
+    const char *base = vm->spec->disk_image ? vm->spec->disk_image : vm->spec->root_disk;
+    const char *const needed[] = { vm->place->instance_dir, base, cache };
     for (guint i = 0; i < G_N_ELEMENTS(needed); i++) {
         if (!g_str_has_prefix(needed[i], "/dev/"))
             continue;
@@ -99,8 +101,24 @@ char *duet_vm_cmdline(const DuetVm *vm)
 
 gboolean duet_vm_disk_make(const DuetVm *vm, guint32 uid, GError **error)
 {
+    if (vm->spec->disk_image)
+        return duet_disk_guest_make(vm, uid, error);
     g_autofree char *disk = g_build_filename(vm->place->instance_dir, "rw.img", NULL);
     return duet_disk_ensure(disk, vm->spec->disk_bytes, uid, error);
+}
+
+/* A disk guest has its own. */
+static gboolean kernel_make(DuetVm *vm, GError **error)
+{
+    vm->kernel = duet_guest_kernel_get(vm->spec->kernel_path, vm->notice, error);
+    if (!vm->kernel)
+        return FALSE;
+    vm->initramfs =
+        duet_initramfs_get(vm->kernel, duet_agent_start, (gsize)(duet_agent_end - duet_agent_start),
+            (vm->spec->mounts->len > 0 ? DUET_INITRAMFS_FOLDERS : 0) |
+                (vm->spec->rng ? DUET_INITRAMFS_RNG : 0),
+            error);
+    return vm->initramfs != NULL;
 }
 
 gboolean duet_vm_prepare(DuetVm *vm, GError **error)
@@ -112,14 +130,8 @@ gboolean duet_vm_prepare(DuetVm *vm, GError **error)
     vm->emulator = duet_vm_qemu_find(vm->spec->qemu_path, error);
     if (!vm->emulator || !accel_choose(vm, error) || !duet_vm_cpu_check(vm->spec, vm->kvm, error))
         return FALSE;
-    vm->kernel = duet_guest_kernel_get(vm->spec->kernel_path, vm->notice, error);
-    if (!vm->kernel)
-        return FALSE;
-    vm->initramfs =
-        duet_initramfs_get(vm->kernel, duet_agent_start, (gsize)(duet_agent_end - duet_agent_start),
-            (vm->spec->mounts->len > 0 ? DUET_INITRAMFS_FOLDERS : 0) |
-                (vm->spec->rng ? DUET_INITRAMFS_RNG : 0),
-            error);
-    return vm->initramfs && duet_vm_disk_make(vm, vm->place->id_base, error) &&
+    gboolean ok =
+        vm->spec->disk_image ? duet_disk_guest_check(vm->spec, error) : kernel_make(vm, error);
+    return ok && duet_vm_disk_make(vm, vm->place->id_base, error) &&
         duet_vm_console_make(vm, error);
 }

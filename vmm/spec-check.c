@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a VM's spec asks of this host's QEMU and libvirt, looked at before there is an instance. */
 #include "vmm/data-disk.h"
+#include "vmm/disk-guest.h"
 #include "vmm/machine.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
@@ -89,7 +90,8 @@ static gboolean check_disks(const DuetSpec *spec, GError **error)
 
 gboolean duet_vm_spec_check(const DuetSpec *spec, GError **error)
 {
-    return duet_vm_devices_check(spec, error) && check_machine(spec, error) &&
+    return (!spec->disk_image || duet_disk_guest_check(spec, error)) &&
+        duet_vm_devices_check(spec, error) && check_machine(spec, error) &&
         check_model(spec, error) && check_disks(spec, error) &&
         (!spec->xml_patch || duet_vm_xml_patch_check(spec->xml_patch, error));
 }

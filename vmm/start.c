@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/data-disk.h"
+#include "vmm/disk-guest.h"
 #include "vmm/folders.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
@@ -22,6 +23,9 @@
 
 /* Where the host is itself emulated, an emulated guest has been seen to need more than 120 s. */
 #define TCG_BOOT_TIMEOUT_S 600
+/* A whole system, of which its user waits for a sign of life. */
+#define DISK_BOOT_TIMEOUT_S 300
+#define DISK_TCG_BOOT_TIMEOUT_S 1800
 
 static GPtrArray *disks_make(DuetVm *vm, GError **error)
 {
@@ -48,37 +52,64 @@ static char *patched(const DuetVm *vm, char *xml, GError **error)
     return merged;
 }
 
+/* What QEMU opens of a VM's own: @kept owns the paths. */
+static const char *show(
+    DuetVm *vm, GPtrArray *kept, const char *name, const char *source, GError **error)
+{
+    char *shown = vm->libvirt->show_file(vm, name, source, error);
+    if (shown)
+        g_ptr_array_add(kept, shown);
+    return shown;
+}
+
+static const char *show_own(DuetVm *vm, GPtrArray *kept, const char *name, GError **error)
+{
+    g_autofree char *source = g_build_filename(vm->place->instance_dir, name, NULL);
+    return show(vm, kept, name, source, error);
+}
+
+/* ".img": AppArmor lets libvirt's helper look into such a file, and logs a denial of others. */
+static gboolean plan_image(DuetVm *vm, DuetVmPlan *plan, GPtrArray *kept, GError **error)
+{
+    return (plan->kernel = show(vm, kept, "kernel", vm->kernel->boot_path, error)) &&
+        (plan->initramfs = show(vm, kept, "initramfs", vm->initramfs->path, error)) &&
+        (plan->root_disk = show(vm, kept, "root.img", vm->spec->root_disk, error)) &&
+        (plan->rw_disk = show_own(vm, kept, "rw.img", error));
+}
+
+static gboolean plan_disk(DuetVm *vm, DuetVmPlan *plan, GPtrArray *kept, GError **error)
+{
+    plan->loader = duet_disk_guest_loader(vm->spec);
+    return (plan->disk_base = show(vm, kept, "base.qcow2", vm->spec->disk_image, error)) &&
+        (plan->disk = show_own(vm, kept, DUET_DISK_OVERLAY, error)) &&
+        (plan->seed = show_own(vm, kept, DUET_DISK_SEED, error)) &&
+        (!plan->loader || (plan->nvram = show_own(vm, kept, DUET_DISK_VARS, error)));
+}
+
 static char *xml_make(DuetVm *vm, GError **error)
 {
-    char *(*show)(DuetVm *, const char *, const char *, GError **) = vm->libvirt->show_file;
-    g_autofree char *rw_source = g_build_filename(vm->place->instance_dir, "rw.img", NULL);
-    g_autofree char *kernel = show(vm, "kernel", vm->kernel->boot_path, error);
-    g_autofree char *initramfs = kernel ? show(vm, "initramfs", vm->initramfs->path, error) : NULL;
-    /* ".img": AppArmor lets libvirt's helper look into such a file, and logs a denial of others. */
-    g_autofree char *root = initramfs ? show(vm, "root.img", vm->spec->root_disk, error) : NULL;
-    g_autofree char *rw = root ? show(vm, "rw.img", rw_source, error) : NULL;
-    g_autoptr(GPtrArray) folders = rw ? duet_vm_folders_make(vm, error) : NULL;
+    g_autoptr(GPtrArray) kept = g_ptr_array_new_with_free_func(g_free);
+    DuetVmPlan plan = { 0 };
+    gboolean is_disk = vm->spec->disk_image != NULL;
+    if (is_disk ? !plan_disk(vm, &plan, kept, error) : !plan_image(vm, &plan, kept, error))
+        return NULL;
+    g_autoptr(GPtrArray) folders = duet_vm_folders_make(vm, error);
     g_autoptr(GPtrArray) disks = folders ? disks_make(vm, error) : NULL;
     if (!disks)
         return NULL;
-    g_autofree char *cmdline = duet_vm_cmdline(vm);
-    DuetVmPlan plan = {
-        .kvm = vm->kvm,
-        .emulator = vm->emulator,
-        .kernel = kernel,
-        .initramfs = initramfs,
-        .cmdline = cmdline,
-        .root_disk = root,
-        .rw_disk = rw,
-        .agent_socket = vm->agent_socket,
-        .console_log = vm->console_log,
-        .virtiofsd = duet_vm_virtiofsd_find(),
-        .folders = folders,
-        .disks = disks,
-        .for_daemon = vm->spec->connect != NULL,
-        .label = vm->label,
-        .domain_id = vm->domain_id,
-    };
+    g_autofree char *cmdline = is_disk ? NULL : duet_vm_cmdline(vm);
+    plan.kvm = vm->kvm;
+    plan.emulator = vm->emulator;
+    plan.cmdline = cmdline;
+    plan.agent_socket = vm->agent_socket;
+    plan.console_socket = vm->console_socket;
+    plan.console_log = vm->console_log;
+    plan.virtiofsd = duet_vm_virtiofsd_find();
+    plan.folders = folders;
+    plan.disks = disks;
+    plan.for_daemon = vm->spec->connect != NULL;
+    plan.label = vm->label;
+    plan.domain_id = vm->domain_id;
     return patched(vm, duet_vm_domain_xml(vm->spec, &plan), error);
 }
 
@@ -99,15 +130,23 @@ gboolean duet_vm_qemu_find_pid(DuetVm *vm, const char *pid_file, GError **error)
     return FALSE;
 }
 
-static int agent_connect(const DuetVm *vm, GError **error)
+static int port_connect(const char *path, GError **error)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    g_strlcpy(address.sun_path, vm->agent_socket, sizeof address.sun_path);
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
     DUET_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
         return duet_fd_steal(&fd);
-    duet_error_set_errno(error, errno, "cannot connect to the agent's port '%s'", vm->agent_socket);
+    duet_error_set_errno(error, errno, "cannot connect to the VM's port '%s'", path);
     return -1;
+}
+
+static int agent_connect(DuetVm *vm, GError **error)
+{
+    if (!vm->spec->disk_image)
+        return port_connect(vm->agent_socket, error);
+    int console_fd = port_connect(vm->console_socket, error);
+    return console_fd < 0 ? -1 : duet_disk_guest_link(vm, console_fd, error);
 }
 
 /* The longest path of a socket below it is, in a root of ours, that of QEMU's monitor. */
@@ -128,6 +167,8 @@ static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError
     if (!duet_vm_run_dir_make(vm, error) || !duet_vm_prepare(vm, error) ||
         !vm->libvirt->open(vm, error) || !duet_vm_saved_check(vm, error))
         return FALSE;
+    if (vm->spec->disk_image)
+        vm->console_socket = g_build_filename(vm->place->run_dir, "console.sock", NULL);
     vm->domain_xml = xml_make(vm, error);
     if (!vm->domain_xml || !vm->libvirt->create(vm, error))
         return FALSE;
@@ -166,7 +207,9 @@ gboolean duet_vm_start(
     out_started->notice = vm->notice->len ? g_strdup(vm->notice->str) : NULL;
     out_started->cgroup = g_strdup(vm->cgroup);
     out_started->pid = vm->pid;
-    if (!vm->kvm)
+    if (vm->spec->disk_image)
+        out_started->boot_timeout_s = vm->kvm ? DISK_BOOT_TIMEOUT_S : DISK_TCG_BOOT_TIMEOUT_S;
+    else if (!vm->kvm)
         out_started->boot_timeout_s = TCG_BOOT_TIMEOUT_S;
     out_started->pidfd = duet_fd_steal(&pidfd);
     out_started->agent_fd = duet_fd_steal(&agent_fd);

@@ -88,6 +88,7 @@ static void vm_free(DuetRuntime *runtime)
     g_free(vm->emulator);
     g_free(vm->console_log);
     g_free(vm->agent_socket);
+    g_free(vm->console_socket);
     g_free(vm->domain_xml);
     g_free(vm->label);
     g_free(vm->cgroup);
@@ -111,7 +112,7 @@ static const DuetRuntimeOps vm_ops = {
 static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
 {
     DuetVm *vm = g_new0(DuetVm, 1);
-    vm->powerdown = vm->shutdown = -1;
+    vm->powerdown = vm->shutdown = vm->proxy_events[0] = vm->proxy_events[1] = -1;
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;

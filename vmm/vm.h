@@ -64,6 +64,9 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * on under those of its source
  * @powerdown: daemon: the callback of the VM's power button, or -1
  * @shutdown: that of QEMU's last words, or -1; @ended: what they were
+ * @console_socket: (nullable): disk guest: where QEMU listens for who is at its serial console
+ * @proxy: (nullable): disk guest: what plays its agent
+ * @proxy_events: disk guest: the callbacks that it needs, or -1
  */
 struct _DuetVm {
     DuetRuntime base;
@@ -102,6 +105,9 @@ struct _DuetVm {
     int shutdown;
     DuetEnd ended;
     char *domain_id;
+    char *console_socket;
+    struct _DuetGuestProxy *proxy;
+    int proxy_events[2];
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */

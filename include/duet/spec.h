@@ -227,6 +227,16 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @disks: (nullable): VM: further disks, of duet_data_disk_to_text()
  * @rng: VM: it has a virtio-rng
  * @xml_patch: (nullable): VM: the text of a domain XML that is merged into ours
+ * @disk_image: (nullable): VM: path of the qcow2 that it boots from with its own boot loader, which
+ *     is never written to: a disk guest. It has no @layers, no @root_disk and no payload but itself;
+ *     its serial console stands for the payload's terminal
+ * @firmware: (nullable): disk guest: %DUET_FIRMWARE_UEFI or %DUET_FIRMWARE_BIOS, the default
+ * @user_data: (nullable): disk guest: what cloud-init is told
+ * @ssh_keys: (nullable): disk guest: lines of public keys for the user that the disk's cloud-init
+ *     makes
+ * @wait: (nullable): disk guest: it counts as started when its guest agent answers
+ *     (%DUET_WAIT_AGENT), or its console has a match of what follows %DUET_WAIT_CONSOLE; NULL: as
+ *     soon as it runs
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -300,7 +310,19 @@ typedef struct {
     char **disks;
     gboolean rng;
     char *xml_patch;
+    char *disk_image;
+    char *firmware;
+    char *user_data;
+    char **ssh_keys;
+    char *wait;
 } DuetSpec;
+
+#define DUET_FIRMWARE_BIOS "bios"
+#define DUET_FIRMWARE_UEFI "uefi"
+#define DUET_WAIT_AGENT "agent"
+#define DUET_WAIT_CONSOLE "console:"
+/* How long a disk guest may take to shut down; DUET_STOP_TIMEOUT_S is a process's. */
+#define DUET_DISK_STOP_TIMEOUT_S 60
 
 /* Less would be all headers. */
 #define DUET_LOG_MIN_BYTES 1024u

@@ -13,6 +13,15 @@ G_BEGIN_DECLS
 /** RAM of a VM whose spec names none. */
 #define DUET_VM_MEMORY_DEFAULT_BYTES (G_GUINT64_CONSTANT(256) << 20)
 
+/** The same of a disk guest: what common systems boot with at ease, and incus gives. */
+#define DUET_VM_DISK_MEMORY_DEFAULT_BYTES (G_GUINT64_CONSTANT(1) << 30)
+
+/** How long the text of a disk guest's user-data may be, and of its keys: parts of the spec. */
+#define DUET_VM_USER_DATA_MAX_BYTES (64u << 10)
+
+/** The file in a disk guest's instance directory that is there while its guest agent answers. */
+#define DUET_GUEST_AGENT_MARK "guest-agent"
+
 /**
  * Less than this is refused: Debian's cloud kernel with the agent, an overlay root and a payload
  * of a few hundred kB comes up with 80 MiB and not with 64 (its memory map and its own code take
@@ -48,7 +57,9 @@ G_BEGIN_DECLS
 static inline guint64 duet_vm_memory_bytes(const DuetSpec *spec)
 {
     guint64 mib = G_GUINT64_CONSTANT(1) << 20;
-    guint64 wanted = spec->memory_bytes ? spec->memory_bytes : DUET_VM_MEMORY_DEFAULT_BYTES;
+    guint64 usual =
+        spec->disk_image ? DUET_VM_DISK_MEMORY_DEFAULT_BYTES : DUET_VM_MEMORY_DEFAULT_BYTES;
+    guint64 wanted = spec->memory_bytes ? spec->memory_bytes : usual;
     return wanted > G_MAXUINT64 - mib ? wanted : (wanted + mib - 1) / mib * mib;
 }
 

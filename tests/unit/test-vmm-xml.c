@@ -94,6 +94,26 @@ static void test_folders(void)
     assert_golden("domain-folders.xml", xml);
 }
 
+static void test_disk(void)
+{
+    g_autoptr(DuetSpec) spec = spec_new();
+    g_autoptr(GPtrArray) none = folders_new();
+    DuetVmPlan plan = plan_of(FALSE, none);
+    spec->disk_image = g_strdup("/var/lib/duet/images/vmroot/some.qcow2");
+    plan.kernel = plan.initramfs = plan.cmdline = plan.root_disk = plan.rw_disk = NULL;
+    plan.disk = "/run/duet/0123456789ab/boot/rw.qcow2";
+    plan.disk_base = "/run/duet/0123456789ab/boot/base.qcow2";
+    plan.seed = "/run/duet/0123456789ab/boot/seed.img";
+    plan.agent_socket = "/run/duet/0123456789ab/agent.sock";
+    plan.console_socket = "/run/duet/0123456789ab/console.sock";
+    g_autofree char *bios = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-disk-bios.xml", bios);
+    plan.loader = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+    plan.nvram = "/var/lib/duet/instances/0123456789ab/vars.fd";
+    g_autofree char *uefi = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-disk-uefi.xml", uefi);
+}
+
 static void test_daemon(void)
 {
     g_autoptr(DuetSpec) spec = spec_new();
@@ -308,6 +328,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-xml/tcg", test_tcg);
     g_test_add_func("/vmm-xml/kvm", test_kvm);
     g_test_add_func("/vmm-xml/folders", test_folders);
+    g_test_add_func("/vmm-xml/disk", test_disk);
     g_test_add_func("/vmm-xml/daemon", test_daemon);
     g_test_add_func("/vmm-xml/machine", test_machine);
     g_test_add_func("/vmm-xml/cpu-models", test_cpu_models);

@@ -1,0 +1,245 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Disks as VMs. A system of one sector (tests/disk-guest/tiny.S) boots at once and does what it is typed;
+# a real Debian has cloud-init and a guest agent.
+
+load lib
+KIND=vm
+
+setup_file() {
+  root_up
+  stock_image busybox
+  tiny
+  duet image import --disk-format raw --name tiny "$scratch/tiny" >/dev/null
+  before=$(vm_disk tiny | xargs sha256sum)
+  export before
+}
+teardown_file() {
+  local after status=0
+  # Nothing that a guest did reached its image.
+  after=$(sha256sum "${before#*  }")
+  is "$after" "$before" || status=1
+  root_down && return $status
+}
+teardown() { duet rm -f --all >/dev/null; }
+
+tiny() {
+  as --32 -o "$scratch/tiny.o" "$tests_dir/disk-guest/tiny.S"
+  ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o "$scratch/tiny" "$scratch/tiny.o"
+  truncate -s 1M "$scratch/tiny"
+}
+# vm_disk IMAGE: the file that its guests are overlays of.
+vm_disk() { duet image inspect "$1" | jq -r '.[0].store.disk'; }
+# up NAME [OPTION...]: a tiny one that has booted.
+up() { duet run -d --vm --wait 'console:boot [0-9]' --name "$@" tiny 2>/dev/null >/dev/null; }
+process_gone() { ! [ -s "/proc/$1/cmdline" ]; }
+# typed NAME TEXT: at its console, which is left then.
+typed() { { printf %s "$2"; sleep 0.5; printf '\020\021'; } | duet console "$1" 2>/dev/null; }
+# refused WORD OPTION... -- IMAGE [WORD...]: `create` says WORD in one line, and makes nothing.
+refused() {
+  local word=$1
+  shift
+  expect 125 duet create --vm "$@"
+  [[ $output == *"$word"* ]] || { echo "not '$word': $output"; return 1; }
+  is "$(wc -l <<<"$output")" 1
+  none_listed
+}
+
+@test "a disk boots, is at its console, and ends by its own power-off with 0" {
+  { sleep 1; printf xyp; } | duet run -it --vm --rm --name t tiny >"$scratch/said" 2>/dev/null
+  is "$(tr -d '\r' <"$scratch/said" | tr '\n' /)" 'tiny: boot 1/xy'
+  none_listed
+}
+
+@test "stop presses the power button; what was written is there after a start" {
+  up t
+  [[ $(typed t hello) == *hello* ]]
+  duet stop t >/dev/null
+  is "$(field t exit_code)" 0
+  [[ $(duet logs t) == *"boot 1"*hello*button* ]]
+  duet start t >/dev/null 2>&1
+  is "$(duet logs t | grep -c 'boot 2')" 1
+  duet restart t >/dev/null 2>&1
+  [[ $(duet logs t) == *"boot 3"* ]]
+}
+
+@test "a guest that ignores the button is ended when its time is over; a reset ends none" {
+  up t
+  [[ $(typed t r) == *"boot 2"* ]]
+  typed t i >/dev/null
+  duet stop -t 1 t >/dev/null
+  is "$(field t exit_code) $(field t exit_signal)" "137 9"
+  [[ $(duet logs t) == *button* ]]
+}
+
+@test "kill: TERM is the button, KILL the plug, others are refused" {
+  up t
+  expect 125 duet kill -s HUP t
+  [[ $output == *"no signals but TERM"* ]]
+  duet kill -s TERM t >/dev/null
+  is "$(duet wait t)" 0
+  duet start t >/dev/null 2>&1
+  duet kill t >/dev/null
+  is "$(duet wait t)" 137
+}
+
+@test "--restart starts it again after its power-off, until it is stopped" {
+  up t --restart always
+  typed t p >/dev/null
+  wait_for 20 booted t 2
+  duet stop t >/dev/null
+  is "$(field t state)" exited
+}
+booted() { duet logs "$1" | grep -q "boot $2"; }
+
+@test "snapshot, restore and clone of what a guest wrote" {
+  up t
+  duet stop t >/dev/null
+  duet snapshot create t one >/dev/null
+  duet start t >/dev/null 2>&1
+  duet stop t >/dev/null
+  duet clone --snapshot one t copy >/dev/null
+  duet start copy >/dev/null 2>&1
+  [[ $(duet logs copy) == *"boot 2"* ]]
+  duet start t >/dev/null 2>&1
+  [[ $(duet logs t) == *"boot 3"* ]]
+  duet stop t copy >/dev/null
+  duet snapshot restore t one >/dev/null
+  duet start t >/dev/null 2>&1
+  [[ $(duet logs t) == *"boot 2"* ]]
+}
+
+@test "ps, stats, events and inspect know it" {
+  up t --label tier=disk -m 128m
+  is "$(duet ps -q --filter label=tier=disk)" "$(field t id)"
+  is "$(field t guest_agent) $(field t disk.firmware) $(field t disk.size_bytes)" "false bios 1048576"
+  is "$(field t driver.memory_bytes)" $((128 << 20))
+  [[ $(duet stats --no-stream t) == *" t "* ]]
+  duet pause t >/dev/null
+  duet unpause t >/dev/null
+  [[ $(typed t ok) == *ok* ]]
+  [[ $(duet events --since 1m --until 0s --filter container=t | tr '\n' ' ') == *create*start*pause*unpause* ]]
+}
+
+@test "without a guest agent exec and cp say so, and what to do" {
+  up t
+  expect 125 duet exec t true
+  [[ $output == *"no guest agent answers in 't'"*"duet console t"* ]]
+  expect 125 duet cp t:/etc/hosts "$scratch/"
+  [[ $output == *"copies no files"* ]]
+  duet stop t >/dev/null
+  expect 125 duet cp t:/etc/hosts "$scratch/"
+  is "$(field t state)" exited
+}
+
+@test "what is nothing for a disk is refused, and nothing is made" {
+  local option
+  refused "a command can't be given" tiny true
+  for option in --env=A --env-file=/dev/null --workdir=/ --user=root --entrypoint=x --group-add=1 --ulimit=core=0 \
+    --sysctl=kernel.panic=1 --shm-size=1m --read-only --tmpfs=/t --cap-add=ALL --cap-drop=ALL --pids-limit=5 \
+    "--volume=$scratch:/s" --stop-signal=INT --kernel=/boot/x; do
+    refused "can't be given to the disk 'tiny:latest'" "$option" tiny
+  done
+  refused 'can only grow' --disk-size 512k tiny
+  refused 'no firmware' --firmware efi tiny
+  refused 'none of agent' --wait soon tiny
+  refused '--wait' --wait 'console:(' tiny
+  refused 'private key' --ssh-key <(echo '-----BEGIN OPENSSH PRIVATE KEY-----') tiny
+  refused 'no public key' --ssh-key <(echo 'nonsense') tiny
+  refused '--user-data' --user-data "$scratch/nowhere" tiny
+  refused "leave out --connect" --connect qemu:///system tiny
+  refused 'is for disks only' --firmware uefi busybox true
+  expect 125 duet console nobody
+  duet create --name box busybox true >/dev/null
+  expect 125 duet console box
+  [[ $output == *"no serial console"* ]]
+}
+
+@test "compare and bench refuse a disk" {
+  expect 125 duet compare tiny -- true
+  [[ $output == *"is a disk"* ]]
+  expect 125 duet bench boot --arms vm -n 1 tiny -- true
+  [[ $output == *"is a disk"* ]]
+}
+
+@test "an image is kept while a disk's instance is there" {
+  duet create --vm --name t tiny >/dev/null
+  expect 125 duet image rm tiny
+  [[ $output == *"in use"* || $output == *"use"* ]]
+}
+
+@test "of a monitor that was killed nothing is left, and the disk boots again" {
+  local monitor qemu
+  up t
+  monitor=$(field t monitor_pid) qemu=$(field t pid)
+  kill -9 "$monitor"
+  is "$(field t state)" exited
+  wait_for 5 process_gone "$qemu"
+  duet start t >/dev/null 2>&1
+  [[ $(duet logs t) == *"boot 2"* ]]
+}
+
+@test "a seed tells cloud-init who it is, and belongs to the VM alone" {
+  echo '#cloud-config' >"$scratch/user-data"
+  echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
+  up t --hostname named --user-data "$scratch/user-data" --ssh-key "$scratch/key.pub"
+  local seed
+  seed=$DUET_ROOT/instances/$(field t id)/seed.img
+  is "$(stat -c %a "$seed")" 600
+  grep -qa '"local-hostname" : "named"' "$seed"
+  grep -qa '"ssh-ed25519 AAAAC3Nza somebody"' "$seed"
+  is "$(blkid -o value -s LABEL "$seed")" CIDATA
+}
+
+# debian: the image of a real Debian, made where tests/run has it made beforehand.
+debian() {
+  local disk=${DUET_DISK_GUEST:-$source_dir/build/disk-guest.qcow2}
+  "$tests_dir/disk-guest/make" "$disk" >/dev/null 2>&1
+  duet image import --name deb "$disk" >/dev/null
+}
+
+@test "a Debian: cloud-init, the guest agent, and a shutdown" {
+  debian
+  local deb
+  deb=$(vm_disk deb | xargs sha256sum)
+  printf '#cloud-config\nwrite_files: [ { path: /root/told, content: by user-data } ]\n' >"$scratch/user-data"
+  echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
+  duet run -d --vm --name d --hostname named --user-data "$scratch/user-data" --ssh-key "$scratch/key.pub" \
+    --disk-size 3g --wait agent deb >/dev/null 2>&1
+  is "$(field d guest_agent)" true
+  wait_for $((120 * slow)) duet exec d test -e /run/cloud-init/result.json
+  is "$(duet exec d hostname)" named
+  is "$(duet exec d cat /root/told)" 'by user-data'
+  [[ $(duet exec d cat /root/.ssh/authorized_keys) == *'AAAAC3Nza somebody'* ]]
+  is "$(duet exec d cat /sys/block/vda/size)" $((3 << 21))
+  # Both outputs, the exit code, all of the input, variables, a folder, a signal, a program that is not there.
+  expect 7 duet exec d sh -c 'echo out; echo err >&2; exit 7'
+  is "$(duet exec d sh -c 'echo out; echo err >&2' 2>/dev/null)" out
+  is "$(head -c 200000 /dev/zero | duet exec -i d wc -c)" 200000
+  is "$(duet exec d head -c 1500000 /dev/zero | wc -c)" 1500000
+  is "$(duet exec -e WORD=a -w /tmp d sh -c 'echo "$WORD $PWD"')" 'a /tmp'
+  expect 137 duet exec d sh -c 'kill -9 $$'
+  expect 127 duet exec d /nowhere
+  expect 125 duet exec -t d true
+  [[ $output == *"has no terminals"* ]]
+  expect 125 duet exec -u nobody d true
+  expect 125 duet top d
+  [[ $(duet logs d) == *"named login:"* ]]
+  duet stop d >/dev/null
+  is "$(field d exit_code) $(field d guest_agent)" "0 false"
+  [[ $(duet logs d) == *"Power down"* ]]
+  is "$(sha256sum "${deb#*  }")" "$deb"
+}
+
+@test "a Debian by UEFI is what its firmware says, and reboots" {
+  [ -n "${DUET_TEST_FULL:-}" ] || skip "two boots of a whole system: with --full"
+  debian
+  duet run -d --vm --name d --firmware uefi --wait agent deb >/dev/null 2>&1
+  duet exec d test -d /sys/firmware/efi
+  boot=$(duet exec d cat /proc/sys/kernel/random/boot_id)
+  duet exec -d d reboot
+  wait_for $((400 * slow)) other_boot d "$boot"
+  duet stop d >/dev/null
+  is "$(field d exit_code)" 0
+}
+other_boot() { local id; id=$(duet exec "$1" cat /proc/sys/kernel/random/boot_id) && [ "$id" != "$2" ]; }

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between a disk guest's libvirt and the proxy that plays its agent. */
+#include "vmm/disk-guest.h"
+#include "vmm/guest-proxy.h"
+#include "vmm/virt-error.h"
+#include "core/util.h"
+
+#include <duet/error.h>
+#include <duet/vm-limits.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libvirt/libvirt-qemu.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* An agent of a guest that is emulated, on a busy host, takes long for a word, and longer for
+ * megabytes. */
+#define SYNC_TIMEOUT_S 30
+#define ASK_TIMEOUT_S 120
+
+static char *on_ask(gpointer data, const char *request, GError **error)
+{
+    const DuetVm *vm = data;
+    char *reply = virDomainQemuAgentCommand(vm->domain, request, ASK_TIMEOUT_S, 0);
+    if (!reply) {
+        duet_virt_error_set(error, "cannot ask the guest agent of '%s'", vm->spec->name);
+        return NULL;
+    }
+    char *copy = g_strdup(reply);
+    free(reply);
+    return copy;
+}
+
+/* One that is not heard, or whose guest is gone, is no failure: the caller presses again. */
+static void on_press(gpointer data)
+{
+    const DuetVm *vm = data;
+    virDomainShutdownFlags(vm->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN);
+}
+
+/* QEMU writes back what it holds of the overlay, and ends. */
+static void on_power_off(gpointer data)
+{
+    const DuetVm *vm = data;
+    if (vm->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, vm->pidfd, SIGTERM, NULL, 0);
+}
+
+static const DuetGuestHost host = { on_ask, on_press, on_power_off };
+
+static void mark_agent(const DuetVm *vm, gboolean is_there)
+{
+    g_autofree char *mark = g_build_filename(vm->place->instance_dir, DUET_GUEST_AGENT_MARK, NULL);
+    if (!is_there) {
+        unlink(mark);
+        return;
+    }
+    DUET_AUTO_FD fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    (void)fd;
+}
+
+static void on_agent(
+    virConnectPtr connection, virDomainPtr domain, int state, int reason, void *data)
+{
+    DuetVm *vm = data;
+    gboolean is_there = state == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED;
+    (void)connection;
+    (void)domain;
+    (void)reason;
+    mark_agent(vm, is_there);
+    duet_guest_proxy_set_agent(vm->proxy, is_there);
+}
+
+static int on_lifecycle(
+    virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
+{
+    DuetVm *vm = data;
+    (void)connection;
+    (void)domain;
+    if (event == VIR_DOMAIN_EVENT_SHUTDOWN && detail != VIR_DOMAIN_EVENT_SHUTDOWN_HOST)
+        duet_guest_proxy_powered_off(vm->proxy);
+    return 0;
+}
+
+static gboolean listen_to_events(DuetVm *vm, GError **error)
+{
+    static const int events[] = { VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
+        VIR_DOMAIN_EVENT_ID_LIFECYCLE };
+    const virConnectDomainEventGenericCallback callbacks[] = {
+        VIR_DOMAIN_EVENT_CALLBACK(on_agent),
+        VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle),
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(events); i++) {
+        vm->proxy_events[i] = virConnectDomainEventRegisterAny(
+            vm->connection, vm->domain, events[i], callbacks[i], vm, NULL);
+        if (vm->proxy_events[i] < 0)
+            return duet_virt_error_set(error, "cannot watch '%s'", vm->spec->name);
+    }
+    return TRUE;
+}
+
+int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
+{
+    int ends[2];
+    DUET_AUTO_FD console = console_fd;
+    mark_agent(vm, FALSE);
+    if (!listen_to_events(vm, error))
+        return -1;
+    if (virDomainAgentSetResponseTimeout(vm->domain, SYNC_TIMEOUT_S, 0) < 0) {
+        duet_virt_error_set(
+            error, "cannot be patient with the guest agent of '%s'", vm->spec->name);
+        return -1;
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+        duet_error_set_errno(error, errno, "cannot make a socket for '%s'", vm->spec->name);
+        return -1;
+    }
+    vm->proxy = duet_guest_proxy_new(vm->spec, ends[1], duet_fd_steal(&console), &host, vm);
+    return ends[0];
+}
+
+void duet_disk_guest_unlink(DuetVm *vm)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(vm->proxy_events); i++) {
+        /* A callback holds the connection. */
+        if (vm->proxy_events[i] >= 0)
+            virConnectDomainEventDeregisterAny(vm->connection, vm->proxy_events[i]);
+        vm->proxy_events[i] = -1;
+    }
+    /* Whoever waits for its guest agent waits no longer. */
+    duet_vm_qemu_kill(vm);
+    g_clear_pointer(&vm->proxy, duet_guest_proxy_free);
+    mark_agent(vm, FALSE);
+}

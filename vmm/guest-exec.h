@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vmm/guest-agent.h"
+#include "core/link.h"
+
+G_BEGIN_DECLS
+
+/*
+ * `exec` in a disk guest: the sessions of the monitor's protocol, carried out by QEMU's guest
+ * agent. That takes all input with the request and gives all output with the program's end; it has
+ * no terminals.
+ */
+typedef struct _DuetGuestExecs DuetGuestExecs;
+
+/**
+ * duet_guest_execs_new:
+ * @name: of the instance, for messages
+ * @monitor: where frames go
+ */
+DuetGuestExecs *duet_guest_execs_new(const char *name, DuetLink *monitor, DuetGuestAgent *agent);
+void duet_guest_execs_free(DuetGuestExecs *execs);
+
+/** duet_guest_execs_set_agent: whether the guest's agent is there; no exec begins without. */
+void duet_guest_execs_set_agent(DuetGuestExecs *execs, gboolean is_there);
+
+/** duet_guest_execs_frame: takes a frame of a session other than 0. */
+void duet_guest_execs_frame(DuetGuestExecs *execs, const struct duet_frame *frame);
+
+G_END_DECLS

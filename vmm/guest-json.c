@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/guest-json.h"
+#include "core/json-guard.h"
+
+#include <duet/error.h>
+
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+static JsonBuilder *request_begin(const char *command)
+{
+    JsonBuilder *builder = json_builder_new();
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "execute");
+    json_builder_add_string_value(builder, command);
+    json_builder_set_member_name(builder, "arguments");
+    json_builder_begin_object(builder);
+    return builder;
+}
+
+static char *request_end(JsonBuilder *builder)
+{
+    json_builder_end_object(builder);
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    return json_to_string(root, FALSE);
+}
+
+static void add_words(JsonBuilder *builder, const char *name, const char *const *words)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_begin_array(builder);
+    for (; *words; words++)
+        json_builder_add_string_value(builder, *words);
+    json_builder_end_array(builder);
+}
+
+/*
+ * The agent's own way to give variables takes all others away, PATH among them, and it has none to
+ * give a directory: the guest's env(1) does both.
+ */
+static char **all_words(const char *const *argv, const char *const *env, const char *cwd)
+{
+    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    if (cwd || *env)
+        g_strv_builder_add(words, "env");
+    if (cwd) {
+        g_strv_builder_add(words, "-C");
+        g_strv_builder_add(words, cwd);
+    }
+    g_strv_builder_addv(words, (const char **)env);
+    g_strv_builder_addv(words, (const char **)argv);
+    return g_strv_builder_end(words);
+}
+
+char *duet_guest_exec_request(const char *const *argv, const char *const *env, const char *cwd,
+    const GByteArray *input, GError **error)
+{
+    g_auto(GStrv) words = all_words(argv, env, cwd);
+    for (char **word = words; *word; word++)
+        if (!g_utf8_validate(*word, -1, NULL)) {
+            g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
+                "the guest agent of a disk takes UTF-8 only as arguments and variables");
+            return NULL;
+        }
+    g_autoptr(JsonBuilder) builder = request_begin("guest-exec");
+    json_builder_set_member_name(builder, "path");
+    json_builder_add_string_value(builder, words[0]);
+    add_words(builder, "arg", (const char *const *)words + 1);
+    json_builder_set_member_name(builder, "capture-output");
+    json_builder_add_boolean_value(builder, TRUE);
+    if (input) {
+        g_autofree char *encoded = g_base64_encode(input->data, input->len);
+        json_builder_set_member_name(builder, "input-data");
+        json_builder_add_string_value(builder, encoded);
+    }
+    return request_end(builder);
+}
+
+char *duet_guest_kill_request(gint64 pid, guint signal_number)
+{
+    g_autofree char *number = g_strdup_printf("-%u", signal_number);
+    g_autofree char *whom = g_strdup_printf("%" G_GINT64_FORMAT, pid);
+    const char *const words[] = { number, whom, NULL };
+    g_autoptr(JsonBuilder) builder = request_begin("guest-exec");
+    json_builder_set_member_name(builder, "path");
+    json_builder_add_string_value(builder, "kill");
+    add_words(builder, "arg", words);
+    return request_end(builder);
+}
+
+char *duet_guest_status_request(gint64 pid)
+{
+    g_autoptr(JsonBuilder) builder = request_begin("guest-exec-status");
+    json_builder_set_member_name(builder, "pid");
+    json_builder_add_int_value(builder, pid);
+    return request_end(builder);
+}
+
+/* Returns: (nullable): the object "return" of an answer, which belongs to @parser. */
+static JsonObject *read_return(JsonParser *parser, const char *reply, GError **error)
+{
+    JsonNode *node = NULL;
+    if (!duet_json_hazard(reply, strlen(reply)) &&
+        json_parser_load_from_data(parser, reply, -1, NULL)) {
+        JsonNode *root = json_parser_get_root(parser);
+        if (root && JSON_NODE_HOLDS_OBJECT(root))
+            node = json_object_get_member(json_node_get_object(root), "return");
+    }
+    if (node && JSON_NODE_HOLDS_OBJECT(node))
+        return json_node_get_object(node);
+    g_set_error_literal(
+        error, DUET_ERROR, DUET_ERROR_BROKEN, "the guest agent answered what no guest agent does");
+    return NULL;
+}
+
+/* Members of another type are taken for missing. */
+static JsonNode *value_of(JsonObject *object, const char *name, GType type)
+{
+    JsonNode *node = json_object_get_member(object, name);
+    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type ? node
+                                                                                         : NULL;
+}
+
+static gint64 number_of(JsonObject *object, const char *name, gint64 otherwise)
+{
+    JsonNode *node = value_of(object, name, G_TYPE_INT64);
+    return node ? json_node_get_int(node) : otherwise;
+}
+
+static gboolean truth_of(JsonObject *object, const char *name)
+{
+    JsonNode *node = value_of(object, name, G_TYPE_BOOLEAN);
+    return node && json_node_get_boolean(node);
+}
+
+static GByteArray *bytes_of(JsonObject *object, const char *name)
+{
+    JsonNode *node = value_of(object, name, G_TYPE_STRING);
+    gsize length = 0;
+    guint8 *bytes = node ? g_base64_decode(json_node_get_string(node), &length) : NULL;
+    return g_byte_array_new_take(bytes, length);
+}
+
+gboolean duet_guest_exec_pid(const char *reply, gint64 *out_pid, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    JsonObject *answer = read_return(parser, reply, error);
+    gint64 pid = answer ? number_of(answer, "pid", 0) : 0;
+    if (pid > 0)
+        *out_pid = pid;
+    else if (answer)
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_BROKEN,
+            "the guest agent did not tell the number of the process");
+    return pid > 0;
+}
+
+gboolean duet_guest_status_read(const char *reply, DuetGuestStatus *out_status, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    JsonObject *answer = read_return(parser, reply, error);
+    *out_status = (DuetGuestStatus){ 0 };
+    if (!answer)
+        return FALSE;
+    out_status->exited = truth_of(answer, "exited");
+    if (!out_status->exited)
+        return TRUE;
+    out_status->signal_number = (guint)CLAMP(number_of(answer, "signal", 0), 0, 64);
+    out_status->exit_code = out_status->signal_number
+        ? 128 + out_status->signal_number
+        : (guint)CLAMP(number_of(answer, "exitcode", 0), 0, 255);
+    out_status->out[0] = bytes_of(answer, "out-data");
+    out_status->out[1] = bytes_of(answer, "err-data");
+    out_status->truncated[0] = truth_of(answer, "out-truncated");
+    out_status->truncated[1] = truth_of(answer, "err-truncated");
+    return TRUE;
+}
+
+void duet_guest_status_clear(DuetGuestStatus *status)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(status->out); i++)
+        g_clear_pointer(&status->out[i], g_byte_array_unref);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* The words of QEMU's guest agent. What it answers is the guest's to write: nothing in it is
+ * believed but its form. */
+
+/** How much standard input a program can be given: it is part of one message, of which qemu-ga
+ * reads 4 KiB at a time and then may sleep 0.1 s. */
+#define DUET_GUEST_INPUT_MAX_BYTES (256u << 10)
+
+/**
+ * duet_guest_exec_request:
+ * @argv: the program, which the guest looks up in its PATH, and its arguments
+ * @env: "NAME=value": set beside the agent's own
+ * @cwd: (nullable): NULL: the agent's, which is /
+ * @input: (nullable): all of standard input; NULL: /dev/null
+ *
+ * Returns: (transfer full): a request, or NULL with %DUET_ERROR_INVALID for what JSON can't say.
+ */
+char *duet_guest_exec_request(const char *const *argv, const char *const *env, const char *cwd,
+    const GByteArray *input, GError **error);
+/** duet_guest_exec_pid: reads the answer to it. */
+gboolean duet_guest_exec_pid(const char *reply, gint64 *out_pid, GError **error);
+
+/** duet_guest_kill_request: Returns: (transfer full): a request that runs the guest's own kill. */
+char *duet_guest_kill_request(gint64 pid, guint signal_number);
+
+/**
+ * DuetGuestStatus: what became of a program.
+ * @out: standard output and error; NULL until it ended
+ * @truncated: the agent kept no more of it
+ */
+typedef struct {
+    gboolean exited;
+    guint exit_code;
+    guint signal_number;
+    GByteArray *out[2];
+    gboolean truncated[2];
+} DuetGuestStatus;
+
+char *duet_guest_status_request(gint64 pid);
+/** duet_guest_status_read: @out_status: to be cleared by duet_guest_status_clear(), also on failure
+ */
+gboolean duet_guest_status_read(const char *reply, DuetGuestStatus *out_status, GError **error);
+void duet_guest_status_clear(DuetGuestStatus *status);
+
+/** A request to shut down, which is not answered. */
+#define DUET_GUEST_SHUTDOWN_REQUEST "{\"execute\":\"guest-shutdown\"}"
+
+G_END_DECLS

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vmm/guest-agent.h"
+
+#include <duet/spec.h>
+
+G_BEGIN_DECLS
+
+/*
+ * A disk guest has no agent of ours. Towards the monitor this plays one, in the worker: the payload
+ * is the whole system, its terminal the serial console; an exec is the work of QEMU's guest agent.
+ */
+typedef struct _DuetGuestProxy DuetGuestProxy;
+
+/**
+ * DuetGuestHost: what the proxy needs of the VM.
+ * @ask: a question to the guest agent; in a thread
+ * @press: the power button; does not wait for what comes of it
+ * @power_off: the plug
+ */
+typedef struct {
+    DuetGuestAsk ask;
+    void (*press)(gpointer data);
+    void (*power_off)(gpointer data);
+} DuetGuestHost;
+
+/**
+ * duet_guest_proxy_new: says HELLO, and STARTED as soon as spec->wait allows.
+ * @spec: outlives it
+ * @monitor_fd, @console_fd: sockets, taken over
+ */
+DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, int monitor_fd, int console_fd,
+    const DuetGuestHost *host, gpointer host_data);
+void duet_guest_proxy_free(DuetGuestProxy *proxy);
+
+/** duet_guest_proxy_set_agent: whether the guest's agent is there. */
+void duet_guest_proxy_set_agent(DuetGuestProxy *proxy, gboolean is_there);
+
+/** duet_guest_proxy_powered_off: the guest did it; that is how its payload ends well. */
+void duet_guest_proxy_powered_off(DuetGuestProxy *proxy);
+
+/** duet_guest_wait_check: Returns: whether @wait is one of spec->wait; %DUET_ERROR_INVALID. */
+gboolean duet_guest_wait_check(const char *wait, GError **error);
+
+G_END_DECLS
