@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The devices of a VM. */
 #include "vmm/domain-devices.h"
+#include "vmm/graphics.h"
 #include "vmm/machine.h"
 #include "core/machine.h"
 
@@ -179,7 +180,9 @@ void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPla
     duet_xml_add(devices, "emulator", plan->emulator, NULL);
     duet_xml_add(devices, "controller", NULL, "type", "pci", "index", "0", "model",
         is_q35 ? "pcie-root" : "pci-root", NULL);
-    duet_xml_add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);
+    gboolean has_screen = plan->vnc_socket || plan->vnc_password;
+    if (!has_screen)
+        duet_xml_add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);
     add_channels(devices, plan, next_slot(&slot));
     add_console(devices, plan);
     add_own_disks(devices, plan, &slot);
@@ -190,5 +193,7 @@ void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPla
     /* Others' kernels have the driver; without one some wait for entropy. */
     if (spec->rng || plan->disk)
         add_rng(devices, next_slot(&slot));
+    if (has_screen)
+        duet_xml_add_graphics(devices, plan->vnc_socket, plan->vnc_password);
     duet_xml_add(devices, "memballoon", NULL, "model", "none", NULL);
 }

@@ -35,6 +35,7 @@ void duet_vm_folder_free(DuetVmFolder *folder);
  * @disk_base: what @disk is an overlay of: never written to
  * @seed: cloud-init's file system
  * @loader, @nvram: (nullable): UEFI's code, and the variables of this VM alone; NULL: BIOS
+ * @vnc_socket, @vnc_password: (nullable): of duet_xml_add_graphics(); both NULL: no screen
  * @console_socket: where QEMU listens for the one who is at the serial console
  * @for_daemon: for a libvirt daemon, which other people see: the domain says whose it is
  * @label: (nullable): daemon: "+uid:+gid" for QEMU, where the daemon is root's; it then has cgroups
@@ -58,6 +59,8 @@ typedef struct {
     const char *loader;
     const char *nvram;
     const char *console_socket;
+    const char *vnc_socket;
+    const char *vnc_password;
     gboolean for_daemon;
     const char *label;
 } DuetVmPlan;

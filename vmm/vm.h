@@ -58,6 +58,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @retry_source, @retries: daemon: how often it was tried since it was lost
  * @powerdown: daemon: the callback of the VM's power button, or -1
  * @console_socket: (nullable): disk guest: where QEMU listens for who is at its serial console
+ * @vnc_socket, @vnc_password: (nullable): disk guest with a screen: where it is shown
  * @proxy: (nullable): disk guest: what plays its agent
  * @proxy_events: disk guest: the callbacks that it needs, or -1
  */
@@ -92,6 +93,8 @@ struct _DuetVm {
     guint retries;
     int powerdown;
     char *console_socket;
+    char *vnc_socket;
+    char *vnc_password;
     struct _DuetGuestProxy *proxy;
     int proxy_events[2];
 };
