@@ -290,6 +290,7 @@ typedef struct {
     char *user_data;
     char **ssh_keys;
     char *wait;
+    char *graphics;
 } DuetDiskOptions;
 
 /** duet_cli_disk_options: appends rows that write into @options to @entries. */
@@ -423,6 +424,7 @@ int duet_cmd_ps(DuetCli *cli, int argc, char **argv);
 int duet_cmd_inspect(DuetCli *cli, int argc, char **argv);
 int duet_cmd_logs(DuetCli *cli, int argc, char **argv);
 int duet_cmd_attach(DuetCli *cli, int argc, char **argv);
+int duet_cmd_view(DuetCli *cli, int argc, char **argv);
 int duet_cmd_console(DuetCli *cli, int argc, char **argv);
 int duet_cmd_events(DuetCli *cli, int argc, char **argv);
 int duet_cmd_exec(DuetCli *cli, int argc, char **argv);

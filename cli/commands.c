@@ -33,6 +33,8 @@ const DuetCommand duet_commands[] = {
         duet_cmd_attach },
     { "console", "[OPTION...] INSTANCE", "join the serial console of a disk's VM",
         duet_cmd_console },
+    { "view", "[OPTION...] INSTANCE", "show the screen of a disk's VM, or tell where it is",
+        duet_cmd_view },
     { "exec", "[OPTION...] INSTANCE COMMAND [ARG...]", "run a command in a running instance",
         duet_cmd_exec },
     { "cp", "[OPTION...] [INSTANCE:]SOURCE [INSTANCE:]TARGET",

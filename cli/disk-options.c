@@ -22,6 +22,10 @@ void duet_cli_disk_options(DuetDiskOptions *options, GArray *entries)
             "disk: it counts as started when its guest agent answers, its console has a match, or "
             "as soon as it runs (none, the default)",
             "agent|console:REGEX|none" },
+        { "graphics", 0, 0, G_OPTION_ARG_FILENAME, &options->graphics,
+            "disk: a screen, which `duet view` shows: by VNC at a socket, or on the loopback "
+            "device with a password",
+            "unix|loopback" },
     };
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
 }
@@ -31,6 +35,7 @@ void duet_cli_disk_options_clear(DuetDiskOptions *options)
     g_free(options->firmware);
     g_free(options->user_data);
     g_free(options->wait);
+    g_free(options->graphics);
     g_strfreev(options->ssh_keys);
 }
 
@@ -63,7 +68,7 @@ static gboolean refuse(const DuetSpec *spec, const DuetRunOptions *run, GError *
         { run->cap_add != NULL, "--cap-add", OWN_SYSTEM },
         { run->cap_drop != NULL, "--cap-drop", OWN_SYSTEM },
         { run->limits.pids_limit != NULL, "--pids-limit", OWN_SYSTEM },
-        { run->volumes != NULL, "--volume",
+        { run->volumes || run->mounts, run->volumes ? "--volume" : "--mount",
             "a whole system shares no folders yet: give it a further disk with --disk, or use "
             "`duet exec` "
             "with tar" },
@@ -87,6 +92,7 @@ static gboolean refuse_for_images(
         : options->user_data              ? "--user-data"
         : options->ssh_keys               ? "--ssh-key"
         : options->wait                   ? "--wait"
+        : options->graphics               ? "--graphics"
                                           : NULL;
     if (!given)
         return TRUE;
@@ -104,6 +110,15 @@ static gboolean apply_firmware(DuetSpec *spec, const char *firmware, GError **er
         return duet_cli_invalid(error, "is no firmware: use bios or uefi", firmware);
     g_free(spec->firmware);
     spec->firmware = g_strdup(firmware);
+    return TRUE;
+}
+
+static gboolean apply_graphics(DuetSpec *spec, const char *graphics, GError **error)
+{
+    if (graphics && !g_str_equal(graphics, DUET_GRAPHICS_UNIX) &&
+        !g_str_equal(graphics, DUET_GRAPHICS_LOOPBACK))
+        return duet_cli_invalid(error, "is no place for a screen: use unix or loopback", graphics);
+    spec->graphics = g_strdup(graphics);
     return TRUE;
 }
 
@@ -159,7 +174,8 @@ gboolean duet_cli_apply_disk(
         return refuse_for_images(spec, options, error);
     if (!refuse(spec, run, error) || !apply_firmware(spec, options->firmware, error) ||
         !apply_user_data(spec, options->user_data, error) ||
-        !apply_keys(spec, options->ssh_keys, error))
+        !apply_keys(spec, options->ssh_keys, error) ||
+        !apply_graphics(spec, options->graphics, error))
         return FALSE;
     if (options->wait && !g_str_equal(options->wait, "none"))
         spec->wait = g_strdup(options->wait);

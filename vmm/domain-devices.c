@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The devices of a VM. */
 #include "vmm/domain-devices.h"
+#include "vmm/graphics.h"
 #include "vmm/machine.h"
 #include "core/machine.h"
 
@@ -255,7 +256,9 @@ void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPla
     duet_xml_add(devices, "emulator", plan->emulator, NULL);
     duet_xml_add(devices, "controller", NULL, "type", "pci", "index", "0", "model",
         is_q35 ? "pcie-root" : "pci-root", NULL);
-    duet_xml_add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);
+    gboolean has_screen = plan->vnc_socket || plan->vnc_password;
+    if (!has_screen)
+        duet_xml_add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);
     add_channels(devices, plan, next_slot(&slot));
     add_console(devices, plan);
     add_own_disks(devices, plan, &slot);
@@ -268,4 +271,6 @@ void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPla
     add_data_disks(devices, plan->disks, &slot);
     /* QEMU tells of a guest's panic, whatever its console says. */
     duet_xml_add(devices, "panic", NULL, "model", "isa", NULL);
+    if (has_screen)
+        duet_xml_add_graphics(devices, plan->vnc_socket, plan->vnc_password);
 }

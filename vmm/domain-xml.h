@@ -40,6 +40,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetVmFolder, duet_vm_folder_free)
  * @disk_base: what @disk is an overlay of: never written to
  * @seed: cloud-init's file system
  * @loader, @nvram: (nullable): UEFI's code, and the variables of this VM alone; NULL: BIOS
+ * @vnc_socket, @vnc_password: (nullable): of duet_xml_add_graphics(); both NULL: no screen
  * @console_socket: where QEMU listens for the one who is at the serial console
  * @for_daemon: for a libvirt daemon, which other people see: the domain says whose it is
  * @domain_id: (nullable): the instance by which libvirt's name and uuid go; NULL: the spec's
@@ -64,6 +65,8 @@ typedef struct {
     const char *loader;
     const char *nvram;
     const char *console_socket;
+    const char *vnc_socket;
+    const char *vnc_password;
     gboolean for_daemon;
     const char *label;
     const char *domain_id;

@@ -2,6 +2,7 @@
 #include "vmm/vm.h"
 #include "vmm/disk-guest.h"
 #include "vmm/domain-xml.h"
+#include "vmm/graphics.h"
 #include "vmm/machine.h"
 #include "vmm/root.h"
 
@@ -78,6 +79,9 @@ GVariant *duet_vm_facts(const DuetVm *vm)
     /* Where our XML names no loader, it is the machine's own. */
     put(&facts, "firmware",
         duet_disk_guest_loader(vm->spec) ? DUET_FIRMWARE_UEFI : DUET_FIRMWARE_BIOS);
+    g_autofree char *uri = duet_vm_graphics_uri(vm);
+    put(&facts, "graphics", uri);
+    put(&facts, "graphics_password", vm->vnc_password);
     put(&facts, "loader", duet_disk_guest_loader(vm->spec));
     put(&facts, "qemu", vm->emulator);
     put(&facts, "qemu_version", qemu);

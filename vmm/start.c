@@ -3,6 +3,7 @@
 #include "vmm/data-disk.h"
 #include "vmm/disk-guest.h"
 #include "vmm/folders.h"
+#include "vmm/graphics.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
 #include "vmm/xml-patch.h"
@@ -103,6 +104,8 @@ static char *xml_make(DuetVm *vm, GError **error)
     plan.cmdline = cmdline;
     plan.agent_socket = vm->agent_socket;
     plan.console_socket = vm->console_socket;
+    plan.vnc_socket = vm->vnc_socket;
+    plan.vnc_password = vm->vnc_password;
     plan.console_log = vm->console_log;
     plan.virtiofsd = duet_vm_virtiofsd_find();
     plan.folders = folders;
@@ -169,6 +172,8 @@ static gboolean bring_up(DuetVm *vm, DuetMarks *marks, int *out_agent_fd, GError
         return FALSE;
     if (vm->spec->disk_image)
         vm->console_socket = g_build_filename(vm->place->run_dir, "console.sock", NULL);
+    if (!duet_vm_graphics_prepare(vm, error))
+        return FALSE;
     vm->domain_xml = xml_make(vm, error);
     if (!vm->domain_xml || !vm->libvirt->create(vm, error))
         return FALSE;

@@ -89,6 +89,8 @@ static void vm_free(DuetRuntime *runtime)
     g_free(vm->console_log);
     g_free(vm->agent_socket);
     g_free(vm->console_socket);
+    g_free(vm->vnc_socket);
+    g_free(vm->vnc_password);
     g_free(vm->domain_xml);
     g_free(vm->label);
     g_free(vm->cgroup);

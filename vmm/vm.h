@@ -65,6 +65,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @powerdown: daemon: the callback of the VM's power button, or -1
  * @shutdown: that of QEMU's last words, or -1; @ended: what they were
  * @console_socket: (nullable): disk guest: where QEMU listens for who is at its serial console
+ * @vnc_socket, @vnc_password: (nullable): disk guest with a screen: where it is shown
  * @proxy: (nullable): disk guest: what plays its agent
  * @proxy_events: disk guest: the callbacks that it needs, or -1
  */
@@ -106,6 +107,8 @@ struct _DuetVm {
     DuetEnd ended;
     char *domain_id;
     char *console_socket;
+    char *vnc_socket;
+    char *vnc_password;
     struct _DuetGuestProxy *proxy;
     int proxy_events[2];
 };

@@ -237,6 +237,8 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @wait: (nullable): disk guest: it counts as started when its guest agent answers
  *     (%DUET_WAIT_AGENT), or its console has a match of what follows %DUET_WAIT_CONSOLE; NULL: as
  *     soon as it runs
+ * @graphics: (nullable): disk guest: it has a screen, shown by VNC at %DUET_GRAPHICS_UNIX or
+ *     %DUET_GRAPHICS_LOOPBACK
  *
  * One struct for every kind: kind-specific wishes are optional members, never extra verbs.
  */
@@ -315,10 +317,13 @@ typedef struct {
     char *user_data;
     char **ssh_keys;
     char *wait;
+    char *graphics;
 } DuetSpec;
 
 #define DUET_FIRMWARE_BIOS "bios"
 #define DUET_FIRMWARE_UEFI "uefi"
+#define DUET_GRAPHICS_UNIX "unix"
+#define DUET_GRAPHICS_LOOPBACK "loopback"
 #define DUET_WAIT_AGENT "agent"
 #define DUET_WAIT_CONSOLE "console:"
 /* How long a disk guest may take to shut down; DUET_STOP_TIMEOUT_S is a process's. */
