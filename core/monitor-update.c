@@ -44,7 +44,8 @@ static gboolean check_memory(const Monitor *monitor, const DuetSpec *to, GError 
 
 static gboolean check_vcpus(const Monitor *monitor, const DuetSpec *to, GError **error)
 {
-    if (to->cpus <= monitor->vcpus || duet_vm_vcpus(to) <= monitor->vcpus_max)
+    guint wanted = duet_vm_vcpus(to);
+    if (to->cpus <= (wanted <= monitor->vcpus_max ? MAX(wanted, monitor->vcpus) : monitor->vcpus))
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
         "the VM runs with %u vCPUs%s, and can't have %g CPUs: stop it first, and it counts at the "
