@@ -232,6 +232,18 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
     [ "$state" != saved ] || quietly duet restore box
     [ "$state" = exited ] || { goes_on box && whole_log box; }
   done
+  [ -n "${DUET_TEST_FULL:-}" ] || return 0
+  # A silent agent whose monitor died ends its guest all the same, with no command's help.
+  counts box
+  local qemu monitors
+  qemu=$(field box pid)
+  mapfile -t monitors < <(pgrep -f '^duet-monitor box$')
+  kill -STOP "${monitors[1]}"
+  "$DUET" save box >/dev/null 2>&1 &
+  sleep 1
+  kill -9 "${monitors[0]}"
+  wait $! || true
+  wait_for 40 [ ! -e "/proc/$qemu" ]
 }
 
 @test "a full disk is one clear error, and the VM goes on" {
