@@ -200,6 +200,8 @@ void monitor_save_request(Client *client);
 void monitor_save_quiet(Monitor *monitor);
 /* Goes on as before, if it was being saved. */
 void monitor_save_cancel(Monitor *monitor, const GError *why);
+/* Whether there may be files of saved.h: others are spared the look. */
+gboolean monitor_can_be_saved(const Monitor *monitor);
 /* Whether this run is to go on from a saved state; %FALSE if that can't be read. */
 gboolean monitor_saved_load(Monitor *monitor, GError **error);
 /* In place of CONFIG and SPAWN: what is sent waits for GO_ON. */

@@ -184,14 +184,21 @@ void monitor_save_quiet(Monitor *monitor)
 
 /* ---- restoring ---- */
 
+gboolean monitor_can_be_saved(const Monitor *monitor)
+{
+    return monitor->spec->kind == DUET_KIND_VM && !monitor->borrowed;
+}
+
 gboolean monitor_saved_load(Monitor *monitor, GError **error)
 {
     guint32 protocol = 0;
     g_clear_pointer(&monitor->restored, g_variant_unref);
     g_clear_pointer(&monitor->place.saved, g_variant_unref);
     monitor->ran_ms = 0;
+    if (!monitor_can_be_saved(monitor))
+        return TRUE;
     duet_saved_tidy(monitor->dir_fd);
-    if (monitor->borrowed || !duet_saved_is_there(monitor->dir_fd))
+    if (!duet_saved_is_there(monitor->dir_fd))
         return TRUE;
     g_autoptr(GVariant) about = duet_saved_read(monitor->dir_fd, error);
     if (!about) {

@@ -46,7 +46,7 @@ static gboolean make_place(Monitor *monitor, GError **error)
     DuetContext *context = monitor->context;
     const char *id = monitor->spec->id;
     gboolean first = !monitor->run_dir;
-    gboolean goes_on = !monitor->borrowed && duet_saved_is_there(monitor->dir_fd);
+    gboolean goes_on = monitor_can_be_saved(monitor) && duet_saved_is_there(monitor->dir_fd);
     DuetLimits limits = duet_spec_limits(monitor->spec);
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
     if (!monitor->cgroup ||

@@ -313,18 +313,24 @@ static gboolean all_flushed(Monitor *monitor)
     return TRUE;
 }
 
+/* Also if it could not be restored: it is as it was before. */
+static void settle_saved(Monitor *monitor)
+{
+    if (duet_saved_is_there(monitor->dir_fd)) {
+        monitor->info->state = DUET_STATE_SAVED;
+        monitor->info->exit_code = -1;
+    }
+    monitor->left_behind |= !duet_saved_tidy(monitor->dir_fd);
+}
+
 static G_NORETURN void finish(Monitor *monitor)
 {
     DuetInfo *info = monitor->info;
     release_place(monitor);
     info->state = DUET_STATE_EXITED;
     info->monitor_pid = 0;
-    /* Also if it could not be restored: it is as it was before. */
-    if (!monitor->borrowed && duet_saved_is_there(monitor->dir_fd)) {
-        info->state = DUET_STATE_SAVED;
-        info->exit_code = -1;
-    }
-    monitor->left_behind |= !duet_saved_tidy(monitor->dir_fd);
+    if (monitor_can_be_saved(monitor))
+        settle_saved(monitor);
     gboolean remove = goes_at_exit(monitor);
     gboolean removed = remove && duet_instance_discard(monitor->context, monitor->spec, NULL);
     monitor->left_behind |= remove && !removed;

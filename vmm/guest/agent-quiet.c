@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 /* Of our own clock, which stands still while we are saved. */
-#define HOSTLESS_MS 20000u
+#define HOSTLESS_MAX_S 20
+#define SECOND_NS ((uint64_t)1000000000)
 
 static void port_watch_as(struct agent *agent, uint32_t events)
 {
@@ -43,6 +44,7 @@ void agent_quiesce(struct agent *agent)
         if (!agent_flush(agent) || (agent->out_start < agent->out_end && !port_wait(agent)))
             agent_end(agent, 1);
     agent->quiet = agent->stalled = true;
+    agent->hostless_s = 0;
     agent_sessions_advance(agent);
     /* Edge-triggered: a hang-up that lasts must not spin. */
     port_watch_as(agent, EPOLLIN | (uint32_t)EPOLLET);
@@ -51,7 +53,7 @@ void agent_quiesce(struct agent *agent)
 void agent_quiet_hung_up(struct agent *agent)
 {
     if (agent->deadline_ns == 0)
-        agent->deadline_ns = agent_now(CLOCK_MONOTONIC) + HOSTLESS_MS * (uint64_t)1000000;
+        agent->deadline_ns = agent_now(CLOCK_MONOTONIC) + SECOND_NS;
 }
 
 void agent_quiet_check(struct agent *agent)
@@ -60,9 +62,16 @@ void agent_quiet_check(struct agent *agent)
 
     if (agent->deadline_ns == 0 || agent_now(CLOCK_MONOTONIC) < agent->deadline_ns)
         return;
-    if (poll(&poller, 1, 0) > 0 && poller.revents & POLLHUP)
-        agent_end(agent, 1);
     agent->deadline_ns = 0;
+    if (poll(&poller, 1, 0) > 0 && poller.revents & POLLHUP) {
+        if (++agent->hostless_s >= HOSTLESS_MAX_S)
+            agent_end(agent, 1);
+        agent_quiet_hung_up(agent);
+        return;
+    }
+    agent->hostless_s = 0;
+    /* What came with the hang-up's event has no event of its own: looked at anew. */
+    port_watch_as(agent, EPOLLIN | (uint32_t)EPOLLET);
 }
 
 bool agent_go_on(struct agent *agent, const struct duet_frame *frame)

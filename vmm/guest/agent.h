@@ -213,6 +213,7 @@ struct agent {
     size_t out_start, out_end;
     bool stalled; /* output waits in @out: payload pipes are not read */
     bool quiet; /* from QUIET to GO_ON: what is to be sent waits in @out */
+    unsigned hostless_s; /* while @quiet: for how long the port has had no host */
     uint64_t born_ns; /* CLOCK_MONOTONIC */
     struct agent_session *sessions;
     unsigned session_count;
