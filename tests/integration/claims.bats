@@ -47,8 +47,8 @@ clean() {
   clean
 }
 
+# bats test_tags=full
 @test "figures are measured at once where no result is given" {
-  [ -n "${DUET_TEST_FULL:-}" ] || skip "eleven VMs: with --full"
   claims busybox --only stop --seed 3 --format json >"$scratch/claims.json"
   says stop '.value > 1 and .low <= .value and .value <= .high and .unit == "vm / container" and
     (.verdict == "holds" or (.verdict == "undecided" and (.because | contains("no KVM")) or (.because | contains("nested"))))'

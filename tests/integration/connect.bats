@@ -151,7 +151,7 @@ has_own_uid() {
   done
 }
 
-# bats test_tags=host
+# bats test_tags=host,full
 @test "virsh shutdown is a stop" {
   duet run -d "${system[@]}" --name t-button busybox \
     sh -c 'trap "echo asked; exit 3" TERM; echo up; while :; do sleep 0.1; done' 2>/dev/null
@@ -163,6 +163,7 @@ has_own_uid() {
   gone t-button
 }
 
+# bats test_tags=full
 @test "a domain that is undefined and destroyed behind our back is gone, no more" {
   up t-behind
   virsh_ undefine duet-t-behind
@@ -186,6 +187,7 @@ has_own_uid() {
   [[ $(field t-monitor error) == *"cleaned up"* ]]
 }
 
+# bats test_tags=full
 @test "kill -9 of the worker ends the VM, says so, and leaves no domain" {
   local pid
   up t-worker
@@ -242,6 +244,7 @@ XML
     xargs -I@ "$DUET" inspect @ | jq -r '.[0].connect')" null
 }
 
+# bats test_tags=full
 @test "root's session is the system's daemon" {
   is "$(duet run --rm --vm --connect qemu:///session --name t-session busybox echo hi 2>/dev/null)" hi
   gone t-session
@@ -311,6 +314,7 @@ XML
   done
 }
 
+# bats test_tags=full
 @test "a domain that virsh makes is measured beside ours, and leaves nothing" {
   run --separate-stderr duet bench boot --arms container --peers virsh -n 1 -o "$scratch/virsh.json" \
     busybox -- echo hello

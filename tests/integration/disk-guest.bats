@@ -231,8 +231,8 @@ debian() {
   is "$(sha256sum "${deb#*  }")" "$deb"
 }
 
+# bats test_tags=full
 @test "a Debian by UEFI is what its firmware says, and reboots" {
-  [ -n "${DUET_TEST_FULL:-}" ] || skip "two boots of a whole system: with --full"
   debian
   duet run -d --vm --name d --firmware uefi --wait agent deb >/dev/null 2>&1
   duet exec d test -d /sys/firmware/efi

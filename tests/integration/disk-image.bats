@@ -144,8 +144,8 @@ layout() {
 }
 no_converter() { ! pgrep -x qemu-img >/dev/null; }
 
+# bats test_tags=full
 @test "a qemu-img that hangs is killed" {
-  [ -n "${DUET_TEST_FULL:-}" ] || skip "it takes a minute: with --full"
   mkdir "$scratch/bin"
   printf '#!/bin/sh\nexec sleep 1000\n' >"$scratch/bin/qemu-img"
   chmod +x "$scratch/bin/qemu-img"

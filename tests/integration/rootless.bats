@@ -127,14 +127,16 @@ suite() {
 
 @test "a user's volumes are filled, shared and kept" { suite volumes 'run makes a volume|has in its place|in use stays'; }
 
+# bats test_tags=full
 @test "what hostile callers try does no harm" {
   suite hostile 'stalls|closed|without end|ten runs|fifty|ignores|odd places|moment of the end|many commands|deeper'
 }
+# bats test_tags=full
 @test "what monitors do by themselves they do for users" {
   suite supervise 'as often as|between two runs|bounded|too long|unhealthy instance'
 }
 @test "a VM's hardware is a user's choice too" { suite machine "file stays|another VM has|is merged|hostile patches"; }
-# bats test_tags=host
+# bats test_tags=host,full
 @test "what is killed leaves nothing" { suite faults "containers leave|container's|VM's monitor|of QEMU|creation"; }
 
 # bats test_tags=host
