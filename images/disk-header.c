@@ -122,9 +122,12 @@ DuetDiskFormat duet_disk_sniff(int fd, const char *path)
     if (memcmp(head, "KDMV", 4) == 0 || memcmp(head, "COWD", 4) == 0 ||
         memcmp(head, text_vmdk, sizeof text_vmdk - 1) == 0)
         return DUET_DISK_VMDK;
+    /* Before what a name in a tar could hold. */
+    if (is_archive(head))
+        return DUET_DISK_NONE;
     if (le32(head + 64) == 0xbeda107f)
         return DUET_DISK_VDI;
-    if (is_archive(head) || !has_boot_signature(head))
+    if (!has_boot_signature(head))
         return DUET_DISK_NONE;
     return has_partitions(head) || is_raw_name(path) ? DUET_DISK_RAW : DUET_DISK_NONE;
 }

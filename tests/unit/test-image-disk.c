@@ -231,7 +231,8 @@ static void test_tar(ImageFixture *fixture)
 {
     make_raw(fixture, "a.raw");
     run(fixture,
-        "tar cf a.img a.raw; printf '\\125\\252' | dd of=a.img bs=1 seek=510 conv=notrunc");
+        "tar cf a.img a.raw; printf '\\125\\252' | dd of=a.img bs=1 seek=510 conv=notrunc;"
+        "printf '\\177\\020\\332\\276' | dd of=a.img bs=1 seek=64 conv=notrunc");
     g_autofree char *path = path_of(fixture, "a.img");
     DUET_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
     g_assert_cmpint(duet_disk_sniff(fd, path), ==, DUET_DISK_NONE);
