@@ -238,3 +238,19 @@ debian() {
   is "$(field d exit_code)" 0
 }
 other_boot() { local id; id=$(duet exec "$1" cat /proc/sys/kernel/random/boot_id) && [ "$id" != "$2" ]; }
+
+# bats test_tags=full
+@test "a Debian answers as soon as beside a QEMU that was started by hand, and virsh" {
+  needs_root "for a daemon"
+  load daemon
+  daemon_up
+  debian
+  run in_ns "$tests_dir/disk-guest/beside" "$DUET" deb 3
+  daemon_down
+  libvirt_ns=
+  # shellcheck disable=SC2001
+  sed 's/^/# /' <<<"$output" >&3
+  is "$status" 0
+  [[ $output == *"duet / virsh"* ]]
+  awk -F'duet / qemu ' '/^ratios/ { split($2, ratio, ","); exit ratio[1] > 1.3 }' <<<"$output"
+}
