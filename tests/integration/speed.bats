@@ -116,6 +116,13 @@ print(statistics.median(ours) / statistics.median(theirs))' "${ours[@]}" "${thei
     "$(fact .driver.kernel_booted)" "$(fact .driver.initramfs)" "$(fact .driver.kernel_cmdline)" "$(fact .root_disk)"
 }
 
+@test "a VM's CPUs run within 0.35 s of the request, and all is gone within 0.3 s of its end" {
+  duet bench boot --arms vm -n 10 -o "$scratch/vm.json" busybox -- true >/dev/null 2>&1
+  jq -c 'def median: sort | .[length / 2 | floor]; [.samples[] | select(.discarded | not) | .marks_ns]
+    | [(map(.running - .request) | median), (map(.released - .exited) | median)]' "$scratch/vm.json" | tee /dev/stderr |
+    jq -e '.[0] < 350e6 and .[1] < 300e6'
+}
+
 # shellcheck disable=SC2016 # as_debian's shell expands it
 native_ratio() {
   as_debian '"$DUET" bench boot --arms native -n 30 -o "$scratch/native.json" busybox -- true >/dev/null 2>&1'
