@@ -189,7 +189,7 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
 # debian: the image of a real Debian, made where tests/run has it made beforehand.
 debian() {
   local disk=${DUET_DISK_GUEST:-$source_dir/build/disk-guest.qcow2}
-  "$tests_dir/disk-guest/make" "$disk" >/dev/null 2>&1
+  "$tests_dir/disk-guest/make" "$disk" >"$scratch/make.log" 2>&1 || { tail -n 30 "$scratch/make.log"; return 1; }
   duet image import --name deb "$disk" >/dev/null
 }
 
