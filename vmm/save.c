@@ -76,7 +76,7 @@ static void put_disks(GVariantDict *dict, const DuetSpec *spec)
     for (guint i = 0; disks && i < disks->len; i++) {
         const DuetDataDisk *disk = disks->pdata[i];
         g_autofree char *text = duet_data_disk_to_text(disk);
-        g_string_append_printf(list, "%s%s", i ? " " : "", text);
+        g_string_append_printf(list, "%s%s", i ? ", " : "", text);
         g_string_append(states, i ? ", " : "");
         add_file(states, disk->path);
     }
@@ -161,6 +161,16 @@ static char *memory_path(const DuetVm *vm)
     return g_build_filename(vm->place->saved_dir, DUET_SAVED_MEMORY, NULL);
 }
 
+/* Returns: the place of the first item that differs, of two lists. */
+static guint differs_at(const char *was, const char *is)
+{
+    guint start = 0;
+    for (guint i = 0; was[i] && was[i] == is[i]; i++)
+        if (i > 0 && was[i] == ' ' && was[i - 1] == ',')
+            start = i + 1;
+    return start;
+}
+
 static gboolean compare(const DuetVm *vm, GVariant *now, GError **error)
 {
     const char *name = vm->spec->name;
@@ -168,13 +178,15 @@ static gboolean compare(const DuetVm *vm, GVariant *now, GError **error)
         const char *was = NULL, *is = NULL;
         g_variant_lookup(vm->place->saved, properties[i].key, "&s", &was);
         g_variant_lookup(now, properties[i].key, "&s", &is);
-        if (g_strcmp0(was, is) == 0)
+        was = was ? was : "unknown";
+        if (g_str_equal(was, is))
             continue;
+        guint at = differs_at(was, is);
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
-            "the saved state of '%s' does not go with what is here: another %s ('%.48s' then, "
-            "'%.48s' now); put back what it was, or boot without that state: `duet start "
+            "the saved state of '%s' does not go with what is here: another %s ('%.96s' then, "
+            "'%.96s' now); put back what it was, or boot without that state: `duet start "
             "--force-boot %s`",
-            name, properties[i].what, was ? was : "unknown", is, name);
+            name, properties[i].what, was + at, is + at, name);
         return FALSE;
     }
     return TRUE;

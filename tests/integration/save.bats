@@ -131,8 +131,12 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
   expect 125 quietly duet restore lively
   [[ $output == *"another limit of processes ('50' then, '9' now)"* ]]
   duet update --pids-limit 50 lively
+  duet disk detach lively vdk
+  expect 125 quietly duet restore lively
+  [[ $output == *"another list of its further disks ('$scratch/second,"*" then, '$scratch/second,"*" now)"* ]]
+  duet disk attach lively "$scratch/third,target=vdk,readonly=on"
   duet clone lively twin >/dev/null
-  quietly duet restore lively twin >/dev/null
+  quietly duet start --all >/dev/null
   is "$(look lively)" "$was"
   is "$(look twin)" "$was"
   # and it can change again, within what the VM was started with
