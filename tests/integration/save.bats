@@ -256,8 +256,8 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
     sleep "0.$((RANDOM % 9))"
     case $victim in
     client) kill -9 $! || true ;;
-    monitor) kill -9 "$(pgrep -f '^duet-monitor box$' | head -n 1)" || true ;;
-    worker) kill -9 "$(pgrep -f '^duet-monitor box$' | tail -n 1)" || true ;;
+    monitor) kill -9 "$(monitors box | head -n 1)" || true ;;
+    worker) kill -9 "$(monitors box | tail -n 1)" || true ;;
     qemu) kill -9 "$(pgrep -f "guest=$id" | head -n 1)" || true ;;
     esac
     wait $! || true
@@ -274,13 +274,13 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
   [ -n "${DUET_TEST_FULL:-}" ] || return 0
   # A silent agent whose monitor died ends its guest all the same, with no command's help.
   counts box
-  local qemu monitors
+  local qemu both
   qemu=$(field box pid)
-  mapfile -t monitors < <(pgrep -f '^duet-monitor box$')
-  kill -STOP "${monitors[1]}"
+  mapfile -t both < <(monitors box)
+  kill -STOP "${both[1]}"
   "$DUET" save box >/dev/null 2>&1 &
   sleep 1
-  kill -9 "${monitors[0]}"
+  kill -9 "${both[0]}"
   wait $! || true
   wait_for 40 [ ! -e "/proc/$qemu" ]
 }
