@@ -34,13 +34,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Choice, choice_clear)
     }
 
 /* What `--all` of a verb means where those that it can do nothing to are left out. */
-static void choose_states(Choice *choice, const char *state, const char *other)
+static void choose_states(Choice *choice, const char *const *states)
 {
     if (!choice->all || choice->filters)
         return;
-    g_autoptr(GStrvBuilder) filters = g_strv_builder_new();
-    g_strv_builder_add_many(filters, state, other, NULL);
-    choice->filters = g_strv_builder_end(filters);
+    choice->filters = g_strdupv((char **)states);
 }
 
 /* None that was chosen is no failure. */
@@ -92,6 +90,8 @@ static int start_attached(DuetCli *cli, const char *name, const DuetTerminalOpti
 
 int duet_cmd_start(DuetCli *cli, int argc, char **argv)
 {
+    static const char *const startable[] = { "status=created", "status=exited", "status=saved",
+        NULL };
     gboolean attach = FALSE, interactive = FALSE, force_boot = FALSE;
     g_auto(Choice) choice = { .resting = TRUE };
     g_auto(DuetTerminalOptions) options = { 0 };
@@ -112,7 +112,7 @@ int duet_cmd_start(DuetCli *cli, int argc, char **argv)
         !duet_cli_terminal_apply(&options, &error))
         return duet_cli_fail(error);
     if (!attach && !interactive) {
-        choose_states(&choice, "status=created", "status=exited");
+        choose_states(&choice, startable);
         return for_chosen(cli, argc, argv, &choice, act_start, &force_boot);
     }
     if (argc != 2 || choice.filters || choice.all)
@@ -223,6 +223,8 @@ static gboolean act_pause(DuetInstance *instance, gconstpointer data, GError **e
 
 static int pause_or_unpause(DuetCli *cli, int argc, char **argv, gboolean pause)
 {
+    static const char *const pausable[] = { "status=running", NULL };
+    static const char *const unpausable[] = { "status=paused", NULL };
     g_auto(Choice) choice = { 0 };
     const GOptionEntry entries[] = { DUET_FILTER_ROW('f', &choice.filters),
         ALL_ROW('a', &choice, pause ? "all that run" : "all that are paused"),
@@ -230,7 +232,7 @@ static int pause_or_unpause(DuetCli *cli, int argc, char **argv, gboolean pause)
     g_autoptr(GError) error = NULL;
     if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
-    choose_states(&choice, pause ? "status=running" : "status=paused", NULL);
+    choose_states(&choice, pause ? pausable : unpausable);
     return for_chosen(cli, argc, argv, &choice, act_pause, &pause);
 }
 

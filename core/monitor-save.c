@@ -56,6 +56,8 @@ static const char *refusal(const Monitor *monitor)
 {
     if (monitor->saving)
         return "it is being saved already";
+    if (monitor->changing)
+        return "a change of it (`update`, `disk`) is under way; try again in a moment";
     if (monitor->resting)
         return "it ended, and waits to be started again";
     if (monitor->payload_gone || monitor->payload_ended || monitor->stopping || !monitor->agent)
@@ -143,6 +145,9 @@ static GVariant *about_new(const Monitor *monitor, GVariant *driver)
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_variant_dict_insert(&dict, DUET_SAVED_PROTOCOL, "u", DUET_PROTOCOL_VERSION);
     g_variant_dict_insert(&dict, DUET_SAVED_HOSTNAME, "^ay", monitor->spec->hostname);
+    g_variant_dict_insert(&dict, DUET_SAVED_VCPUS, "u", monitor->vcpus);
+    g_variant_dict_insert(&dict, DUET_SAVED_VCPUS_MAX, "u", monitor->vcpus_max);
+    g_variant_dict_insert(&dict, DUET_SAVED_MEMORY_MAX, "t", monitor->memory_max_bytes);
     g_variant_dict_insert_value(&dict, DUET_SAVED_SESSIONS, sessions(monitor));
     g_variant_dict_insert_value(&dict, DUET_SAVED_HELD, bytes_new(held->data, held->len));
     g_variant_dict_insert(&dict, DUET_SAVED_INPUT_ENDED, "b", monitor->input_ended);
@@ -244,6 +249,9 @@ void monitor_restore_connected(Monitor *monitor)
     g_autoptr(GVariant) held =
         g_variant_lookup_value(monitor->restored, DUET_SAVED_HELD, G_VARIANT_TYPE("ay"));
     const char *name = monitor->spec->hostname;
+    g_variant_lookup(monitor->restored, DUET_SAVED_VCPUS, "u", &monitor->vcpus);
+    g_variant_lookup(monitor->restored, DUET_SAVED_VCPUS_MAX, "u", &monitor->vcpus_max);
+    g_variant_lookup(monitor->restored, DUET_SAVED_MEMORY_MAX, "t", &monitor->memory_max_bytes);
     wake_up(monitor, g_strcmp0(was, name) == 0 ? NULL : name, held);
 }
 

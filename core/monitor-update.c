@@ -60,11 +60,17 @@ static gboolean gets_vcpus(const Monitor *monitor, const DuetSpec *to)
     return wanted > monitor->vcpus && wanted <= monitor->vcpus_max;
 }
 
+/* Whether the agent has a part in it. */
+static gboolean asks_agent(const Monitor *monitor, const DuetSpec *to, GVariant *changes)
+{
+    return gets_vcpus(monitor, to) || differs(changes, "memory-bytes") ||
+        differs(changes, "pids-limit");
+}
+
 /* Whether it is more than a change of its cgroup. */
 static gboolean asks_guest(const Monitor *monitor, const DuetSpec *to, GVariant *changes)
 {
-    return gets_vcpus(monitor, to) || differs(changes, "memory-bytes") ||
-        differs(changes, "pids-limit") || differs(changes, "disks");
+    return asks_agent(monitor, to, changes) || differs(changes, "disks");
 }
 
 /* Refuses what a VM can't have while it runs. */
@@ -75,6 +81,10 @@ static gboolean check_vm(
         return unsupported(error,
             "what runs by a libvirt daemon has its limits, disks and name from its start: stop it "
             "first");
+    if (to->disk_image && asks_agent(monitor, to, changes))
+        return unsupported(error,
+            "it is a disk's own system, and duet has no agent in it that would take its part: stop "
+            "it first, and it counts at the next start");
     return (!differs(changes, "memory-bytes") || check_memory(monitor, to, error)) &&
         check_vcpus(monitor, to, error) &&
         (!asks_guest(monitor, to, changes) || monitor->info->state != DUET_STATE_PAUSED ||
@@ -246,6 +256,8 @@ gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError
     }
     if (monitor->lock_fd < 0)
         return state_error(error, "it is stopping");
+    if (monitor->saving || monitor->saved)
+        return state_error(error, BEING_SAVED);
     if (monitor->changing)
         return state_error(error, "another change of it is under way; try again in a moment");
     g_autoptr(GVariant) changes =

@@ -98,6 +98,9 @@ gboolean duet_save_check(const DuetSpec *spec, GError **error)
     else if (spec->connect)
         why = "it is a VM of a libvirt daemon (--connect), which would be given a state that it "
               "did not save; `virsh save` and `virsh restore` keep no agent's connection";
+    else if (spec->disk_image)
+        why = "it is a disk's own system, and duet has no agent in it that would be silent "
+              "meanwhile; `duet stop` ends it";
     else if (spec->mounts->len > 0)
         why = "it shares folders of the host (-v), and virtiofs can't be saved with a VM's memory; "
               "use a disk (--disk)";

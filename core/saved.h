@@ -24,6 +24,10 @@ G_BEGIN_DECLS
 #define DUET_SAVED_SESSIONS "sessions" /* aq: exec sessions that the agent has */
 #define DUET_SAVED_HELD "held" /* ay: frames to the agent that are still to be sent */
 #define DUET_SAVED_INPUT_ENDED "input-ended" /* b */
+/* u, u, t: what it had of vCPUs, and the most of them and of RAM that it can have */
+#define DUET_SAVED_VCPUS "vcpus"
+#define DUET_SAVED_VCPUS_MAX "vcpus-max"
+#define DUET_SAVED_MEMORY_MAX "memory-max-bytes"
 #define DUET_SAVED_RAN_MS "ran-ms" /* x: the payload, so far */
 #define DUET_SAVED_DRIVER "driver" /* a{sv}: what save() said */
 

@@ -275,6 +275,9 @@ static gboolean is_list(char *const *list)
 /* What a VM hasn't, or what a daemon that runs it would not be told of. */
 static gboolean check_kind(const DuetSpec *spec, GError **error)
 {
+    if (spec->disk_image && spec->pids_limit != 0)
+        return invalid(
+            error, "--pids-limit: '%s' is a disk's own system, which sets that itself", spec->name);
     if (spec->kind != DUET_KIND_VM)
         return TRUE;
     const char *never = spec->memory_swap_bytes != 0 ? "--memory-swap"

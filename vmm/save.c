@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory and devices of a VM in a file of libvirt's, and back. The file names disks and sockets by
- * their paths in the run directory of then: a restore gives libvirt the XML of now, which must
- * describe the same machine. That libvirt checks; what it does not look at (the files behind the
- * paths, QEMU's version, the kernel) is compared here, before anything starts.
+ * Memory and devices of a VM in a file of libvirt's, and back. The machine is the one that was
+ * saved, with all that came and went while it ran, which only that file knows: its XML is taken
+ * from there, with the paths of now. What libvirt does not look at (the files behind the paths,
+ * QEMU's version, the kernel, what the spec says) is compared here, before anything starts.
  */
 #include "vmm/data-disk.h"
 #include "vmm/machine.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
 #include "vmm/vm.h"
-#include "core/saved.h"
 #include "core/disk-list.h"
+#include "core/saved.h"
 #include "core/util.h"
 
 #include <duet/error.h>
 #include <duet/vm-limits.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #define DOMAIN_ID "domain-id"
+#define PATHS "paths"
 
 /* What one of a VM's properties is called in a message. */
 static const struct {
@@ -37,7 +40,9 @@ static const struct {
     { "kernel", "guest kernel" },
     { "root-disk", "disk of its image" },
     { "rw-disk", "state of its writable disk" },
+    { "disk-list", "list of its further disks" },
     { "disks", "state of its further disks" },
+    { "pids-limit", "limit of processes" },
     { "memory-file", "memory file" },
 };
 
@@ -63,46 +68,79 @@ static void put_file(GVariantDict *dict, const char *key, const char *path)
     put(dict, key, text->str);
 }
 
-static void put_disks(GVariantDict *dict, const DuetVm *vm)
+static void put_disks(GVariantDict *dict, const DuetSpec *spec)
 {
-    g_autoptr(GPtrArray) disks = duet_disk_list_parse(vm->spec->disks, NULL);
-    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GPtrArray) disks = duet_disk_list_parse(spec->disks, NULL);
+    g_autoptr(GString) states = g_string_new(NULL);
+    g_autoptr(GString) list = g_string_new(NULL);
     for (guint i = 0; disks && i < disks->len; i++) {
-        g_string_append(text, i ? ", " : "");
-        add_file(text, ((const DuetDataDisk *)disks->pdata[i])->path);
+        const DuetDataDisk *disk = disks->pdata[i];
+        g_autofree char *text = duet_data_disk_to_text(disk);
+        g_string_append_printf(list, "%s%s", i ? ", " : "", text);
+        g_string_append(states, i ? ", " : "");
+        add_file(states, disk->path);
     }
-    put(dict, "disks", text->str);
+    g_autofree char *valid = g_utf8_make_valid(list->str, -1);
+    put(dict, "disk-list", valid);
+    put(dict, "disks", states->str);
+}
+
+static void put_spec(GVariantDict *dict, const DuetVm *vm, const DuetSpec *spec)
+{
+    g_autofree char *vcpus = g_strdup_printf("%u", duet_vm_vcpus(spec));
+    g_autofree char *bytes = duet_format_bytes(duet_vm_memory_bytes(spec));
+    g_autofree char *pids = g_strdup_printf("%" G_GUINT64_FORMAT, spec->pids_limit);
+    put(dict, "machine", duet_vm_machine(spec));
+    put(dict, "cpu-model", duet_vm_cpu_model(spec, vm->kvm));
+    put(dict, "vcpus", vcpus);
+    put(dict, "memory", bytes);
+    put(dict, "pids-limit", pids);
+    put_file(dict, "root-disk", spec->root_disk);
+    put_disks(dict, spec);
+}
+
+/* Below, or at, these are all files of ours that the XML names. */
+static GVariant *paths_new(const DuetVm *vm)
+{
+    const char *const paths[] = { vm->place->run_dir, vm->place->instance_dir, vm->emulator,
+        vm->kernel->boot_path, vm->initramfs->path, vm->spec->root_disk, NULL };
+    return g_variant_new_bytestring_array(paths, -1);
 }
 
 /* Returns: (transfer floating): as it is now. @memory: path of the saved memory */
-static GVariant *facts_new(const DuetVm *vm, const char *memory)
+static GVariant *facts_new(const DuetVm *vm, const DuetSpec *spec, const char *memory)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_autofree char *qemu = duet_vm_qemu_version(vm->emulator, NULL);
-    g_autofree char *vcpus = g_strdup_printf("%u", duet_vm_vcpus(vm->spec));
-    g_autofree char *bytes = duet_format_bytes(duet_vm_memory_bytes(vm->spec));
     g_autofree char *rw = g_build_filename(vm->place->instance_dir, "rw.img", NULL);
     put(&dict, "qemu", qemu);
     put(&dict, "accel", vm->kvm ? "kvm" : "tcg");
-    put(&dict, "machine", duet_vm_machine(vm->spec));
-    put(&dict, "cpu-model", duet_vm_cpu_model(vm->spec, vm->kvm));
-    put(&dict, "vcpus", vcpus);
-    put(&dict, "memory", bytes);
     put(&dict, "kernel", vm->kernel->sha256);
     put(&dict, DOMAIN_ID, vm->domain_id);
-    put_file(&dict, "root-disk", vm->spec->root_disk);
+    put_spec(&dict, vm, spec);
     put_file(&dict, "rw-disk", rw);
     put_file(&dict, "memory-file", memory);
-    put_disks(&dict, vm);
+    g_variant_dict_insert_value(&dict, PATHS, paths_new(vm));
     return g_variant_dict_end(&dict);
 }
 
 /* ---- saving ---- */
 
+/* Ours is the spec of the start; it may have been changed since. */
+static DuetSpec *spec_of_now(const DuetVm *vm, GError **error)
+{
+    g_autofree char *path = g_build_filename(vm->place->instance_dir, "spec", NULL);
+    g_autoptr(GVariant) variant = duet_variant_read(AT_FDCWD, path, error);
+    return variant ? duet_spec_from_variant(variant, error) : NULL;
+}
+
 gboolean duet_vm_save(DuetRuntime *runtime, GVariant **out_facts, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
     const char *path = vm->place->save_path;
+    g_autoptr(DuetSpec) spec = spec_of_now(vm, error);
+    if (!spec)
+        return FALSE;
     duet_fd_clear(&vm->hold);
     if (!vm->domain || virDomainSaveFlags(vm->domain, path, NULL, 0) < 0) {
         duet_virt_error_set(error, "cannot save the memory of '%s'", vm->spec->name);
@@ -112,7 +150,7 @@ gboolean duet_vm_save(DuetRuntime *runtime, GVariant **out_facts, GError **error
         duet_vm_hold(vm);
         return FALSE;
     }
-    *out_facts = g_variant_ref_sink(facts_new(vm, path));
+    *out_facts = g_variant_ref_sink(facts_new(vm, spec, path));
     return TRUE;
 }
 
@@ -123,6 +161,16 @@ static char *memory_path(const DuetVm *vm)
     return g_build_filename(vm->place->saved_dir, DUET_SAVED_MEMORY, NULL);
 }
 
+/* Returns: the place of the first item that differs, of two lists. */
+static guint differs_at(const char *was, const char *is)
+{
+    guint start = 0;
+    for (guint i = 0; was[i] && was[i] == is[i]; i++)
+        if (i > 0 && was[i] == ' ' && was[i - 1] == ',')
+            start = i + 1;
+    return start;
+}
+
 static gboolean compare(const DuetVm *vm, GVariant *now, GError **error)
 {
     const char *name = vm->spec->name;
@@ -130,13 +178,15 @@ static gboolean compare(const DuetVm *vm, GVariant *now, GError **error)
         const char *was = NULL, *is = NULL;
         g_variant_lookup(vm->place->saved, properties[i].key, "&s", &was);
         g_variant_lookup(now, properties[i].key, "&s", &is);
-        if (g_strcmp0(was, is) == 0)
+        was = was ? was : "unknown";
+        if (g_str_equal(was, is))
             continue;
+        guint at = differs_at(was, is);
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
-            "the saved state of '%s' does not go with what is here: another %s ('%.48s' then, "
-            "'%.48s' now); put back what it was, or boot without that state: `duet start "
+            "the saved state of '%s' does not go with what is here: another %s ('%.96s' then, "
+            "'%.96s' now); put back what it was, or boot without that state: `duet start "
             "--force-boot %s`",
-            name, properties[i].what, was ? was : "unknown", is, name);
+            name, properties[i].what, was + at, is + at, name);
         return FALSE;
     }
     return TRUE;
@@ -148,7 +198,7 @@ gboolean duet_vm_saved_check(DuetVm *vm, GError **error)
     if (!vm->place->saved)
         return TRUE;
     g_autofree char *path = memory_path(vm);
-    g_autoptr(GVariant) now = g_variant_ref_sink(facts_new(vm, path));
+    g_autoptr(GVariant) now = g_variant_ref_sink(facts_new(vm, vm->spec, path));
     if (!compare(vm, now, error))
         return FALSE;
     g_variant_lookup(vm->place->saved, DOMAIN_ID, "&s", &id);
@@ -157,12 +207,43 @@ gboolean duet_vm_saved_check(DuetVm *vm, GError **error)
     return TRUE;
 }
 
+static void replace(GString *xml, const char *was, const char *is)
+{
+    g_autofree char *from = g_markup_escape_text(was, -1);
+    g_autofree char *to = g_markup_escape_text(is, -1);
+    if (*was && !g_str_equal(was, is))
+        g_string_replace(xml, from, to, 0);
+}
+
+/* Returns: (nullable): of the machine that was saved, which may have been another instance's. */
+static char *saved_xml(const DuetVm *vm, const char *memory)
+{
+    g_autoptr(GVariant) now = g_variant_ref_sink(paths_new(vm));
+    g_autofree const char **were = NULL;
+    g_autofree const char **are = g_variant_get_bytestring_array(now, NULL);
+    char *text =
+        virDomainSaveImageGetXMLDesc(vm->connection, memory, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
+    if (!text)
+        return NULL;
+    g_autoptr(GString) xml = g_string_new(text);
+    free(text);
+    gboolean known = g_variant_lookup(vm->place->saved, PATHS, "^a&ay", &were);
+    for (guint i = 0; known && were[i] && are[i]; i++)
+        replace(xml, were[i], are[i]);
+    return g_strdup(xml->str);
+}
+
 virDomainPtr duet_vm_saved_load(DuetVm *vm, GError **error)
 {
     g_autofree char *path = memory_path(vm);
     g_autofree char *uuid = duet_vm_uuid(vm->domain_id);
     virDomainPtr domain = NULL;
-    if (virDomainRestoreFlags(vm->connection, path, vm->domain_xml, VIR_DOMAIN_SAVE_PAUSED) == 0)
+    char *xml = saved_xml(vm, path);
+    if (xml) {
+        g_free(vm->domain_xml);
+        vm->domain_xml = xml;
+    }
+    if (xml && virDomainRestoreFlags(vm->connection, path, xml, VIR_DOMAIN_SAVE_PAUSED) == 0)
         domain = virDomainLookupByUUIDString(vm->connection, uuid);
     if (domain)
         return domain;

@@ -484,7 +484,7 @@ borrowed() { [ -S "$DUET_ROOT/instances/$(field "$1" id)/sock" ]; }
       "$DUET" cp - "$kind:/tmp" <hold 2>/dev/null &
       copier=$!
       wait_for 10 borrowed $kind
-      monitor=$(pgrep -of "^duet-monitor $kind\$")
+      monitor=$(monitors "$kind" | head -n 1)
       [ $victim = monitor ] || kill -9 $copier
       [ $victim = client ] || kill -9 "$monitor"
       wait $copier && return 1

@@ -150,6 +150,26 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   [[ $output == *"no serial console"* ]]
 }
 
+@test "what needs an agent of duet's is refused at once, and it runs on" {
+  local verb
+  truncate -s 1M "$scratch/more"
+  up t --vcpus maxvcpus=2
+  for verb in 'save t' 'snapshot create --stateful t' 'update -m 100m t' 'update --cpus 2 t' 'update --pids-limit 9 t'; do
+    SECONDS=0
+    # shellcheck disable=SC2086 # words
+    expect 125 duet $verb
+    [[ $output == *"disk's own system"* && $(wc -l <<<"$output") = 1 && $SECONDS -lt 4 ]] || { echo "$verb: $output"; return 1; }
+  done
+  duet update --cpus 0.9 t
+  is "$(duet inspect t | jq -c '.[0] | [.memory_limit_bytes, .pids_limit, .cpus]')" '[0,0,0.9]'
+  duet disk attach t "$scratch/more"
+  [[ $(typed t hello) == *hello* ]]
+  duet stop t >/dev/null
+  expect 125 duet update --pids-limit 9 t
+  duet start t 2>/dev/null
+  is "$(duet disk ls t | awk '{ print $1, $4 }' | tail -n 1)" "vdc $scratch/more"
+}
+
 @test "compare and bench refuse a disk" {
   expect 125 duet compare tiny -- true
   [[ $output == *"is a disk"* ]]

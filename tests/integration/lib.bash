@@ -62,6 +62,13 @@ is_agent() {
   { read -r -d '' word <"$1/cmdline"; } 2>/dev/null
   [ "$word" = duet-agent ]
 }
+# monitors NAME: of the instance, and its worker. Other tests, beside this one, have instances of that name, too.
+monitors() {
+  local pid
+  for pid in $(pgrep -f "^duet-monitor $1\$"); do
+    ! grep -qzxF "DUET_ROOT=$DUET_ROOT" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
+  done
+}
 # Whether a process of ours is one that this test left; other tests may run beside this one. A monitor has our
 # environment, QEMU has files of our root open or as arguments.
 is_left() {

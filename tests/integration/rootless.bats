@@ -115,6 +115,8 @@ suite() {
 # bats test_tags=host
 @test "a container's suite passes" { suite kind . KIND=container; }
 # bats test_tags=host
+@test "a VM that changed while it ran is saved, and goes on" { suite save 'changed of a VM'; }
+# bats test_tags=host
 @test "a VM's suite passes" {
   local cases='run prints|exec|volumes|limits|start again|pause|killed client|marks'
   # Where a guest needs a minute: what only a user's VM has.

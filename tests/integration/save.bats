@@ -111,6 +111,47 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
   whole_log box
 }
 
+@test "what changed of a VM while it ran goes on with it, also in its clones" {
+  local was
+  truncate -s 1M "$scratch"/{first,second,third}
+  duet run -d --vm -m 160m --vcpus maxvcpus=2 --disk "$scratch/first" --name lively busybox sleep 1000 2>/dev/null
+  duet update -m 128m --pids-limit 50 lively
+  # Its vCPUs stay when there is less time for them.
+  if limited && [ "$(nproc)" -gt 1 ]; then
+    duet update --cpus 1.5 lively
+    duet update --cpus 0.9 lively
+  fi
+  duet disk attach lively "$scratch/second,readonly=on"
+  duet disk attach lively "$scratch/third,target=vdk,readonly=on"
+  duet disk detach lively vdc
+  look() { duet exec "$1" sh -c "awk '/MemTotal/ { print \$2 }' /proc/meminfo; nproc; cat /sys/block/*/serial"; }
+  wait_for 5 eval '[[ $(look lively) == *duet-disk-8* ]]'
+  was=$(look lively)
+  is "$(quietly duet snapshot create --stateful lively live)" live
+  is "$(look lively)" "$was"
+  duet save lively
+  duet update --pids-limit 9 lively
+  expect 125 quietly duet restore lively
+  [[ $output == *"another limit of processes ('50' then, '9' now)"* ]]
+  duet update --pids-limit 50 lively
+  duet disk detach lively vdk
+  expect 125 quietly duet restore lively
+  [[ $output == *"another list of its further disks ('$scratch/second,"*" then, '$scratch/second,"*" now)"* ]]
+  duet disk attach lively "$scratch/third,target=vdk,readonly=on"
+  duet clone lively twin >/dev/null
+  quietly duet start --all >/dev/null
+  is "$(look lively)" "$was"
+  is "$(look twin)" "$was"
+  # and it can change again, within what the VM was started with
+  duet update -m 160m lively
+  [ "$(look lively | head -n 1)" -gt "$(head -n 1 <<<"$was")" ]
+  expect 125 duet update -m 161m twin
+  [[ $output == *"was started with 160.0 MiB"* ]]
+  duet disk detach twin vdk
+  duet disk attach twin "$scratch/first"
+  duet rm -f lively twin >/dev/null
+}
+
 @test "a state that does not fit is one clear error, and is kept (stays)" {
   local dir stamp
   counts box
@@ -215,8 +256,8 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
     sleep "0.$((RANDOM % 9))"
     case $victim in
     client) kill -9 $! || true ;;
-    monitor) kill -9 "$(pgrep -f '^duet-monitor box$' | head -n 1)" || true ;;
-    worker) kill -9 "$(pgrep -f '^duet-monitor box$' | tail -n 1)" || true ;;
+    monitor) kill -9 "$(monitors box | head -n 1)" || true ;;
+    worker) kill -9 "$(monitors box | tail -n 1)" || true ;;
     qemu) kill -9 "$(pgrep -f "guest=$id" | head -n 1)" || true ;;
     esac
     wait $! || true
@@ -233,13 +274,13 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
   [ -n "${DUET_TEST_FULL:-}" ] || return 0
   # A silent agent whose monitor died ends its guest all the same, with no command's help.
   counts box
-  local qemu monitors
+  local qemu both
   qemu=$(field box pid)
-  mapfile -t monitors < <(pgrep -f '^duet-monitor box$')
-  kill -STOP "${monitors[1]}"
+  mapfile -t both < <(monitors box)
+  kill -STOP "${both[1]}"
   "$DUET" save box >/dev/null 2>&1 &
   sleep 1
-  kill -9 "${monitors[0]}"
+  kill -9 "${both[0]}"
   wait $! || true
   wait_for 40 [ ! -e "/proc/$qemu" ]
 }
@@ -258,7 +299,7 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
   answer=$(duet --root "$small" exec box echo alive)
   left=$(ls -d "$small"/instances/*/saved* 2>/dev/null || true)
   duet --root "$small" rm -f box
-  umount "$small"
+  wait_for 10 umount "$small"
   echo "$said"
   is "$code" 125
   is "$(wc -l <<<"$said")" 1
