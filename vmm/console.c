@@ -4,6 +4,7 @@
  * opened, so the files are root's. The guest's root may write there without end: what is old is
  * given back to the disk.
  */
+#include "vmm/guest-proxy.h"
 #include "vmm/vm.h"
 #include "core/util.h"
 
@@ -71,11 +72,12 @@ void duet_vm_console_watch(DuetVm *vm)
 {
     g_autofree char *emulator = emulator_log(vm);
     vm->console_watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    /* A daemon keeps the second itself. */
-    if (vm->console_watch_fd >= 0)
-        inotify_add_watch(vm->console_watch_fd, emulator, IN_MODIFY);
-    if (vm->console_watch_fd >= 0 &&
-        inotify_add_watch(vm->console_watch_fd, vm->console_log, IN_MODIFY) >= 0)
+    if (vm->console_watch_fd < 0)
+        return;
+    /* A daemon keeps the first itself, and a disk guest has not the second. */
+    int emulators = inotify_add_watch(vm->console_watch_fd, emulator, IN_MODIFY);
+    int consoles = inotify_add_watch(vm->console_watch_fd, vm->console_log, IN_MODIFY);
+    if (emulators >= 0 || consoles >= 0)
         vm->console_source = g_unix_fd_add(vm->console_watch_fd, G_IO_IN, on_console, vm);
 }
 
@@ -149,10 +151,19 @@ static char *emulator_tail(const DuetVm *vm)
     return words->len ? g_string_free(g_steal_pointer(&words), FALSE) : NULL;
 }
 
+/* A disk guest's console is in the instance's log; whoever reads it there knows the end. */
+static char *console_tail(const DuetVm *vm)
+{
+    const GByteArray *past = vm->proxy ? duet_guest_proxy_console(vm->proxy) : NULL;
+    if (!vm->spec->disk_image)
+        return file_tail(vm->console_log);
+    return past && past->len ? tail_clean((const char *)past->data, past->len) : NULL;
+}
+
 char *duet_vm_console_tail(DuetRuntime *runtime)
 {
     const DuetVm *vm = (const DuetVm *)runtime;
-    g_autofree char *console = file_tail(vm->console_log);
+    g_autofree char *console = console_tail(vm);
     g_autofree char *emulator = emulator_tail(vm);
     if (!console)
         return emulator ? g_strconcat("(none)\nQEMU's log:\n", emulator, NULL) : NULL;

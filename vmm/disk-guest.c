@@ -75,7 +75,7 @@ gboolean duet_disk_guest_check(const DuetSpec *spec, GError **error)
         return TRUE;
     int err = errno;
     return duet_error_set_errno(error, err,
-        "cannot read the disk of the image '%s' (`duet image inspect %s` looks after it)",
+        "cannot read the disk of the image '%s' (`duet image inspect %s` makes it anew)",
         spec->image_ref, spec->image_digest);
 }
 

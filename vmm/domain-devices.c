@@ -135,7 +135,6 @@ static void add_console(xmlNode *devices, const DuetVmPlan *plan)
         duet_xml_add(devices, "serial", NULL, "type", plan->disk ? "unix" : "file", NULL);
     if (plan->disk) {
         duet_xml_add(serial, "source", NULL, "mode", "bind", "path", plan->console_socket, NULL);
-        duet_xml_add(serial, "log", NULL, "file", plan->console_log, "append", "on", NULL);
     } else {
         duet_xml_add(serial, "source", NULL, "path", plan->console_log, "append", "on", NULL);
     }

@@ -16,7 +16,6 @@ struct _DuetGuestConsole {
     int fd;
     const DuetGuestConsoleEvents *events;
     gpointer data;
-    gboolean remembers;
     GByteArray *past;
     GByteArray *typed;
     guint64 credit;
@@ -26,8 +25,6 @@ struct _DuetGuestConsole {
 
 static void remember(DuetGuestConsole *console, const guint8 *bytes, guint length)
 {
-    if (!console->remembers)
-        return;
     g_byte_array_append(console->past, bytes, length);
     if (console->past->len > REMEMBERED_BYTES)
         g_byte_array_remove_range(console->past, 0, console->past->len - REMEMBERED_BYTES);
@@ -79,13 +76,12 @@ static void watch(DuetGuestConsole *console)
 }
 
 DuetGuestConsole *duet_guest_console_new(
-    int fd, gboolean remembers, const DuetGuestConsoleEvents *events, gpointer data)
+    int fd, const DuetGuestConsoleEvents *events, gpointer data)
 {
     DuetGuestConsole *console = g_new0(DuetGuestConsole, 1);
     console->fd = fd;
     console->events = events;
     console->data = data;
-    console->remembers = remembers;
     console->past = g_byte_array_new();
     console->typed = g_byte_array_new();
     console->credit = DUET_CREDIT_INITIAL_BYTES;
@@ -120,6 +116,11 @@ void duet_guest_console_type(DuetGuestConsole *console, const guint8 *bytes, gui
     g_byte_array_append(console->typed, bytes, length);
     if (!console->write_source)
         console->write_source = g_unix_fd_add(console->fd, G_IO_OUT, on_writable, console);
+}
+
+const GByteArray *duet_guest_console_past(const DuetGuestConsole *console)
+{
+    return console->past;
 }
 
 gboolean duet_guest_console_has(DuetGuestConsole *console, const GRegex *regex)

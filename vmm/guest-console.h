@@ -22,15 +22,16 @@ typedef struct {
 /**
  * duet_guest_console_new:
  * @fd: taken over
- * @remembers: for duet_guest_console_has()
  */
 DuetGuestConsole *duet_guest_console_new(
-    int fd, gboolean remembers, const DuetGuestConsoleEvents *events, gpointer data);
+    int fd, const DuetGuestConsoleEvents *events, gpointer data);
 void duet_guest_console_free(DuetGuestConsole *console);
 
 /** duet_guest_console_grant: so many bytes more may be read. */
 void duet_guest_console_grant(DuetGuestConsole *console, guint32 bytes);
 void duet_guest_console_type(DuetGuestConsole *console, const guint8 *bytes, guint32 length);
+/** duet_guest_console_past: Returns: (transfer none): some KiB of what was written last. */
+const GByteArray *duet_guest_console_past(const DuetGuestConsole *console);
 /** duet_guest_console_has: Returns: whether what was written last matches; it is looked at in parts
  * of some KiB that overlap. */
 gboolean duet_guest_console_has(DuetGuestConsole *console, const GRegex *regex);

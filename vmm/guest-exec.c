@@ -229,7 +229,7 @@ static void on_input(Session *session, const struct duet_frame *frame)
         return;
     if (frame->length > DUET_GUEST_INPUT_MAX_BYTES - session->input->len) {
         fail(session, 125,
-            "the guest agent of a disk takes 256 KiB of standard input at most: give it in parts, "
+            "the guest agent of a disk takes 64 KiB of standard input at most: give it in parts, "
             "or a further disk with --disk");
         return;
     }

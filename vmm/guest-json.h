@@ -8,9 +8,11 @@ G_BEGIN_DECLS
 /* The words of QEMU's guest agent. What it answers is the guest's to write: nothing in it is
  * believed but its form. */
 
-/** How much standard input a program can be given: it is part of one message, of which qemu-ga
- * reads 4 KiB at a time and then may sleep 0.1 s. */
-#define DUET_GUEST_INPUT_MAX_BYTES (256u << 10)
+/**
+ * How much standard input a program can be given: it is part of one message. What is more than a
+ * few times that has been seen to get stuck between QEMU's port and a guest that is slow.
+ */
+#define DUET_GUEST_INPUT_MAX_BYTES (64u << 10)
 
 /**
  * duet_guest_exec_request:

@@ -202,7 +202,7 @@ DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, int monitor_fd, int c
     if (spec->wait && g_str_has_prefix(spec->wait, DUET_WAIT_CONSOLE))
         proxy->awaited = awaited_of(spec->wait, NULL);
     proxy->agent = duet_guest_agent_new(host->ask, host_data);
-    proxy->console = duet_guest_console_new(console_fd, proxy->awaited != NULL, &events, proxy);
+    proxy->console = duet_guest_console_new(console_fd, &events, proxy);
     proxy->monitor = duet_link_new(monitor_fd, on_frame, on_closed, proxy);
     proxy->execs = duet_guest_execs_new(spec->name, proxy->monitor, proxy->agent);
     say_hello(proxy);
@@ -238,4 +238,9 @@ void duet_guest_proxy_powered_off(DuetGuestProxy *proxy)
     /* Its last words are read, whoever reads them how slowly. */
     duet_link_send(proxy->monitor, DUET_FRAME_ENDED, 0, 0, NULL, 0);
     tell_end(proxy);
+}
+
+const GByteArray *duet_guest_proxy_console(const DuetGuestProxy *proxy)
+{
+    return duet_guest_console_past(proxy->console);
 }

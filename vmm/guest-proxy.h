@@ -40,6 +40,9 @@ void duet_guest_proxy_set_agent(DuetGuestProxy *proxy, gboolean is_there);
 /** duet_guest_proxy_powered_off: the guest did it; that is how its payload ends well. */
 void duet_guest_proxy_powered_off(DuetGuestProxy *proxy);
 
+/** duet_guest_proxy_console: Returns: (transfer none): what its console wrote last. */
+const GByteArray *duet_guest_proxy_console(const DuetGuestProxy *proxy);
+
 /** duet_guest_wait_check: Returns: whether @wait is one of spec->wait; %DUET_ERROR_INVALID. */
 gboolean duet_guest_wait_check(const char *wait, GError **error);
 

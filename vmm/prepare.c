@@ -130,8 +130,7 @@ gboolean duet_vm_prepare(DuetVm *vm, GError **error)
     vm->emulator = duet_vm_qemu_find(vm->spec->qemu_path, error);
     if (!vm->emulator || !accel_choose(vm, error) || !duet_vm_cpu_check(vm->spec, vm->kvm, error))
         return FALSE;
-    gboolean ok =
-        vm->spec->disk_image ? duet_disk_guest_check(vm->spec, error) : kernel_make(vm, error);
-    return ok && duet_vm_disk_make(vm, vm->place->id_base, error) &&
-        duet_vm_console_make(vm, error);
+    gboolean ok = vm->spec->disk_image ? duet_disk_guest_check(vm->spec, error)
+                                       : kernel_make(vm, error) && duet_vm_console_make(vm, error);
+    return ok && duet_vm_disk_make(vm, vm->place->id_base, error);
 }

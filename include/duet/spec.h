@@ -228,8 +228,8 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @rng: VM: it has a virtio-rng
  * @xml_patch: (nullable): VM: the text of a domain XML that is merged into ours
  * @disk_image: (nullable): VM: path of the qcow2 that it boots from with its own boot loader, which
- *     is never written to: a disk guest. It has no @layers, no @root_disk and no payload but itself;
- *     its serial console stands for the payload's terminal
+ *     is never written to: a disk guest. It has no @layers, no @root_disk and no payload but
+ * itself; its serial console stands for the payload's terminal
  * @firmware: (nullable): disk guest: %DUET_FIRMWARE_UEFI or %DUET_FIRMWARE_BIOS, the default
  * @user_data: (nullable): disk guest: what cloud-init is told
  * @ssh_keys: (nullable): disk guest: lines of public keys for the user that the disk's cloud-init

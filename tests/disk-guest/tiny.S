@@ -2,7 +2,6 @@
 # A system of one sector for tests of disks: counts its boots in the disk's second sector, says so on
 # the serial port, and then obeys: p powers off, r resets, i ignores the power button from then on,
 # all else comes back. The power button powers it off.
-# as --32 -o tiny.o tiny.S && ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o tiny tiny.o
 	.code16
 	.globl _start
 	.set COM1, 0x3f8

@@ -381,3 +381,20 @@ forbidden() {
   fi
   is "$(left)" ''
 }
+
+@test "a disk boots as the user's own QEMU, and its image stays as it is" {
+  local disk before
+  "$tests_dir/disk-guest/tiny" "$place/tiny"
+  chmod a+r "$place/tiny"
+  duet image import --disk-format raw --name tiny "$place/tiny" >/dev/null
+  disk=$(duet image inspect tiny | jq -r '.[0].store.disk')
+  before=$(sha256sum <"$disk")
+  duet run -d --vm --name t --wait 'console:boot [0-9]' tiny >/dev/null 2>&1
+  is "$(stat -c %u "/proc/$(field t pid)")" "$uid"
+  duet stop t >/dev/null
+  is "$(field t exit_code)" 0
+  [[ $(duet logs t) == *button* ]]
+  duet start t >/dev/null 2>&1
+  [[ $(duet logs t) == *"boot 2"* ]]
+  is "$(sha256sum <"$disk")" "$before"
+}

@@ -131,6 +131,11 @@ static void test_kept(void)
     spec->disks = g_strsplit("/a,format=raw", " ", -1);
     spec->rng = TRUE;
     spec->xml_patch = g_strdup("<domain/>");
+    spec->disk_image = g_strdup("/a.qcow2");
+    spec->firmware = g_strdup(DUET_FIRMWARE_UEFI);
+    spec->user_data = g_strdup("#cloud-config\n");
+    spec->ssh_keys = g_strsplit("ssh-ed25519 A", "\n", -1);
+    spec->wait = g_strdup(DUET_WAIT_AGENT);
     g_autoptr(DuetSpec) copy = duet_spec_copy(spec);
     g_assert_cmpstr(copy->machine, ==, "pc");
     g_assert_cmpstr(copy->cpu_model, ==, "Haswell");
@@ -138,6 +143,11 @@ static void test_kept(void)
     g_assert_cmpstrv(copy->disks, spec->disks);
     g_assert_true(copy->rng);
     g_assert_cmpstr(copy->xml_patch, ==, "<domain/>");
+    g_assert_cmpstr(copy->disk_image, ==, "/a.qcow2");
+    g_assert_cmpstr(copy->firmware, ==, DUET_FIRMWARE_UEFI);
+    g_assert_cmpstr(copy->user_data, ==, "#cloud-config\n");
+    g_assert_cmpstrv(copy->ssh_keys, spec->ssh_keys);
+    g_assert_cmpstr(copy->wait, ==, DUET_WAIT_AGENT);
 }
 
 static void test_disk_list(void)
