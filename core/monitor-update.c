@@ -75,6 +75,11 @@ static gboolean check_vm(
         return unsupported(error,
             "what runs by a libvirt daemon has its limits, disks and name from its start: stop it "
             "first");
+    if (to->disk_image && asks_guest(monitor, to, changes))
+        return unsupported(error,
+            "a disk's VM has its RAM, vCPUs and further disks from its start, as nobody in it "
+            "would "
+            "help with a change: stop it first, and it counts at the next start");
     return (!differs(changes, "memory-bytes") || check_memory(monitor, to, error)) &&
         check_vcpus(monitor, to, error) &&
         (!asks_guest(monitor, to, changes) || monitor->info->state != DUET_STATE_PAUSED ||

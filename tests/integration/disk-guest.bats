@@ -119,12 +119,35 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
 @test "without a guest agent exec and cp say so, and what to do" {
   up t
   expect 125 duet exec t true
-  [[ $output == *"no guest agent answers in 't'"*"duet console t"* ]]
+  [[ $output == *"no guest agent answers"*"duet console"* ]]
   expect 125 duet cp t:/etc/hosts "$scratch/"
   [[ $output == *"copies no files"* ]]
   duet stop t >/dev/null
   expect 125 duet cp t:/etc/hosts "$scratch/"
   is "$(field t state)" exited
+}
+
+@test "what needs help from inside is refused while it runs, at once, and it goes on" {
+  up t --memory 256m
+  truncate -s 1M "$scratch/more"
+  SECONDS=0
+  expect 125 duet save t
+  [[ $output == *"runs a disk"*"snapshot create"* ]]
+  expect 125 duet snapshot create --stateful t one
+  [[ $output == *"runs a disk"* ]]
+  expect 125 duet update -m 128m t
+  [[ $output == *"stop it first"* ]]
+  expect 125 duet disk attach t "$scratch/more"
+  [[ $output == *"stop it first"* ]]
+  [ $SECONDS -lt 10 ]
+  duet update --cpus 0.5 t >/dev/null
+  is "$(field t driver.memory_bytes)" $((256 << 20))
+  [[ $(typed t ok) == *ok* ]]
+  duet stop t >/dev/null
+  duet update -m 128m t >/dev/null
+  duet disk attach t "$scratch/more" >/dev/null
+  duet start t >/dev/null 2>&1
+  is "$(field t driver.memory_bytes)" $((128 << 20))
 }
 
 @test "what is nothing for a disk is refused, and nothing is made" {
