@@ -13,6 +13,7 @@
 #include <libvirt/libvirt-qemu.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,13 +22,20 @@
  * megabytes. */
 #define SYNC_TIMEOUT_S 30
 #define ASK_TIMEOUT_S 120
+/* What libvirt says of an answer of more than 10 MiB; it hears no more of this agent then. */
+#define TOO_LONG "No complete agent response"
 
 static char *on_ask(gpointer data, const char *request, GError **error)
 {
     const DuetVm *vm = data;
     char *reply = virDomainQemuAgentCommand(vm->domain, request, ASK_TIMEOUT_S, 0);
     if (!reply) {
-        duet_virt_error_set(error, "cannot ask the guest agent of '%s'", vm->spec->name);
+        duet_virt_error_set(error, "cannot ask the guest agent");
+        if (error && *error && strstr((*error)->message, TOO_LONG))
+            g_prefix_error(error,
+                "its outputs are longer than the 7 MiB that libvirt takes of a guest agent: let "
+                "them go to a file; no guest agent answers until it is killed and started again "
+                "in the guest (by `duet console`), or the guest boots: ");
         return NULL;
     }
     char *copy = g_strdup(reply);
