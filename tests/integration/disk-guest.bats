@@ -161,6 +161,7 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   refused 'can only grow' --disk-size 512k tiny
   refused 'no firmware' --firmware efi tiny
   refused 'none of agent' --wait soon tiny
+  for option in '' $'a\tb' $'a\xffb' 'a: b' -a; do refused 'no host name' --hostname="$option" tiny; done
   refused '--wait' --wait 'console:(' tiny
   refused 'private key' --ssh-key <(echo '-----BEGIN OPENSSH PRIVATE KEY-----') tiny
   refused 'no public key' --ssh-key <(echo 'nonsense') tiny
