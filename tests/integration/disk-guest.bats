@@ -144,6 +144,8 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   is "$(field t driver.memory_bytes)" $((256 << 20))
   [[ $(typed t ok) == *ok* ]]
   duet stop t >/dev/null
+  expect 125 duet update --pids-limit 9 t
+  [[ $output == *"nothing for a disk"* ]]
   duet update -m 128m t >/dev/null
   duet disk attach t "$scratch/more" >/dev/null
   duet start t >/dev/null 2>&1
