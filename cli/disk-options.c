@@ -167,6 +167,16 @@ static gboolean apply_keys(DuetSpec *spec, char *const *paths, GError **error)
     return TRUE;
 }
 
+/* Its cloud-init would take none of the seed for one that is no text, and its kernel has bounds. */
+static gboolean check_hostname(const DuetSpec *spec, GError **error)
+{
+    return g_regex_match_simple("^[A-Za-z0-9][-.A-Za-z0-9]{0,63}$", spec->hostname,
+               G_REGEX_RAW | G_REGEX_DOLLAR_ENDONLY, 0) ||
+        duet_cli_invalid(error,
+            "is no host name for a whole system: use at most 64 letters, digits, hyphens and dots",
+            spec->hostname);
+}
+
 gboolean duet_cli_apply_disk(
     DuetSpec *spec, const DuetDiskOptions *options, const DuetRunOptions *run, GError **error)
 {
@@ -175,7 +185,7 @@ gboolean duet_cli_apply_disk(
     if (!refuse(spec, run, error) || !apply_firmware(spec, options->firmware, error) ||
         !apply_user_data(spec, options->user_data, error) ||
         !apply_keys(spec, options->ssh_keys, error) ||
-        !apply_graphics(spec, options->graphics, error))
+        !apply_graphics(spec, options->graphics, error) || !check_hostname(spec, error))
         return FALSE;
     if (options->wait && !g_str_equal(options->wait, "none"))
         spec->wait = g_strdup(options->wait);

@@ -290,6 +290,11 @@ static gboolean check_kind(const DuetSpec *spec, GError **error)
             never);
         return FALSE;
     }
+    if (spec->disk_image != NULL && spec->pids_limit != 0) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "--pids-limit is nothing for a disk's VM: its own system counts its processes");
+        return FALSE;
+    }
     if (spec->connect == NULL)
         return TRUE;
     const DuetLimits limits = {

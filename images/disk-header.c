@@ -10,6 +10,7 @@
  * what this code does not know. All numbers are hostile.
  */
 #include "images/disk.h"
+#include "images/disk-bytes.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -41,28 +42,6 @@ DuetDiskFormat duet_disk_format_from_string(const char *text)
             return i;
     }
     return DUET_DISK_NONE;
-}
-
-static guint32 be32(const guint8 *at)
-{
-    guint32 value;
-    memcpy(&value, at, sizeof value);
-    return GUINT32_FROM_BE(value);
-}
-
-static guint64 be64(const guint8 *at)
-{
-    return (guint64)be32(at) << 32 | be32(at + 4);
-}
-
-static guint32 le32(const guint8 *at)
-{
-    return GUINT32_SWAP_LE_BE(be32(at));
-}
-
-static guint64 le64(const guint8 *at)
-{
-    return (guint64)le32(at + 4) << 32 | le32(at);
 }
 
 /* What is beyond the file's end is 0. */
@@ -102,7 +81,7 @@ static gboolean has_partitions(const guint8 *head)
     for (const guint8 *entry = head + 446; entry < head + 510; entry += 16) {
         if (*entry & 0x7f)
             return FALSE;
-        any = any || (entry[4] && le32(entry + 12) > 0);
+        any = any || (entry[4] && duet_le32(entry + 12) > 0);
     }
     return any;
 }
@@ -125,7 +104,7 @@ DuetDiskFormat duet_disk_sniff(int fd, const char *path)
     /* Before what a name in a tar could hold. */
     if (is_archive(head))
         return DUET_DISK_NONE;
-    if (le32(head + 64) == 0xbeda107f)
+    if (duet_le32(head + 64) == 0xbeda107f)
         return DUET_DISK_VDI;
     if (!has_boot_signature(head))
         return DUET_DISK_NONE;
@@ -149,16 +128,16 @@ static gboolean refuse(const Look *look, GError **error, const char *why)
 static gboolean look_qcow2(const Look *look, guint64 *out_bytes, GError **error)
 {
     const guint8 *head = look->head;
-    guint32 version = be32(head + 4);
+    guint32 version = duet_be32(head + 4);
     if (version != 2 && version != 3)
         return refuse(look, error, "its version of qcow2 is not known here");
-    if (be64(head + 8) || be32(head + 16))
+    if (duet_be64(head + 8) || duet_be32(head + 16))
         return refuse(look, error,
             "it has a backing file, without which it is no whole disk; make it one with "
             "'qemu-img convert -O qcow2' where that file is");
-    if (be32(head + 32))
+    if (duet_be32(head + 32))
         return refuse(look, error, "it is encrypted; decrypt it with 'qemu-img convert'");
-    guint64 features = version == 3 ? be64(head + 72) : 0;
+    guint64 features = version == 3 ? duet_be64(head + 72) : 0;
     if (features & 2)
         return refuse(
             look, error, "it is marked as corrupt; try 'qemu-img check -r all' on a copy");
@@ -167,7 +146,7 @@ static gboolean look_qcow2(const Look *look, guint64 *out_bytes, GError **error)
             "its data are in another file; make it one file with 'qemu-img convert -O qcow2'");
     if (features & ~(guint64)0x1f)
         return refuse(look, error, "it has features that are not known here");
-    *out_bytes = be64(head + 24);
+    *out_bytes = duet_be64(head + 24);
     return TRUE;
 }
 
@@ -191,7 +170,8 @@ static gboolean look_vmdk(const Look *look, guint64 *out_bytes, GError **error)
     if (memcmp(head, "KDMV", 4) != 0)
         return refuse(look, error,
             "its contents are in other files; make it one file with 'qemu-img convert -O qcow2'");
-    guint64 sectors = le64(head + 12), at = le64(head + 28), length = le64(head + 36);
+    guint64 sectors = duet_le64(head + 12), at = duet_le64(head + 28),
+            length = duet_le64(head + 36);
     if (sectors == 0 || at == 0 || at > G_MAXINT64 / SECTOR || length == 0)
         return refuse(look, error, "it is one file of several of a disk");
     if (sectors > DUET_DISK_MAX_BYTES / SECTOR || length > VMDK_DESCRIPTOR_MAX / SECTOR)
@@ -206,13 +186,14 @@ static gboolean look_vmdk(const Look *look, guint64 *out_bytes, GError **error)
 static gboolean look_vdi(const Look *look, guint64 *out_bytes, GError **error)
 {
     const guint8 *head = look->head;
-    guint32 type = le32(head + 76);
+    guint32 type = duet_le32(head + 76);
     if (type != 1 && type != 2)
         return refuse(look, error, "it is a VDI that builds on another disk; export a whole one");
-    guint64 data = le32(head + 344), blocks = le32(head + 388), block_bytes = le32(head + 376);
+    guint64 data = duet_le32(head + 344), blocks = duet_le32(head + 388),
+            block_bytes = duet_le32(head + 376);
     if (data + blocks * block_bytes > look->file_bytes)
         return refuse(look, error, "it is cut short: its file is smaller than its header says");
-    *out_bytes = le64(head + 368);
+    *out_bytes = duet_le64(head + 368);
     return TRUE;
 }
 

@@ -2,6 +2,7 @@
 
 /* What the partition table tells of how a disk boots and how long it is. */
 #include "images/disk.h"
+#include "images/disk-bytes.h"
 
 #include <string.h>
 
@@ -14,18 +15,6 @@
 static const guint8 esp_type[] = { 0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00,
     0xa0, 0xc9, 0x3e, 0xc9, 0x3b };
 static const guint8 bios_type[] = "Hah!IdontNeedEFI";
-
-static guint32 le32(const guint8 *at)
-{
-    guint32 value;
-    memcpy(&value, at, sizeof value);
-    return GUINT32_FROM_LE(value);
-}
-
-static guint64 le64(const guint8 *at)
-{
-    return (guint64)le32(at + 4) << 32 | le32(at);
-}
 
 static guint64 sector_end(guint64 sector)
 {
@@ -43,16 +32,16 @@ static void read_gpt(const guint8 *head, gsize length, DuetDiskTable *table)
 {
     const guint8 *header = head + SECTOR;
     gboolean bios = FALSE, uefi = FALSE;
-    guint64 at = le64(header + 72) * SECTOR;
-    guint32 n = le32(header + 80), step = le32(header + 84);
+    guint64 at = duet_le64(header + 72) * SECTOR;
+    guint32 n = duet_le32(header + 80), step = duet_le32(header + 84);
     /* The other copy of the table lies in the last sector. */
-    table->end_bytes = sector_end(le64(header + 32) + 1);
-    if (step < 128 || step > SECTOR || le64(header + 72) > length / SECTOR)
+    table->end_bytes = sector_end(duet_le64(header + 32) + 1);
+    if (step < 128 || step > SECTOR || duet_le64(header + 72) > length / SECTOR)
         return;
     for (; n > 0 && at + step <= length; n--, at += step) {
         uefi = uefi || memcmp(head + at, esp_type, sizeof esp_type) == 0;
         bios = bios || memcmp(head + at, bios_type, sizeof esp_type) == 0 ||
-            le32(head + at + 48) & GPT_LEGACY_BOOT;
+            duet_le32(head + at + 48) & GPT_LEGACY_BOOT;
     }
     table->firmware = firmware_of(bios, uefi);
 }
@@ -61,7 +50,7 @@ static void read_mbr(const guint8 *head, DuetDiskTable *table)
 {
     gboolean uefi = FALSE;
     for (const guint8 *entry = head + 446; entry < head + 510; entry += 16) {
-        guint64 end = (guint64)le32(entry + 8) + le32(entry + 12);
+        guint64 end = (guint64)duet_le32(entry + 8) + duet_le32(entry + 12);
         uefi = uefi || entry[4] == MBR_ESP;
         if (entry[4])
             table->end_bytes = MAX(table->end_bytes, sector_end(end));

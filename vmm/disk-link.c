@@ -13,6 +13,7 @@
 #include <libvirt/libvirt-qemu.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,13 +22,33 @@
  * megabytes. */
 #define SYNC_TIMEOUT_S 30
 #define ASK_TIMEOUT_S 120
+/* What libvirt says of an answer of more than 10 MiB. It hears no more of this agent then. */
+#define TOO_LONG "No complete agent response"
+
+static void mark_agent(const DuetVm *vm, gboolean is_there)
+{
+    g_autofree char *mark = g_build_filename(vm->place->instance_dir, DUET_GUEST_AGENT_MARK, NULL);
+    if (!is_there) {
+        unlink(mark);
+        return;
+    }
+    DUET_AUTO_FD fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    (void)fd;
+}
 
 static char *on_ask(gpointer data, const char *request, GError **error)
 {
     const DuetVm *vm = data;
     char *reply = virDomainQemuAgentCommand(vm->domain, request, ASK_TIMEOUT_S, 0);
     if (!reply) {
-        duet_virt_error_set(error, "cannot ask the guest agent of '%s'", vm->spec->name);
+        duet_virt_error_set(error, "cannot ask the guest agent");
+        if (error && *error && strstr((*error)->message, TOO_LONG)) {
+            mark_agent(vm, FALSE);
+            g_prefix_error(error,
+                "its outputs are longer than the 7 MiB that libvirt takes of a guest agent: let "
+                "them go to a file; no guest agent answers until it is killed and started again "
+                "in the guest (by `duet console`), or the guest boots: ");
+        }
         return NULL;
     }
     char *copy = g_strdup(reply);
@@ -51,17 +72,6 @@ static void on_power_off(gpointer data)
 }
 
 static const DuetGuestHost host = { on_ask, on_press, on_power_off };
-
-static void mark_agent(const DuetVm *vm, gboolean is_there)
-{
-    g_autofree char *mark = g_build_filename(vm->place->instance_dir, DUET_GUEST_AGENT_MARK, NULL);
-    if (!is_there) {
-        unlink(mark);
-        return;
-    }
-    DUET_AUTO_FD fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    (void)fd;
-}
 
 static void on_agent(
     virConnectPtr connection, virDomainPtr domain, int state, int reason, void *data)

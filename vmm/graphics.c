@@ -7,11 +7,12 @@
 #include <duet/error.h>
 
 #include <errno.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* VNC looks at 8 letters of a password. */
-#define PASSWORD_BYTES 4
+/* VNC looks at 8 letters of a password, which are so many in base64. */
+#define PASSWORD_BYTES 6
 
 /* QEMU makes its socket itself, as a user that may write nowhere else in the run directory. */
 static gboolean make_folder(DuetVm *vm, GError **error)
@@ -26,13 +27,22 @@ static gboolean make_folder(DuetVm *vm, GError **error)
     return TRUE;
 }
 
+static char *make_password(void)
+{
+    guint8 random[PASSWORD_BYTES];
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        g_error("getrandom() failed");
+    return g_base64_encode(random, sizeof random);
+}
+
 gboolean duet_vm_graphics_prepare(DuetVm *vm, GError **error)
 {
     if (!vm->spec->graphics)
         return TRUE;
     if (g_str_equal(vm->spec->graphics, DUET_GRAPHICS_UNIX))
         return make_folder(vm, error);
-    vm->vnc_password = duet_random_hex(PASSWORD_BYTES);
+    vm->vnc_password = make_password();
     return TRUE;
 }
 

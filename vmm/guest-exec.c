@@ -10,7 +10,6 @@
 #define POLL_LAST_MS 1000
 
 struct _DuetGuestExecs {
-    char *name;
     DuetLink *monitor;
     DuetGuestAgent *agent;
     gboolean agent_is_there;
@@ -214,8 +213,7 @@ static void on_spawn(DuetGuestExecs *execs, const struct duet_frame *frame)
     session->credit[0] = session->credit[1] = DUET_CREDIT_INITIAL_BYTES;
     g_hash_table_insert(execs->sessions, GUINT_TO_POINTER(frame->session), session);
     duet_guest_spawn_read(&session->spawn, frame);
-    g_autofree char *refusal =
-        duet_guest_spawn_refusal(&session->spawn, execs->name, execs->agent_is_there);
+    g_autofree char *refusal = duet_guest_spawn_refusal(&session->spawn, execs->agent_is_there);
     session->wants_input = session->spawn.flags & DUET_SPAWN_STDIN;
     if (refusal)
         fail(session, 125, refusal);
@@ -291,10 +289,9 @@ void duet_guest_execs_set_agent(DuetGuestExecs *execs, gboolean is_there)
     execs->agent_is_there = is_there;
 }
 
-DuetGuestExecs *duet_guest_execs_new(const char *name, DuetLink *monitor, DuetGuestAgent *agent)
+DuetGuestExecs *duet_guest_execs_new(DuetLink *monitor, DuetGuestAgent *agent)
 {
     DuetGuestExecs *execs = g_new0(DuetGuestExecs, 1);
-    execs->name = g_strdup(name);
     execs->monitor = monitor;
     execs->agent = agent;
     execs->sessions = g_hash_table_new_full(NULL, NULL, NULL, session_free);
@@ -306,6 +303,5 @@ void duet_guest_execs_free(DuetGuestExecs *execs)
     if (!execs)
         return;
     g_hash_table_unref(execs->sessions);
-    g_free(execs->name);
     g_free(execs);
 }

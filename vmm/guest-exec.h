@@ -15,10 +15,9 @@ typedef struct _DuetGuestExecs DuetGuestExecs;
 
 /**
  * duet_guest_execs_new:
- * @name: of the instance, for messages
  * @monitor: where frames go
  */
-DuetGuestExecs *duet_guest_execs_new(const char *name, DuetLink *monitor, DuetGuestAgent *agent);
+DuetGuestExecs *duet_guest_execs_new(DuetLink *monitor, DuetGuestAgent *agent);
 void duet_guest_execs_free(DuetGuestExecs *execs);
 
 /** duet_guest_execs_set_agent: whether the guest's agent is there; no exec begins without. */

@@ -97,6 +97,12 @@ char *duet_guest_status_request(gint64 pid)
     return request_end(builder);
 }
 
+static void set_nonsense(GError **error)
+{
+    g_set_error_literal(
+        error, DUET_ERROR, DUET_ERROR_BROKEN, "the guest agent answered what no guest agent does");
+}
+
 /* Returns: (nullable): the object "return" of an answer, which belongs to @parser. */
 static JsonObject *read_return(JsonParser *parser, const char *reply, GError **error)
 {
@@ -109,8 +115,7 @@ static JsonObject *read_return(JsonParser *parser, const char *reply, GError **e
     }
     if (node && JSON_NODE_HOLDS_OBJECT(node))
         return json_node_get_object(node);
-    g_set_error_literal(
-        error, DUET_ERROR, DUET_ERROR_BROKEN, "the guest agent answered what no guest agent does");
+    set_nonsense(error);
     return NULL;
 }
 
@@ -126,6 +131,13 @@ static gint64 number_of(JsonObject *object, const char *name, gint64 otherwise)
 {
     JsonNode *node = value_of(object, name, G_TYPE_INT64);
     return node ? json_node_get_int(node) : otherwise;
+}
+
+/* Only 0 is a success, so what is beyond an exit code's or signal's bounds is the highest. */
+static guint bounded_of(JsonObject *object, const char *name, guint most)
+{
+    gint64 number = number_of(object, name, 0);
+    return number < 0 || number > most ? most : (guint)number;
 }
 
 static gboolean truth_of(JsonObject *object, const char *name)
@@ -162,13 +174,17 @@ gboolean duet_guest_status_read(const char *reply, DuetGuestStatus *out_status, 
     *out_status = (DuetGuestStatus){ 0 };
     if (!answer)
         return FALSE;
+    /* Else it would be asked for ever. */
+    if (!value_of(answer, "exited", G_TYPE_BOOLEAN)) {
+        set_nonsense(error);
+        return FALSE;
+    }
     out_status->exited = truth_of(answer, "exited");
     if (!out_status->exited)
         return TRUE;
-    out_status->signal_number = (guint)CLAMP(number_of(answer, "signal", 0), 0, 64);
-    out_status->exit_code = out_status->signal_number
-        ? 128 + out_status->signal_number
-        : (guint)CLAMP(number_of(answer, "exitcode", 0), 0, 255);
+    out_status->signal_number = bounded_of(answer, "signal", 64);
+    out_status->exit_code = out_status->signal_number ? 128 + out_status->signal_number
+                                                      : bounded_of(answer, "exitcode", 255);
     out_status->out[0] = bytes_of(answer, "out-data");
     out_status->out[1] = bytes_of(answer, "err-data");
     out_status->truncated[0] = truth_of(answer, "out-truncated");

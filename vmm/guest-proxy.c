@@ -204,7 +204,7 @@ DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, int monitor_fd, int c
     proxy->agent = duet_guest_agent_new(host->ask, host_data);
     proxy->console = duet_guest_console_new(console_fd, &events, proxy);
     proxy->monitor = duet_link_new(monitor_fd, on_frame, on_closed, proxy);
-    proxy->execs = duet_guest_execs_new(spec->name, proxy->monitor, proxy->agent);
+    proxy->execs = duet_guest_execs_new(proxy->monitor, proxy->agent);
     say_hello(proxy);
     return proxy;
 }

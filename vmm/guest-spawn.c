@@ -36,23 +36,19 @@ void duet_guest_spawn_clear(DuetGuestSpawn *spawn)
     g_free(spawn->cwd);
 }
 
-char *duet_guest_spawn_refusal(
-    const DuetGuestSpawn *spawn, const char *name, gboolean agent_is_there)
+char *duet_guest_spawn_refusal(const DuetGuestSpawn *spawn, gboolean agent_is_there)
 {
     if (!agent_is_there)
-        return g_strdup_printf(
-            "no guest agent answers in '%s': it is not up yet, or the disk has none (package "
-            "qemu-guest-agent); `duet console %s` needs none",
-            name, name);
+        return g_strdup("no guest agent answers in it: it is not up yet, or the disk has none "
+                        "(package qemu-guest-agent); `duet console` needs none");
     if (spawn->flags & DUET_SPAWN_TTY)
-        return g_strdup_printf(
-            "the guest agent of a disk has no terminals: leave out -t, or use `duet console %s`",
-            name);
+        return g_strdup(
+            "the guest agent of a disk has no terminals: leave out -t, or use `duet console`");
     if (spawn->has_user)
         return g_strdup("the guest agent of a disk runs all as root: leave out --user, and let the "
                         "command be `runuser -u USER -- COMMAND`");
     if (spawn->flags & DUET_SPAWN_PROCESSES)
-        return g_strdup_printf("of a disk duet sees no processes: use `duet exec %s ps aux`", name);
+        return g_strdup("of a disk duet sees no processes: use `duet exec INSTANCE ps aux`");
     if (spawn->flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK) || !spawn->argv[0])
         return g_strdup("of a disk duet copies no files, and runs nothing without a command");
     return NULL;

@@ -27,10 +27,8 @@ void duet_guest_spawn_clear(DuetGuestSpawn *spawn);
 
 /**
  * duet_guest_spawn_refusal:
- * @name: of the instance
  * Returns: (nullable) (transfer full): why it can't be, and what can.
  */
-char *duet_guest_spawn_refusal(
-    const DuetGuestSpawn *spawn, const char *name, gboolean agent_is_there);
+char *duet_guest_spawn_refusal(const DuetGuestSpawn *spawn, gboolean agent_is_there);
 
 G_END_DECLS

@@ -386,15 +386,18 @@ forbidden() {
   is "$(left)" ''
 }
 
-@test "a disk boots as the user's own QEMU, and its image stays as it is" {
-  local disk before
+@test "a disk boots as the user's own QEMU, with a screen for that user, and its image stays as it is" {
+  local disk before screen
   "$tests_dir/disk-guest/tiny" "$place/tiny"
   chmod a+r "$place/tiny"
   duet image import --disk-format raw --name tiny "$place/tiny" >/dev/null
   disk=$(duet image inspect tiny | jq -r '.[0].store.disk')
   before=$(sha256sum <"$disk")
-  duet run -d --vm --name t --wait 'console:boot [0-9]' tiny >/dev/null 2>&1
+  duet run -d --vm --name t --graphics unix --wait 'console:boot [0-9]' tiny >/dev/null 2>&1
   is "$(stat -c %u "/proc/$(field t pid)")" "$uid"
+  screen=$(duet view --print t)
+  is "$(stat -c '%u %a' "$(dirname "${screen#vnc+unix://}")")" "$uid 700"
+  is "$(as python3 "$place/tests/integration/vnc-look.py" "$screen" | head -n 1)" 'ways 1'
   duet stop t >/dev/null
   is "$(field t exit_code)" 0
   [[ $(duet logs t) == *button* ]]

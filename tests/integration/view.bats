@@ -54,6 +54,8 @@ is_painted() { is "$(look "$@" | tail -n 1)" "lit 288000"; }
   { read -r uri && read -r _ password; } < <(duet view --print box)
   [[ $uri =~ ^vnc://127.0.0.1:59[0-9][0-9]$ ]]
   is ${#password} 8
+  # 48 bits, as whoever is on the host may try them
+  [[ $password == *[!0-9a-f]* ]]
   run look "$uri" "${password%?}-"
   is "$status $output" "2 ways 2"
   wait_for 20 is_painted "$uri" "$password"

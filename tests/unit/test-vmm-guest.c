@@ -72,6 +72,18 @@ static void test_replies(void)
         &status, &error));
     g_assert_cmpuint(status.exit_code, ==, 255);
     duet_guest_status_clear(&status);
+    /* No failure is taken for a success: Windows has negative ones. */
+    g_assert_true(duet_guest_status_read(
+        "{\"return\":{\"exited\":true,\"exitcode\":-1073741819}}", &status, &error));
+    g_assert_cmpuint(status.exit_code, ==, 255);
+    duet_guest_status_clear(&status);
+    g_assert_true(
+        duet_guest_status_read("{\"return\":{\"exited\":true,\"signal\":-9}}", &status, &error));
+    g_assert_cmpuint(status.exit_code, ==, 192);
+    duet_guest_status_clear(&status);
+    /* One that does not tell whether it ended would be asked for ever. */
+    g_assert_false(duet_guest_status_read("{\"return\":{\"exited\":\"yes\"}}", &status, NULL));
+    g_assert_false(duet_guest_status_read("{\"return\":{}}", &status, NULL));
 }
 
 static char *read_entry(const char *path, const char *name)
