@@ -67,7 +67,6 @@ static gboolean refuse(const DuetSpec *spec, const DuetRunOptions *run, GError *
         { run->tmpfs != NULL, "--tmpfs", OWN_SYSTEM },
         { run->cap_add != NULL, "--cap-add", OWN_SYSTEM },
         { run->cap_drop != NULL, "--cap-drop", OWN_SYSTEM },
-        { run->limits.pids_limit != NULL, "--pids-limit", OWN_SYSTEM },
         { run->volumes || run->mounts, run->volumes ? "--volume" : "--mount",
             "a whole system shares no folders yet: give it a further disk with --disk, or use "
             "`duet exec` "

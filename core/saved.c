@@ -100,13 +100,10 @@ gboolean duet_save_check(const DuetSpec *spec, GError **error)
               "did not save; `virsh save` and `virsh restore` keep no agent's connection";
     else if (spec->disk_image)
         why = "it is a disk's own system, and duet has no agent in it that would be silent "
-              "meanwhile; `duet stop` ends it";
+              "meanwhile; stop it, and `duet snapshot create` keeps its files";
     else if (spec->mounts->len > 0)
         why = "it shares folders of the host (-v), and virtiofs can't be saved with a VM's memory; "
               "use a disk (--disk)";
-    else if (spec->disk_image)
-        why = "it runs a disk, in which nobody makes all of it still for a save; stop it, and "
-              "`duet snapshot create` keeps its files";
     else if (spec->remove_at_exit)
         why = "it goes when it ends (--rm), and a save ends it; make it without --rm";
     if (!why)

@@ -275,9 +275,6 @@ static gboolean is_list(char *const *list)
 /* What a VM hasn't, or what a daemon that runs it would not be told of. */
 static gboolean check_kind(const DuetSpec *spec, GError **error)
 {
-    if (spec->disk_image && spec->pids_limit != 0)
-        return invalid(
-            error, "--pids-limit: '%s' is a disk's own system, which sets that itself", spec->name);
     if (spec->kind != DUET_KIND_VM)
         return TRUE;
     const char *never = spec->memory_swap_bytes != 0 ? "--memory-swap"
@@ -292,7 +289,7 @@ static gboolean check_kind(const DuetSpec *spec, GError **error)
     }
     if (spec->disk_image != NULL && spec->pids_limit != 0) {
         g_set_error_literal(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "--pids-limit is nothing for a disk's VM: its own system counts its processes");
+            "--pids-limit is nothing for a disk's own system, which counts its processes itself");
         return FALSE;
     }
     if (spec->connect == NULL)

@@ -127,39 +127,15 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   is "$(field t state)" exited
 }
 
-@test "what needs help from inside is refused while it runs, at once, and it goes on" {
-  up t --memory 256m
-  truncate -s 1M "$scratch/more"
-  SECONDS=0
-  expect 125 duet save t
-  [[ $output == *"runs a disk"*"snapshot create"* ]]
-  expect 125 duet snapshot create --stateful t one
-  [[ $output == *"runs a disk"* ]]
-  expect 125 duet update -m 128m t
-  [[ $output == *"stop it first"* ]]
-  expect 125 duet disk attach t "$scratch/more"
-  [[ $output == *"stop it first"* ]]
-  [ $SECONDS -lt 10 ]
-  duet update --cpus 0.5 t >/dev/null
-  is "$(field t driver.memory_bytes)" $((256 << 20))
-  [[ $(typed t ok) == *ok* ]]
-  duet stop t >/dev/null
-  expect 125 duet update --pids-limit 9 t
-  [[ $output == *"nothing for a disk"* ]]
-  duet update -m 128m t >/dev/null
-  duet disk attach t "$scratch/more" >/dev/null
-  duet start t >/dev/null 2>&1
-  is "$(field t driver.memory_bytes)" $((128 << 20))
-}
-
 @test "what is nothing for a disk is refused, and nothing is made" {
   local option
   refused "a command can't be given" tiny true
   for option in --env=A --env-file=/dev/null --workdir=/ --user=root --entrypoint=x --group-add=1 --ulimit=core=0 \
-    --sysctl=kernel.panic=1 --shm-size=1m --read-only --tmpfs=/t --cap-add=ALL --cap-drop=ALL --pids-limit=5 \
+    --sysctl=kernel.panic=1 --shm-size=1m --read-only --tmpfs=/t --cap-add=ALL --cap-drop=ALL \
     "--volume=$scratch:/s" --stop-signal=INT --kernel=/boot/x; do
     refused "can't be given to the disk 'tiny:latest'" "$option" tiny
   done
+  refused 'nothing for a disk' --pids-limit 5 tiny
   refused 'can only grow' --disk-size 512k tiny
   refused 'no firmware' --firmware efi tiny
   refused 'none of agent' --wait soon tiny
@@ -192,7 +168,10 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   [[ $(typed t hello) == *hello* ]]
   duet stop t >/dev/null
   expect 125 duet update --pids-limit 9 t
+  [[ $output == *"nothing for a disk"* ]]
+  duet update -m 128m t >/dev/null
   duet start t 2>/dev/null
+  is "$(field t driver.memory_bytes)" $((128 << 20))
   is "$(duet disk ls t | awk '{ print $1, $4 }' | tail -n 1)" "vdc $scratch/more"
 }
 
