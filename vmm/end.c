@@ -34,6 +34,7 @@ void duet_vm_qemu_kill(DuetVm *vm)
 
 void duet_vm_hold(DuetVm *vm)
 {
+    duet_fd_clear(&vm->hold);
     if (!vm->spec->connect)
         vm->hold = duet_vm_hold_monitor(vm->pid, vm->pidfd);
 }

@@ -73,6 +73,35 @@ static gboolean vm_resume(DuetRuntime *runtime, GError **error)
         duet_virt_error_set(error, "cannot resume '%s'", vm->spec->name);
 }
 
+/* What asks QEMU does so without the hold, by which libvirt would not see its end. */
+static gboolean pause_unheld(DuetRuntime *runtime, GError **error)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    duet_fd_clear(&vm->hold);
+    gboolean ok = vm_pause(runtime, error);
+    duet_vm_hold(vm);
+    return ok;
+}
+
+static gboolean resume_unheld(DuetRuntime *runtime, GError **error)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    duet_fd_clear(&vm->hold);
+    gboolean ok = vm_resume(runtime, error);
+    duet_vm_hold(vm);
+    return ok;
+}
+
+static gboolean update_unheld(
+    DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    duet_fd_clear(&vm->hold);
+    gboolean ok = duet_vm_update(runtime, changes, out_left, error);
+    duet_vm_hold(vm);
+    return ok;
+}
+
 static void vm_free(DuetRuntime *runtime)
 {
     DuetVm *vm = (DuetVm *)runtime;
@@ -104,9 +133,9 @@ static const DuetRuntimeOps vm_ops = {
     .release = vm_release,
     .console_tail = duet_vm_console_tail,
     .how_ended = duet_vm_how_ended,
-    .pause = vm_pause,
-    .resume = vm_resume,
-    .update = duet_vm_update,
+    .pause = pause_unheld,
+    .resume = resume_unheld,
+    .update = update_unheld,
     .save = duet_vm_save,
     .free = vm_free,
 };

@@ -154,6 +154,20 @@ vde ro $scratch/third"
   wait_for 5 has_no_disk 0
 }
 
+@test "a QEMU that dies in the middle of a change ends the VM at once" {
+  local round qemu
+  for round in 0 1 3; do
+    duet run -d --vm --name dies -m 256m busybox sleep 1000 2>/dev/null >/dev/null
+    qemu=$(field dies pid)
+    "$DUET" update -m 100m dies >/dev/null 2>&1 &
+    sleep "0.$round"
+    kill -9 "$qemu"
+    wait_for 10 has_state dies exited
+    wait $! || true
+    duet rm dies >/dev/null
+  done
+}
+
 @test "a monitor that is killed leaves nothing of what was attached" {
   local id
   id=$(field box id)
