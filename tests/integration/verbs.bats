@@ -56,7 +56,7 @@ gives() {
 options_of_run() {
   local all=(-e VARIABLE=given -w /usr -u 1000:1001 --hostname lab --group-add 44 --entrypoint sh --read-only --tmpfs /tmp
     --ulimit nofile=100:200 --sysctl net.ipv4.ip_forward=1 --shm-size 1m --cap-drop MKNOD --label part=first
-    --stop-signal USR1 --stop-timeout 1 -m 128m --cpus 1 --pids-limit 40 --cpuset-cpus 0 --cpu-shares 512
+    --stop-signal USR1 --stop-timeout 1 -m 128m --cpus 1 --pids-limit 40 --cpuset-cpus "$(cat /sys/devices/system/cpu/online)" --cpu-shares 512
     --memory-reservation 64m --oom-score-adj 500 --init -v "$scratch/folder:/folder" -v "$scratch/folder:/kept:ro"
     -v "$scratch/folder/file:/file:ro" -v made:/made --restart on-failure:1 --log-opt max-size=1m
     --health-cmd 'test -e /folder/file' --health-interval 200ms)
@@ -81,7 +81,7 @@ options_of_run() {
   feature "\`--pids-limit\`" seen \
     '(for i in $(seq 50); do sleep 1 & done; wait) 2>&1 | grep -c fork | sed "s/^[1-9].*/some/"' some
   feature "\`-m\`, \`--cpus\`, \`--cpuset-cpus\`, \`--cpu-shares\`, \`--memory-reservation\`" \
-    is "$(duet inspect box | jq -r '.[0] | .memory_limit_bytes, .cpus, .cpuset_cpus, .cpu_shares' | xargs)" "134217728 1 0 512"
+    is "$(duet inspect box | jq -r '.[0] | .memory_limit_bytes, .cpus, .cpuset_cpus, .cpu_shares' | xargs)" "134217728 1 $(cat /sys/devices/system/cpu/online) 512"
   feature "\`--oom-score-adj\`" is "$(cat "/proc/$(field box pid)/oom_score_adj")" 500
   feature "\`--health-cmd\`, \`healthcheck\`" duet healthcheck run box
   of_vm --machine=q35 q35 field box driver.machine
@@ -121,7 +121,7 @@ verbs() {
   feature "\`attach\`" is "$(timeout -s INT --preserve-status 1 "$DUET" attach --sig-proxy=false box || echo $?)" 130
   feature "\`events\`" is "$(duet events --no-stream --since 1h --filter event=start --filter "id=$(field box id)" | wc -l)" 1
   feature "\`stop\`: the stop signal" is "$(duet stop box >/dev/null; duet wait box; duet logs box | tail -n 1)" $'3\nstopping'
-  feature "\`cp\` in and out, when it is stopped" copies
+  feature "\`cp\` out, when it is stopped" duet cp box:/made/copy "$scratch/copy"
   feature "\`snapshot\` of a stopped one" snapshots
   feature "\`clone\` of a stopped one" duet clone box boxcopy
   feature "\`start\`, \`restart\`" restarts
