@@ -212,6 +212,7 @@ has_own_uid() {
   gone t-foreign
 }
 
+# bats test_tags=full
 @test "a name that libvirt has already is refused, and its owner keeps it" {
   virsh_ define /dev/stdin >/dev/null <<'XML'
 <domain type='qemu'><name>duet-t-taken</name><memory unit='MiB'>64</memory>
@@ -328,6 +329,7 @@ XML
   is "$(find "$DUET_ROOT" -maxdepth 1 -name 'peers-*')" ""
 }
 
+# bats test_tags=full
 @test "a daemon that hangs keeps no VM from being killed" {
   [ -n "${libvirt_ns:-}" ] || skip "the host's own daemon is left alone"
   local daemon qemu code=0 ended=

@@ -84,8 +84,8 @@ PYTHON
 }
 
 @test "C43 an odd size keeps its tail, raw bytes are not obeyed, and a folder of root's alone is no obstacle" {
-  mkdir -m 0700 "$scratch/private"
-  local odd=$scratch/private/odd raw=$scratch/private/raw
+  mkdir -m 0700 "$scratch/nobodys"
+  local odd=$scratch/nobodys/odd raw=$scratch/nobodys/raw
   head -c 1000001 /dev/zero | tr '\0' x >"$odd"
   qcow2 "$raw"
   # the header names a file of the host

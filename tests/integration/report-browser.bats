@@ -22,7 +22,7 @@ teardown_file() { root_down; }
 
 @test "a page without a fault passes, and each fault put into it is found" {
   # Each takes some seconds: of each sort one, else.
-  local faults=(overflow clipped small-text empty-chart tiny-words words-overlap no-base64 throws image faint-in-dark)
+  local faults=(overflow empty-chart words-overlap no-base64 faint-in-dark)
   [ -z "${DUET_TEST_FULL:-}" ] || faults=()
   look --selftest "${faults[@]}"
 }
@@ -43,6 +43,7 @@ teardown_file() { root_down; }
   look "$scratch/two.html" --figures 8 --downloads 2 --views '360|light-820|print|noscript'
 }
 
+# bats test_tags=full
 @test "a page of three results, and of many starts at once" {
   duet report -o "$scratch/many.html" "$scratch/boot.json" "$scratch/long.json" "$scratch/boot.json" "$scratch/load.json"
   look "$scratch/many.html" --figures 12 --downloads 8 --views '360|dark-820|print' --shots "$shots/report-many"
