@@ -191,7 +191,7 @@ void duet_cli_limit_words(const DuetLimitOptions *options, GStrvBuilder *words);
 /** duet_cli_apply_limits: changes those of @spec that were given, and checks them all. */
 gboolean duet_cli_apply_limits(DuetSpec *spec, const DuetLimitOptions *options, GError **error);
 
-/** Options that `run`, `create`, `compare` and `bench` share. @takes_disks: set by who does. */
+/** Options that `run`, `create`, `compare` and `bench` share. */
 typedef struct {
     DuetLimitOptions limits;
     char **env;
@@ -213,7 +213,6 @@ typedef struct {
     char **tmpfs;
     char **mounts;
     DuetAttributes attributes;
-    gboolean takes_disks;
 } DuetRunOptions;
 
 /**

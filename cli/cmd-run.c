@@ -66,7 +66,6 @@ static gboolean parse(
     const GOptionEntry detach = { "detach", 'd', 0, G_OPTION_ARG_NONE, &arguments->detach,
         "leave it in the background and print its id", NULL };
     g_autoptr(GArray) entries = duet_cli_run_options(&arguments->options);
-    arguments->options.takes_disks = TRUE;
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
     duet_cli_label_options(entries, &arguments->labels);
     duet_cli_machine_options(&arguments->machine, entries);

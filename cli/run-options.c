@@ -241,11 +241,6 @@ DuetSpec *duet_cli_spec(DuetCli *cli, const DuetRunOptions *options, DuetKind ki
     }
     g_autoptr(DuetSpec) spec =
         duet_cli_resolve_image(cli, ref, kind, options->entrypoint, command, error);
-    if (spec && spec->disk_image && !options->takes_disks) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "'%s' is a disk, and no command is run in one: `duet run --vm` boots it", ref);
-        return NULL;
-    }
     if (!spec || !apply_vm(spec, options, error) ||
         !duet_cli_apply_limits(spec, &options->limits, error))
         return NULL;

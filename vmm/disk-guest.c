@@ -8,9 +8,6 @@
 #include <duet/error.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define QEMU_IMG "qemu-img"
@@ -79,14 +76,6 @@ gboolean duet_disk_guest_check(const DuetSpec *spec, GError **error)
         spec->image_ref, spec->image_digest);
 }
 
-static gboolean give(const char *path, guint32 uid, GError **error)
-{
-    DUET_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || fchmod(fd, 0600) < 0 || (geteuid() == 0 && fchown(fd, uid, uid) < 0))
-        return duet_error_set_errno(error, errno, "cannot give '%s' to its VM", path);
-    return TRUE;
-}
-
 /* -u: the image's disk was looked at when it was imported; nothing is opened for this. */
 static gboolean overlay_make(const DuetSpec *spec, const char *path, GError **error)
 {
@@ -96,11 +85,10 @@ static gboolean overlay_make(const DuetSpec *spec, const char *path, GError **er
         spec->disk_image, fresh, bytes, NULL };
     unlink(fresh); /* of a start that was killed in the middle */
     g_autofree char *out = duet_capture(argv, error);
-    if (out && rename(fresh, path) == 0)
-        return TRUE;
-    int err = errno;
+    if (out)
+        return duet_disk_put(fresh, path, error);
     unlink(fresh);
-    return out ? duet_error_set_errno(error, err, "cannot put '%s' in place", path) : FALSE;
+    return FALSE;
 }
 
 static gboolean vars_make(const char *path, GError **error)
@@ -108,10 +96,7 @@ static gboolean vars_make(const char *path, GError **error)
     const Firmware *firmware = find_firmware();
     g_autofree char *fresh = g_strconcat(path, ".new", NULL);
     unlink(fresh);
-    if (!duet_file_clone(firmware->vars, fresh, 0600, error))
-        return FALSE;
-    return rename(fresh, path) == 0 ||
-        duet_error_set_errno(error, errno, "cannot put '%s' in place", path);
+    return duet_file_clone(firmware->vars, fresh, 0600, error) && duet_disk_put(fresh, path, error);
 }
 
 gboolean duet_disk_guest_make(const DuetVm *vm, guint32 uid, GError **error)
@@ -123,8 +108,8 @@ gboolean duet_disk_guest_make(const DuetVm *vm, guint32 uid, GError **error)
     if (access(overlay, F_OK) != 0 && !overlay_make(vm->spec, overlay, error))
         return FALSE;
     if (is_uefi(vm->spec) &&
-        ((access(vars, F_OK) != 0 && !vars_make(vars, error)) || !give(vars, uid, error)))
+        ((access(vars, F_OK) != 0 && !vars_make(vars, error)) || !duet_disk_give(vars, uid, error)))
         return FALSE;
     /* Each time: a clone has another id and name. */
-    return give(overlay, uid, error) && duet_seed_make(vm->spec, seed, uid, error);
+    return duet_disk_give(overlay, uid, error) && duet_seed_make(vm->spec, seed, uid, error);
 }

@@ -144,19 +144,28 @@ static gboolean disk_make(const char *path, guint64 bytes, GError **error)
         return FALSE;
     g_autofree char *fresh = g_strconcat(path, ".new", NULL);
     unlink(fresh); /* of a start that was killed in the middle */
-    if (!duet_file_clone(template, fresh, 0600, error))
-        return FALSE;
-    if (rename(fresh, path) == 0)
-        return TRUE;
-    return duet_error_set_errno(error, errno, "cannot put '%s' in place", path);
+    return duet_file_clone(template, fresh, 0600, error) && duet_disk_put(fresh, path, error);
 }
 
-gboolean duet_disk_ensure(const char *path, guint64 bytes, guint32 uid, GError **error)
+gboolean duet_disk_put(const char *fresh, const char *path, GError **error)
 {
-    if (access(path, F_OK) != 0 && !disk_make(path, bytes, error))
-        return FALSE;
+    if (rename(fresh, path) == 0)
+        return TRUE;
+    int err = errno;
+    unlink(fresh);
+    return duet_error_set_errno(error, err, "cannot put '%s' in place", path);
+}
+
+gboolean duet_disk_give(const char *path, guint32 uid, GError **error)
+{
     DUET_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || fchmod(fd, 0600) < 0 || (geteuid() == 0 && fchown(fd, uid, uid) < 0))
         return duet_error_set_errno(error, errno, "cannot give the disk '%s' to its VM", path);
     return TRUE;
+}
+
+gboolean duet_disk_ensure(const char *path, guint64 bytes, guint32 uid, GError **error)
+{
+    return (access(path, F_OK) == 0 || disk_make(path, bytes, error)) &&
+        duet_disk_give(path, uid, error);
 }

@@ -17,6 +17,12 @@ G_BEGIN_DECLS
  */
 gboolean duet_disk_ensure(const char *path, guint64 bytes, guint32 uid, GError **error);
 
+/** duet_disk_put: @fresh, which is whole, takes the place of @path; if it can't, it is removed. */
+gboolean duet_disk_put(const char *fresh, const char *path, GError **error);
+
+/** duet_disk_give: @path belongs to @uid alone afterwards. */
+gboolean duet_disk_give(const char *path, guint32 uid, GError **error);
+
 /** duet_file_clone: copies @source to the new file @target, holes as holes, sharing if it can. */
 gboolean duet_file_clone(const char *source, const char *target, int mode, GError **error);
 

@@ -133,11 +133,10 @@ static void add_console(xmlNode *devices, const DuetVmPlan *plan)
 {
     xmlNode *serial =
         duet_xml_add(devices, "serial", NULL, "type", plan->disk ? "unix" : "file", NULL);
-    if (plan->disk) {
+    if (plan->disk)
         duet_xml_add(serial, "source", NULL, "mode", "bind", "path", plan->console_socket, NULL);
-    } else {
+    else
         duet_xml_add(serial, "source", NULL, "path", plan->console_log, "append", "on", NULL);
-    }
     duet_xml_add(serial, "target", NULL, "port", "0", NULL);
 }
 

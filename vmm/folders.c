@@ -59,23 +59,29 @@ gboolean duet_vm_folders_check(const DuetSpec *spec, GError **error)
     return TRUE;
 }
 
-static gboolean may_serve(const DuetSpec *spec, GError **error)
+/* An ordinary user's virtiofsd needs that user's namespace. */
+static gboolean check_powers(const DuetSpec *spec, GError **error)
 {
-    const char *source = ((const DuetMount *)spec->mounts->pdata[0])->source;
-
-    if (duet_is_flat()) {
-        g_autofree char *obstacle = duet_rootless_obstacle();
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED, "cannot share '%s': %s", source,
-            obstacle ? obstacle : "virtiofsd needs a user namespace");
-        return FALSE;
-    }
-    if (duet_vm_virtiofsd_find())
+    if (!duet_is_flat())
         return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "cannot share '%s': there is no virtiofsd; install the package that has it, "
-        "qemu-system-common or virtiofsd",
-        source);
+    g_autofree char *obstacle = duet_rootless_obstacle();
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED, "cannot share '%s': %s",
+        ((const DuetMount *)spec->mounts->pdata[0])->source,
+        obstacle ? obstacle : "virtiofsd needs a user namespace");
     return FALSE;
+}
+
+/* Returns: (nullable): the program, or NULL with @error. */
+static const char *find_program(const DuetSpec *spec, guint index, GError **error)
+{
+    const char *program = duet_vm_virtiofsd_find();
+
+    if (!program)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "cannot share '%s': there is no virtiofsd; install the package that has it, "
+            "qemu-system-common or virtiofsd",
+            ((const DuetMount *)spec->mounts->pdata[index])->source);
+    return program;
 }
 
 /* @uid: QEMU's */
@@ -113,12 +119,12 @@ static void become_virtiofsd(gpointer data)
         _exit(1);
 }
 
-static gboolean spawn(
-    DuetVm *vm, const DuetVmFolder *folder, int socket_fd, Child *child, GError **error)
+static gboolean spawn(DuetVm *vm, const char *program, const DuetVmFolder *folder, int socket_fd,
+    Child *child, GError **error)
 {
     g_autofree char *options = g_strdup_printf("source=%s,sandbox=namespace,xattr", folder->path);
-    const char *argv[] = { duet_vm_virtiofsd_find(), "--fd=" G_STRINGIFY(SOCKET_FD),
-        "--rlimit-nofile=0", "-o", options, NULL };
+    const char *argv[] = { program, "--fd=" G_STRINGIFY(SOCKET_FD), "--rlimit-nofile=0", "-o",
+        options, NULL };
     int target = SOCKET_FD;
     GPid pid;
 
@@ -136,7 +142,8 @@ gboolean duet_vm_folder_serve(DuetVm *vm, DuetVmFolder *folder, guint index, GEr
     static const char all_ids[] = "0 0 4294967295\n";
     g_autofree char *name = g_strdup_printf("fs%u.sock", index);
 
-    if (!may_serve(vm->spec, error))
+    const char *program = find_program(vm->spec, index, error);
+    if (!program)
         return FALSE;
     folder->socket = g_build_filename(vm->place->run_dir, name, NULL);
     DUET_AUTO_FD userns = duet_is_rootless() ? -1 : duet_vm_userns_make(all_ids, all_ids);
@@ -145,7 +152,7 @@ gboolean duet_vm_folder_serve(DuetVm *vm, DuetVmFolder *folder, guint index, GEr
             error, errno, "cannot share '%s': no user namespace for virtiofsd", folder->path);
     DUET_AUTO_FD fd = listen_at(folder->socket, vm->place->id_base, error);
     Child child = { vm->place->cgroup, userns };
-    return fd >= 0 && spawn(vm, folder, fd, &child, error);
+    return fd >= 0 && spawn(vm, program, folder, fd, &child, error);
 }
 
 gboolean duet_vm_folders_serve(DuetVm *vm, GError **error)
@@ -154,7 +161,7 @@ gboolean duet_vm_folders_serve(DuetVm *vm, GError **error)
 
     if (mounts->len == 0 || !duet_is_rootless())
         return TRUE;
-    if (!may_serve(vm->spec, error) || !duet_vm_run_dir_make(vm, error))
+    if (!check_powers(vm->spec, error) || !duet_vm_run_dir_make(vm, error))
         return FALSE;
     /* For folders that are read-only, or a single file. */
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)

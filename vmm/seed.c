@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/seed.h"
+#include "vmm/disk.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -9,9 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-glib/json-glib.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Without user-data there would be no data source. */
@@ -74,10 +73,8 @@ gboolean duet_seed_make(const DuetSpec *spec, const char *path, guint32 uid, GEr
     DUET_AUTO_FD fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return duet_error_set_errno(error, errno, "cannot create '%s'", fresh);
-    if (write_iso(spec, fd, error) &&
-        ((geteuid() == 0 ? fchown(fd, uid, uid) == 0 : TRUE) && rename(fresh, path) == 0))
-        return TRUE;
-    int err = errno;
+    if (write_iso(spec, fd, error))
+        return duet_disk_put(fresh, path, error) && duet_disk_give(path, uid, error);
     unlink(fresh);
-    return error && *error ? FALSE : duet_error_set_errno(error, err, "cannot make '%s'", path);
+    return FALSE;
 }
