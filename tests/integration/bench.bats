@@ -281,6 +281,7 @@ PYTHON
     . > 0.9 and . < 1.1' "$scratch/memory.json"
 }
 
+# bats test_tags=full
 @test "bench memory counts what fails to start or does not stay" {
   expect 1 memory --counts 1,2 --rounds 1 busybox -- sh -c 'exit 3'
   [[ $(tr -s ' \n' ' ' <<<"$output") == *"2 of 2 samples are not in its figures"*"ended with code 3"* ]]

@@ -20,11 +20,9 @@ setup_file() {
 }
 teardown_file() { root_down; }
 
+# bats test_tags=full
 @test "a page without a fault passes, and each fault put into it is found" {
-  # Each takes some seconds: of each sort one, else.
-  local faults=(overflow empty-chart words-overlap no-base64 faint-in-dark)
-  [ -z "${DUET_TEST_FULL:-}" ] || faults=()
-  look --selftest "${faults[@]}"
+  look --selftest
 }
 
 @test "the page of real results, in English and in Korean" {

@@ -296,7 +296,7 @@ forbidden() {
   fi
 }
 
-# bats test_tags=host
+# bats test_tags=host,full
 @test "what is measured is measured for a user too" {
   expect 0 duet bench boot -n 1 -o "$home/result.json" busybox
   is "$(jq '[.samples[] | select(.error == null)] | length' "$home/result.json")" 6
