@@ -405,6 +405,8 @@ falls_ill_and_recovers() {
   refused "is no duration" duet create --health-cmd true --health-interval 3 busybox true
   refused "use 1ms to" duet create --health-cmd true --health-timeout 0s busybox true
   refused "use a number above 0" duet create --health-cmd true --health-retries -1 busybox true
+  refused "use a number above 0" duet create --health-cmd true --health-retries 0 busybox true
+  refused "is of no use without a check" duet create --health-retries 0 busybox true
   refused "is no action" duet create --health-cmd true --health-on-failure explode busybox true
   refused "contradict each other" duet create --health-cmd true --no-healthcheck busybox true
   refused "contradict each other" duet create --rm --health-cmd true --health-on-failure restart busybox true
