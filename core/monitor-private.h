@@ -20,6 +20,7 @@ typedef struct _Monitor Monitor;
 
 /* What others are told of a borrowed one, see duet_instance_borrow(). */
 #define NOT_RUNNING "it is not running: files of it are being copied"
+#define RESTING "it is restarting: it ended, and waits to be started again; `duet stop` ends that"
 #define BEING_SAVED "it is being saved; `duet restore` lets it go on then"
 
 /*

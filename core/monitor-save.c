@@ -59,7 +59,7 @@ static const char *refusal(const Monitor *monitor)
     if (monitor->changing)
         return "a change of it (`update`, `disk`) is under way; try again in a moment";
     if (monitor->resting)
-        return "it ended, and waits to be started again";
+        return RESTING;
     if (monitor->payload_gone || monitor->payload_ended || monitor->stopping || !monitor->agent)
         return "it is stopping";
     if (monitor->info->state == DUET_STATE_PAUSED)

@@ -62,7 +62,7 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   is "$(field one exit_code)" 7
   refused "waits to be started again" duet exec one true
   refused "waits to be started again" duet kill -s USR1 one
-  refused "it is not running" duet pause one
+  refused "it is restarting: it ended, and waits to be started again; \`duet stop\` ends that" duet pause one
   # what is changed now counts from the next run on
   expect 0 duet update --pids-limit 50 one
   refused "already running" duet start one
