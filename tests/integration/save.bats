@@ -126,6 +126,9 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
     duet update --cpus 1.5 lively
     duet update --cpus 0.9 lively
   fi
+  # Its memory would not go any more with a disk that was written.
+  expect 125 duet snapshot create --stateful lively live
+  [[ $output == *"its disk '$scratch/first' is in no snapshot, and can be written"*"readonly=on"* ]]
   duet disk attach lively "$scratch/second,readonly=on"
   duet disk attach lively "$scratch/third,target=vdk,readonly=on"
   duet disk detach lively vdc
