@@ -229,6 +229,8 @@ gboolean duet_cli_apply_mounts(
 gboolean duet_cli_add_tmpfs(DuetSpec *spec, const char *text, GError **error);
 /** duet_cli_apply_walls: those that keep an instance in; its volumes are there already. */
 gboolean duet_cli_apply_walls(DuetSpec *spec, const DuetRunOptions *options, GError **error);
+/** Not given. */
+#define DUET_RETRIES_NONE G_MININT64
 /** Options of `run` and `create` alone: what the monitor does by itself. */
 typedef struct {
     char *restart;
@@ -240,7 +242,7 @@ typedef struct {
     char *health_start_period;
     char *health_start_interval;
     char *health_on_failure;
-    gint64 health_retries;
+    gint64 health_retries; /* or DUET_RETRIES_NONE */
     gboolean no_health;
 } DuetSuperviseOptions;
 

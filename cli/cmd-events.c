@@ -155,7 +155,8 @@ static gboolean apply(
     if (stream && !g_str_equal(stream, "true") && !g_str_equal(stream, "false"))
         return duet_cli_invalid(error, "is no value of --stream: use true or false", stream);
     if (format && !g_str_equal(format, "json") && !g_str_equal(format, "text"))
-        return duet_cli_invalid(error, "is no format: use --format json or --format text", format);
+        return duet_cli_invalid(error,
+            "is no format: use --format json (jq picks out of that) or --format text", format);
     *out_follow = !arguments->once && g_strcmp0(stream, "false") != 0;
     show->filter = duet_event_filter_new(arguments->filters, error);
     if (!show->filter ||

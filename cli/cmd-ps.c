@@ -2,18 +2,18 @@
 /* `ps` and `inspect`. */
 #include "cli/cli.h"
 #include "cli/describe.h"
-#include "core/text.h"
+#include "cli/ps-template.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define COMMAND_COLUMNS 24
-
 typedef struct {
     gboolean all, quiet, latest, no_trunc, no_heading;
     gint64 last;
+    gboolean json;
     char *format, *sort;
     char **filters;
+    DuetPsTemplate *template;
 } PsOptions;
 
 static void ps_options_clear(PsOptions *options)
@@ -21,6 +21,7 @@ static void ps_options_clear(PsOptions *options)
     g_free(options->format);
     g_free(options->sort);
     g_strfreev(options->filters);
+    duet_ps_template_free(options->template);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PsOptions, ps_options_clear)
 
@@ -90,16 +91,6 @@ static GPtrArray *collect(DuetCli *cli, const PsOptions *options, GError **error
     return g_steal_pointer(&infos);
 }
 
-static char *command_of(const DuetInfo *info, gboolean whole)
-{
-    g_autofree char *words = duet_describe_words(info->spec->argv);
-    g_autofree char *command = duet_text_line(g_strdelimit(words, "\n\t", ' '));
-    if (whole || g_utf8_strlen(command, -1) <= COMMAND_COLUMNS)
-        return g_steal_pointer(&command);
-    g_autofree char *begin = g_utf8_substring(command, 0, COMMAND_COLUMNS - 3);
-    return g_strconcat(begin, "...", NULL);
-}
-
 static void print_table(GPtrArray *infos, const PsOptions *options)
 {
     static const char *const titles[] = { "ID", "KIND", "IMAGE", "COMMAND", "STATUS", "NAME",
@@ -113,12 +104,23 @@ static void print_table(GPtrArray *infos, const PsOptions *options)
         cells[0] = g_strdup(info->spec->id);
         cells[1] = g_strdup(duet_kind_to_string(info->spec->kind));
         cells[2] = g_strdup(info->spec->image_ref);
-        cells[3] = command_of(info, options->no_trunc);
+        cells[3] = duet_ps_command(info, options->no_trunc);
         cells[4] = duet_describe_status(info);
         cells[5] = g_strdup(info->spec->name);
         duet_table_add(table, cells);
     }
     duet_table_print(table);
+}
+
+static void print_lines(DuetContext *context, GPtrArray *infos, const PsOptions *options)
+{
+    for (guint i = 0; i < infos->len; i++) {
+        const DuetInfo *info = infos->pdata[i];
+        g_autofree char *line = options->template
+            ? duet_ps_template_line(options->template, context, info, options->no_trunc)
+            : g_strdup(info->spec->id);
+        printf("%s\n", line);
+    }
 }
 
 static int print_infos(DuetContext *context, GPtrArray *infos)
@@ -132,8 +134,15 @@ static int print_infos(DuetContext *context, GPtrArray *infos)
     return 0;
 }
 
-static gboolean parse_ps(
-    PsOptions *options, gboolean *out_json, int *argc, char ***argv, GError **error)
+static gboolean take_format(PsOptions *options, GError **error)
+{
+    if (!duet_ps_template_is(options->format))
+        return duet_cli_format_is_json(options->format, &options->json, error);
+    options->template = duet_ps_template_new(options->format, error);
+    return options->template != NULL;
+}
+
+static gboolean parse_ps(PsOptions *options, int *argc, char ***argv, GError **error)
 {
     const GOptionEntry entries[] = {
         { "all", 'a', 0, G_OPTION_ARG_NONE, &options->all, "those that do not run, too", NULL },
@@ -146,11 +155,11 @@ static gboolean parse_ps(
         { "quiet", 'q', 0, G_OPTION_ARG_NONE, &options->quiet, "ids only", NULL },
         { "sort", 0, 0, G_OPTION_ARG_FILENAME, &options->sort,
             "by created (the default), id, image, names or status", "KEY" },
-        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options->format, "json or table", "FORMAT" },
+        { "format", 0, 0, G_OPTION_ARG_FILENAME, &options->format,
+            "json, table, or a line for each: {{.ID}} {{.Names}}", "FORMAT" },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_cli_options((*argv)[0], entries, argc, argv, error) ||
-        !duet_cli_format_is_json(options->format, out_json, error))
+    if (!duet_cli_options((*argv)[0], entries, argc, argv, error) || !take_format(options, error))
         return FALSE;
     if (options->latest && options->last >= 0)
         return duet_cli_invalid(error, "contradicts --last", "--latest");
@@ -160,21 +169,20 @@ static gboolean parse_ps(
 int duet_cmd_ps(DuetCli *cli, int argc, char **argv)
 {
     g_auto(PsOptions) options = { .last = -1 };
-    gboolean json;
     g_autoptr(GError) error = NULL;
-    if (!parse_ps(&options, &json, &argc, &argv, &error))
+    if (!parse_ps(&options, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (argc > 1)
         return duet_cli_usage("ps", "'%s' is one argument too many", argv[1]);
     g_autoptr(GPtrArray) infos = collect(cli, &options, &error);
     if (!infos)
         return duet_cli_fail(error);
-    if (json)
+    if (options.json)
         return print_infos(cli->context, infos);
-    if (!options.quiet)
+    if (options.template || options.quiet)
+        print_lines(cli->context, infos, &options);
+    else
         print_table(infos, &options);
-    for (guint i = 0; options.quiet && i < infos->len; i++)
-        printf("%s\n", ((DuetInfo *)infos->pdata[i])->spec->id);
     return 0;
 }
 
@@ -189,7 +197,8 @@ int duet_cmd_inspect(DuetCli *cli, int argc, char **argv)
     if (!duet_cli_options(argv[0], entries, &argc, &argv, &error))
         return duet_cli_fail(error);
     if (format && !g_str_equal(format, "json"))
-        return duet_cli_usage("inspect", "'%s': json is the only format", format);
+        return duet_cli_usage(
+            "inspect", "'%s': json is the only format; jq picks out of that", format);
     if (argc < 2)
         return duet_cli_usage("inspect", "no instance given");
     if (!duet_cli_context(cli, &error))

@@ -204,7 +204,7 @@ gboolean duet_cli_format_is_json(const char *format, gboolean *out_json, GError 
     if (!format || *out_json || g_str_equal(format, "table"))
         return TRUE;
     g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-        "'%s' is no format: use --format json or --format table", format);
+        "'%s' is no format: use --format json (jq picks out of that) or --format table", format);
     return FALSE;
 }
 

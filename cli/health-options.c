@@ -126,6 +126,19 @@ static gboolean apply_times(
             &check->start_interval_us, error);
 }
 
+static gboolean apply_retries(DuetHealthCheck *check, gint64 retries, GError **error)
+{
+    if (retries == DUET_RETRIES_NONE)
+        return TRUE;
+    if (retries < 1 || retries > G_MAXINT) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--health-retries %" G_GINT64_FORMAT ": use a number above 0", retries);
+        return FALSE;
+    }
+    check->retries = (int)retries;
+    return TRUE;
+}
+
 static gboolean apply_action(DuetSpec *spec, const char *text, GError **error)
 {
     if (!text)
@@ -143,13 +156,13 @@ static gboolean apply_action(DuetSpec *spec, const char *text, GError **error)
 /* Which option needs a check to be there. */
 static const char *first_given(const DuetSuperviseOptions *options)
 {
-    return options->health_interval      ? "--health-interval"
-        : options->health_timeout        ? "--health-timeout"
-        : options->health_start_period   ? "--health-start-period"
-        : options->health_start_interval ? "--health-start-interval"
-        : options->health_retries        ? "--health-retries"
-        : options->health_on_failure     ? "--health-on-failure"
-                                         : NULL;
+    return options->health_interval                    ? "--health-interval"
+        : options->health_timeout                      ? "--health-timeout"
+        : options->health_start_period                 ? "--health-start-period"
+        : options->health_start_interval               ? "--health-start-interval"
+        : options->health_retries != DUET_RETRIES_NONE ? "--health-retries"
+        : options->health_on_failure                   ? "--health-on-failure"
+                                                       : NULL;
 }
 
 gboolean duet_cli_apply_health(DuetSpec *spec, const DuetSuperviseOptions *options, GError **error)
@@ -168,13 +181,7 @@ gboolean duet_cli_apply_health(DuetSpec *spec, const DuetSuperviseOptions *optio
             duet_cli_invalid(
                 error, "is of no use without a check: give one with --health-cmd", given);
     }
-    if (options->health_retries < 0 || options->health_retries > G_MAXINT) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "--health-retries %" G_GINT64_FORMAT ": use a number above 0", options->health_retries);
-        return FALSE;
-    }
-    if (options->health_retries)
-        spec->health.retries = (int)options->health_retries;
-    return apply_times(&spec->health, options, error) &&
+    return apply_retries(&spec->health, options->health_retries, error) &&
+        apply_times(&spec->health, options, error) &&
         apply_action(spec, options->health_on_failure, error);
 }

@@ -40,6 +40,7 @@ void duet_cli_supervise_options(DuetSuperviseOptions *options, GArray *entries)
         { "no-healthcheck", 0, 0, G_OPTION_ARG_NONE, &options->no_health,
             "no check, whatever the image says", NULL },
     };
+    options->health_retries = DUET_RETRIES_NONE;
     g_array_append_vals(entries, rows, G_N_ELEMENTS(rows));
 }
 

@@ -48,7 +48,7 @@ DuetIo duet_cli_terminal_io(const DuetTerminalOptions *options, gboolean tty, gb
     /* As podman: said, and done all the same. */
     if (tty && with_stdin && !isatty(STDIN_FILENO))
         duet_cli_say("standard input is no terminal: of the caller's there is no size and no keys "
-                     "to pass on (-t)");
+                     "to pass on");
     return (DuetIo){
         .stdin_fd = with_stdin ? STDIN_FILENO : -1,
         .stdout_fd = STDOUT_FILENO,

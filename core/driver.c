@@ -92,9 +92,9 @@ char *duet_runtime_console_tail(DuetRuntime *runtime)
     return runtime->ops->console_tail ? runtime->ops->console_tail(runtime) : NULL;
 }
 
-DuetEnd duet_runtime_how_ended(DuetRuntime *runtime)
+DuetEnd duet_runtime_how_ended(DuetRuntime *runtime, GError **error)
 {
-    return runtime->ops->how_ended ? runtime->ops->how_ended(runtime) : DUET_END_UNKNOWN;
+    return runtime->ops->how_ended ? runtime->ops->how_ended(runtime, error) : DUET_END_UNKNOWN;
 }
 
 gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error)

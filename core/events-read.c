@@ -16,6 +16,8 @@
 
 #define BEGIN '\x1e'
 #define CHUNK_BYTES (64u << 10)
+/* No writer of ours lets a file become so long. */
+#define FILE_MAX_BYTES (4 * (off_t)DUET_EVENTS_MAX_BYTES)
 /* How often the writers may be faster between two looks. */
 #define TRIES 100
 
@@ -83,9 +85,14 @@ DuetEvent *duet_event_parse(const char *line, gsize length)
     return take_members(event, &dict) ? g_steal_pointer(&event) : NULL;
 }
 
+/* Of one that something else made long the end alone is read. */
 static int open_file(int root_fd, const char *name)
 {
-    return openat(root_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+    int fd = openat(root_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > FILE_MAX_BYTES)
+        lseek(fd, st.st_size - FILE_MAX_BYTES, SEEK_SET);
+    return fd;
 }
 
 static gboolean same_file(int a, int b)

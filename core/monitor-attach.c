@@ -376,7 +376,7 @@ void monitor_attach_request(Client *client)
     else if (monitor->saving || monitor->saved)
         refusal = BEING_SAVED;
     else if (monitor->resting)
-        refusal = "it ended, and waits to be started again";
+        refusal = RESTING;
     else if (monitor->payload_gone || monitor->payload_ended || monitor->stopping ||
         !monitor->agent)
         refusal = "it is stopping";

@@ -103,7 +103,7 @@ static void on_exec(Client *client, const struct duet_frame *frame)
     Monitor *monitor = client->monitor;
     int session = client->session == NO_SESSION ? free_session(monitor) : NO_SESSION;
     if (monitor->resting)
-        send_error(client, DUET_ERROR_STATE, "it ended, and waits to be started again");
+        send_error(client, DUET_ERROR_STATE, RESTING);
     else if (monitor->saving || monitor->saved)
         send_error(client, DUET_ERROR_STATE, BEING_SAVED);
     else if (monitor->payload_gone || !monitor->agent || monitor->stopping)
@@ -178,7 +178,7 @@ static void on_kill(Client *client, const struct duet_frame *frame)
     }
     if (monitor->resting && !monitor_signal_is_end(monitor, signal_number) &&
         signal_number != SIGKILL) {
-        send_error(client, DUET_ERROR_STATE, "it ended, and waits to be started again");
+        send_error(client, DUET_ERROR_STATE, RESTING);
         return;
     }
     monitor->for_good |= monitor_signal_is_end(monitor, signal_number);
@@ -197,6 +197,7 @@ static void on_pause(Client *client, gboolean pause)
     if (monitor->info->state != from || monitor->saving || monitor->saved) {
         send_error(client, DUET_ERROR_STATE,
             monitor->saving || monitor->saved ? BEING_SAVED
+                : monitor->resting            ? RESTING
                 : pause                       ? "it is not running"
                                               : "it is not paused");
         return;

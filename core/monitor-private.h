@@ -20,6 +20,7 @@ typedef struct _Monitor Monitor;
 
 /* What others are told of a borrowed one, see duet_instance_borrow(). */
 #define NOT_RUNNING "it is not running: files of it are being copied"
+#define RESTING "it is restarting: it ended, and waits to be started again; `duet stop` ends that"
 #define BEING_SAVED "it is being saved; `duet restore` lets it go on then"
 
 /*
@@ -202,7 +203,8 @@ void monitor_save_quiet(Monitor *monitor);
 void monitor_save_cancel(Monitor *monitor, const GError *why);
 /* Whether there may be files of saved.h: others are spared the look. */
 gboolean monitor_can_be_saved(const Monitor *monitor);
-/* Whether this run is to go on from a saved state; %FALSE if that can't be read. */
+/* Whether this run is to go on from a saved state, and with how many vCPUs it begins; %FALSE if
+ * that can't be read. */
 gboolean monitor_saved_load(Monitor *monitor, GError **error);
 /* In place of CONFIG and SPAWN: what is sent waits for GO_ON. */
 void monitor_restore_begin(Monitor *monitor);
@@ -212,6 +214,8 @@ void monitor_restore_connected(Monitor *monitor);
 void monitor_restore_done(Monitor *monitor);
 
 /* monitor-update.c */
+/* Those of @spec: what QEMU may use beyond the RAM depends on how many vCPUs it has. */
+DuetLimits monitor_limits(const Monitor *monitor, const DuetSpec *spec);
 /* Changes limits and the name; @text is a client's. */
 gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError **error);
 

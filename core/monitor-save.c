@@ -18,6 +18,7 @@
 #include "core/saved.h"
 
 #include <duet/error.h>
+#include <duet/vm-limits.h>
 
 #include <errno.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static const char *refusal(const Monitor *monitor)
     if (monitor->changing)
         return "a change of it (`update`, `disk`) is under way; try again in a moment";
     if (monitor->resting)
-        return "it ended, and waits to be started again";
+        return RESTING;
     if (monitor->payload_gone || monitor->payload_ended || monitor->stopping || !monitor->agent)
         return "it is stopping";
     if (monitor->info->state == DUET_STATE_PAUSED)
@@ -200,6 +201,7 @@ gboolean monitor_saved_load(Monitor *monitor, GError **error)
     g_clear_pointer(&monitor->restored, g_variant_unref);
     g_clear_pointer(&monitor->place.saved, g_variant_unref);
     monitor->ran_ms = 0;
+    monitor->vcpus = duet_vm_vcpus(monitor->spec);
     if (!monitor_can_be_saved(monitor))
         return TRUE;
     duet_saved_tidy(monitor->dir_fd);
@@ -215,6 +217,7 @@ gboolean monitor_saved_load(Monitor *monitor, GError **error)
             "the saved state is broken, or of another version of duet");
     } else {
         g_variant_lookup(about, DUET_SAVED_RAN_MS, "x", &monitor->ran_ms);
+        g_variant_lookup(about, DUET_SAVED_VCPUS, "u", &monitor->vcpus);
         monitor->restored = g_steal_pointer(&about);
         return TRUE;
     }
@@ -249,7 +252,6 @@ void monitor_restore_connected(Monitor *monitor)
     g_autoptr(GVariant) held =
         g_variant_lookup_value(monitor->restored, DUET_SAVED_HELD, G_VARIANT_TYPE("ay"));
     const char *name = monitor->spec->hostname;
-    g_variant_lookup(monitor->restored, DUET_SAVED_VCPUS, "u", &monitor->vcpus);
     g_variant_lookup(monitor->restored, DUET_SAVED_VCPUS_MAX, "u", &monitor->vcpus_max);
     g_variant_lookup(monitor->restored, DUET_SAVED_MEMORY_MAX, "t", &monitor->memory_max_bytes);
     wake_up(monitor, g_strcmp0(was, name) == 0 ? NULL : name, held);

@@ -47,7 +47,7 @@ static gboolean make_place(Monitor *monitor, GError **error)
     const char *id = monitor->spec->id;
     gboolean first = !monitor->run_dir;
     gboolean goes_on = monitor_can_be_saved(monitor) && duet_saved_is_there(monitor->dir_fd);
-    DuetLimits limits = duet_spec_limits(monitor->spec);
+    DuetLimits limits = monitor_limits(monitor, monitor->spec);
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
     if (!monitor->cgroup ||
         !duet_live_mark(context, id, duet_cgroup_path(monitor->cgroup), monitor->borrowed, error))
@@ -140,7 +140,8 @@ static void tell_notice(Monitor *monitor, const char *notice)
 
 gboolean monitor_prepare(Monitor *monitor, GError **error)
 {
-    if (!make_place(monitor, error) || !monitor_saved_load(monitor, error))
+    /* What was saved may have more vCPUs than a start would give it. */
+    if (!monitor_saved_load(monitor, error) || !make_place(monitor, error))
         return FALSE;
     monitor->info->state = DUET_STATE_STARTING;
     monitor->info->monitor_pid = getpid();
@@ -181,7 +182,6 @@ gboolean monitor_bring_up(Monitor *monitor, GError **error)
     /* A driver that took other ids for a moment made the kernel forget it. */
     monitor_end_with_owner(monitor);
     monitor->info->pid = started.pid;
-    monitor->vcpus = duet_vm_vcpus(monitor->spec);
     monitor->vcpus_max = duet_vm_vcpus_max(monitor->spec);
     monitor->memory_max_bytes = duet_vm_memory_bytes(monitor->spec);
     monitor->info->facts = started.facts;

@@ -155,13 +155,12 @@ static gboolean has_limits(GVariant *changes)
     return g_variant_n_children(changes) > (differs(changes, "name") ? 1u : 0u);
 }
 
-/* What QEMU may use beyond the RAM depends on how many vCPUs it has. */
-static DuetLimits limits_of(const Monitor *monitor, const DuetSpec *spec)
+DuetLimits monitor_limits(const Monitor *monitor, const DuetSpec *spec)
 {
-    g_autoptr(DuetSpec) now = duet_spec_copy(spec);
     DuetLimits limits = duet_spec_limits(spec);
-    if (spec->kind != DUET_KIND_VM || spec->connect)
+    if (spec->kind != DUET_KIND_VM || spec->connect || monitor->vcpus == duet_vm_vcpus(spec))
         return limits;
+    g_autoptr(DuetSpec) now = duet_spec_copy(spec);
     now->topology.vcpus = (int)monitor->vcpus;
     limits.memory_bytes = duet_spec_limits(now).memory_bytes;
     return limits;
@@ -187,7 +186,7 @@ static gboolean change_guest(
 static gboolean change_vm(
     Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
 {
-    DuetLimits before = limits_of(monitor, from), between = limits_of(monitor, to);
+    DuetLimits before = monitor_limits(monitor, from), between = monitor_limits(monitor, to);
     if (gets_vcpus(monitor, to))
         between.memory_bytes += DUET_VM_VCPU_BYTES * (duet_vm_vcpus(to) - monitor->vcpus);
     between.memory_bytes = MAX(between.memory_bytes, before.memory_bytes);
@@ -201,7 +200,7 @@ static gboolean change_vm(
     /* It may have ended meanwhile, and its cgroup be as good as gone. */
     if (!check_state(monitor, NULL))
         return ok;
-    DuetLimits after = limits_of(monitor, ok ? to : from);
+    DuetLimits after = monitor_limits(monitor, ok ? to : from);
     return change_limits(monitor, &between, &after, ok ? error : NULL) && ok;
 }
 

@@ -180,13 +180,17 @@ static void take_machine_end(Monitor *monitor, DuetEnd end)
     }
 }
 
-static void judge_machine(Monitor *monitor)
+static gboolean is_unexplained(const Monitor *monitor)
+{
+    return !monitor->exit_known && !monitor->failure && !monitor->asked_to_stop && monitor->runtime;
+}
+
+static void judge_machine(Monitor *monitor, DuetEnd end)
 {
     static const char panic[] = "Kernel panic";
 
-    if (monitor->exit_known || monitor->failure || monitor->asked_to_stop || !monitor->runtime)
+    if (!is_unexplained(monitor))
         return;
-    DuetEnd end = duet_runtime_how_ended(monitor->runtime);
     g_autofree char *tail = duet_runtime_console_tail(monitor->runtime);
     const char *line = tail ? strstr(tail, panic) : NULL;
     /* A payload may write to the console whatever it likes; no panic switches a machine off. */
@@ -215,6 +219,9 @@ static char *process_end(const Monitor *monitor)
 static void judge_exit(Monitor *monitor)
 {
     DuetInfo *info = monitor->info;
+    DuetEnd machine_end = is_unexplained(monitor)
+        ? duet_runtime_how_ended(monitor->runtime, &monitor->failure)
+        : DUET_END_UNKNOWN;
     if (!monitor->failure && !monitor->started && !monitor->asked_to_stop) {
         g_autofree char *end = process_end(monitor);
         g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT,
@@ -229,7 +236,7 @@ static void judge_exit(Monitor *monitor)
             g_set_error_literal(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT, message);
         }
     }
-    judge_machine(monitor);
+    judge_machine(monitor, machine_end);
     if (!monitor->exit_known) {
         info->exit_code = monitor->failure ? duet_error_exit_code(monitor->failure) : 128 + SIGKILL;
         info->exit_signal = monitor->failure ? 0 : SIGKILL;

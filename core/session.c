@@ -114,13 +114,19 @@ static void pass_on_signal(Session *session, int number)
     gboolean ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
     gboolean is_ours = session->until == DUET_SESSION_UNTIL_STARTED ||
         session->until == DUET_SESSION_UNTIL_RELEASED;
+    gboolean is_exec =
+        session->until == DUET_SESSION_UNTIL_EXIT || session->until == DUET_SESSION_UNTIL_EXECUTED;
+    gboolean insists = session->last_signal == number;
     session->end->asked_to_end |= ends;
     session->gave_up |= ends && session->done;
     if (ends && !session->started && is_ours) {
         session->end->early_signal = number;
         duet_frame_write_u32(session->fd, DUET_FRAME_STOP, 0, 0);
-    } else if (ends && session->last_signal == number &&
-        session->until == DUET_SESSION_UNTIL_RELEASED) {
+    } else if (ends && is_exec && (insists || !session->started)) {
+        /* It, or its agent, does not end: our connection does, and that hangs it up. */
+        session->end->exit_code = 128 + number;
+        session->done = session->gave_up = TRUE;
+    } else if (ends && insists && session->until == DUET_SESSION_UNTIL_RELEASED) {
         duet_frame_write_u32(session->fd, DUET_FRAME_STOP, 0, SECOND_SIGNAL_GRACE_MS);
     } else {
         duet_frame_write_u32(session->fd, DUET_FRAME_SIGNAL, 0, (guint32)number);

@@ -4,6 +4,7 @@
  * the VM is saved, its disk and memory are copied as what an instance that does not run has, and it
  * goes on. However that ends, it is running or saved.
  */
+#include "core/disk-list.h"
 #include "core/saved.h"
 #include "core/session.h"
 #include "core/util.h"
@@ -12,10 +13,28 @@
 #include <duet/save.h>
 #include <duet/snapshot.h>
 
+/* It is no file of the instance's, and so in no snapshot: once it is written the memory does not go
+ * with it any more. virsh refuses it as well. */
+static gboolean check_disks(const DuetSpec *spec, GError **error)
+{
+    g_autoptr(GPtrArray) disks = duet_disk_list_parse(spec->disks, error);
+    for (guint i = 0; disks && i < disks->len; i++) {
+        const DuetDataDisk *disk = disks->pdata[i];
+        if (disk->readonly)
+            continue;
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "cannot keep the memory of '%s': its disk '%s' is in no snapshot, and can be written; "
+            "give it readonly=on, detach it, or leave out --stateful",
+            spec->name, disk->path);
+        return FALSE;
+    }
+    return disks != NULL;
+}
+
 static gboolean check_state(DuetInstance *instance, DuetState *out_state, GError **error)
 {
     g_autoptr(DuetInfo) info = duet_instance_info(instance, error);
-    if (!info || !duet_save_check(instance->spec, error))
+    if (!info || !duet_save_check(instance->spec, error) || !check_disks(instance->spec, error))
         return FALSE;
     *out_state = info->state;
     if (info->state == DUET_STATE_RUNNING || info->state == DUET_STATE_SAVED)

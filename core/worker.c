@@ -153,7 +153,8 @@ static void worker_serve(Worker *worker, char op, const char *bytes, gsize lengt
         ok = worker_update(worker, bytes, length, &text, &failure);
         break;
     case OP_END:
-        text = g_strdup_printf("%d", (int)duet_runtime_how_ended(worker->runtime));
+        text = g_strdup_printf("%d", (int)duet_runtime_how_ended(worker->runtime, &failure));
+        ok = !failure;
         break;
     case OP_CONSOLE:
         text = duet_runtime_console_tail(worker->runtime);
@@ -374,9 +375,9 @@ static char *worker_runtime_console_tail(DuetRuntime *runtime)
     return text;
 }
 
-static DuetEnd worker_runtime_how_ended(DuetRuntime *runtime)
+static DuetEnd worker_runtime_how_ended(DuetRuntime *runtime, GError **error)
 {
-    g_autoptr(GVariant) reply = ask(runtime, OP_END, NULL, NULL);
+    g_autoptr(GVariant) reply = ask(runtime, OP_END, NULL, error);
     const char *text = "0";
     if (reply)
         g_variant_get_child(reply, 9, "&s", &text);

@@ -8,18 +8,26 @@
 
 #include "core/util.h"
 
-static gboolean copy_blob(DuetStore *store, const DuetDescriptor *blob, int out_fd, GError **error)
+typedef struct {
+    int fd;
+    const char *path;
+} Out;
+
+/* As DuetBytesFunc. */
+static gboolean write_bytes(gpointer data, const void *bytes, gsize length, GError **error)
 {
-    g_autoptr(DuetSource) source = duet_source_open_store(store->fd, store->dir);
-    g_autofree char *path = duet_blob_path(blob->hex);
-    g_autofree char *hex = NULL;
-    if (!duet_source_copy(source, path, out_fd, G_MAXUINT64, &hex, NULL, error))
-        return FALSE;
-    if (g_str_equal(hex, blob->hex))
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
-        "blob 'sha256:%s' of store '%s' is damaged: import the image again", blob->hex, store->dir);
-    return FALSE;
+    const Out *out = data;
+    return out->fd < 0 || duet_write_all(out->fd, bytes, length) ||
+        duet_error_set_errno(error, errno, "cannot write '%s'", out->path);
+}
+
+/* @out_fd: -1: it is only checked */
+static gboolean copy_blob(
+    DuetStore *store, const DuetDescriptor *blob, int out_fd, const char *path, GError **error)
+{
+    Out out = { out_fd, path };
+    DUET_AUTO_FD fd = duet_store_open_blob(store, blob->hex, error);
+    return fd >= 0 && duet_store_feed(store, fd, blob->hex, write_bytes, &out, error);
 }
 
 /* Only what is whole is converted. */
@@ -32,7 +40,7 @@ static gboolean write_raw(DuetStore *store, const DuetDescriptor *blob, int out_
             "a raw disk is written with holes, and so only to a file: use -o FILE");
         return FALSE;
     }
-    if (!copy_blob(store, blob, -1, error))
+    if (!copy_blob(store, blob, -1, NULL, error))
         return FALSE;
     g_autofree char *what = g_strconcat("disk sha256:", blob->hex, NULL);
     DUET_AUTO_FD fd = duet_store_open_blob(store, blob->hex, error);
@@ -40,9 +48,9 @@ static gboolean write_raw(DuetStore *store, const DuetDescriptor *blob, int out_
         duet_qemu_img_convert(fd, DUET_DISK_QCOW2, bytes, what, DUET_DISK_RAW, out_fd, error);
 }
 
-gboolean duet_disk_export(
-    DuetStore *store, const DuetDescriptor *blob, DuetArchive format, int out_fd, GError **error)
+gboolean duet_disk_export(DuetStore *store, const DuetDescriptor *blob, DuetArchive format,
+    int out_fd, const char *path, GError **error)
 {
     return format == DUET_ARCHIVE_RAW ? write_raw(store, blob, out_fd, error)
-                                      : copy_blob(store, blob, out_fd, error);
+                                      : copy_blob(store, blob, out_fd, path, error);
 }

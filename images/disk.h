@@ -67,8 +67,8 @@ gboolean duet_qemu_img_convert(int fd, DuetDiskFormat format, guint64 bytes, con
 gboolean duet_qemu_img_head(
     int fd, DuetDiskFormat format, const char *what, int to_fd, GError **error);
 
-/** duet_disk_export: writes the disk of @blob, as qcow2 or raw. */
-gboolean duet_disk_export(
-    DuetStore *store, const DuetDescriptor *blob, DuetArchive format, int out_fd, GError **error);
+/** duet_disk_export: writes the disk of @blob, as qcow2 or raw. @path: what @out_fd is called */
+gboolean duet_disk_export(DuetStore *store, const DuetDescriptor *blob, DuetArchive format,
+    int out_fd, const char *path, GError **error);
 
 G_END_DECLS

@@ -13,8 +13,6 @@
 #include "images/disk.h"
 #include "images/stream.h"
 
-#define COPY_BYTES (128 * 1024)
-
 /**
  * Export: one archive that is written. Everything in it that could differ from run to run (times,
  * owners) is fixed, so the same image gives the same bytes.
@@ -48,8 +46,10 @@ static gboolean begin_member(
     return r >= ARCHIVE_WARN || write_error(export, error);
 }
 
-static gboolean write_bytes(Export *export, const void *bytes, gsize length, GError **error)
+/* As DuetBytesFunc. */
+static gboolean write_bytes(gpointer data, const void *bytes, gsize length, GError **error)
 {
+    Export *export = data;
     return archive_write_data(export->archive, bytes, length) == (la_ssize_t)length ||
         write_error(export, error);
 }
@@ -67,28 +67,8 @@ static gboolean add_file(Export *export, const char *name, int fd, const char *h
     struct stat st;
     if (fstat(fd, &st) < 0)
         return duet_error_set_errno(error, errno, "cannot read blob 'sha256:%s'", hex);
-    if (!begin_member(export, name, AE_IFREG, (guint64)st.st_size, error))
-        return FALSE;
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_autofree char *buffer = g_malloc(COPY_BYTES);
-    for (off_t at = 0; at < st.st_size;) {
-        ssize_t n = pread(fd, buffer, COPY_BYTES, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return duet_error_set_errno(
-                error, n < 0 ? errno : EIO, "cannot read blob 'sha256:%s'", hex);
-        g_checksum_update(sum, (const guchar *)buffer, n);
-        if (!write_bytes(export, buffer, (gsize)n, error))
-            return FALSE;
-        at += n;
-    }
-    if (g_str_equal(g_checksum_get_string(sum), hex))
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
-        "blob 'sha256:%s' of store '%s' is damaged: import the image again", hex,
-        export->store->dir);
-    return FALSE;
+    return begin_member(export, name, AE_IFREG, (guint64)st.st_size, error) &&
+        duet_store_feed(export->store, fd, hex, write_bytes, export, error);
 }
 
 static gboolean add_blob(Export *export, const char *name, const char *hex, GError **error)
@@ -218,7 +198,7 @@ static gboolean write_archive(Export *export, DuetArchive format, GError **error
 {
     if (is_disk_format(format))
         return duet_disk_export(
-            export->store, export->manifest->disk, format, export->out_fd, error);
+            export->store, export->manifest->disk, format, export->out_fd, export->path, error);
     export->archive = archive_write_new();
     archive_write_set_format_pax_restricted(export->archive);
     /* The same bytes into a pipe as into a file. */

@@ -137,7 +137,7 @@ static gboolean spool(DuetSource *source, int spool_fd, GError **error)
     if (S_ISREG(st.st_mode) && duet_stream_compression(stream) == DUET_COMPRESSION_NONE)
         return TRUE;
     DUET_AUTO_FD plain = duet_store_tmpfile(spool_fd, error);
-    if (plain < 0 || !duet_stream_drain(stream, plain, error))
+    if (plain < 0 || !duet_stream_drain_tar(stream, plain, error))
         return FALSE;
     duet_fd_clear(&source->file_fd);
     source->file_fd = duet_fd_steal(&plain);

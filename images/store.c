@@ -13,6 +13,8 @@
 
 #include "core/util.h"
 
+#define COPY_BYTES (128 * 1024)
+
 static DuetStore *store_new(const char *dir)
 {
     DuetStore *store = g_new0(DuetStore, 1);
@@ -117,6 +119,29 @@ int duet_store_open_blob(DuetStore *store, const char *hex, GError **error)
         duet_error_set_errno(
             error, errno, "cannot open blob 'sha256:%s' of store '%s'", hex, store->dir);
     return fd;
+}
+
+gboolean duet_store_feed(
+    DuetStore *store, int fd, const char *hex, DuetBytesFunc func, gpointer data, GError **error)
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autofree char *buffer = g_malloc(COPY_BYTES);
+    ssize_t n;
+    for (off_t at = 0; (n = pread(fd, buffer, COPY_BYTES, at)) != 0;) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return duet_error_set_errno(error, errno, "cannot read blob 'sha256:%s'", hex);
+        g_checksum_update(sum, (const guchar *)buffer, n);
+        if (!func(data, buffer, (gsize)n, error))
+            return FALSE;
+        at += n;
+    }
+    if (g_str_equal(g_checksum_get_string(sum), hex))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+        "blob 'sha256:%s' of store '%s' is damaged: import the image again", hex, store->dir);
+    return FALSE;
 }
 
 gboolean duet_store_has(DuetStore *store, const char *path)

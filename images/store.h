@@ -66,6 +66,13 @@ int duet_store_tmpfile(int dir_fd, GError **error);
 /** duet_store_open_blob: Returns: the blob, opened to read, or -1. */
 int duet_store_open_blob(DuetStore *store, const char *hex, GError **error);
 
+/** DuetBytesFunc: takes the next bytes. */
+typedef gboolean (*DuetBytesFunc)(gpointer data, const void *bytes, gsize length, GError **error);
+
+/** duet_store_feed: hands all of @fd to @func; %DUET_ERROR_BROKEN if its sha256 is not @hex. */
+gboolean duet_store_feed(
+    DuetStore *store, int fd, const char *hex, DuetBytesFunc func, gpointer data, GError **error);
+
 /** duet_store_has: @path is below the store. */
 gboolean duet_store_has(DuetStore *store, const char *path);
 

@@ -10,6 +10,9 @@
 
 #define BLOCK_BYTES (128 * 1024)
 #define TAR_BLOCK 512
+/* Where a header has the sum of its bytes, in octal; there they count as blanks. */
+#define TAR_SUM_AT 148
+#define TAR_SUM_BYTES 8
 
 struct _DuetStream {
     struct archive *archive;
@@ -136,17 +139,71 @@ static gboolean read_block(
     return TRUE;
 }
 
-gboolean duet_stream_drain(DuetStream *stream, int out_fd, GError **error)
+/* By its sum alone, which all kinds of tar have; some old ones took the bytes for signed. */
+static gboolean is_tar_header(const guint8 *block)
+{
+    char text[TAR_SUM_BYTES + 1] = { 0 };
+    gint64 sum = 0, signed_sum = 0;
+    memcpy(text, block + TAR_SUM_AT, TAR_SUM_BYTES);
+    for (int i = 0; i < TAR_BLOCK; i++) {
+        gboolean own = i >= TAR_SUM_AT && i < TAR_SUM_AT + TAR_SUM_BYTES;
+        sum += own ? ' ' : block[i];
+        signed_sum += own ? ' ' : (gint8)block[i];
+    }
+    gint64 told = g_ascii_strtoll(text, NULL, 8);
+    return told == sum || told == signed_sum;
+}
+
+/**
+ * Begin: what is known of a tar's first block
+ * @length: how much of it came
+ */
+typedef struct {
+    guint8 block[TAR_BLOCK];
+    gsize length;
+} Begin;
+
+static gboolean check_begin(
+    Begin *begin, const char *what, const void *bytes, gsize length, GError **error)
+{
+    gsize room = MIN(TAR_BLOCK - begin->length, length);
+    if (room == 0)
+        return TRUE;
+    memcpy(begin->block + begin->length, bytes, room);
+    begin->length += room;
+    if (begin->length < TAR_BLOCK || is_tar_header(begin->block))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
+        "'%s' is not an image archive: it does not begin as a tar, nor as one that was compressed "
+        "with gzip, xz or zstd",
+        what);
+    return FALSE;
+}
+
+/* @begin: (nullable): it is to be a tar */
+static gboolean drain(DuetStream *stream, Begin *begin, int out_fd, GError **error)
 {
     const void *bytes = NULL;
     gsize length = 0;
     do {
-        if (!read_block(stream, &bytes, &length, error))
+        if (!read_block(stream, &bytes, &length, error) ||
+            (begin && !check_begin(begin, stream->what, bytes, length, error)))
             return FALSE;
         if (out_fd >= 0 && !duet_write_all(out_fd, bytes, length))
             return duet_error_set_errno(error, errno, "cannot store '%s'", stream->what);
     } while (length > 0);
     return TRUE;
+}
+
+gboolean duet_stream_drain(DuetStream *stream, int out_fd, GError **error)
+{
+    return drain(stream, NULL, out_fd, error);
+}
+
+gboolean duet_stream_drain_tar(DuetStream *stream, int out_fd, GError **error)
+{
+    Begin begin = { .length = 0 };
+    return drain(stream, &begin, out_fd, error);
 }
 
 const char *duet_stream_hex(DuetStream *stream)

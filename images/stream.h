@@ -52,6 +52,9 @@ DuetCompression duet_stream_compression(DuetStream *stream);
  * @out_fd: gets the bytes, or -1
  */
 gboolean duet_stream_drain(DuetStream *stream, int out_fd, GError **error);
+/** duet_stream_drain_tar: the same, and refuses at once what does not begin as a tar: what never
+ * ends would fill the disk. */
+gboolean duet_stream_drain_tar(DuetStream *stream, int out_fd, GError **error);
 
 /* After the end: */
 /** duet_stream_hex: the sha256 of all bytes, in hex. */

@@ -2,6 +2,8 @@
 /* Why QEMU ended, by its own word: a guest that is over tells nobody else. */
 #include "vmm/vm.h"
 
+#include <duet/error.h>
+
 #include <libvirt/libvirt-qemu.h>
 #include <string.h>
 
@@ -46,9 +48,13 @@ void duet_vm_end_unwatch(DuetVm *vm)
     vm->shutdown = -1;
 }
 
-DuetEnd duet_vm_how_ended(DuetRuntime *runtime)
+DuetEnd duet_vm_how_ended(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
+    if (vm->fault) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, vm->fault);
+        return DUET_END_UNKNOWN;
+    }
     gint64 until_us = g_get_monotonic_time() + LAST_WORDS_US;
     while (vm->shutdown >= 0 && vm->ended == DUET_END_UNKNOWN && g_get_monotonic_time() < until_us)
         if (!g_main_context_iteration(NULL, FALSE))

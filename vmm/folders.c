@@ -10,22 +10,17 @@
 #include <duet/vm-limits.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* What virtiofsd knows its socket as. */
 #define SOCKET_FD 3
-/* It goes when QEMU is gone; if there was none, it waits for ever. */
-#define END_TIMEOUT_MS 1000
 
 const char *duet_vm_virtiofsd_find(void)
 {
@@ -119,10 +114,10 @@ static void become_virtiofsd(gpointer data)
         _exit(1);
 }
 
-static gboolean spawn(DuetVm *vm, const char *program, const DuetVmFolder *folder, int socket_fd,
-    Child *child, GError **error)
+static gboolean spawn(DuetVm *vm, const char *program, const char *source, const char *path,
+    int socket_fd, Child *child, GError **error)
 {
-    g_autofree char *options = g_strdup_printf("source=%s,sandbox=namespace,xattr", folder->path);
+    g_autofree char *options = g_strdup_printf("source=%s,sandbox=namespace,xattr", path);
     const char *argv[] = { program, "--fd=" G_STRINGIFY(SOCKET_FD), "--rlimit-nofile=0", "-o",
         options, NULL };
     int target = SOCKET_FD;
@@ -133,7 +128,7 @@ static gboolean spawn(DuetVm *vm, const char *program, const DuetVmFolder *folde
             become_virtiofsd, child, -1, -1, -1, &socket_fd, &target, 1, &pid, NULL, NULL, NULL,
             error))
         return FALSE;
-    g_array_append_val(vm->servers, pid);
+    duet_vm_server_watch(vm, pid, source);
     return TRUE;
 }
 
@@ -152,7 +147,9 @@ gboolean duet_vm_folder_serve(DuetVm *vm, DuetVmFolder *folder, guint index, GEr
             error, errno, "cannot share '%s': no user namespace for virtiofsd", folder->path);
     DUET_AUTO_FD fd = listen_at(folder->socket, vm->place->id_base, error);
     Child child = { vm->place->cgroup, userns };
-    return fd >= 0 && spawn(vm, program, folder, fd, &child, error);
+    return fd >= 0 &&
+        spawn(vm, program, ((const DuetMount *)vm->spec->mounts->pdata[index])->source,
+            folder->path, fd, &child, error);
 }
 
 gboolean duet_vm_folders_serve(DuetVm *vm, GError **error)
@@ -176,19 +173,6 @@ gboolean duet_vm_folders_serve(DuetVm *vm, GError **error)
             return FALSE;
     }
     return TRUE;
-}
-
-void duet_vm_folders_end(DuetVm *vm)
-{
-    for (guint i = 0; i < vm->servers->len; i++) {
-        pid_t pid = g_array_index(vm->servers, pid_t, i);
-        DUET_AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-        struct pollfd gone = { .fd = pidfd, .events = POLLIN };
-        if (poll(&gone, 1, vm->pid > 0 ? END_TIMEOUT_MS : 0) == 0)
-            kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    }
-    g_array_set_size(vm->servers, 0);
 }
 
 GPtrArray *duet_vm_folders_make(DuetVm *vm, GError **error)

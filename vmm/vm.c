@@ -112,7 +112,8 @@ static void vm_free(DuetRuntime *runtime)
     duet_initramfs_free(vm->initramfs);
     g_clear_pointer(&vm->folders, g_ptr_array_unref);
     duet_vm_folders_end(vm);
-    g_array_unref(vm->servers);
+    g_ptr_array_unref(vm->servers);
+    g_free(vm->fault);
     g_string_free(vm->notice, TRUE);
     g_free(vm->emulator);
     g_free(vm->console_log);
@@ -152,7 +153,7 @@ static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GErr
     vm->pidfd = -1;
     vm->hold = -1;
     vm->console_watch_fd = -1;
-    vm->servers = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    vm->servers = g_ptr_array_new();
     vm->notice = g_string_new(NULL);
     vm->console_log = g_build_filename(place->instance_dir, "console.log", NULL);
     if (duet_vm_folders_check(spec, error) && duet_vm_folders_serve(vm, error))

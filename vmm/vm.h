@@ -47,7 +47,8 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @emulator: path of QEMU
  * @in_namespace: whether the worker has its own mounts
  * @folders: (nullable) (element-type DuetVmFolder): an ordinary user's, which are served already
- * @servers: (element-type pid_t): of each folder that duet itself serves, the virtiofsd
+ * @servers: (element-type DuetVmServer): of each folder that duet itself serves, the virtiofsd
+ * @fault: (nullable): for want of what QEMU was killed
  * @notice: what the user should know; grows while starting
  * @domain_xml: what libvirt was given
  * @pidfd: QEMU; a copy of the one that the monitor gets
@@ -84,7 +85,8 @@ struct _DuetVm {
     DuetGuestKernel *kernel;
     DuetInitramfs *initramfs;
     GPtrArray *folders;
-    GArray *servers;
+    GPtrArray *servers;
+    char *fault;
     GString *notice;
     virConnectPtr connection;
     virDomainPtr domain;
@@ -140,7 +142,7 @@ void duet_vm_end_watch(DuetVm *vm);
 /** duet_vm_end_unwatch: before the connection is closed. */
 void duet_vm_end_unwatch(DuetVm *vm);
 /** duet_vm_how_ended: #DuetRuntimeOps how_ended. */
-DuetEnd duet_vm_how_ended(DuetRuntime *runtime);
+DuetEnd duet_vm_how_ended(DuetRuntime *runtime, GError **error);
 /** duet_vm_saved_check: whether place->saved, if there is any, goes with what was prepared; sets
  * vm->domain_id. */
 gboolean duet_vm_saved_check(DuetVm *vm, GError **error);

@@ -130,8 +130,11 @@ typedef struct {
      * console, and what the emulator said.
      */
     char *(*console_tail)(DuetRuntime *runtime);
-    /** how_ended: (optional): asked between the end of its process and release(). */
-    DuetEnd (*how_ended)(DuetRuntime *runtime);
+    /**
+     * how_ended: (optional): asked between the end of its process and release(). @error is set if
+     * the driver ended it itself, for want of something that it can't go on without.
+     */
+    DuetEnd (*how_ended)(DuetRuntime *runtime, GError **error);
     gboolean (*pause)(DuetRuntime *runtime, GError **error); /* optional */
     gboolean (*resume)(DuetRuntime *runtime, GError **error); /* optional */
     /**
@@ -204,7 +207,7 @@ gboolean duet_runtime_start(
 gboolean duet_runtime_kill(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_release(DuetRuntime *runtime, GError **error);
 char *duet_runtime_console_tail(DuetRuntime *runtime);
-DuetEnd duet_runtime_how_ended(DuetRuntime *runtime);
+DuetEnd duet_runtime_how_ended(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_update(

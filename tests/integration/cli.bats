@@ -94,6 +94,16 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
   duet ps -a --format json | jq -e '.[0].name == "listed" and .[0].state == "created"'
   [[ $(duet ps -a) == *listed* ]]
   none_runs
+  is "$(duet ps -a --format '{{.Names}}\t{{ .Image }}: {{.State}}, {{.Command}}')" \
+    $'listed\tbusybox:latest: created, true'
+  is "$(duet ps -a --format '{{.ID}}')" "$(duet ps -aq)"
+  duet ps -a --format '{{json .}}' | jq -e '.name == "listed"'
+  expect 125 duet ps --format '{{.Nmaes}}'
+  [[ $output == *"'{{.Nmaes}}' is nothing"*"{{json .}}"*".Names, "* ]]
+  expect 125 duet ps --format '{{.ID'
+  [[ $output == *"is not closed"* ]]
+  expect 125 duet image ls --format '{{.ID}}'
+  [[ $output == *"--format json"* ]]
   duet image ls --format json | jq -e '.[0].name | startswith("busybox")'
   duet image inspect busybox | jq -e type
   duet rm listed

@@ -331,6 +331,37 @@ PYTHON
   done
 }
 
+@test "who insists is let go of by an exec that does not end" {
+  local client code signal
+  duet run -d --name box busybox sleep 300
+  for signal in INT TERM; do
+    code=0
+    rm -f "$scratch/up"
+    env --default-signal=INT "$DUET" exec box sh -c 'trap "echo caught" INT TERM; trap "echo >/hung-up; exit" HUP
+      echo up; while :; do sleep 0.1; done' >"$scratch/up" 3>&- &
+    client=$!
+    wait_for 10 grep -q up "$scratch/up"
+    kill -$signal $client
+    # the first is the program's
+    wait_for 10 grep -q caught "$scratch/up"
+    kill -$signal $client
+    wait $client || code=$?
+    is $code $((128 + $(kill -l $signal)))
+    wait_for 10 duet exec box rm /hung-up
+  done
+  # an agent that does not answer
+  kill -STOP "$(field box pid)"
+  env --default-signal=INT "$DUET" exec box true 3>&- &
+  client=$! code=0
+  # once it holds SIGINT up
+  wait_for 10 grep -q 'SigBlk:.*[2367abef]$' /proc/$client/status
+  kill -INT $client
+  wait $client || code=$?
+  kill -CONT "$(field box pid)"
+  is $code 130
+  duet rm -f box
+}
+
 @test "one that was made to be removed at its end is there until then" {
   duet create --rm --name once busybox echo there
   is "$(state_of once)" created

@@ -122,9 +122,14 @@ layout() {
   mount -t tmpfs -o size=12m tmpfs "$scratch/small"
   expect 125 duet --root "$scratch/small" image import "$scratch/a.raw"
   is "$(find "$scratch/small/images" -type f ! -name lock)" ''
-  umount "$scratch/small"
   [[ $output == *"No space left on device"* ]]
   [[ $output != *$'\n'* ]]
+  expect 125 duet image export -o "$scratch/small/out" deb
+  is "$output" "duet: cannot write '$scratch/small/out': No space left on device"
+  expect 125 duet image export --format qcow2 -o "$scratch/small/out" deb
+  is "$output" "duet: cannot write '$scratch/small/out': No space left on device"
+  [ ! -e "$scratch/small/out" ]
+  umount "$scratch/small"
 }
 
 @test "a kill at any moment of an import leaves nothing" {

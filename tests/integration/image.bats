@@ -100,6 +100,27 @@ listing() {
   [ ! -e "$DUET_ROOT/images/tmp" ]
 }
 
+@test "what never ends is no archive, and is refused at once" {
+  local before
+  before=$(ls "$DUET_ROOT/images/blobs/sha256")
+  mkfifo "$scratch/endless"
+  refuses() {
+    expect 125 timeout $((20 * slow)) "$DUET" image import "$1"
+    is "$output" "duet: '$1' is not an image archive: it does not begin as a tar, nor as one that was compressed with gzip, xz or zstd"
+    [ ! -e "$DUET_ROOT/images/tmp" ]
+  }
+  refuses /dev/zero
+  refuses /dev/urandom
+  yes >"$scratch/endless" 3>&- &
+  refuses "$scratch/endless"
+  wait
+  refuses /dev/stdin < <(gzip -c /dev/zero 3>&-)
+  is "$(ls "$DUET_ROOT/images/blobs/sha256")" "$before"
+  # A pipe is as good as a file, whatever comes in how small pieces.
+  duet image import --name piped /dev/stdin < <(dd if="$MKIMAGE_BASE" bs=100 count=50 status=none; tail -c +5001 "$MKIMAGE_BASE") >/dev/null
+  duet image rm piped
+}
+
 @test "an import that is killed leaves nothing that the next one keeps" {
   local delay pid code killed=0
   for delay in 0.005 0.01 0.02 0.04 0.08; do

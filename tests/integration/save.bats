@@ -112,7 +112,12 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
 }
 
 @test "what changed of a VM while it ran goes on with it, also in its clones" {
-  local was
+  local was limit
+  # What the kernel keeps QEMU to.
+  memory_limit() {
+    cat $(find /sys/fs/cgroup -path "*duet-$(field "$1" id)*/payload/memory.*" \
+      \( -name memory.max -o -name memory.limit_in_bytes \) 2>/dev/null)
+  }
   truncate -s 1M "$scratch"/{first,second,third}
   duet run -d --vm -m 160m --vcpus maxvcpus=2 --disk "$scratch/first" --name lively busybox sleep 1000 2>/dev/null
   duet update -m 128m --pids-limit 50 lively
@@ -121,12 +126,17 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
     duet update --cpus 1.5 lively
     duet update --cpus 0.9 lively
   fi
+  # Its memory would not go any more with a disk that was written.
+  expect 125 duet snapshot create --stateful lively live
+  [[ $output == *"its disk '$scratch/first' is in no snapshot, and can be written"*"readonly=on"* ]]
   duet disk attach lively "$scratch/second,readonly=on"
   duet disk attach lively "$scratch/third,target=vdk,readonly=on"
   duet disk detach lively vdc
   look() { duet exec "$1" sh -c "awk '/MemTotal/ { print \$2 }' /proc/meminfo; nproc; cat /sys/block/*/serial"; }
   wait_for 5 eval '[[ $(look lively) == *duet-disk-8* ]]'
   was=$(look lively)
+  limit=$(memory_limit lively)
+  ! limited || [ "$limit" -gt $((128 << 20)) ]
   is "$(quietly duet snapshot create --stateful lively live)" live
   is "$(look lively)" "$was"
   duet save lively
@@ -142,6 +152,7 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
   quietly duet start --all >/dev/null
   is "$(look lively)" "$was"
   is "$(look twin)" "$was"
+  ! limited || is "$(memory_limit lively)" "$limit"
   # and it can change again, within what the VM was started with
   duet update -m 160m lively
   [ "$(look lively | head -n 1)" -gt "$(head -n 1 <<<"$was")" ]

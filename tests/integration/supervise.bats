@@ -62,7 +62,7 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   is "$(field one exit_code)" 7
   refused "waits to be started again" duet exec one true
   refused "waits to be started again" duet kill -s USR1 one
-  refused "it is not running" duet pause one
+  refused "it is restarting: it ended, and waits to be started again; \`duet stop\` ends that" duet pause one
   # what is changed now counts from the next run on
   expect 0 duet update --pids-limit 50 one
   refused "already running" duet start one
@@ -409,6 +409,8 @@ falls_ill_and_recovers() {
   refused "is no duration" duet create --health-cmd true --health-interval 3 busybox true
   refused "use 1ms to" duet create --health-cmd true --health-timeout 0s busybox true
   refused "use a number above 0" duet create --health-cmd true --health-retries -1 busybox true
+  refused "use a number above 0" duet create --health-cmd true --health-retries 0 busybox true
+  refused "is of no use without a check" duet create --health-retries 0 busybox true
   refused "is no action" duet create --health-cmd true --health-on-failure explode busybox true
   refused "contradict each other" duet create --health-cmd true --no-healthcheck busybox true
   refused "contradict each other" duet create --rm --health-cmd true --health-on-failure restart busybox true

@@ -256,6 +256,29 @@ teardown_file() { root_down; }
   for pid in "${served[@]}"; do [ ! -e "/proc/$pid" ]; done
 }
 
+@test "a VM whose folder is served no more ends with the reason, and its policy takes that for a failure" {
+  local client code=0 why="the folder '$scratch/shared' can no longer be served: virtiofsd was killed by signal 9; "
+  # The first of both: the other one is its child.
+  server() { pgrep -o -f "^[^ ]*virtiofsd .*/$(field served id)/vol/"; }
+  reads() { duet exec served cat /f/file; }
+  mkdir -p "$scratch/shared"
+  echo there >"$scratch/shared/file"
+  "$DUET" run --vm --name served --restart on-failure:1 -v "$scratch/shared:/f" busybox sleep 300 2>"$scratch/said" 3>&- &
+  client=$!
+  wait_for 60 reads
+  kill -9 "$(server)"
+  wait_for 30 eval '[ "$(field served restarts)" = 1 ]'
+  wait_for 60 reads
+  [[ $(duet events --no-stream --format json -f name=served -f event=died | jq -r .attributes.error) == "$why"* ]]
+  kill -9 "$(server)"
+  wait $client || code=$?
+  is $code 125
+  [[ $(cat "$scratch/said") == *"$why"* ]]
+  [[ $(field served error) == "$why"* ]]
+  is "$(state_of served) $(field served exit_code)" "exited 125"
+  duet rm served
+}
+
 @test "a VM whose host has no room left is told so, and does not stop in silence" {
   needs_root "to mount it"
   local small=$scratch/small code=0

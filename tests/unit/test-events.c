@@ -193,6 +193,28 @@ static void test_garbage(void)
     fixture_down(&fixture);
 }
 
+/* Nor is a terabyte one to read it. */
+static void test_huge(void)
+{
+    Fixture fixture;
+    DuetEventReader reader;
+    g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(gint32));
+    fixture_up(&fixture);
+    put_number(fixture.dir_fd, fixture.spec, 1, DUET_EVENTS_MAX_BYTES);
+    DUET_AUTO_FD fd = openat(fixture.dir_fd, DUET_EVENTS, O_WRONLY | O_CLOEXEC);
+    g_assert_no_errno(ftruncate(fd, (off_t)1 << 40));
+    append(fixture.dir_fd, "\n", 1);
+    put_number(fixture.dir_fd, fixture.spec, 2, G_MAXUINT64);
+    gint64 began_us = g_get_monotonic_time();
+    duet_event_reader_open(&reader, fixture.dir_fd, TRUE);
+    duet_event_reader_read(&reader, collect, numbers);
+    g_assert_cmpint(g_get_monotonic_time() - began_us, <, 20 * G_USEC_PER_SEC);
+    g_assert_cmpuint(numbers->len, ==, 1);
+    g_assert_cmpint(g_array_index(numbers, gint32, 0), ==, 2);
+    duet_event_reader_close(&reader);
+    fixture_down(&fixture);
+}
+
 /* What somebody else wrote into the file must neither end its reader nor spoil what it shows. */
 static void test_not_ours(void)
 {
@@ -463,6 +485,7 @@ int main(int argc, char **argv)
     g_test_add_func("/events/died", test_died);
     g_test_add_func("/events/torn", test_torn);
     g_test_add_func("/events/garbage", test_garbage);
+    g_test_add_func("/events/huge", test_huge);
     g_test_add_func("/events/not-ours", test_not_ours);
     g_test_add_func("/events/from-now-on", test_from_now_on);
     g_test_add_func("/events/between-files", test_between_files);
