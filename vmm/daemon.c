@@ -195,6 +195,17 @@ static gboolean limits_check(DuetVm *vm, GError **error)
     return TRUE;
 }
 
+/* In both cases it is paused. One that was defined before a memory is loaded into it stays so. */
+static gboolean domain_start(DuetVm *vm, GError **error)
+{
+    if (!vm->place->saved)
+        return virDomainCreateWithFlags(vm->domain, VIR_DOMAIN_START_PAUSED) == 0 ||
+            duet_virt_error_set(error, "cannot start '%s'", virDomainGetName(vm->domain));
+    virDomainFree(vm->domain);
+    vm->domain = duet_vm_saved_load(vm, error);
+    return vm->domain != NULL;
+}
+
 static gboolean daemon_create(DuetVm *vm, GError **error)
 {
     g_autofree char *name = duet_vm_domain_name(vm->spec);
@@ -206,10 +217,8 @@ static gboolean daemon_create(DuetVm *vm, GError **error)
         vm->connection, vm->domain_xml, vm->spec->xml_patch ? VIR_DOMAIN_DEFINE_VALIDATE : 0);
     if (!vm->domain)
         return duet_virt_error_set(error, "cannot define '%s'", name);
-    if (virDomainCreateWithFlags(vm->domain, VIR_DOMAIN_START_PAUSED) < 0)
-        return duet_virt_error_set(error, "cannot start '%s'", name);
-    if (!duet_vm_qemu_find_pid(vm, pid_file, error) || (vm->label && !limit_memory(vm, error)) ||
-        !find_channel(vm, error))
+    if (!domain_start(vm, error) || !duet_vm_qemu_find_pid(vm, pid_file, error) ||
+        (vm->label && !limit_memory(vm, error)) || !find_channel(vm, error))
         return FALSE;
     find_cgroup(vm);
     duet_vm_daemon_link(vm);
