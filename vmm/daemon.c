@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* See daemon.h. */
 #include "vmm/daemon.h"
+#include "vmm/disk-guest.h"
 #include "vmm/domain-xml.h"
 #include "vmm/open-as.h"
 #include "vmm/virt-error.h"
@@ -65,7 +66,7 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
         return TRUE;
     duet_vm_end_unwatch(vm);
     duet_vm_daemon_unlink(vm);
-    g_clear_pointer(&vm->domain, virDomainFree);
+    duet_vm_domain_set(vm, NULL);
     g_clear_pointer(&vm->connection, virConnectClose);
     for (int tries = 1; !vm->connection; tries++) {
         g_autoptr(GError) failure = NULL;
@@ -77,10 +78,12 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
         if (!vm->connection)
             g_usleep(REOPEN_PAUSE_US);
     }
-    vm->domain = virDomainLookupByUUIDString(vm->connection, uuid);
+    duet_vm_domain_set(vm, virDomainLookupByUUIDString(vm->connection, uuid));
     if (vm->domain)
         duet_vm_end_watch(vm);
     duet_vm_daemon_link(vm);
+    if (vm->domain && vm->proxy && duet_disk_guest_listen(vm, NULL))
+        duet_disk_guest_catch_up(vm);
     return TRUE;
 }
 
@@ -153,10 +156,11 @@ static gboolean limit_memory(const DuetVm *vm, GError **error)
         duet_virt_error_set(error, "cannot limit the memory of '%s'", vm->spec->name);
 }
 
-/* The daemon chose the path, below a directory that its security driver lets QEMU use. */
+/* The daemon chose the path, below a directory that its security driver lets QEMU use. With a disk
+ * guest's agent it speaks itself. */
 static gboolean find_channel(DuetVm *vm, GError **error)
 {
-    if (vm->agent_socket)
+    if (vm->agent_socket || vm->spec->disk_image)
         return TRUE;
     char *xml = virDomainGetXMLDesc(vm->domain, 0);
     if (!xml)
