@@ -107,7 +107,7 @@ gboolean duet_vm_daemon_recover(const DuetSpec *spec, pid_t pid, GError **error)
     g_autofree char *uuid = duet_vm_uuid(spec->id);
     /* First of all, and without the daemon: nobody speaks with that guest any more. */
     kill_qemu(pid, uuid);
-    virConnectPtr connection = duet_vm_daemon_connect(spec->connect, error);
+    virConnectPtr connection = duet_vm_daemon_connect(spec, error);
     if (!connection)
         return FALSE;
     gboolean ok = duet_vm_daemon_remove(connection, spec, error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a daemon does of its own accord while a VM runs: it goes away, or tells of a button. */
+#include "vmm/daemon.h"
 #include "vmm/disk-guest.h"
 #include "vmm/vm.h"
 
@@ -18,7 +19,7 @@ static gboolean on_retry(gpointer data)
 {
     DuetVm *vm = data;
     /* reopen() waits for a daemon that is on its way; here the next second does. */
-    virConnectPtr probe = virConnectOpen(vm->spec->connect);
+    virConnectPtr probe = duet_vm_daemon_connect(vm->spec, NULL);
     if (!probe && ++vm->retries < RETRIES_MAX)
         return G_SOURCE_CONTINUE;
     vm->retry_source = 0;

@@ -46,7 +46,7 @@ static gboolean user_choose(DuetVm *vm, GError **error)
 static gboolean daemon_open(DuetVm *vm, GError **error)
 {
     gvir_event_register();
-    vm->connection = duet_vm_daemon_connect(vm->spec->connect, error);
+    vm->connection = duet_vm_daemon_connect(vm->spec, error);
     if (!vm->connection || !user_choose(vm, error))
         return FALSE;
     if (vm->label && geteuid() != 0) {
@@ -70,7 +70,7 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
     g_clear_pointer(&vm->connection, virConnectClose);
     for (int tries = 1; !vm->connection; tries++) {
         g_autoptr(GError) failure = NULL;
-        vm->connection = duet_vm_daemon_connect(vm->spec->connect, &failure);
+        vm->connection = duet_vm_daemon_connect(vm->spec, &failure);
         if (!vm->connection && tries == REOPEN_TRIES) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;

@@ -62,10 +62,30 @@ session() { as virsh -q -c qemu:///session "$@"; }
   run ! kill -0 "$pid"
   is "$(session list --all --name | tr -d '\n')" ""
   duet start box
+  duet exec box sh -c 'echo remembered >/dev/shm/memory'
+  duet save box
+  is "$(state_of box) $(session list --all --name | tr -d '\n')" "saved "
+  duet restore box
+  is "$(duet exec box cat /dev/shm/memory)" remembered
   duet stop -t 1 box
   is "$(session list --all --name | tr -d '\n')" ""
   is "$(find "$home" "$run" -name '*duet-box*')" ""
   duet rm box
+}
+
+# bats test_tags=full
+@test "a disk is a VM of the user's daemon" {
+  "$tests_dir/disk-guest/tiny" "$place/tiny"
+  chmod a+r "$place/tiny"
+  session uri
+  duet image import --disk-format raw --name tiny "$place/tiny"
+  duet run -d --vm --connect qemu:///session --graphics unix --wait 'console:boot [0-9]' --name disk tiny
+  is "$(session domstate duet-disk)" running
+  [[ $({ printf hello; sleep 0.5; printf '\020\021'; } | duet console disk) == *hello* ]]
+  duet stop disk
+  is "$(field disk exit_code)" 0
+  is "$(session list --all --name | tr -d '\n')" ""
+  duet rm disk
 }
 
 @test "what a user's daemon can't keep is refused" {

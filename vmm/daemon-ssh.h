@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/*
+ * A libvirt daemon that is reached by ssh (`qemu+ssh://`). A VM's disks, sockets and processes are
+ * those of the host that duet runs on, so the far end must be this very host; what that ssh says is
+ * asked before libvirt is, which tells no name that is wrong from a key that is missing, and waits
+ * without end.
+ */
+
+/** duet_vm_ssh_is: whether @uri goes by ssh. */
+gboolean duet_vm_ssh_is(const char *uri);
+
+/**
+ * duet_vm_ssh_check: whether the far end of @uri lets us in without a question, and is this host.
+ * @file: of the VM's, which both have to see
+ *
+ * Returns: %FALSE with @error, after some seconds at most: %DUET_ERROR_UNSUPPORTED for another
+ *     host.
+ */
+gboolean duet_vm_ssh_check(const char *uri, const char *file, GError **error);
+
+/** duet_vm_ssh_uri: Returns: (transfer full): what libvirt is given for @uri: it asks nobody for a
+ * password. */
+char *duet_vm_ssh_uri(const char *uri);
+
+/** duet_vm_ssh_argv: Returns: (transfer full): how @command is run at the far end of @uri, as
+ * libvirt would; NULL with @error. */
+char **duet_vm_ssh_argv(const char *uri, const char *command, GError **error);
+
+/** duet_vm_ssh_advice: Returns: (transfer full): what to try, if ssh to @host said @said. */
+char *duet_vm_ssh_advice(const char *host, const char *said);
+
+/** duet_vm_ssh_host: Returns: (transfer full): "user@host" of @uri, as ssh has it. */
+char *duet_vm_ssh_host(const char *uri);
+
+G_END_DECLS
