@@ -18,10 +18,10 @@
 static char *advice_by_ssh(const char *uri)
 {
     const virError *last = virGetLastError();
-    g_autofree char *host = duet_vm_ssh_host(uri);
+    g_autofree char *target = duet_vm_ssh_target(uri);
     if (last && last->message && strstr(last->message, "Permission denied"))
         return g_strdup("add the user to the group libvirt there, or log in as root");
-    return g_strdup_printf("start libvirtd there: ssh %s %s", host,
+    return g_strdup_printf("start libvirtd there: ssh %s %s", target,
         strstr(uri, "/session") ? "virsh -c qemu:///session uri"
                                 : "systemctl start libvirtd.socket");
 }

@@ -41,13 +41,26 @@ static GHashTable *parameters(GUri *parsed)
     return g_uri_parse_params(query ? query : "", -1, "&", G_URI_PARAMS_NONE, NULL);
 }
 
-char *duet_vm_ssh_host(const char *uri)
+char *duet_vm_ssh_target(const char *uri)
 {
     g_autoptr(GUri) parsed = parse(uri, NULL);
-    const char *user = parsed ? g_uri_get_userinfo(parsed) : NULL;
     if (!parsed)
         return g_strdup(uri);
-    return g_strconcat(user ? user : "", user ? "@" : "", g_uri_get_host(parsed), NULL);
+    const char *user = g_uri_get_userinfo(parsed);
+    GString *target = g_string_new(NULL);
+    if (g_uri_get_port(parsed) > 0)
+        g_string_append_printf(target, "-p %d ", g_uri_get_port(parsed));
+    if (user)
+        g_string_append_printf(target, "%s@", user);
+    g_string_append(target, g_uri_get_host(parsed));
+    return g_string_free(target, FALSE);
+}
+
+/* For messages: the target without options. */
+static const char *host_of(const char *target)
+{
+    const char *space = strrchr(target, ' ');
+    return space ? space + 1 : target;
 }
 
 char *duet_vm_ssh_uri(const char *uri)
@@ -99,7 +112,7 @@ char **duet_vm_ssh_argv(const char *uri, const char *command, GError **error)
     return (char **)g_ptr_array_free(words, FALSE);
 }
 
-char *duet_vm_ssh_advice(const char *host, const char *said)
+char *duet_vm_ssh_advice(const char *target, const char *said)
 {
     static const struct {
         const char *word;
@@ -121,9 +134,9 @@ char *duet_vm_ssh_advice(const char *host, const char *said)
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_auto(GStrv) parts = g_strsplit(rows[i].advice, "%s", 2);
         if (strstr(said, rows[i].word))
-            return g_strjoinv(host, parts);
+            return g_strjoinv(target, parts);
     }
-    return g_strconcat("try by hand: ssh ", host, " true", NULL);
+    return g_strconcat("try by hand: ssh ", target, " true", NULL);
 }
 
 /* The one line of ssh's that says why: the last, without its line end. */
@@ -135,11 +148,12 @@ static char *last_line(const char *said)
     return g_utf8_make_valid(line ? line + 1 : text, -1);
 }
 
-static gboolean refuse(const char *host, int status, const char *said, GError **error)
+static gboolean refuse(const char *target, int status, const char *said, GError **error)
 {
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     g_autofree char *why = last_line(said);
-    g_autofree char *advice = duet_vm_ssh_advice(host, said);
+    g_autofree char *advice = duet_vm_ssh_advice(target, said);
+    const char *host = host_of(target);
     if (code == TIMED_OUT)
         g_set_error(error, DUET_ERROR, DUET_ERROR_TIMEOUT,
             "cannot connect to '%s' by ssh: no answer within " ANSWER_S " s; %s", host, advice);
@@ -191,15 +205,16 @@ static gboolean sees_the_same(const char *said, const char *file)
 }
 
 static gboolean check_host(
-    const char *uri, const char *host, const char *file, const char *said, GError **error)
+    const char *uri, const char *target, const char *file, const char *said, GError **error)
 {
+    const char *host = host_of(target);
     g_autofree char *way = answer_of(said, "way");
     g_autofree char *uid = g_strdup_printf("%u", (guint)geteuid());
     if (!is_same_boot(said))
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "'%s' is another host: the disks, sockets and processes of a VM must be on the one "
             "that duet runs on; run duet there: ssh %s duet run --vm --connect qemu:///system ...",
-            host, host);
+            host, target);
     else if (!sees_the_same(said, file))
         g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
             "'%s' is this host, and does not see '%s' or our processes there: it is in a container "
@@ -223,7 +238,7 @@ static gboolean check_host(
 
 gboolean duet_vm_ssh_check(const char *uri, const char *file, GError **error)
 {
-    g_autofree char *host = duet_vm_ssh_host(uri);
+    g_autofree char *target = duet_vm_ssh_target(uri);
     g_autofree char *script = g_shell_quote(questions);
     g_autofree char *quoted = g_shell_quote(file);
     g_autofree char *command = g_strdup_printf("sh -c %s duet %s", script, quoted);
@@ -235,9 +250,10 @@ gboolean duet_vm_ssh_check(const char *uri, const char *file, GError **error)
         return FALSE;
     if (!g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_CLOEXEC_PIPES, NULL, NULL,
             &said, &complaint, &status, error)) {
-        g_prefix_error(error, "cannot connect to '%s' by ssh: ", host);
+        g_prefix_error(error, "cannot connect to '%s' by ssh: ", host_of(target));
         return FALSE;
     }
     g_autofree char *boot = answer_of(said, "boot");
-    return boot ? check_host(uri, host, file, said, error) : refuse(host, status, complaint, error);
+    return boot ? check_host(uri, target, file, said, error)
+                : refuse(target, status, complaint, error);
 }

@@ -32,10 +32,11 @@ char *duet_vm_ssh_uri(const char *uri);
  * libvirt would; NULL with @error. */
 char **duet_vm_ssh_argv(const char *uri, const char *command, GError **error);
 
-/** duet_vm_ssh_advice: Returns: (transfer full): what to try, if ssh to @host said @said. */
-char *duet_vm_ssh_advice(const char *host, const char *said);
+/** duet_vm_ssh_target: Returns: (transfer full): the host of @uri as the programs of ssh are told
+ * of it: "-p 2222 user@host". */
+char *duet_vm_ssh_target(const char *uri);
 
-/** duet_vm_ssh_host: Returns: (transfer full): "user@host" of @uri, as ssh has it. */
-char *duet_vm_ssh_host(const char *uri);
+/** duet_vm_ssh_advice: Returns: (transfer full): what to try, if ssh to @target said @said. */
+char *duet_vm_ssh_advice(const char *target, const char *said);
 
 G_END_DECLS

@@ -418,7 +418,7 @@ XML
   duet unpause t-far
   duet rm -f t-far
   gone t-far
-  refused "${far/keyfile=*/keyfile=$scratch/ssh/other}" 'ssh-copy-id root@127.0.0.1'
+  refused "${far/keyfile=*/keyfile=$scratch/ssh/other}" "ssh-copy-id -p $(sshd_port) root@127.0.0.1"
   mv "$scratch/ssh/known" "$scratch/ssh/known.away"
   refused "$far" "key is not known"
   mv "$scratch/ssh/known.away" "$scratch/ssh/known"
@@ -431,11 +431,11 @@ XML
   refused() { expect 125 timeout 60 "$DUET" run --rm --vm --connect "$1" --name t-far tiny && [[ $output == *"$2"* && $(wc -l <<<"$output") = 1 ]] || { echo "not '$2': $output"; return 1; }; none_listed; }
   sshd_up sh -c 'echo 00000000-0000-0000-0000-000000000000 >"$0" && mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"' "$scratch/boot_id"
   refused "$far" "is another host"
-  [[ $output == *"ssh root@127.0.0.1 duet run"* ]]
+  [[ $output == *"ssh -p $(sshd_port) root@127.0.0.1 duet run"* ]]
   sshd_up sh -c 'mount -t tmpfs tmpfs "$0" && exec "$@"' "$DUET_ROOT"
   refused "$far" "does not see '$DUET_ROOT/"
   sshd_up sh -c 'mount -t tmpfs tmpfs /run/libvirt && exec "$@"' sh
-  refused "$far" "ssh root@127.0.0.1 systemctl start libvirtd.socket"
+  refused "$far" "ssh -p $(sshd_port) root@127.0.0.1 systemctl start libvirtd.socket"
   sshd_up sh -c 'mount --bind /dev/null "$0" && exec "$@"' "$(command -v virt-ssh-helper)"
   [ -x "$(command -v nc)" ] || refused "$far" "netcat-openbsd"
   sshd_up
@@ -443,7 +443,7 @@ XML
   sshd_down
   refused "$far" "Connection refused"
   refused "${far/127.0.0.1/nowhere.invalid}" "is the name right"
-  refused "${far/command=*&/command=/no/such&}" "openssh-client"
+  refused "${far/command=*&/command=/no/such\&}" "openssh-client"
   # Somebody listens there, and says nothing.
   python3 -c 'import socket, time
 s = socket.create_server(("127.0.0.1", '"$(sshd_port)"'))

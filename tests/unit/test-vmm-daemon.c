@@ -68,13 +68,13 @@ static void test_foreign(void)
     }
 }
 
-static void assert_ssh(const char *uri, const char *host, const char *expected)
+static void assert_ssh(const char *uri, const char *target, const char *expected)
 {
     g_auto(GStrv) words = duet_vm_ssh_argv(uri, "true", NULL);
     g_autofree char *line = g_strjoinv(" ", words);
-    g_autofree char *named = duet_vm_ssh_host(uri);
+    g_autofree char *named = duet_vm_ssh_target(uri);
     g_assert_cmpstr(line, ==, expected);
-    g_assert_cmpstr(named, ==, host);
+    g_assert_cmpstr(named, ==, target);
 }
 
 /* As libvirt itself would log in there, but with nobody to ask. */
@@ -82,7 +82,8 @@ static void test_ssh(void)
 {
     assert_ssh("qemu+ssh://far/system", "far",
         "timeout 20 ssh -o BatchMode=yes -o ConnectTimeout=10 -T -- far true");
-    assert_ssh("qemu+ssh://me@[::1]:2222/session?keyfile=/k%20y&no_verify=1&command=env", "me@::1",
+    assert_ssh("qemu+ssh://me@[::1]:2222/session?keyfile=/k%20y&no_verify=1&command=env",
+        "-p 2222 me@::1",
         "timeout 20 env -p 2222 -l me -i /k y -o BatchMode=yes -o ConnectTimeout=10 -o "
         "StrictHostKeyChecking=no -T -- ::1 true");
     g_autoptr(GError) error = NULL;
