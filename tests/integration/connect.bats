@@ -270,7 +270,7 @@ XML
   is "$(virsh_ domstate duet-t-saved)" running
   is "$(virsh_ dominfo duet-t-saved | awk '/^Persistent/ { print $2 }')" yes
   is "$(duet exec t-saved sh -c 'cat /dev/shm/memory; pidof sleep')" "remembered"$'\n'"$pid"
-  is "$(virsh_ memtune duet-t-saved | awk '/^hard_limit/ { print $3 }')" "$(((128 + 211) * 1024))"
+  is "$(virsh_ memtune duet-t-saved | awk '/^hard_limit/ { print $3 }')" "$((($(field t-saved driver.memory_bytes) + $(field t-saved driver.memory_allowance_bytes)) / 1024))"
   duet rm -f t-saved
   gone t-saved
 }
@@ -286,14 +286,14 @@ XML
   expect 125 duet clone t-kept t-twin
   [[ $output == *"gives a saved memory to no VM of another name"* && $(wc -l <<<"$output") = 1 ]]
   expect 125 duet clone --snapshot live t-kept t-twin
-  duet update --name t-other t-kept
+  duet rename t-kept t-other
   expect 125 duet restore t-other
   [[ $output == *"another name ('t-kept' then, 't-other' now)"* ]]
-  is "$(state_of t-other)" saved
-  duet update --name t-kept t-other
+  duet rename t-other t-kept
   duet update --cpus 0.5 t-kept
   expect 125 duet restore t-kept
   [[ $output == *"limit of CPU time"* ]]
+  is "$(state_of t-kept)" saved
   duet update --cpus 0 t-kept
   # Another user than before runs it where another VM has the number that it had.
   up t-between
@@ -304,7 +304,7 @@ XML
   duet start t-kept 2>/dev/null
   is "$(duet exec t-kept cat /file /dev/shm/memory)" $'before\nremembered'
   # Whatever is killed: it runs, is saved, or ended as by any such kill; the daemon has what runs.
-  for round in save:monitor save:worker save:client restore:monitor restore:client; do
+  for round in save:monitor save:worker save:client restore:monitor restore:worker restore:client; do
     [ "$(state_of t-kept)" = running ] || duet start t-kept 2>/dev/null
     [ "${round%:*}" = save ] || duet save t-kept
     in_ns "$DUET" "${round%:*}" t-kept >/dev/null 2>&1 &
@@ -362,7 +362,7 @@ XML
   gone t-disk
   duet start t-disk 2>/dev/null
   daemon_stop KILL
-  [[ $(typed t-disk there) == *there* ]]
+  [[ $(typed t-disk hello) == *hello* ]]
   daemon_start
   wait_for 10 virsh_ uri
   duet pause t-disk
@@ -447,7 +447,8 @@ XML
   # Somebody listens there, and says nothing.
   python3 -c 'import socket, time
 s = socket.create_server(("127.0.0.1", '"$(sshd_port)"'))
-time.sleep(60)' &
+time.sleep(60)' 3>&- &
+  wait_for 10 bash -c ": </dev/tcp/127.0.0.1/$(sshd_port)"
   SECONDS=0
   refused "$far" "timed out"
   [ $SECONDS -lt 30 ]
