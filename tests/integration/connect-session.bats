@@ -62,15 +62,23 @@ session() { as virsh -q -c qemu:///session "$@"; }
   run ! kill -0 "$pid"
   is "$(session list --all --name | tr -d '\n')" ""
   duet start box
+  duet stop -t 1 box
+  is "$(session list --all --name | tr -d '\n')" ""
+  is "$(find "$home" "$run" -name '*duet-box*')" ""
+  duet rm box
+}
+
+# bats test_tags=full
+@test "a VM of the user's daemon is saved, and goes on" {
+  session uri
+  duet run -d --vm --connect qemu:///session --name box busybox sleep 300
   duet exec box sh -c 'echo remembered >/dev/shm/memory'
   duet save box
   is "$(state_of box) $(session list --all --name | tr -d '\n')" "saved "
   duet restore box
   is "$(duet exec box cat /dev/shm/memory)" remembered
-  duet stop -t 1 box
+  duet rm -f box
   is "$(session list --all --name | tr -d '\n')" ""
-  is "$(find "$home" "$run" -name '*duet-box*')" ""
-  duet rm box
 }
 
 # bats test_tags=full

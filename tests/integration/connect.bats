@@ -326,7 +326,7 @@ XML
   gone t-kept t-between
 }
 
-# bats test_tags=host
+# bats test_tags=host,full
 @test "a disk is a VM of the daemon's as any" {
   local id
   disk qemu:///system t-disk --graphics unix
@@ -337,16 +337,12 @@ XML
   is "$(stat -c '%u %a' "$DUET_ROOT/instances/$id/rw.qcow2")" "$(awk '/^Uid:/ { print $2 }' "/proc/$(field t-disk pid)/status") 600"
   expect 125 duet exec t-disk true
   [[ $output == *"no guest agent answers"* ]]
-  # Its button is the guest's own; and the overlay is there at its next start.
-  virsh_ shutdown duet-t-disk >/dev/null
-  wait_for 20 has_state t-disk exited
-  is "$(field t-disk exit_code)" 0
-  gone t-disk
-  duet start t-disk 2>/dev/null
-  [[ $(duet logs t-disk) == *"boot 2"* ]]
   duet stop t-disk
   is "$(field t-disk exit_code)" 0
   gone t-disk
+  # The overlay is there at its next start.
+  duet start t-disk 2>/dev/null
+  [[ $(duet logs t-disk) == *"boot 2"* ]]
 }
 
 # bats test_tags=full
@@ -405,8 +401,7 @@ XML
 }
 
 # bats test_tags=host
-@test "a daemon of this host is reached by ssh, and what ssh says no to is one error" {
-  local id
+@test "a disk's VM in a daemon of this host that ssh reaches, and what ssh says no to is one error" {
   sshd_up
   refused() { expect 125 duet run --rm --vm --connect "$1" --name t-far tiny && [[ $output == *"$2"* && $(wc -l <<<"$output") = 1 ]] || { echo "not '$2': $output"; return 1; }; }
   disk "$far" t-far
@@ -416,7 +411,11 @@ XML
   pkill -P "$(monitors t-far | tail -n 1)" ssh
   wait_for 10 duet pause t-far
   duet unpause t-far
-  duet rm -f t-far
+  # Its button is the guest's own.
+  virsh_ shutdown duet-t-far >/dev/null
+  wait_for 20 has_state t-far exited
+  is "$(field t-far exit_code)" 0
+  duet rm t-far
   gone t-far
   refused "${far/keyfile=*/keyfile=$scratch/ssh/other}" "ssh-copy-id -p $(sshd_port) root@127.0.0.1"
   mv "$scratch/ssh/known" "$scratch/ssh/known.away"
