@@ -32,9 +32,11 @@ up() {
   duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300
 }
 gone() { is "$(libvirt_left "$@")" ""; }
-# disk CONNECTION NAME [OPTION...]: a tiny disk's VM that has booted. typed NAME TEXT: at its console, which is left then.
+# disk CONNECTION NAME [OPTION...]: a tiny disk's VM that has booted. types NAME TEXT: at its console, which is left when it
+# has come back.
 disk() { duet run -d --vm --connect "$1" --wait 'console:boot [0-9]' --name "$2" "${@:3}" tiny 2>/dev/null >/dev/null; }
-typed() { { printf %s "$2"; sleep 0.5; printf '\020\021'; } | duet console "$1" 2>/dev/null; }
+types() { { printf %s "$2"; wait_for 10 shows "$1" "$2"; printf '\020\021'; } | duet console "$1" 2>/dev/null >/dev/null && shows "$1" "$2"; }
+shows() { [[ $(duet logs "$1") == *"$2"* ]]; }
 
 # bats test_tags=host
 @test "a run in the daemon gives output, exit code and nothing that stays" {
@@ -332,7 +334,7 @@ XML
   disk qemu:///system t-disk --graphics unix
   id=$(field t-disk id)
   is "$(virsh_ domstate duet-t-disk)" running
-  [[ $(typed t-disk hello) == *hello* ]]
+  types t-disk hello
   is "$(duet view --print t-disk)" "vnc+unix:///run/duet/$id/vnc/socket"
   is "$(stat -c '%u %a' "$DUET_ROOT/instances/$id/rw.qcow2")" "$(awk '/^Uid:/ { print $2 }' "/proc/$(field t-disk pid)/status") 600"
   expect 125 duet exec t-disk true
@@ -342,7 +344,7 @@ XML
   gone t-disk
   # The overlay is there at its next start.
   duet start t-disk 2>/dev/null
-  [[ $(duet logs t-disk) == *"boot 2"* ]]
+  shows t-disk "boot 2"
 }
 
 # bats test_tags=full
@@ -351,14 +353,14 @@ XML
   disk qemu:///system t-disk --graphics loopback
   duet view --print t-disk | grep -q '^vnc://127.0.0.1:59'
   virsh_ reset duet-t-disk >/dev/null
-  wait_for 20 eval '[[ $(duet logs t-disk) == *"boot 2"* ]]'
+  wait_for 20 shows t-disk "boot 2"
   virsh_ destroy duet-t-disk >/dev/null
   wait_for 5 has_state t-disk exited
   is "$(duet wait t-disk)" 137
   gone t-disk
   duet start t-disk 2>/dev/null
   daemon_stop KILL
-  [[ $(typed t-disk hello) == *hello* ]]
+  types t-disk hello
   daemon_start
   wait_for 10 virsh_ uri
   duet pause t-disk
@@ -400,13 +402,12 @@ XML
   duet image rm deb >/dev/null
 }
 
-# bats test_tags=host
 @test "a disk's VM in a daemon of this host that ssh reaches, and what ssh says no to is one error" {
   sshd_up
   refused() { expect 125 duet run --rm --vm --connect "$1" --name t-far tiny && [[ $output == *"$2"* && $(wc -l <<<"$output") = 1 ]] || { echo "not '$2': $output"; return 1; }; }
   disk "$far" t-far
   is "$(virsh_ domstate duet-t-far)" running
-  [[ $(typed t-far hello) == *hello* ]]
+  types t-far hello
   # A tunnel that is cut is dug again.
   pkill -P "$(monitors t-far | tail -n 1)" ssh
   wait_for 10 duet pause t-far
