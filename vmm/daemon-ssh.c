@@ -72,12 +72,13 @@ char *duet_vm_ssh_uri(const char *uri)
     return g_strconcat(uri, g_uri_get_query(parsed) ? "&" : "?", "no_tty=1", NULL);
 }
 
-static void add(GPtrArray *words, const char *option, const char *value)
+/* Both, or none if there is no second one. */
+static void add(GPtrArray *words, const char *first, const char *second)
 {
-    if (!value)
+    if (!second)
         return;
-    g_ptr_array_add(words, g_strdup(option));
-    g_ptr_array_add(words, g_strdup(value));
+    g_ptr_array_add(words, g_strdup(first));
+    g_ptr_array_add(words, g_strdup(second));
 }
 
 char **duet_vm_ssh_argv(const char *uri, const char *command, GError **error)
