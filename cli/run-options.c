@@ -163,25 +163,30 @@ gboolean duet_cli_invalid(GError **error, const char *why, const char *text)
     return FALSE;
 }
 
+/* A libvirt that is reached by ssh; whether that is this host's is known when it answers. */
+static gboolean is_by_ssh(const char *uri)
+{
+    g_autoptr(GUri) parsed = g_uri_parse(uri, G_URI_FLAGS_ENCODED_QUERY, NULL);
+    const char *host = parsed ? g_uri_get_host(parsed) : NULL;
+    const char *path = parsed ? g_uri_get_path(parsed) : NULL;
+    return host && *host && *host != '-' && g_str_equal(g_uri_get_scheme(parsed), "qemu+ssh") &&
+        (g_str_equal(path, "/system") || g_str_equal(path, "/session"));
+}
+
 /* Without the option $DUET_CONNECT decides, which containers may ignore. */
 static gboolean apply_connect(DuetSpec *spec, const char *wanted, GError **error)
 {
     const char *uri = wanted ? wanted : g_getenv("DUET_CONNECT");
     if (!uri || !*uri || g_str_equal(uri, "qemu:///embed"))
         return TRUE;
-    if (g_str_equal(uri, "qemu:///system") || g_str_equal(uri, "qemu:///session")) {
+    if (g_str_equal(uri, "qemu:///system") || g_str_equal(uri, "qemu:///session") ||
+        is_by_ssh(uri)) {
         spec->connect = g_strdup(uri);
         return TRUE;
     }
-    const char *authority = strstr(uri, "://");
-    if (authority && (strstr(uri, "+ssh://") || strstr(uri, "+tls://") || authority[3] != '/'))
-        return duet_cli_invalid(error,
-            "is a libvirt of another host: duet can't run VMs there yet; use qemu:///system or "
-            "qemu:///session",
-            uri);
     return duet_cli_invalid(error,
-        "is no connection that duet knows: use qemu:///system, qemu:///session, or qemu:///embed "
-        "for none",
+        "is no connection that duet knows: use qemu:///system, qemu:///session, "
+        "qemu+ssh://[USER@]HOST[:PORT]/system or /session, or qemu:///embed for none",
         uri);
 }
 

@@ -5,12 +5,14 @@
  * killed leaves none. The source has its image's layers in use meanwhile, so they stay.
  */
 #include "core/layer.h"
+#include "core/saved.h"
 #include "core/update.h"
 #include "core/util.h"
 
 #include <duet/error.h>
 #include <duet/snapshot.h>
 
+#include <fcntl.h>
 #include <string.h>
 
 #define TRIES 10000
@@ -46,6 +48,23 @@ static DuetSpec *spec_for(const DuetSpec *source, const char *name)
     return spec;
 }
 
+/* A memory goes on in another VM only under the name and uuid that it was saved with; those of a
+ * libvirt of our own nobody else has. */
+static gboolean check_memory(DuetInstance *instance, const char *snapshot, GError **error)
+{
+    const char *name = instance->spec->name;
+    g_autofree char *folder = snapshot ? g_build_filename(DUET_SNAPSHOTS, snapshot, NULL) : NULL;
+    DUET_AUTO_FD fd = folder ? openat(instance->dir_fd, folder, O_PATH | O_NOFOLLOW | O_CLOEXEC)
+                             : fcntl(instance->dir_fd, F_DUPFD_CLOEXEC, 3);
+    if (!instance->spec->connect || fd < 0 || !duet_saved_is_there(fd))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "cannot clone '%s' with its memory: '%s' gives a saved memory to no VM of another name; "
+        "clone it after `duet restore %s` and `duet stop %s`, or a snapshot without a memory",
+        name, instance->spec->connect, name, name);
+    return FALSE;
+}
+
 DuetInstance *duet_instance_clone(
     DuetInstance *instance, const char *snapshot, const char *name, GError **error)
 {
@@ -57,7 +76,7 @@ DuetInstance *duet_instance_clone(
     if (!duet_layer_work_begin(&work, instance, error))
         return NULL;
     DuetInstance *clone = NULL;
-    if (duet_layer_work_copy(&work, snapshot, error)) {
+    if (check_memory(instance, snapshot, error) && duet_layer_work_copy(&work, snapshot, error)) {
         g_autofree char *chosen = name ? g_strdup(name) : name_for(context, instance->spec->name);
         clone = duet_instance_create_from(
             context, spec_for(instance->spec, chosen), work.new_fd, work.layer->name, error);

@@ -334,10 +334,11 @@ static gboolean settle(DuetContext *context, int dir_fd, const DuetSpec *spec, U
         return duet_saved_tidy(dir_fd) && duet_remove_tree(dir_fd, DUET_COPY_DIR, NULL);
     if (use == USE_BORROWED)
         return duet_driver_recover(context->drivers, spec, 0, NULL);
-    /* A save was done, or a restore had not begun to run: no run of it ended. */
+    /* A save was done, or a restore had not begun to run: no run of it ended. A daemon may have it
+     * all the same. */
     gboolean tidy = duet_saved_tidy(dir_fd);
     if (duet_saved_is_there(dir_fd))
-        return tidy;
+        return duet_driver_recover(context->drivers, spec, 0, NULL) && tidy;
     g_autofree char *text = duet_file_read(dir_fd, "state", 1 << 20, NULL, NULL);
     g_autoptr(DuetInfo) info = duet_info_from_text(text ? text : "{}", spec);
     g_autoptr(GError) left = NULL;

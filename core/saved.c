@@ -95,9 +95,6 @@ gboolean duet_save_check(const DuetSpec *spec, GError **error)
     if (spec->kind != DUET_KIND_VM)
         why = "a container's state is its host's kernel's; CRIU is not used. A VM (--vm) can be "
               "saved";
-    else if (spec->connect)
-        why = "it is a VM of a libvirt daemon (--connect), which would be given a state that it "
-              "did not save; `virsh save` and `virsh restore` keep no agent's connection";
     else if (spec->disk_image)
         why = "it is a disk's own system, and duet has no agent in it that would be silent "
               "meanwhile; stop it, and `duet snapshot create` keeps its files";

@@ -48,7 +48,9 @@ static gboolean is_gone(void)
 
 static gboolean domain_remove(virDomainPtr domain, const DuetSpec *spec, GError **error)
 {
-    static const unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_NVRAM |
+    /* A disk guest's UEFI variables are the instance's, for its next start. */
+    unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+        (spec->disk_image ? VIR_DOMAIN_UNDEFINE_KEEP_NVRAM : VIR_DOMAIN_UNDEFINE_NVRAM) |
         VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
     if (virDomainDestroy(domain) < 0 && !is_gone())
         return duet_virt_error_set(error, "cannot end the domain of '%s'", spec->name);
@@ -105,7 +107,7 @@ gboolean duet_vm_daemon_recover(const DuetSpec *spec, pid_t pid, GError **error)
     g_autofree char *uuid = duet_vm_uuid(spec->id);
     /* First of all, and without the daemon: nobody speaks with that guest any more. */
     kill_qemu(pid, uuid);
-    virConnectPtr connection = duet_vm_daemon_connect(spec->connect, error);
+    virConnectPtr connection = duet_vm_daemon_connect(spec, error);
     if (!connection)
         return FALSE;
     gboolean ok = duet_vm_daemon_remove(connection, spec, error);

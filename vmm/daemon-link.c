@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a daemon does of its own accord while a VM runs: it goes away, or tells of a button. */
+#include "vmm/daemon.h"
+#include "vmm/disk-guest.h"
 #include "vmm/vm.h"
 
 #include <libvirt/libvirt-qemu.h>
@@ -17,7 +19,7 @@ static gboolean on_retry(gpointer data)
 {
     DuetVm *vm = data;
     /* reopen() waits for a daemon that is on its way; here the next second does. */
-    virConnectPtr probe = virConnectOpen(vm->spec->connect);
+    virConnectPtr probe = duet_vm_daemon_connect(vm->spec, NULL);
     if (!probe && ++vm->retries < RETRIES_MAX)
         return G_SOURCE_CONTINUE;
     vm->retry_source = 0;
@@ -37,7 +39,8 @@ static void on_closed(virConnectPtr connection, int reason, void *data)
         vm->retry_source = g_timeout_add_seconds(1, on_retry, vm);
 }
 
-/* The guest has no driver for its power button: it means what SIGTERM means to the monitor. */
+/* Our guest has no driver for its power button: it means what SIGTERM means to the monitor. A
+ * disk's own system has one. */
 static void on_powerdown(virConnectPtr connection, virDomainPtr domain, const char *event,
     long long seconds, unsigned micros, const char *details, void *data)
 {
@@ -56,9 +59,10 @@ void duet_vm_daemon_link(DuetVm *vm)
     vm->retries = 0;
     virConnectSetKeepAlive(vm->connection, KEEPALIVE_S, KEEPALIVES);
     virConnectRegisterCloseCallback(vm->connection, on_closed, vm, NULL);
-    vm->powerdown = vm->domain ? virConnectDomainQemuMonitorEventRegister(vm->connection,
-                                     vm->domain, "POWERDOWN", on_powerdown, NULL, NULL, 0)
-                               : -1;
+    vm->powerdown = vm->domain && !vm->spec->disk_image
+        ? virConnectDomainQemuMonitorEventRegister(
+              vm->connection, vm->domain, "POWERDOWN", on_powerdown, NULL, NULL, 0)
+        : -1;
 }
 
 void duet_vm_daemon_unlink(DuetVm *vm)
@@ -69,6 +73,7 @@ void duet_vm_daemon_unlink(DuetVm *vm)
     if (!vm->connection)
         return;
     virConnectUnregisterCloseCallback(vm->connection, on_closed);
+    duet_disk_guest_deafen(vm);
     /* A callback holds the connection. */
     if (vm->powerdown >= 0)
         virConnectDomainQemuMonitorEventDeregister(vm->connection, vm->powerdown);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reaching a libvirt daemon, and what it tells of itself. */
 #include "vmm/daemon.h"
+#include "vmm/daemon-ssh.h"
 #include "vmm/virt-error.h"
 
 #include <duet/error.h>
@@ -12,6 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of a daemon on the other side there is only what its program said. */
+static char *advice_by_ssh(const char *uri)
+{
+    const virError *last = virGetLastError();
+    g_autofree char *target = duet_vm_ssh_target(uri);
+    if (last && last->message && strstr(last->message, "Permission denied"))
+        return g_strdup("add the user to the group libvirt there, or log in as root");
+    return g_strdup_printf("start libvirtd there: ssh %s %s", target,
+        strstr(uri, "/session") ? "virsh -c qemu:///session uri"
+                                : "systemctl start libvirtd.socket");
+}
 
 static const char *advice_for(const char *uri)
 {
@@ -27,15 +40,21 @@ static const char *advice_for(const char *uri)
     return "start libvirtd: systemctl start libvirtd.socket, or leave out --connect";
 }
 
-virConnectPtr duet_vm_daemon_connect(const char *uri, GError **error)
+virConnectPtr duet_vm_daemon_connect(const DuetSpec *spec, GError **error)
 {
+    const char *uri = spec->connect;
+    gboolean by_ssh = duet_vm_ssh_is(uri);
+    if (by_ssh &&
+        !duet_vm_ssh_check(uri, spec->disk_image ? spec->disk_image : spec->root_disk, error))
+        return NULL;
     duet_virt_error_quiet();
     /* An ordinary user's daemon would be born in our cgroup and namespaces, and outlive them. */
     g_setenv("LIBVIRT_AUTOSTART", "0", FALSE);
-    virConnectPtr connection = virConnectOpen(uri);
+    g_autofree char *quiet_uri = by_ssh ? duet_vm_ssh_uri(uri) : g_strdup(uri);
+    virConnectPtr connection = virConnectOpen(quiet_uri);
     if (connection)
         return connection;
-    const char *advice = advice_for(uri);
+    g_autofree char *advice = by_ssh ? advice_by_ssh(uri) : g_strdup(advice_for(uri));
     g_autoptr(GError) failure = NULL;
     duet_virt_error_set(&failure, "cannot connect to '%s'", uri);
     g_set_error(error, DUET_ERROR, failure->code, "%s; %s", failure->message, advice);

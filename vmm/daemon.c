@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* See daemon.h. */
 #include "vmm/daemon.h"
+#include "vmm/disk-guest.h"
 #include "vmm/domain-xml.h"
 #include "vmm/open-as.h"
 #include "vmm/virt-error.h"
@@ -45,7 +46,7 @@ static gboolean user_choose(DuetVm *vm, GError **error)
 static gboolean daemon_open(DuetVm *vm, GError **error)
 {
     gvir_event_register();
-    vm->connection = duet_vm_daemon_connect(vm->spec->connect, error);
+    vm->connection = duet_vm_daemon_connect(vm->spec, error);
     if (!vm->connection || !user_choose(vm, error))
         return FALSE;
     if (vm->label && geteuid() != 0) {
@@ -65,11 +66,11 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
         return TRUE;
     duet_vm_end_unwatch(vm);
     duet_vm_daemon_unlink(vm);
-    g_clear_pointer(&vm->domain, virDomainFree);
+    duet_vm_domain_set(vm, NULL);
     g_clear_pointer(&vm->connection, virConnectClose);
     for (int tries = 1; !vm->connection; tries++) {
         g_autoptr(GError) failure = NULL;
-        vm->connection = duet_vm_daemon_connect(vm->spec->connect, &failure);
+        vm->connection = duet_vm_daemon_connect(vm->spec, &failure);
         if (!vm->connection && tries == REOPEN_TRIES) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;
@@ -77,10 +78,12 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
         if (!vm->connection)
             g_usleep(REOPEN_PAUSE_US);
     }
-    vm->domain = virDomainLookupByUUIDString(vm->connection, uuid);
+    duet_vm_domain_set(vm, virDomainLookupByUUIDString(vm->connection, uuid));
     if (vm->domain)
         duet_vm_end_watch(vm);
     duet_vm_daemon_link(vm);
+    if (vm->domain && vm->proxy && duet_disk_guest_listen(vm, NULL))
+        duet_disk_guest_catch_up(vm);
     return TRUE;
 }
 
@@ -153,10 +156,11 @@ static gboolean limit_memory(const DuetVm *vm, GError **error)
         duet_virt_error_set(error, "cannot limit the memory of '%s'", vm->spec->name);
 }
 
-/* The daemon chose the path, below a directory that its security driver lets QEMU use. */
+/* The daemon chose the path, below a directory that its security driver lets QEMU use. With a disk
+ * guest's agent it speaks itself. */
 static gboolean find_channel(DuetVm *vm, GError **error)
 {
-    if (vm->agent_socket)
+    if (vm->agent_socket || vm->spec->disk_image)
         return TRUE;
     char *xml = virDomainGetXMLDesc(vm->domain, 0);
     if (!xml)
@@ -195,6 +199,17 @@ static gboolean limits_check(DuetVm *vm, GError **error)
     return TRUE;
 }
 
+/* In both cases it is paused. One that was defined before a memory is loaded into it stays so. */
+static gboolean domain_start(DuetVm *vm, GError **error)
+{
+    if (!vm->place->saved)
+        return virDomainCreateWithFlags(vm->domain, VIR_DOMAIN_START_PAUSED) == 0 ||
+            duet_virt_error_set(error, "cannot start '%s'", virDomainGetName(vm->domain));
+    virDomainFree(vm->domain);
+    vm->domain = duet_vm_saved_load(vm, error);
+    return vm->domain != NULL;
+}
+
 static gboolean daemon_create(DuetVm *vm, GError **error)
 {
     g_autofree char *name = duet_vm_domain_name(vm->spec);
@@ -206,10 +221,8 @@ static gboolean daemon_create(DuetVm *vm, GError **error)
         vm->connection, vm->domain_xml, vm->spec->xml_patch ? VIR_DOMAIN_DEFINE_VALIDATE : 0);
     if (!vm->domain)
         return duet_virt_error_set(error, "cannot define '%s'", name);
-    if (virDomainCreateWithFlags(vm->domain, VIR_DOMAIN_START_PAUSED) < 0)
-        return duet_virt_error_set(error, "cannot start '%s'", name);
-    if (!duet_vm_qemu_find_pid(vm, pid_file, error) || (vm->label && !limit_memory(vm, error)) ||
-        !find_channel(vm, error))
+    if (!domain_start(vm, error) || !duet_vm_qemu_find_pid(vm, pid_file, error) ||
+        (vm->label && !limit_memory(vm, error)) || !find_channel(vm, error))
         return FALSE;
     find_cgroup(vm);
     duet_vm_daemon_link(vm);

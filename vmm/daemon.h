@@ -15,10 +15,10 @@ G_BEGIN_DECLS
  */
 
 /**
- * duet_vm_daemon_connect: opens @uri; starts no daemon.
+ * duet_vm_daemon_connect: opens spec->connect; starts no daemon.
  * Returns: (transfer full): NULL with @error, which says how to start it or get access.
  */
-virConnectPtr duet_vm_daemon_connect(const char *uri, GError **error);
+virConnectPtr duet_vm_daemon_connect(const DuetSpec *spec, GError **error);
 
 /** duet_vm_daemon_is_alive: asks the daemon: a dead one may not have been noticed yet. */
 gboolean duet_vm_daemon_is_alive(virConnectPtr connection);

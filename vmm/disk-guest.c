@@ -46,14 +46,6 @@ const char *duet_disk_guest_loader(const DuetSpec *spec)
 
 gboolean duet_disk_guest_check(const DuetSpec *spec, GError **error)
 {
-    if (spec->connect) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "a disk can't be run by '%s' yet: its console and guest agent are reached by duet's "
-            "own "
-            "libvirt only; leave out --connect (and unset DUET_CONNECT)",
-            spec->connect);
-        return FALSE;
-    }
     if (spec->wait && !duet_guest_wait_check(spec->wait, error))
         return FALSE;
     g_autofree char *qemu_img = g_find_program_in_path(QEMU_IMG);

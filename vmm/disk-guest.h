@@ -31,5 +31,11 @@ gboolean duet_disk_guest_make(const DuetVm *vm, guint32 uid, GError **error);
 int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error);
 /** duet_disk_guest_unlink: ends QEMU if it lives, and the play. */
 void duet_disk_guest_unlink(DuetVm *vm);
+/** duet_disk_guest_listen: to what libvirt tells of the guest, from this connection on. */
+gboolean duet_disk_guest_listen(DuetVm *vm, GError **error);
+/** duet_disk_guest_deafen: before the connection is closed. */
+void duet_disk_guest_deafen(DuetVm *vm);
+/** duet_disk_guest_catch_up: what was not heard while there was no connection. */
+void duet_disk_guest_catch_up(DuetVm *vm);
 
 G_END_DECLS

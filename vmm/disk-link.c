@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Between a disk guest's libvirt and the proxy that plays its agent. */
+#include "vmm/daemon.h"
 #include "vmm/disk-guest.h"
 #include "vmm/guest-proxy.h"
 #include "vmm/virt-error.h"
@@ -24,6 +25,9 @@
 #define ASK_TIMEOUT_S 120
 /* What libvirt says of an answer of more than 10 MiB. It hears no more of this agent then. */
 #define TOO_LONG "No complete agent response"
+/* And a daemon of one of more than 4 MiB, which it does not hand on. It hears the next one. */
+#define TOO_LONG_FOR_DAEMON "Unable to encode message"
+#define AGENT_STATE "string(//channel/target[@name='org.qemu.guest_agent.0']/@state)"
 
 static void mark_agent(const DuetVm *vm, gboolean is_there)
 {
@@ -36,23 +40,40 @@ static void mark_agent(const DuetVm *vm, gboolean is_there)
     (void)fd;
 }
 
+static void explain(const DuetVm *vm, GError **error)
+{
+    if (error && strstr((*error)->message, TOO_LONG)) {
+        mark_agent(vm, FALSE);
+        g_prefix_error(error,
+            "its outputs are longer than the 7 MiB that libvirt takes of a guest agent: let "
+            "them go to a file; no guest agent answers until it is killed and started again "
+            "in the guest (by `duet console`), or the guest boots: ");
+    } else if (error && strstr((*error)->message, TOO_LONG_FOR_DAEMON)) {
+        g_prefix_error(error,
+            "its outputs are longer than the 3 MiB that a libvirt daemon hands on: let them go to "
+            "a file, or leave out --connect: ");
+    }
+}
+
+/* In the thread, while the main loop may be replacing a connection that was lost. */
 static char *on_ask(gpointer data, const char *request, GError **error)
 {
-    const DuetVm *vm = data;
-    char *reply = virDomainQemuAgentCommand(vm->domain, request, ASK_TIMEOUT_S, 0);
-    if (!reply) {
-        duet_virt_error_set(error, "cannot ask the guest agent");
-        if (error && *error && strstr((*error)->message, TOO_LONG)) {
-            mark_agent(vm, FALSE);
-            g_prefix_error(error,
-                "its outputs are longer than the 7 MiB that libvirt takes of a guest agent: let "
-                "them go to a file; no guest agent answers until it is killed and started again "
-                "in the guest (by `duet console`), or the guest boots: ");
-        }
-        return NULL;
-    }
+    DuetVm *vm = data;
+    virDomainPtr domain = duet_vm_domain_ref(vm);
+    char *reply = domain ? virDomainQemuAgentCommand(domain, request, ASK_TIMEOUT_S, 0) : NULL;
     char *copy = g_strdup(reply);
+    if (!domain) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
+            "the guest agent is asked by way of '%s', which does not answer; try again when it "
+            "does",
+            vm->spec->connect);
+    } else if (!reply) {
+        duet_virt_error_set(error, "cannot ask the guest agent");
+        explain(vm, error);
+    }
     free(reply);
+    if (domain)
+        virDomainFree(domain);
     return copy;
 }
 
@@ -60,7 +81,8 @@ static char *on_ask(gpointer data, const char *request, GError **error)
 static void on_press(gpointer data)
 {
     const DuetVm *vm = data;
-    virDomainShutdownFlags(vm->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN);
+    if (vm->domain)
+        virDomainShutdownFlags(vm->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN);
 }
 
 /* QEMU writes back what it holds of the overlay, and ends. */
@@ -73,16 +95,19 @@ static void on_power_off(gpointer data)
 
 static const DuetGuestHost host = { on_ask, on_press, on_power_off };
 
+static void set_agent(DuetVm *vm, gboolean is_there)
+{
+    mark_agent(vm, is_there);
+    duet_guest_proxy_set_agent(vm->proxy, is_there);
+}
+
 static void on_agent(
     virConnectPtr connection, virDomainPtr domain, int state, int reason, void *data)
 {
-    DuetVm *vm = data;
-    gboolean is_there = state == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED;
     (void)connection;
     (void)domain;
     (void)reason;
-    mark_agent(vm, is_there);
-    duet_guest_proxy_set_agent(vm->proxy, is_there);
+    set_agent(data, state == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED);
 }
 
 static int on_lifecycle(
@@ -96,7 +121,7 @@ static int on_lifecycle(
     return 0;
 }
 
-static gboolean listen_to_events(DuetVm *vm, GError **error)
+gboolean duet_disk_guest_listen(DuetVm *vm, GError **error)
 {
     static const int events[] = { VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
         VIR_DOMAIN_EVENT_ID_LIFECYCLE };
@@ -118,7 +143,7 @@ int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
     int ends[2];
     DUET_AUTO_FD console = console_fd;
     mark_agent(vm, FALSE);
-    if (!listen_to_events(vm, error))
+    if (!duet_disk_guest_listen(vm, error))
         return -1;
     if (virDomainAgentSetResponseTimeout(vm->domain, SYNC_TIMEOUT_S, 0) < 0) {
         duet_virt_error_set(
@@ -133,7 +158,7 @@ int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
     return ends[0];
 }
 
-void duet_disk_guest_unlink(DuetVm *vm)
+void duet_disk_guest_deafen(DuetVm *vm)
 {
     for (guint i = 0; i < G_N_ELEMENTS(vm->proxy_events); i++) {
         /* A callback holds the connection. */
@@ -141,6 +166,18 @@ void duet_disk_guest_unlink(DuetVm *vm)
             virConnectDomainEventDeregisterAny(vm->connection, vm->proxy_events[i]);
         vm->proxy_events[i] = -1;
     }
+}
+
+void duet_disk_guest_catch_up(DuetVm *vm)
+{
+    char *xml = virDomainGetXMLDesc(vm->domain, 0);
+    g_autofree char *state = xml ? duet_vm_daemon_text(xml, AGENT_STATE) : NULL;
+    set_agent(vm, g_strcmp0(state, "connected") == 0);
+}
+
+void duet_disk_guest_unlink(DuetVm *vm)
+{
+    duet_disk_guest_deafen(vm);
     /* Whoever waits for its guest agent waits no longer. */
     duet_vm_qemu_kill(vm);
     g_clear_pointer(&vm->proxy, duet_guest_proxy_free);

@@ -18,10 +18,11 @@
 static gboolean make_folder(DuetVm *vm, GError **error)
 {
     g_autofree char *folder = g_build_filename(vm->place->run_dir, "vnc", NULL);
+    guint32 uid = vm->label ? vm->qemu_uid : vm->place->id_base;
 
     if (!duet_mkdir_p(folder, 0700, error))
         return FALSE;
-    if (geteuid() == 0 && chown(folder, vm->place->id_base, vm->place->id_base) < 0)
+    if (geteuid() == 0 && chown(folder, uid, uid) < 0)
         return duet_error_set_errno(error, errno, "cannot give '%s' to QEMU", folder);
     vm->vnc_socket = g_build_filename(folder, "socket", NULL);
     return TRUE;

@@ -4,6 +4,10 @@
  * saved, with all that came and went while it ran, which only that file knows: its XML is taken
  * from there, with the paths of now. What libvirt does not look at (the files behind the paths,
  * QEMU's version, the kernel, what the spec says) is compared here, before anything starts.
+ *
+ * A daemon writes to that file, too, rather than to its own store of managed saves: what it has
+ * there it would start by `virsh start`, without anybody at the agent's port, and that guest powers
+ * off.
  */
 #include "vmm/data-disk.h"
 #include "vmm/machine.h"
@@ -21,6 +25,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define DOMAIN_ID "domain-id"
@@ -44,6 +49,9 @@ static const struct {
     { "disks", "state of its further disks" },
     { "pids-limit", "limit of processes" },
     { "memory-file", "memory file" },
+    /* What a daemon's domain has of its own: */
+    { "domain-name", "name" },
+    { "cpu-time", "limit of CPU time" },
 };
 
 static void add_file(GString *text, const char *path)
@@ -99,11 +107,20 @@ static void put_spec(GVariantDict *dict, const DuetVm *vm, const DuetSpec *spec)
     put_disks(dict, spec);
 }
 
-/* Below, or at, these are all files of ours that the XML names. */
+static void put_daemon(GVariantDict *dict, const DuetSpec *spec)
+{
+    g_autofree char *cpus = g_strdup_printf("%g", spec->cpus);
+    put(dict, "domain-name", spec->name);
+    put(dict, "cpu-time", cpus);
+}
+
+/* Below, or at, these are all files of ours that the XML names; and whom a daemon's QEMU runs as,
+ * which is another user at each start. */
 static GVariant *paths_new(const DuetVm *vm)
 {
     const char *const paths[] = { vm->place->run_dir, vm->place->instance_dir, vm->emulator,
-        vm->kernel->boot_path, vm->initramfs->path, vm->spec->root_disk, NULL };
+        vm->kernel->boot_path, vm->initramfs->path, vm->spec->root_disk, vm->label ? vm->label : "",
+        NULL };
     return g_variant_new_bytestring_array(paths, -1);
 }
 
@@ -118,6 +135,8 @@ static GVariant *facts_new(const DuetVm *vm, const DuetSpec *spec, const char *m
     put(&dict, "kernel", vm->kernel->sha256);
     put(&dict, DOMAIN_ID, vm->domain_id);
     put_spec(&dict, vm, spec);
+    if (spec->connect)
+        put_daemon(&dict, spec);
     put_file(&dict, "rw-disk", rw);
     put_file(&dict, "memory-file", memory);
     g_variant_dict_insert_value(&dict, PATHS, paths_new(vm));
@@ -141,12 +160,13 @@ gboolean duet_vm_save(DuetRuntime *runtime, GVariant **out_facts, GError **error
     g_autoptr(DuetSpec) spec = spec_of_now(vm, error);
     if (!spec)
         return FALSE;
+    if (!duet_vm_reach(vm, error))
+        return FALSE;
     duet_fd_clear(&vm->hold);
-    if (!vm->domain || virDomainSaveFlags(vm->domain, path, NULL, 0) < 0) {
+    if (virDomainSaveFlags(vm->domain, path, NULL, 0) < 0) {
         duet_virt_error_set(error, "cannot save the memory of '%s'", vm->spec->name);
         /* libvirt lets it go on, if it can. */
-        if (vm->domain)
-            duet_runtime_resume(runtime, NULL);
+        duet_runtime_resume(runtime, NULL);
         duet_vm_hold(vm);
         return FALSE;
     }
@@ -179,7 +199,7 @@ static gboolean compare(const DuetVm *vm, GVariant *now, GError **error)
         g_variant_lookup(vm->place->saved, properties[i].key, "&s", &was);
         g_variant_lookup(now, properties[i].key, "&s", &is);
         was = was ? was : "unknown";
-        if (g_str_equal(was, is))
+        if (!is || g_str_equal(was, is))
             continue;
         guint at = differs_at(was, is);
         g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
@@ -215,6 +235,16 @@ static void replace(GString *xml, const char *was, const char *is)
         g_string_replace(xml, from, to, 0);
 }
 
+/* It was set while the VM ran, and will be again: see limit_memory() of daemon.c. */
+static void drop_memory_limit(GString *xml)
+{
+    static const char from[] = "<hard_limit", to[] = "</hard_limit>";
+    const char *start = strstr(xml->str, from);
+    const char *end = start ? strstr(start, to) : NULL;
+    if (end)
+        g_string_erase(xml, start - xml->str, end + strlen(to) - start);
+}
+
 /* Returns: (nullable): of the machine that was saved, which may have been another instance's. */
 static char *saved_xml(const DuetVm *vm, const char *memory)
 {
@@ -230,6 +260,8 @@ static char *saved_xml(const DuetVm *vm, const char *memory)
     gboolean known = g_variant_lookup(vm->place->saved, PATHS, "^a&ay", &were);
     for (guint i = 0; known && were[i] && are[i]; i++)
         replace(xml, were[i], are[i]);
+    if (vm->spec->connect)
+        drop_memory_limit(xml);
     return g_strdup(xml->str);
 }
 

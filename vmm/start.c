@@ -156,8 +156,8 @@ static int agent_connect(DuetVm *vm, GError **error)
 gboolean duet_vm_run_dir_make(const DuetVm *vm, GError **error)
 {
     const char *dir = vm->place->run_dir;
-    gsize longest =
-        strlen(vm->spec->connect ? "/agent.sock" : "/lib/qemu/domain-1-0123456789ab/monitor.sock");
+    gsize longest = strlen(
+        vm->spec->connect ? "/console.sock" : "/lib/qemu/domain-1-0123456789ab/monitor.sock");
     if (strlen(dir) + longest < sizeof((struct sockaddr_un *)NULL)->sun_path)
         return duet_mkdir_p(dir, 0711, error);
     g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,

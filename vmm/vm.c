@@ -48,6 +48,26 @@ gboolean duet_vm_reach(DuetVm *vm, GError **error)
     return FALSE;
 }
 
+virDomainPtr duet_vm_domain_ref(DuetVm *vm)
+{
+    g_mutex_lock(&vm->domain_lock);
+    virDomainPtr domain = vm->domain;
+    if (domain)
+        virDomainRef(domain);
+    g_mutex_unlock(&vm->domain_lock);
+    return domain;
+}
+
+void duet_vm_domain_set(DuetVm *vm, virDomainPtr domain)
+{
+    g_mutex_lock(&vm->domain_lock);
+    virDomainPtr old = vm->domain;
+    vm->domain = domain;
+    g_mutex_unlock(&vm->domain_lock);
+    if (old)
+        virDomainFree(old);
+}
+
 static gboolean vm_pause(DuetRuntime *runtime, GError **error)
 {
     DuetVm *vm = (DuetVm *)runtime;
@@ -125,6 +145,7 @@ static void vm_free(DuetRuntime *runtime)
     g_free(vm->label);
     g_free(vm->cgroup);
     g_free(vm->domain_id);
+    g_mutex_clear(&vm->domain_lock);
     g_free(vm);
 }
 

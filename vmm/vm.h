@@ -61,6 +61,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @retry_source, @retries: daemon: how often it was tried since it was lost
  * @detaching: the disk that the guest is asked to let go of, its index and 1, or 0
  * @detach_asked_us: and when
+ * @domain_lock: other threads' part of @domain
  * @domain_id: the instance whose memory it has, and so libvirt's name and uuid of it: a clone goes
  * on under those of its source
  * @powerdown: daemon: the callback of the VM's power button, or -1
@@ -90,6 +91,7 @@ struct _DuetVm {
     GString *notice;
     virConnectPtr connection;
     virDomainPtr domain;
+    GMutex domain_lock;
     pid_t pid;
     int pidfd;
     int hold;
@@ -133,6 +135,12 @@ gboolean duet_vm_start(
 
 /** duet_vm_reach: makes sure that there is a connection, and the domain in it. */
 gboolean duet_vm_reach(DuetVm *vm, GError **error);
+
+/** duet_vm_domain_ref: for other threads than the main loop's: Returns: (transfer full)
+ * (nullable): the domain; NULL: there is no connection. */
+virDomainPtr duet_vm_domain_ref(DuetVm *vm);
+/** duet_vm_domain_set: @domain: (transfer full) (nullable): in place of the one that was there. */
+void duet_vm_domain_set(DuetVm *vm, virDomainPtr domain);
 
 /** duet_vm_update: #DuetRuntimeOps update. */
 gboolean duet_vm_update(DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);

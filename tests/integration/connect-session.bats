@@ -68,6 +68,34 @@ session() { as virsh -q -c qemu:///session "$@"; }
   duet rm box
 }
 
+# bats test_tags=full
+@test "a VM of the user's daemon is saved, and goes on" {
+  session uri
+  duet run -d --vm --connect qemu:///session --name box busybox sleep 300
+  duet exec box sh -c 'echo remembered >/dev/shm/memory'
+  duet save box
+  is "$(state_of box) $(session list --all --name | tr -d '\n')" "saved "
+  duet restore box
+  is "$(duet exec box cat /dev/shm/memory)" remembered
+  duet rm -f box
+  is "$(session list --all --name | tr -d '\n')" ""
+}
+
+# bats test_tags=full
+@test "a disk is a VM of the user's daemon" {
+  "$tests_dir/disk-guest/tiny" "$place/tiny"
+  chmod a+r "$place/tiny"
+  session uri
+  duet image import --disk-format raw --name tiny "$place/tiny"
+  duet run -d --vm --connect qemu:///session --graphics unix --wait 'console:boot [0-9]' --name disk tiny
+  is "$(session domstate duet-disk)" running
+  [[ $({ printf hello; sleep 0.5; printf '\020\021'; } | duet console disk) == *hello* ]]
+  duet stop disk
+  is "$(field disk exit_code)" 0
+  is "$(session list --all --name | tr -d '\n')" ""
+  duet rm disk
+}
+
 @test "what a user's daemon can't keep is refused" {
   expect 125 duet run --rm --vm --connect qemu:///session --cpus 0.5 busybox true
   [[ $output == *"no cgroups"* ]]

@@ -4,16 +4,20 @@
 
 load lib
 load daemon
+load sshd
 KIND=vm
 system=(--vm --connect qemu:///system)
 
 setup_file() {
   root_up
   stock_image busybox
+  "$tests_dir/disk-guest/tiny" "$scratch/tiny"
+  duet image import --disk-format raw --name tiny "$scratch/tiny" >/dev/null
   daemon_up
 }
 teardown_file() {
   local left
+  sshd_down
   root_down || left=root
   left+=$(virsh_ list --all --name | grep '^duet-t-' || true)
   daemon_down
@@ -28,6 +32,11 @@ up() {
   duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300
 }
 gone() { is "$(libvirt_left "$@")" ""; }
+# disk CONNECTION NAME [OPTION...]: a tiny disk's VM that has booted. types NAME TEXT: at its console, which is left when it
+# has come back.
+disk() { duet run -d --vm --connect "$1" --wait 'console:boot [0-9]' --name "$2" "${@:3}" tiny 2>/dev/null >/dev/null; }
+types() { { printf %s "$2"; wait_for 10 shows "$1" "$2"; printf '\020\021'; } | duet console "$1" 2>/dev/null >/dev/null && shows "$1" "$2"; }
+shows() { [[ $(duet logs "$1") == *"$2"* ]]; }
 
 # bats test_tags=host
 @test "a run in the daemon gives output, exit code and nothing that stays" {
@@ -233,7 +242,11 @@ XML
 
 @test "connections that duet can't use are refused before anything starts" {
   expect 125 duet run --rm --vm --connect qemu+ssh://host/system busybox true
-  [[ $output == *"another host"* ]]
+  [[ $output == *"ssh"* ]]
+  for uri in qemu+tls://host/system qemu+ssh:///system qemu+ssh://-oProxyCommand=x/system qemu+ssh://host/embed xen:///system; do
+    expect 125 duet create --vm --connect "$uri" busybox true
+    [[ $output == *"no connection that duet knows"* ]]
+  done
   expect 125 duet run --rm --vm --connect xen:///system busybox true
   [[ $output == *"qemu:///system"* ]]
   expect 125 duet run --rm --connect qemu:///system busybox true
@@ -243,6 +256,204 @@ XML
     qemu:///system
   is "$(DUET_CONNECT=qemu:///system duet create --vm --connect qemu:///embed busybox true |
     xargs -I@ "$DUET" inspect @ | jq -r '.[0].connect')" null
+}
+
+# bats test_tags=host
+@test "a VM is saved, and goes on: by the daemon, under its name" {
+  local pid
+  up t-saved -m 128m
+  duet exec t-saved sh -c 'echo remembered >/dev/shm/memory; sleep 1000 >/dev/null 2>&1 &'
+  pid=$(duet exec t-saved pidof sleep)
+  duet save t-saved
+  is "$(state_of t-saved)" saved
+  # Files again, as of one that was stopped: nobody can start it without us.
+  gone t-saved
+  duet restore t-saved 2>/dev/null
+  is "$(virsh_ domstate duet-t-saved)" running
+  is "$(virsh_ dominfo duet-t-saved | awk '/^Persistent/ { print $2 }')" yes
+  is "$(duet exec t-saved sh -c 'cat /dev/shm/memory; pidof sleep')" "remembered"$'\n'"$pid"
+  is "$(virsh_ memtune duet-t-saved | awk '/^hard_limit/ { print $3 }')" "$((($(field t-saved driver.memory_bytes) + $(field t-saved driver.memory_allowance_bytes)) / 1024))"
+  duet rm -f t-saved
+  gone t-saved
+}
+
+# bats test_tags=full
+@test "what the memory of a daemon's VM goes with, and what it does not" {
+  local round victim
+  up t-kept -m 128m
+  duet exec t-kept sh -c 'echo before >/file; echo remembered >/dev/shm/memory'
+  is "$(duet snapshot create --stateful t-kept live 2>/dev/null)" live
+  duet exec t-kept sh -c 'echo after >/file; rm /dev/shm/memory'
+  duet save t-kept
+  expect 125 duet clone t-kept t-twin
+  [[ $output == *"gives a saved memory to no VM of another name"* && $(wc -l <<<"$output") = 1 ]]
+  expect 125 duet clone --snapshot live t-kept t-twin
+  duet rename t-kept t-other
+  expect 125 duet restore t-other
+  [[ $output == *"another name ('t-kept' then, 't-other' now)"* ]]
+  duet rename t-other t-kept
+  duet update --cpus 0.5 t-kept
+  expect 125 duet restore t-kept
+  [[ $output == *"limit of CPU time"* ]]
+  is "$(state_of t-kept)" saved
+  duet update --cpus 0 t-kept
+  # Another user than before runs it where another VM has the number that it had.
+  up t-between
+  duet restore t-kept 2>/dev/null
+  is "$(duet exec t-kept cat /file)" after
+  duet stop -t 0 t-kept t-between
+  duet snapshot restore t-kept live
+  duet start t-kept 2>/dev/null
+  is "$(duet exec t-kept cat /file /dev/shm/memory)" $'before\nremembered'
+  # Whatever is killed: it runs, is saved, or ended as by any such kill; the daemon has what runs.
+  for round in save:monitor save:worker save:client restore:monitor restore:worker restore:client; do
+    [ "$(state_of t-kept)" = running ] || duet start t-kept 2>/dev/null
+    [ "${round%:*}" = save ] || duet save t-kept
+    in_ns "$DUET" "${round%:*}" t-kept >/dev/null 2>&1 &
+    victim=$!
+    sleep 0.5
+    case $round in
+    *monitor) kill -9 "$(monitors t-kept | head -n 1)" || true ;;
+    *worker) kill -9 "$(monitors t-kept | tail -n 1)" || true ;;
+    *client) kill -9 $victim || true ;;
+    esac
+    wait $victim || true
+    wait_for 30 eval '[[ $(state_of t-kept) =~ ^(running|saved|exited)$ ]]'
+    sleep 2
+    echo "$round: $(state_of t-kept)"
+    [ "$(state_of t-kept)" = running ] || gone t-kept
+  done
+  # Without room for it the VM goes on.
+  duet rm -f --all >/dev/null
+  gone t-kept t-between
+}
+
+# bats test_tags=host,full
+@test "a disk is a VM of the daemon's as any" {
+  local id
+  disk qemu:///system t-disk --graphics unix
+  id=$(field t-disk id)
+  is "$(virsh_ domstate duet-t-disk)" running
+  types t-disk hello
+  is "$(duet view --print t-disk)" "vnc+unix:///run/duet/$id/vnc/socket"
+  is "$(stat -c '%u %a' "$DUET_ROOT/instances/$id/rw.qcow2")" "$(awk '/^Uid:/ { print $2 }' "/proc/$(field t-disk pid)/status") 600"
+  expect 125 duet exec t-disk true
+  [[ $output == *"no guest agent answers"* ]]
+  duet stop t-disk
+  is "$(field t-disk exit_code)" 0
+  gone t-disk
+  # The overlay is there at its next start.
+  duet start t-disk 2>/dev/null
+  shows t-disk "boot 2"
+}
+
+# bats test_tags=full
+@test "a disk's end by virsh, a kill, and a daemon that comes back" {
+  local qemu
+  disk qemu:///system t-disk --graphics loopback
+  duet view --print t-disk | grep -q '^vnc://127.0.0.1:59'
+  virsh_ reset duet-t-disk >/dev/null
+  wait_for 20 shows t-disk "boot 2"
+  virsh_ destroy duet-t-disk >/dev/null
+  wait_for 5 has_state t-disk exited
+  is "$(duet wait t-disk)" 137
+  gone t-disk
+  duet start t-disk 2>/dev/null
+  daemon_stop KILL
+  types t-disk hello
+  daemon_start
+  wait_for 10 virsh_ uri
+  duet pause t-disk
+  duet unpause t-disk
+  duet stop t-disk
+  is "$(field t-disk exit_code)" 0
+  duet start t-disk 2>/dev/null
+  qemu=$(field t-disk pid)
+  kill -9 "$(field t-disk monitor_pid)"
+  is "$(state_of t-disk)" exited
+  run ! kill -0 "$qemu"
+  gone t-disk
+}
+
+# bats test_tags=full
+@test "a Debian in the daemon: its agent answers, also to a daemon that comes back; UEFI keeps its variables" {
+  local disk=${DUET_DISK_GUEST:-$source_dir/build/disk-guest.qcow2} vars
+  "$tests_dir/disk-guest/make" "$disk" >"$scratch/make.log" 2>&1 || { tail -n 30 "$scratch/make.log"; return 1; }
+  duet image import --name deb "$disk" >/dev/null
+  duet run -d "${system[@]}" --name t-deb --hostname named --firmware uefi --wait agent deb >/dev/null 2>&1
+  expect 7 duet exec t-deb sh -c 'echo out; echo err >&2; exit 7'
+  wait_for $((120 * slow)) duet exec t-deb test -e /run/cloud-init/result.json
+  is "$(duet exec t-deb hostname)" named
+  is "$(duet exec t-deb head -c 2000000 /dev/zero | wc -c)" 2000000
+  expect 125 duet exec t-deb head -c 5000000 /dev/zero
+  [[ $output == *"3 MiB"*"to a file"* ]]
+  is "$(duet exec t-deb echo lives)" lives
+  daemon_stop KILL
+  expect 125 duet exec t-deb true
+  daemon_start
+  wait_for 60 duet exec t-deb true
+  is "$(field t-deb guest_agent)" true
+  vars=$DUET_ROOT/instances/$(field t-deb id)/vars.fd
+  duet stop t-deb
+  is "$(field t-deb exit_code)" 0
+  [ -s "$vars" ]
+  gone t-deb
+  duet rm t-deb
+  duet image rm deb >/dev/null
+}
+
+@test "a disk's VM in a daemon of this host that ssh reaches, and what ssh says no to is one error" {
+  sshd_up
+  refused() { expect 125 duet run --rm --vm --connect "$1" --name t-far tiny && [[ $output == *"$2"* && $(wc -l <<<"$output") = 1 ]] || { echo "not '$2': $output"; return 1; }; }
+  disk "$far" t-far
+  is "$(virsh_ domstate duet-t-far)" running
+  types t-far hello
+  # A tunnel that is cut is dug again.
+  pkill -P "$(monitors t-far | tail -n 1)" ssh
+  wait_for 10 duet pause t-far
+  duet unpause t-far
+  # Its button is the guest's own.
+  virsh_ shutdown duet-t-far >/dev/null
+  wait_for 20 has_state t-far exited
+  is "$(field t-far exit_code)" 0
+  duet rm t-far
+  gone t-far
+  refused "${far/keyfile=*/keyfile=$scratch/ssh/other}" "ssh-copy-id -p $(sshd_port) root@127.0.0.1"
+  mv "$scratch/ssh/known" "$scratch/ssh/known.away"
+  refused "$far" "key is not known"
+  mv "$scratch/ssh/known.away" "$scratch/ssh/known"
+  is "$(duet ps -aq)" ""
+}
+
+# bats test_tags=full
+@test "another host, another container, no daemon, no netcat, no sshd there: one error each" {
+  local option
+  refused() { expect 125 timeout 60 "$DUET" run --rm --vm --connect "$1" --name t-far tiny && [[ $output == *"$2"* && $(wc -l <<<"$output") = 1 ]] || { echo "not '$2': $output"; return 1; }; none_listed; }
+  sshd_up sh -c 'echo 00000000-0000-0000-0000-000000000000 >"$0" && mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"' "$scratch/boot_id"
+  refused "$far" "is another host"
+  [[ $output == *"ssh -p $(sshd_port) root@127.0.0.1 duet run"* ]]
+  sshd_up sh -c 'mount -t tmpfs tmpfs "$0" && exec "$@"' "$DUET_ROOT"
+  refused "$far" "does not see '$DUET_ROOT/"
+  sshd_up sh -c 'mount -t tmpfs tmpfs /run/libvirt && exec "$@"' sh
+  refused "$far" "ssh -p $(sshd_port) root@127.0.0.1 systemctl start libvirtd.socket"
+  sshd_up sh -c 'mount --bind /dev/null "$0" && exec "$@"' "$(command -v virt-ssh-helper)"
+  [ -x "$(command -v nc)" ] || refused "$far" "netcat-openbsd"
+  sshd_up
+  refused "${far/root@/nobody@}" "Permission denied"
+  sshd_down
+  refused "$far" "Connection refused"
+  refused "${far/127.0.0.1/nowhere.invalid}" "is the name right"
+  refused "${far/command=*&/command=/no/such\&}" "openssh-client"
+  # Somebody listens there, and says nothing.
+  python3 -c 'import socket, time
+s = socket.create_server(("127.0.0.1", '"$(sshd_port)"'))
+time.sleep(60)' 3>&- &
+  wait_for 10 bash -c ": </dev/tcp/127.0.0.1/$(sshd_port)"
+  SECONDS=0
+  refused "$far" "timed out"
+  [ $SECONDS -lt 30 ]
+  kill $!
+  gone t-far
 }
 
 # bats test_tags=full

@@ -144,7 +144,6 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   refused 'private key' --ssh-key <(echo '-----BEGIN OPENSSH PRIVATE KEY-----') tiny
   refused 'no public key' --ssh-key <(echo 'nonsense') tiny
   refused '--user-data' --user-data "$scratch/nowhere" tiny
-  refused "leave out --connect" --connect qemu:///system tiny
   refused 'is for disks only' --firmware uefi busybox true
   expect 125 duet console nobody
   duet create --name box busybox true >/dev/null

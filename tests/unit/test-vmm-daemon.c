@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is read of a libvirt daemon's doings; the rest is in connect.bats. */
 #include "core/cgroup.h"
+#include "vmm/daemon-ssh.h"
 #include "vmm/daemon.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 static void assert_cgroup(const char *text, guint id, const char *expected)
@@ -66,6 +68,55 @@ static void test_foreign(void)
     }
 }
 
+static void assert_ssh(const char *uri, const char *target, const char *expected)
+{
+    g_auto(GStrv) words = duet_vm_ssh_argv(uri, "true", NULL);
+    g_autofree char *line = g_strjoinv(" ", words);
+    g_autofree char *named = duet_vm_ssh_target(uri);
+    g_assert_cmpstr(line, ==, expected);
+    g_assert_cmpstr(named, ==, target);
+}
+
+/* As libvirt itself would log in there, but with nobody to ask. */
+static void test_ssh(void)
+{
+    assert_ssh("qemu+ssh://far/system", "far",
+        "timeout 20 ssh -o BatchMode=yes -o ConnectTimeout=10 -T -- far true");
+    assert_ssh("qemu+ssh://me@[::1]:2222/session?keyfile=/k%20y&no_verify=1&command=env",
+        "-p 2222 me@::1",
+        "timeout 20 env -p 2222 -l me -i /k y -o BatchMode=yes -o ConnectTimeout=10 -o "
+        "StrictHostKeyChecking=no -T -- ::1 true");
+    g_autoptr(GError) error = NULL;
+    g_assert_null(duet_vm_ssh_argv("qemu+ssh://far/system?command=/no/such", "true", &error));
+    g_assert_nonnull(strstr(error->message, "/no/such"));
+    g_autofree char *plain = duet_vm_ssh_uri("qemu+ssh://far/system");
+    g_autofree char *more = duet_vm_ssh_uri("qemu+ssh://far/system?keyfile=/k%20y");
+    g_autofree char *given = duet_vm_ssh_uri("qemu+ssh://far/system?no_tty=0");
+    g_assert_cmpstr(plain, ==, "qemu+ssh://far/system?no_tty=1");
+    g_assert_cmpstr(more, ==, "qemu+ssh://far/system?keyfile=/k%20y&no_tty=1");
+    g_assert_cmpstr(given, ==, "qemu+ssh://far/system?no_tty=0");
+    g_assert_false(duet_vm_ssh_is("qemu:///system"));
+}
+
+static void assert_advice(const char *said, const char *word)
+{
+    g_autofree char *advice = duet_vm_ssh_advice("me@far", said);
+    g_assert_nonnull(strstr(advice, word));
+    g_assert_null(strstr(advice, "%s"));
+}
+
+static void test_ssh_advice(void)
+{
+    assert_advice("Host key verification failed.", "ssh me@far");
+    assert_advice("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key verification failed.",
+        "ssh-keygen -R");
+    assert_advice("me@far: Permission denied (publickey).", "ssh-copy-id me@far");
+    assert_advice("ssh: Could not resolve hostname far: Name or service not known", "name right");
+    assert_advice("connect to host far port 22: Connection refused", "start sshd");
+    assert_advice("connect to host far port 22: Connection timed out", "is it up");
+    assert_advice("Bad owner or permissions", "ssh me@far true");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -73,5 +124,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-daemon/systemd", test_systemd);
     g_test_add_func("/vmm-daemon/session", test_session);
     g_test_add_func("/vmm-daemon/foreign", test_foreign);
+    g_test_add_func("/vmm-daemon/ssh", test_ssh);
+    g_test_add_func("/vmm-daemon/ssh-advice", test_ssh_advice);
     return g_test_run();
 }
