@@ -1,7 +1,7 @@
-# shellcheck shell=bash disable=SC2154 # scratch is lib.bash's
+# shellcheck shell=bash disable=SC2034,SC2154 # $far is for who loads this, $scratch is lib.bash's
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# An sshd on the loopback device, beside the daemon of daemon.bash, with keys and a configuration of its own: neither
-# the host's nor the caller's are looked at.
+# An SSH server on the loopback device, beside the daemon of daemon.bash, with keys and a home of its own: neither the
+# host's nor the caller's are looked at. Dropbear's, for OpenSSH's package starts one of the host's own.
 
 sshd_port() { cat "$scratch/ssh/port"; }
 
@@ -14,20 +14,17 @@ sshd_keys() {
   chmod +x "$dir/ssh"
   /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >"$dir/port"
   echo "[127.0.0.1]:$(sshd_port) $(cut -d ' ' -f 1,2 "$dir/host.pub")" >"$dir/known"
-  printf '%s\n' "Port $(sshd_port)" 'ListenAddress 127.0.0.1' "HostKey $dir/host" "AuthorizedKeysFile $dir/key.pub" \
-    "PidFile $dir/pid" 'StrictModes no' 'PasswordAuthentication no' 'KbdInteractiveAuthentication no' \
-    'PermitRootLogin yes' 'UsePAM no' >"$dir/config"
-  # Without PAM a locked account is refused.
-  [[ $(getent shadow root) != root:!* ]] || sed -i 's/UsePAM no/UsePAM yes/' "$dir/config"
+  dropbearconvert openssh dropbear "$dir/host" "$dir/host.dropbear" 2>/dev/null
 }
 
 # sshd_up [COMMAND...]: it is executed by that command, in mounts of its own. $far is the daemon's URI by way of it.
 sshd_up() {
   sshd_down
   [ -d "$scratch/ssh" ] || sshd_keys
-  # Of Debian's sshd, which insists on it.
-  [ -d /run/sshd ] || { mkdir /run/sshd && touch "$scratch/ssh/made"; }
-  in_ns unshare -m "$@" /usr/sbin/sshd -f "$scratch/ssh/config" -E "$scratch/ssh/log" 3>&-
+  # shellcheck disable=SC2016 # for the shell in there
+  in_ns unshare -m "$@" sh -c 'mount -t tmpfs -o mode=700 tmpfs /root && mkdir -m 700 /root/.ssh &&
+    cp "$1/key.pub" /root/.ssh/authorized_keys && exec dropbear -E -s -r "$1/host.dropbear" -p "127.0.0.1:$2" -P "$1/pid"' \
+    sh "$scratch/ssh" "$(sshd_port)" >"$scratch/ssh/log" 2>&1 3>&-
   wait_for 5 [ -s "$scratch/ssh/pid" ]
   far="qemu+ssh://root@127.0.0.1:$(sshd_port)/system?command=$scratch/ssh/ssh&keyfile=$scratch/ssh/key"
 }
@@ -39,5 +36,4 @@ sshd_down() {
   kill "$pid" 2>/dev/null || true
   wait_for 5 sh -c "! kill -0 $pid"
   rm -f "$scratch/ssh/pid"
-  [ ! -e "$scratch/ssh/made" ] || { rm "$scratch/ssh/made" && rmdir /run/sshd; }
 }
