@@ -24,6 +24,8 @@
 #define ASK_TIMEOUT_S 120
 /* What libvirt says of an answer of more than 10 MiB. It hears no more of this agent then. */
 #define TOO_LONG "No complete agent response"
+/* What a guest agent says of a command that its guest's administrator forbids. */
+#define FORBIDDEN "has been disabled"
 
 static void mark_agent(const DuetVm *vm, gboolean is_there)
 {
@@ -42,6 +44,11 @@ static char *on_ask(gpointer data, const char *request, GError **error)
     char *reply = virDomainQemuAgentCommand(vm->domain, request, ASK_TIMEOUT_S, 0);
     if (!reply) {
         duet_virt_error_set(error, "cannot ask the guest agent");
+        if (error && *error && strstr((*error)->message, FORBIDDEN))
+            g_prefix_error(error,
+                "its guest agent is forbidden to do that; allow guest-exec and guest-file-* in its "
+                "configuration (qemu-ga's --allow-rpcs or --block-rpcs; RHEL: "
+                "/etc/sysconfig/qemu-ga): ");
         if (error && *error && strstr((*error)->message, TOO_LONG)) {
             mark_agent(vm, FALSE);
             g_prefix_error(error,

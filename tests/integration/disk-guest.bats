@@ -121,9 +121,12 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   expect 125 duet exec t true
   [[ $output == *"no guest agent answers"*"duet console"* ]]
   expect 125 duet cp t:/etc/hosts "$scratch/"
-  [[ $output == *"copies no files"* ]]
+  [[ $output == *"no guest agent answers"* ]]
+  expect 125 duet top t
+  [[ $output == *"no guest agent answers"* ]]
   duet stop t >/dev/null
   expect 125 duet cp t:/etc/hosts "$scratch/"
+  [[ $output == *"only while it runs"*"duet start t"* ]]
   is "$(field t state)" exited
 }
 
@@ -132,13 +135,14 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   refused "a command can't be given" tiny true
   for option in --env=A --env-file=/dev/null --workdir=/ --user=root --entrypoint=x --group-add=1 --ulimit=core=0 \
     --sysctl=kernel.panic=1 --shm-size=1m --read-only --tmpfs=/t --cap-add=ALL --cap-drop=ALL \
-    "--volume=$scratch:/s" --stop-signal=INT --kernel=/boot/x; do
+    --mount=type=tmpfs,target=/t --stop-signal=INT --kernel=/boot/x; do
     refused "can't be given to the disk 'tiny:latest'" "$option" tiny
   done
   refused 'nothing for a disk' --pids-limit 5 tiny
   refused 'can only grow' --disk-size 512k tiny
   refused 'no firmware' --firmware efi tiny
   refused 'none of agent' --wait soon tiny
+  refused 'no network card' --wait ip tiny
   for option in '' $'a\tb' $'a\xffb' 'a: b' -a; do refused 'no host name' --hostname="$option" tiny; done
   refused '--wait' --wait 'console:(' tiny
   refused 'private key' --ssh-key <(echo '-----BEGIN OPENSSH PRIVATE KEY-----') tiny
@@ -224,8 +228,9 @@ debian() {
   deb=$(vm_disk deb | xargs sha256sum)
   printf '#cloud-config\nwrite_files: [ { path: /root/told, content: by user-data } ]\n' >"$scratch/user-data"
   echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
+  mkdir -p "$scratch/folder" && echo host >"$scratch/folder/file" && chown 1234:4321 "$scratch/folder/file"
   duet run -d --vm --name d --hostname named --user-data "$scratch/user-data" --ssh-key "$scratch/key.pub" \
-    --disk-size 3g --wait agent deb >/dev/null 2>&1
+    --disk-size 3g -v "$scratch/folder:/srv/a folder" -v "$scratch/key.pub:/etc/key:ro" -v vol:/vol deb >/dev/null 2>&1
   is "$(field d guest_agent)" true
   wait_for $((120 * slow)) duet exec d test -e /run/cloud-init/result.json
   is "$(duet exec d hostname)" named
@@ -243,12 +248,42 @@ debian() {
   expect 125 duet exec -t d true
   [[ $output == *"has no terminals"* ]]
   expect 125 duet exec -u nobody d true
-  expect 125 duet top d
+  folders_are_there
+  copies_and_top
   [[ $(duet logs d) == *"named login:"* ]]
   duet stop d >/dev/null
   is "$(field d exit_code) $(field d guest_agent)" "0 false"
   [[ $(duet logs d) == *"Power down"* ]]
   is "$(sha256sum "${deb#*  }")" "$deb"
+}
+
+# Of the Debian d: what is asked of it in one word costs one word.
+folders_are_there() {
+  is "$(duet exec d sh -c 'cd "/srv/a folder"; stat -c "%u:%g" file; cat file /etc/key; echo guest >back; echo >/etc/key
+    echo in >/vol/it; grep -c virtiofs /proc/mounts; ls /var/tmp | grep -c duet' 2>/dev/null)" \
+    $'1234:4321\nhost\nssh-ed25519 AAAAC3Nza somebody\n3\n0'
+  is "$(cat "$scratch/folder/back")" guest
+  is "$(cat "$scratch/key.pub")" 'ssh-ed25519 AAAAC3Nza somebody'
+  is "$(duet volume ls -q)" vol
+}
+copies_and_top() {
+  local sums='find . -type f -exec sha256sum {} + | sort; find . -printf "%P %m %T@ %l\n" | sort'
+  mkdir -p "$scratch/tree/sub" "$scratch/out"
+  head -c 12M /dev/urandom >"$scratch/tree/large"
+  echo x >"$scratch/tree/sub/exe" && chmod 4755 "$scratch/tree/sub/exe" && ln -sf ../large "$scratch/tree/sub/link"
+  duet cp "$scratch/tree" d:/root/
+  (cd "$scratch/tree" && sh -c "$sums") >"$scratch/there"
+  (cd "$scratch/tree" && duet exec -w /root/tree d sh -c "$sums") >"$scratch/here"
+  cmp "$scratch/there" "$scratch/here"
+  duet cp d:/root/tree - | tar -x -C "$scratch/out"
+  cmp "$scratch/tree/large" "$scratch/out/tree/large"
+  is "$(stat -c %a "$scratch/out/tree/sub/exe") $(readlink "$scratch/out/tree/sub/link")" '4755 ../large'
+  expect 125 duet cp "$scratch/tree" d:/nowhere/there
+  [[ $output == *"in the instance 'd': cannot open the directory '/nowhere'"* ]]
+  expect 125 duet cp d:/nowhere "$scratch/"
+  [[ $output == *"in the instance 'd': cannot find '/nowhere'"* ]]
+  is "$(duet exec d sh -c 'ls /var/tmp | grep -c duet')" 0
+  is "$(duet top d user,comm | grep -c -e '^root  *systemd$' -e '^root  *qemu-ga$')" 2
 }
 
 # bats test_tags=full
