@@ -249,7 +249,7 @@ debian() {
   [[ $output == *"has no terminals"* ]]
   expect 125 duet exec -u nobody d true
   folders_are_there
-  copies_and_top
+  copies_and_top 2M
   [[ $(duet logs d) == *"named login:"* ]]
   duet stop d >/dev/null
   is "$(field d exit_code) $(field d guest_agent)" "0 false"
@@ -266,10 +266,11 @@ folders_are_there() {
   is "$(cat "$scratch/key.pub")" 'ssh-ed25519 AAAAC3Nza somebody'
   is "$(duet volume ls -q)" vol
 }
+# copies_and_top SIZE: of a tree with a file of that size.
 copies_and_top() {
   local sums='find . -type f -exec sha256sum {} + | sort; find . -printf "%P %m %T@ %l\n" | sort'
   mkdir -p "$scratch/tree/sub" "$scratch/out"
-  head -c 12M /dev/urandom >"$scratch/tree/large"
+  head -c "$1" /dev/urandom >"$scratch/tree/large"
   echo x >"$scratch/tree/sub/exe" && chmod 4755 "$scratch/tree/sub/exe" && ln -sf ../large "$scratch/tree/sub/link"
   duet cp "$scratch/tree" d:/root/
   (cd "$scratch/tree" && sh -c "$sums") >"$scratch/there"
@@ -289,11 +290,22 @@ copies_and_top() {
 # bats test_tags=full
 @test "a Debian by UEFI is what its firmware says, and reboots" {
   debian
-  duet run -d --vm --name d --firmware uefi --wait agent deb >/dev/null 2>&1
+  echo "<domain><devices><interface type='user'><model type='virtio'/></interface></devices></domain>" >"$scratch/card.xml"
+  mkdir -p "$scratch/folder"
+  duet run -d --vm --name d --firmware uefi --xml-patch "$scratch/card.xml" --wait ip \
+    -v "$scratch/folder:/srv/folder" deb >/dev/null 2>&1
   duet exec d test -d /sys/firmware/efi
+  [[ $(duet exec d ip -4 -o addr) == *" 10.0.2."* ]]
+  copies_and_top 12M
+  # One whose client is killed in the middle.
+  duet cp "$scratch/tree" d:/tmp/ &
+  sleep 2
+  kill -9 $!
+  wait_for $((60 * slow)) nothing_left d
   boot=$(duet exec d cat /proc/sys/kernel/random/boot_id)
   duet exec -d d reboot
   wait_for $((400 * slow)) other_boot d "$boot"
+  wait_for $((60 * slow)) duet exec d grep -q 'duet-vol-0 /srv/folder virtiofs' /proc/mounts
   duet stop d >/dev/null
   is "$(field d exit_code)" 0
   # More than libvirt takes; its agent is lost until it begins anew.
@@ -303,6 +315,7 @@ copies_and_top() {
   [[ $output == *"7 MiB"*"to a file"* ]]
   is "$(field d guest_agent)" false
 }
+nothing_left() { duet exec "$1" sh -c '! ls -d /var/tmp/duet-errand.*' 2>/dev/null; }
 other_boot() { local id; id=$(duet exec "$1" cat /proc/sys/kernel/random/boot_id) && [ "$id" != "$2" ]; }
 
 # bats test_tags=full

@@ -126,15 +126,14 @@ static void test_files(void)
 
 static void test_addresses(void)
 {
-    static const char
-        *const none[] = {
-            "", "{\"return\":{}}", "{\"return\":[1,{}]}",
-            "{\"return\":[{\"ip-addresses\":[1,{\"ip-address\":2}]}]}",
-            "{\"return\":[" INTERFACE("127.0.0.1") "," INTERFACE("::1") "," INTERFACE(
-                "fe80::1") "," INTERFACE("169.254.3.4") "," INTERFACE("0.0.0.0") "," INTERFACE("10."
-                                                                                               "0."
-                                                                                               "0") "]}"
-        };
+    static const char *const none[] = {
+        "", "{\"return\":{}}", "{\"return\":[1,{}]}",
+        "{\"return\":[{\"ip-addresses\":[1,{\"ip-address\":2}]}]}",
+        "{\"return\":[" INTERFACE("127.0.0.1") "," INTERFACE("::1") "," INTERFACE(
+            "fe80::1") "," INTERFACE("169.254.3.4") "," INTERFACE("0.0.0.0") "," INTERFACE("10."
+                                                                                           "0."
+                                                                                           "0") "]}"
+    };
     for (guint i = 0; i < G_N_ELEMENTS(none); i++) {
         g_auto(GStrv) found = duet_guest_addresses(none[i]);
         g_assert_cmpuint(g_strv_length(found), ==, 0);
