@@ -94,8 +94,11 @@ void duet_guest_ready_config(DuetGuestReady *ready, const struct duet_frame *fra
         add_words(words, (const char *)bytes, (const char *)bytes + length);
         any = TRUE;
     }
-    if (any)
-        ready->mounts = g_strv_builder_end(words);
+    if (!any || ready->mounts)
+        return;
+    ready->mounts = g_strv_builder_end(words);
+    if (ready->agent_is_there)
+        mount_folders(ready);
 }
 
 /* ---- addresses ---- */
