@@ -55,19 +55,6 @@ static gboolean are_same(DuetInstance *a, DuetInstance *b)
     return a && b && g_str_equal(duet_instance_spec(a)->id, duet_instance_spec(b)->id);
 }
 
-/* Nobody of ours is in it, running or not. */
-static gboolean check_disk(DuetInstance *instance, GError **error)
-{
-    const DuetSpec *spec = instance ? duet_instance_spec(instance) : NULL;
-    if (!spec || !spec->disk_image)
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "'%s' runs a disk, of which duet copies no files: use tar while it runs, as in `duet exec "
-        "%s tar -C / -c etc >etc.tar` or `duet exec -i %s tar -C /root -x <files.tar`",
-        spec->name, spec->name, spec->name);
-    return FALSE;
-}
-
 static int copy_words(DuetCli *cli, const char *from, const char *to, const Options *options)
 {
     g_autofree char *source = NULL, *target = NULL;
@@ -86,8 +73,6 @@ static int copy_words(DuetCli *cli, const char *from, const char *to, const Opti
         return duet_cli_fail(error);
     if ((source && !(source_instance = duet_instance_open(cli->context, source, &error))) ||
         (target && !(target_instance = duet_instance_open(cli->context, target, &error))))
-        return duet_cli_fail(error);
-    if (!check_disk(source_instance, &error) || !check_disk(target_instance, &error))
         return duet_cli_fail(error);
     request.from.instance = source_instance;
     request.to.instance =

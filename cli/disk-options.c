@@ -19,9 +19,9 @@ void duet_cli_disk_options(DuetDiskOptions *options, GArray *entries)
         { "ssh-key", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->ssh_keys,
             "disk: public keys for the user that its cloud-init makes", "FILE" },
         { "wait", 0, 0, G_OPTION_ARG_FILENAME, &options->wait,
-            "disk: it counts as started when its guest agent answers, its console has a match, or "
-            "as soon as it runs (none, the default)",
-            "agent|console:REGEX|none" },
+            "disk: it counts as started when its guest agent answers, or tells of an address, its "
+            "console has a match, or as soon as it runs (none, the default)",
+            "agent|ip|console:REGEX|none" },
         { "graphics", 0, 0, G_OPTION_ARG_FILENAME, &options->graphics,
             "disk: a screen, which `duet view` shows: by VNC at a socket, or on the loopback "
             "device with a password",
@@ -64,13 +64,9 @@ static gboolean refuse(const DuetSpec *spec, const DuetRunOptions *run, GError *
         { attributes->sysctls != NULL, "--sysctl", OWN_SYSTEM },
         { attributes->shm_size != NULL, "--shm-size", OWN_SYSTEM },
         { run->readonly, "--read-only", OWN_SYSTEM },
-        { run->tmpfs != NULL, "--tmpfs", OWN_SYSTEM },
+        { spec->tmpfs->len > 0, "a tmpfs", OWN_SYSTEM },
         { run->cap_add != NULL, "--cap-add", OWN_SYSTEM },
         { run->cap_drop != NULL, "--cap-drop", OWN_SYSTEM },
-        { run->volumes || run->mounts, run->volumes ? "--volume" : "--mount",
-            "a whole system shares no folders yet: give it a further disk with --disk, or use "
-            "`duet exec` "
-            "with tar" },
         { attributes->stop_signal != NULL, "--stop-signal", "it is stopped by its power button" },
         { run->kernel != NULL, "--kernel", "it boots the kernel that it has" },
     };

@@ -77,6 +77,15 @@ static gboolean make_ready(DuetInstance *instance, int *out_lent, GError **error
         return TRUE;
     case DUET_STATE_CREATED:
     case DUET_STATE_EXITED:
+        if (duet_instance_spec(instance)->disk_image) {
+            g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+                "the instance '%s' runs a disk, whose files duet sees only while it runs: `duet "
+                "start "
+                "%s` first, or look into its 'rw.qcow2' with guestfish --ro (package "
+                "libguestfs-tools)",
+                name, name);
+            return FALSE;
+        }
         *out_lent = duet_instance_borrow(instance, error);
         if (*out_lent < 0)
             g_prefix_error(error, "no copy: ");

@@ -181,7 +181,11 @@ static gboolean on_boot_timeout(gpointer data)
     monitor->boot_timer = 0;
     if (!monitor->failure)
         g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT,
-            "it did not come up within %u s", monitor->boot_timeout_s);
+            "it did not come up within %u s%s", monitor->boot_timeout_s,
+            monitor->spec->disk_image && monitor->spec->mounts->len
+                ? ": its guest agent, which mounts its folders, has to answer (package "
+                  "qemu-guest-agent)"
+                : "");
     monitor_shut_down(monitor, 0);
     return G_SOURCE_REMOVE;
 }

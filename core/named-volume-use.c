@@ -76,7 +76,8 @@ static gboolean fill(int volumes_fd, const DuetSpec *spec, const DuetMount *moun
         openat(volumes_fd, mount->volume, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir_fd < 0)
         return duet_error_set_errno(error, errno, "cannot open the volume '%s'", mount->volume);
-    gboolean ok = copy_from_image(dir_fd, spec, mount->target, error);
+    /* What a disk has there is not known. */
+    gboolean ok = spec->disk_image || copy_from_image(dir_fd, spec, mount->target, error);
     duet_remove_tree(dir_fd, FILLING, NULL);
     if (ok && unlinkat(dir_fd, DUET_VOLUME_UNUSED, 0) < 0)
         ok = duet_error_set_errno(error, errno, "cannot remove '" DUET_VOLUME_UNUSED "'");

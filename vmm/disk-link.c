@@ -28,6 +28,8 @@
 /* And a daemon of one of more than 4 MiB, which it does not hand on. It hears the next one. */
 #define TOO_LONG_FOR_DAEMON "Unable to encode message"
 #define AGENT_STATE "string(//channel/target[@name='org.qemu.guest_agent.0']/@state)"
+/* What a guest agent says of a command that its guest's administrator forbids. */
+#define FORBIDDEN "has been disabled"
 
 static void mark_agent(const DuetVm *vm, gboolean is_there)
 {
@@ -52,6 +54,11 @@ static void explain(const DuetVm *vm, GError **error)
         g_prefix_error(error,
             "its outputs are longer than the 3 MiB that a libvirt daemon hands on: let them go to "
             "a file, or leave out --connect: ");
+    } else if (error && strstr((*error)->message, FORBIDDEN)) {
+        g_prefix_error(error,
+            "its guest agent is forbidden to do that; allow guest-exec and guest-file-* in its "
+            "configuration (qemu-ga's --allow-rpcs or --block-rpcs; RHEL: "
+            "/etc/sysconfig/qemu-ga): ");
     }
 }
 

@@ -15,7 +15,7 @@ typedef struct {
     char *request;
     DuetGuestAnswer answer;
     gpointer data;
-    guint64 serial;
+    GDestroyNotify destroy;
     char *reply;
     GError *error;
 } Call;
@@ -26,6 +26,8 @@ static void call_free(gpointer data)
     g_free(call->request);
     g_free(call->reply);
     g_clear_error(&call->error);
+    if (call->destroy)
+        call->destroy(call->data);
     g_atomic_rc_box_release(call->agent);
     g_free(call);
 }
@@ -34,7 +36,7 @@ static gboolean on_answer(gpointer data)
 {
     Call *call = data;
     if (!call->agent->gone && call->answer)
-        call->answer(call->data, call->serial, call->reply, call->error);
+        call->answer(call->data, call->reply, call->error);
     return G_SOURCE_REMOVE;
 }
 
@@ -65,13 +67,13 @@ void duet_guest_agent_free(DuetGuestAgent *agent)
 }
 
 void duet_guest_agent_call(DuetGuestAgent *agent, const char *request, DuetGuestAnswer answer,
-    gpointer data, guint64 serial)
+    gpointer data, GDestroyNotify destroy)
 {
     Call *call = g_new0(Call, 1);
     call->agent = g_atomic_rc_box_acquire(agent);
     call->request = g_strdup(request);
     call->answer = answer;
     call->data = data;
-    call->serial = serial;
+    call->destroy = destroy;
     g_thread_pool_push(agent->thread, call, NULL);
 }

@@ -15,8 +15,7 @@ typedef struct _DuetGuestAgent DuetGuestAgent;
  */
 typedef char *(*DuetGuestAsk)(gpointer data, const char *request, GError **error);
 /** DuetGuestAnswer: called by the default main loop; one of @reply and @error is NULL. */
-typedef void (*DuetGuestAnswer)(
-    gpointer data, guint64 serial, const char *reply, const GError *error);
+typedef void (*DuetGuestAnswer)(gpointer data, const char *reply, const GError *error);
 
 DuetGuestAgent *duet_guest_agent_new(DuetGuestAsk ask, gpointer ask_data);
 /** duet_guest_agent_free: waits for the question that is under way; nobody is told answers then. */
@@ -25,9 +24,9 @@ void duet_guest_agent_free(DuetGuestAgent *agent);
 /**
  * duet_guest_agent_call:
  * @answer: (nullable): nobody wants to know
- * @serial: what @answer is told beside @data
+ * @destroy: (nullable): for @data, when it was answered, or will not be; in any thread
  */
 void duet_guest_agent_call(DuetGuestAgent *agent, const char *request, DuetGuestAnswer answer,
-    gpointer data, guint64 serial);
+    gpointer data, GDestroyNotify destroy);
 
 G_END_DECLS

@@ -1,41 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/guest-exec.h"
-#include "vmm/guest-json.h"
+#include "vmm/guest-errand.h"
+#include "vmm/guest-run.h"
 #include "vmm/guest-spawn.h"
 
 #include <string.h>
-
-/* How soon a program is asked for again: a short one is not waited for, a long one costs little. */
-#define POLL_FIRST_MS 20
-#define POLL_LAST_MS 1000
 
 struct _DuetGuestExecs {
     DuetLink *monitor;
     DuetGuestAgent *agent;
     gboolean agent_is_there;
     GHashTable *sessions;
-    guint64 serial;
+    char *run_name;
 };
 
 /**
- * Session: one program.
- * @serial: no other session's, ever: a number of the monitor's comes again
- * @wants_input: until EOF, and is not asked for before
- * @pid: in the guest; 0: not yet
- * @signal_number: to be sent once it has one
- * @out: stdout and stderr; @sent of it, @credit for more
+ * Session: one program, or one errand.
+ * @wants_input: a program's, until EOF: it is not asked for before
+ * @out: of @status: stdout and stderr; @sent of it, @credit for more
  */
 typedef struct {
     DuetGuestExecs *execs;
     guint16 number;
-    guint64 serial;
     DuetGuestSpawn spawn;
     gboolean wants_input;
     GByteArray *input;
-    gint64 pid;
-    guint signal_number;
-    guint poll_ms;
-    guint poll_source;
+    DuetGuestRun *run;
+    DuetGuestErrand *errand;
     DuetGuestStatus status;
     guint sent[2];
     guint64 credit[2];
@@ -44,8 +35,8 @@ typedef struct {
 static void session_free(gpointer data)
 {
     Session *session = data;
-    if (session->poll_source)
-        g_source_remove(session->poll_source);
+    duet_guest_run_free(session->run);
+    duet_guest_errand_free(session->errand);
     duet_guest_spawn_clear(&session->spawn);
     g_byte_array_unref(session->input);
     duet_guest_status_clear(&session->status);
@@ -55,18 +46,6 @@ static void session_free(gpointer data)
 static Session *session_of(DuetGuestExecs *execs, guint16 number)
 {
     return g_hash_table_lookup(execs->sessions, GUINT_TO_POINTER(number));
-}
-
-/* The one of an answer, if it is still there. */
-static Session *session_by_serial(DuetGuestExecs *execs, guint64 serial)
-{
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, execs->sessions);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        if (((Session *)value)->serial == serial)
-            return value;
-    return NULL;
 }
 
 static void session_end(Session *session)
@@ -120,41 +99,26 @@ static void tell_truncated(Session *session)
 
 /* ---- while it runs ---- */
 
-static void on_status(gpointer data, guint64 serial, const char *reply, const GError *error);
+static void tell_started(Session *session, gint64 number)
+{
+    guint8 pid[4];
+    duet_put_u32(pid, (guint32)number);
+    duet_link_send(
+        session->execs->monitor, DUET_FRAME_STARTED, 0, session->number, pid, sizeof pid);
+}
 
-static gboolean on_poll(gpointer data)
+static void on_started(gpointer data, gint64 pid)
+{
+    tell_started(data, pid);
+}
+
+static void on_ended(gpointer data, DuetGuestStatus *status)
 {
     Session *session = data;
-    g_autofree char *request = duet_guest_status_request(session->pid);
-    session->poll_source = 0;
-    duet_guest_agent_call(
-        session->execs->agent, request, on_status, session->execs, session->serial);
-    return G_SOURCE_REMOVE;
-}
-
-static void on_status(gpointer data, guint64 serial, const char *reply, const GError *error)
-{
-    Session *session = session_by_serial(data, serial);
-    g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
-    if (!session)
-        return;
-    if (!reply || !duet_guest_status_read(reply, &session->status, &failure)) {
-        fail(session, 125, failure->message);
-        return;
-    }
-    if (session->status.exited) {
-        tell_truncated(session);
-        send_end(session);
-        return;
-    }
-    session->poll_source = g_timeout_add(session->poll_ms, on_poll, session);
-    session->poll_ms = MIN(session->poll_ms * 2, POLL_LAST_MS);
-}
-
-static void send_signal(Session *session)
-{
-    g_autofree char *request = duet_guest_kill_request(session->pid, session->signal_number);
-    duet_guest_agent_call(session->execs->agent, request, NULL, NULL, 0);
+    session->status = *status;
+    *status = (DuetGuestStatus){ 0 };
+    tell_truncated(session);
+    send_end(session);
 }
 
 /* As a shell has it; the agent tells of it in words only. */
@@ -165,29 +129,78 @@ static guint32 code_of(const char *message)
     return strstr(message, "Permission denied") ? 126 : 125;
 }
 
-static void on_executed(gpointer data, guint64 serial, const char *reply, const GError *error)
+static void on_failed(gpointer data, const GError *error, gboolean began)
 {
-    Session *session = session_by_serial(data, serial);
-    g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
-    guint8 pid[4];
-    if (!session)
+    fail(data, began ? 125 : code_of(error->message), error->message);
+}
+
+/* ---- errands ---- */
+
+static void on_taken(gpointer data, guint32 bytes)
+{
+    Session *session = data;
+    duet_link_send_u32(
+        session->execs->monitor, DUET_FRAME_CREDIT, DUET_CHANNEL_STDIN, session->number, bytes);
+}
+
+static void send_piece(Session *session)
+{
+    if (!send_output(session, 0))
         return;
-    if (!reply || !duet_guest_exec_pid(reply, &session->pid, &failure)) {
-        fail(session, code_of(failure->message), failure->message);
-        return;
-    }
-    duet_put_u32(pid, (guint32)session->pid);
-    duet_link_send(
-        session->execs->monitor, DUET_FRAME_STARTED, 0, session->number, pid, sizeof pid);
-    if (session->signal_number)
-        send_signal(session);
-    on_poll(session);
+    g_clear_pointer(&session->status.out[0], g_byte_array_unref);
+    session->sent[0] = 0;
+    duet_guest_errand_go_on(session->errand);
+}
+
+static void on_given(gpointer data, GByteArray *piece)
+{
+    Session *session = data;
+    session->status.out[0] = g_byte_array_ref(piece);
+    send_piece(session);
+}
+
+static void on_over(gpointer data, DuetGuestStatus *status, const char *failure)
+{
+    Session *session = data;
+    if (failure)
+        fail(session, 125, failure);
+    else
+        on_ended(session, status);
+}
+
+static void begin_errand(Session *session)
+{
+    static const DuetGuestErrandEvents events = { on_taken, on_given, on_over };
+    const DuetGuestSpawn *spawn = &session->spawn;
+    g_autofree char *options = g_strdup_printf("%u", spawn->copy_options);
+    const char *path = spawn->argv[0], *name = path ? spawn->argv[1] : NULL;
+    const char *const unpack[] = { "unpack", options, path, name, NULL };
+    const char *const pack[] = { "pack", path, NULL };
+    const char *const processes[] = { "processes", NULL };
+    gboolean takes = spawn->flags & DUET_SPAWN_UNPACK;
+    session->errand = duet_guest_errand_new(session->execs->agent,
+        takes ? DUET_GUEST_ERRAND_TAKES : DUET_GUEST_ERRAND_GIVES,
+        takes                                ? unpack
+            : spawn->flags & DUET_SPAWN_PACK ? pack
+                                             : processes,
+        session->execs->run_name, &events, session);
+    tell_started(session, 0);
+}
+
+static void on_errand_input(Session *session, const struct duet_frame *frame)
+{
+    if (frame->length > DUET_CREDIT_INITIAL_BYTES -
+            MIN(duet_guest_errand_waiting(session->errand), DUET_CREDIT_INITIAL_BYTES))
+        fail(session, 125, "more of the files came than could be taken");
+    else
+        duet_guest_errand_put(session->errand, frame->payload, frame->length);
 }
 
 /* ---- the beginning ---- */
 
 static void execute(Session *session)
 {
+    static const DuetGuestRunEvents events = { on_started, on_ended, on_failed };
     const DuetGuestSpawn *spawn = &session->spawn;
     g_autoptr(GError) error = NULL;
     g_autofree char *request =
@@ -196,8 +209,7 @@ static void execute(Session *session)
     if (!request)
         fail(session, 125, error->message);
     else
-        duet_guest_agent_call(
-            session->execs->agent, request, on_executed, session->execs, session->serial);
+        session->run = duet_guest_run_new(session->execs->agent, request, &events, session);
 }
 
 static void on_spawn(DuetGuestExecs *execs, const struct duet_frame *frame)
@@ -207,22 +219,27 @@ static void on_spawn(DuetGuestExecs *execs, const struct duet_frame *frame)
     Session *session = g_new0(Session, 1);
     session->execs = execs;
     session->number = frame->session;
-    session->serial = ++execs->serial;
     session->input = g_byte_array_new();
-    session->poll_ms = POLL_FIRST_MS;
     session->credit[0] = session->credit[1] = DUET_CREDIT_INITIAL_BYTES;
     g_hash_table_insert(execs->sessions, GUINT_TO_POINTER(frame->session), session);
     duet_guest_spawn_read(&session->spawn, frame);
     g_autofree char *refusal = duet_guest_spawn_refusal(&session->spawn, execs->agent_is_there);
-    session->wants_input = session->spawn.flags & DUET_SPAWN_STDIN;
+    gboolean is_errand = session->spawn.flags & DUET_GUEST_SPAWN_ERRANDS;
+    session->wants_input = session->spawn.flags & DUET_SPAWN_STDIN && !is_errand;
     if (refusal)
         fail(session, 125, refusal);
+    else if (is_errand)
+        begin_errand(session);
     else if (!session->wants_input)
         execute(session);
 }
 
 static void on_input(Session *session, const struct duet_frame *frame)
 {
+    if (frame->channel == DUET_CHANNEL_STDIN && session->errand) {
+        on_errand_input(session, frame);
+        return;
+    }
     if (frame->channel != DUET_CHANNEL_STDIN || !session->wants_input)
         return;
     if (frame->length > DUET_GUEST_INPUT_MAX_BYTES - session->input->len) {
@@ -238,6 +255,8 @@ static void on_input(Session *session, const struct duet_frame *frame)
 
 static void on_input_end(Session *session)
 {
+    if (session->errand)
+        duet_guest_errand_put_end(session->errand);
     if (!session->wants_input)
         return;
     session->wants_input = FALSE;
@@ -252,6 +271,8 @@ static void on_credit(Session *session, const struct duet_frame *frame)
     session->credit[index] += duet_get_u32(frame->payload);
     if (session->status.exited)
         send_end(session);
+    else if (session->errand && session->status.out[0])
+        send_piece(session);
 }
 
 /* Nobody waits for a program that did not begin. */
@@ -262,9 +283,10 @@ static void on_signal(Session *session, const struct duet_frame *frame)
         fail(session, 125, "it was ended before all of its standard input had come");
         return;
     }
-    session->signal_number = number;
-    if (number && session->pid)
-        send_signal(session);
+    if (session->errand)
+        duet_guest_errand_cancel(session->errand);
+    else if (session->run)
+        duet_guest_run_signal(session->run, number);
 }
 
 void duet_guest_execs_frame(DuetGuestExecs *execs, const struct duet_frame *frame)
@@ -289,11 +311,12 @@ void duet_guest_execs_set_agent(DuetGuestExecs *execs, gboolean is_there)
     execs->agent_is_there = is_there;
 }
 
-DuetGuestExecs *duet_guest_execs_new(DuetLink *monitor, DuetGuestAgent *agent)
+DuetGuestExecs *duet_guest_execs_new(DuetLink *monitor, DuetGuestAgent *agent, const char *run_name)
 {
     DuetGuestExecs *execs = g_new0(DuetGuestExecs, 1);
     execs->monitor = monitor;
     execs->agent = agent;
+    execs->run_name = g_strdup(run_name);
     execs->sessions = g_hash_table_new_full(NULL, NULL, NULL, session_free);
     return execs;
 }
@@ -303,5 +326,6 @@ void duet_guest_execs_free(DuetGuestExecs *execs)
     if (!execs)
         return;
     g_hash_table_unref(execs->sessions);
+    g_free(execs->run_name);
     g_free(execs);
 }

@@ -9,15 +9,17 @@ G_BEGIN_DECLS
 /*
  * `exec` in a disk guest: the sessions of the monitor's protocol, carried out by QEMU's guest
  * agent. That takes all input with the request and gives all output with the program's end; it has
- * no terminals.
+ * no terminals. Copies and lists of processes are errands: guest-errand.h.
  */
 typedef struct _DuetGuestExecs DuetGuestExecs;
 
 /**
  * duet_guest_execs_new:
  * @monitor: where frames go
+ * @run_name: see duet_guest_errand_new()
  */
-DuetGuestExecs *duet_guest_execs_new(DuetLink *monitor, DuetGuestAgent *agent);
+DuetGuestExecs *duet_guest_execs_new(
+    DuetLink *monitor, DuetGuestAgent *agent, const char *run_name);
 void duet_guest_execs_free(DuetGuestExecs *execs);
 
 /** duet_guest_execs_set_agent: whether the guest's agent is there; no exec begins without. */

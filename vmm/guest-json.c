@@ -4,6 +4,7 @@
 
 #include <duet/error.h>
 
+#include <gio/gio.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
 
@@ -89,11 +90,50 @@ char *duet_guest_kill_request(gint64 pid, guint signal_number)
     return request_end(builder);
 }
 
+static JsonBuilder *request_begin_of(const char *command, const char *name, gint64 number)
+{
+    JsonBuilder *builder = request_begin(command);
+    json_builder_set_member_name(builder, name);
+    json_builder_add_int_value(builder, number);
+    return builder;
+}
+
 char *duet_guest_status_request(gint64 pid)
 {
-    g_autoptr(JsonBuilder) builder = request_begin("guest-exec-status");
-    json_builder_set_member_name(builder, "pid");
-    json_builder_add_int_value(builder, pid);
+    g_autoptr(JsonBuilder) builder = request_begin_of("guest-exec-status", "pid", pid);
+    return request_end(builder);
+}
+
+char *duet_guest_file_open_request(const char *path, const char *mode)
+{
+    g_autoptr(JsonBuilder) builder = request_begin("guest-file-open");
+    json_builder_set_member_name(builder, "path");
+    json_builder_add_string_value(builder, path);
+    json_builder_set_member_name(builder, "mode");
+    json_builder_add_string_value(builder, mode);
+    return request_end(builder);
+}
+
+char *duet_guest_file_close_request(gint64 handle)
+{
+    g_autoptr(JsonBuilder) builder = request_begin_of("guest-file-close", "handle", handle);
+    return request_end(builder);
+}
+
+char *duet_guest_file_write_request(gint64 handle, const guint8 *bytes, gsize length)
+{
+    g_autoptr(JsonBuilder) builder = request_begin_of("guest-file-write", "handle", handle);
+    g_autofree char *encoded = g_base64_encode(bytes, length);
+    json_builder_set_member_name(builder, "buf-b64");
+    json_builder_add_string_value(builder, encoded);
+    return request_end(builder);
+}
+
+char *duet_guest_file_read_request(gint64 handle, gsize most)
+{
+    g_autoptr(JsonBuilder) builder = request_begin_of("guest-file-read", "handle", handle);
+    json_builder_set_member_name(builder, "count");
+    json_builder_add_int_value(builder, (gint64)most);
     return request_end(builder);
 }
 
@@ -103,16 +143,22 @@ static void set_nonsense(GError **error)
         error, DUET_ERROR, DUET_ERROR_BROKEN, "the guest agent answered what no guest agent does");
 }
 
-/* Returns: (nullable): the object "return" of an answer, which belongs to @parser. */
+/* Returns: (nullable): "return" of an answer, which belongs to @parser. */
+static JsonNode *read_answer(JsonParser *parser, const char *reply)
+{
+    JsonNode *root = NULL;
+    if (!duet_json_hazard(reply, strlen(reply)) &&
+        json_parser_load_from_data(parser, reply, -1, NULL))
+        root = json_parser_get_root(parser);
+    return root && JSON_NODE_HOLDS_OBJECT(root)
+        ? json_object_get_member(json_node_get_object(root), "return")
+        : NULL;
+}
+
+/* The same, if it is an object. */
 static JsonObject *read_return(JsonParser *parser, const char *reply, GError **error)
 {
-    JsonNode *node = NULL;
-    if (!duet_json_hazard(reply, strlen(reply)) &&
-        json_parser_load_from_data(parser, reply, -1, NULL)) {
-        JsonNode *root = json_parser_get_root(parser);
-        if (root && JSON_NODE_HOLDS_OBJECT(root))
-            node = json_object_get_member(json_node_get_object(root), "return");
-    }
+    JsonNode *node = read_answer(parser, reply);
     if (node && JSON_NODE_HOLDS_OBJECT(node))
         return json_node_get_object(node);
     set_nonsense(error);
@@ -196,4 +242,80 @@ void duet_guest_status_clear(DuetGuestStatus *status)
 {
     for (guint i = 0; i < G_N_ELEMENTS(status->out); i++)
         g_clear_pointer(&status->out[i], g_byte_array_unref);
+}
+
+gboolean duet_guest_file_opened(const char *reply, gint64 *out_handle, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    JsonNode *node = read_answer(parser, reply);
+    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64) {
+        set_nonsense(error);
+        return FALSE;
+    }
+    *out_handle = json_node_get_int(node);
+    return TRUE;
+}
+
+gboolean duet_guest_file_written(const char *reply, gsize length, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    JsonObject *answer = read_return(parser, reply, error);
+    if (answer && number_of(answer, "count", -1) == (gint64)length)
+        return TRUE;
+    if (answer)
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED,
+            "the guest agent wrote less than it was given: is the guest's disk full?");
+    return FALSE;
+}
+
+GByteArray *duet_guest_file_bytes(const char *reply, gsize most, gboolean *out_eof, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    JsonObject *answer = read_return(parser, reply, error);
+    g_autoptr(GByteArray) bytes = answer ? bytes_of(answer, "buf-b64") : NULL;
+    gboolean eof = answer && truth_of(answer, "eof");
+    if (!bytes)
+        return NULL;
+    /* Nothing, and no end, would be asked for ever. */
+    if (bytes->len > most || (bytes->len == 0 && !eof)) {
+        set_nonsense(error);
+        return NULL;
+    }
+    *out_eof = eof;
+    return g_steal_pointer(&bytes);
+}
+
+static gboolean is_reachable(const char *text)
+{
+    g_autoptr(GInetAddress) address = g_inet_address_new_from_string(text);
+    return address && !g_inet_address_get_is_loopback(address) &&
+        !g_inet_address_get_is_link_local(address) && !g_inet_address_get_is_any(address) &&
+        !g_inet_address_get_is_multicast(address);
+}
+
+static void add_addresses(GStrvBuilder *found, JsonNode *interface)
+{
+    JsonNode *list = interface && JSON_NODE_HOLDS_OBJECT(interface)
+        ? json_object_get_member(json_node_get_object(interface), "ip-addresses")
+        : NULL;
+    JsonArray *rows = list && JSON_NODE_HOLDS_ARRAY(list) ? json_node_get_array(list) : NULL;
+    for (guint i = 0; rows && i < json_array_get_length(rows); i++) {
+        JsonNode *row = json_array_get_element(rows, i);
+        JsonNode *text = row && JSON_NODE_HOLDS_OBJECT(row)
+            ? value_of(json_node_get_object(row), "ip-address", G_TYPE_STRING)
+            : NULL;
+        if (text && is_reachable(json_node_get_string(text)))
+            g_strv_builder_add(found, json_node_get_string(text));
+    }
+}
+
+char **duet_guest_addresses(const char *reply)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(GStrvBuilder) found = g_strv_builder_new();
+    JsonNode *node = read_answer(parser, reply);
+    JsonArray *rows = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    for (guint i = 0; rows && i < json_array_get_length(rows); i++)
+        add_addresses(found, json_array_get_element(rows, i));
+    return g_strv_builder_end(found);
 }

@@ -50,6 +50,30 @@ char *duet_guest_status_request(gint64 pid);
 gboolean duet_guest_status_read(const char *reply, DuetGuestStatus *out_status, GError **error);
 void duet_guest_status_clear(DuetGuestStatus *status);
 
+/*
+ * Files of the guest's. A handle is a number of its guest agent's; what it writes may not be on its
+ * disk, or have failed, before the file is closed.
+ */
+char *duet_guest_file_open_request(const char *path, const char *mode);
+gboolean duet_guest_file_opened(const char *reply, gint64 *out_handle, GError **error);
+char *duet_guest_file_close_request(gint64 handle);
+char *duet_guest_file_write_request(gint64 handle, const guint8 *bytes, gsize length);
+/** duet_guest_file_written: fails if it was not all @length. */
+gboolean duet_guest_file_written(const char *reply, gsize length, GError **error);
+char *duet_guest_file_read_request(gint64 handle, gsize most);
+/**
+ * duet_guest_file_bytes: Returns: (transfer full): at most @most of them; none at the end alone.
+ * @out_eof: there are no more behind them
+ */
+GByteArray *duet_guest_file_bytes(const char *reply, gsize most, gboolean *out_eof, GError **error);
+
+#define DUET_GUEST_ADDRESSES_REQUEST "{\"execute\":\"guest-network-get-interfaces\"}"
+/**
+ * duet_guest_addresses: Returns: (transfer full): those by which others may reach it, neither
+ * loopback nor link-local; empty if there are none, and if the answer is nonsense.
+ */
+char **duet_guest_addresses(const char *reply);
+
 /** A request to shut down, which is not answered. */
 #define DUET_GUEST_SHUTDOWN_REQUEST "{\"execute\":\"guest-shutdown\"}"
 

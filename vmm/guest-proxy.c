@@ -3,6 +3,7 @@
 #include "vmm/guest-console.h"
 #include "vmm/guest-exec.h"
 #include "vmm/guest-json.h"
+#include "vmm/guest-ready.h"
 
 #include <duet/error.h>
 #include <duet/protocol.h>
@@ -23,8 +24,8 @@ struct _DuetGuestProxy {
     DuetGuestAgent *agent;
     DuetGuestExecs *execs;
     DuetGuestConsole *console;
-    GRegex *awaited;
-    gboolean agent_is_there, started, spawned, powered_off, console_over, end_told;
+    DuetGuestReady *ready;
+    gboolean agent_is_there, started, spawned, failed, powered_off, console_over, end_told;
     guint press_source, why_source;
 };
 
@@ -41,30 +42,40 @@ static void shut_down(DuetGuestProxy *proxy)
     if (proxy->press_source)
         return;
     if (proxy->agent_is_there)
-        duet_guest_agent_call(proxy->agent, DUET_GUEST_SHUTDOWN_REQUEST, NULL, NULL, 0);
+        duet_guest_agent_call(proxy->agent, DUET_GUEST_SHUTDOWN_REQUEST, NULL, NULL, NULL);
     press(proxy);
     proxy->press_source = g_timeout_add_seconds(PRESS_AGAIN_S, press, proxy);
 }
 
 /* ---- the beginning ---- */
 
-static gboolean is_ready(DuetGuestProxy *proxy)
-{
-    const char *wait = proxy->spec->wait;
-    if (!wait)
-        return TRUE;
-    if (g_str_equal(wait, DUET_WAIT_AGENT))
-        return proxy->agent_is_there;
-    return duet_guest_console_has(proxy->console, proxy->awaited);
-}
-
 static void start_if_ready(DuetGuestProxy *proxy)
 {
     static const guint8 no_pid[4];
-    if (proxy->started || !proxy->spawned || !is_ready(proxy))
+    if (proxy->started || proxy->failed || !proxy->spawned ||
+        !duet_guest_ready_is(proxy->ready, proxy->console))
         return;
     proxy->started = TRUE;
     duet_link_send(proxy->monitor, DUET_FRAME_STARTED, 0, 0, no_pid, sizeof no_pid);
+}
+
+static void on_ready_changed(gpointer data)
+{
+    start_if_ready(data);
+}
+
+/* Of one that runs already, and has booted anew, it is all that can be said, and in its log. */
+static void on_never_ready(gpointer data, const char *text)
+{
+    DuetGuestProxy *proxy = data;
+    if (proxy->started) {
+        g_autofree char *line = g_strdup_printf("duet: %s\r\n", text);
+        duet_link_send(proxy->monitor, DUET_FRAME_DATA, DUET_CHANNEL_STDERR, 0,
+            (const guint8 *)line, (guint32)strlen(line));
+    } else if (!proxy->failed) {
+        proxy->failed = TRUE;
+        duet_link_send_text(proxy->monitor, DUET_FRAME_FAILED, 0, 125, text);
+    }
 }
 
 static void say_hello(DuetGuestProxy *proxy)
@@ -129,6 +140,9 @@ static void on_typed(gpointer data, guint32 bytes)
 static void on_payload_frame(DuetGuestProxy *proxy, const struct duet_frame *frame)
 {
     switch (frame->type) {
+    case DUET_FRAME_CONFIG:
+        duet_guest_ready_config(proxy->ready, frame);
+        break;
     case DUET_FRAME_SPAWN:
         proxy->spawned = TRUE;
         start_if_ready(proxy);
@@ -171,40 +185,21 @@ static void on_closed(DuetLink *link, gpointer data)
 
 /* ---- its life ---- */
 
-static GRegex *awaited_of(const char *wait, GError **error)
-{
-    /* The console is bytes. */
-    return g_regex_new(wait + strlen(DUET_WAIT_CONSOLE), G_REGEX_RAW | G_REGEX_MULTILINE, 0, error);
-}
-
-gboolean duet_guest_wait_check(const char *wait, GError **error)
-{
-    g_autoptr(GError) failure = NULL;
-    if (g_str_equal(wait, DUET_WAIT_AGENT))
-        return TRUE;
-    g_autoptr(GRegex) regex =
-        g_str_has_prefix(wait, DUET_WAIT_CONSOLE) ? awaited_of(wait, &failure) : NULL;
-    if (!regex)
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            failure ? "--wait: %s" : "--wait: '%s' is none of agent, console:REGEX and none",
-            failure ? failure->message : wait);
-    return regex != NULL;
-}
-
 DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, int monitor_fd, int console_fd,
     const DuetGuestHost *host, gpointer host_data)
 {
     static const DuetGuestConsoleEvents events = { on_console, on_typed };
+    static const DuetGuestReadyEvents ready_events = { on_ready_changed, on_never_ready };
     DuetGuestProxy *proxy = g_new0(DuetGuestProxy, 1);
     proxy->spec = spec;
     proxy->host = host;
     proxy->host_data = host_data;
-    if (spec->wait && g_str_has_prefix(spec->wait, DUET_WAIT_CONSOLE))
-        proxy->awaited = awaited_of(spec->wait, NULL);
     proxy->agent = duet_guest_agent_new(host->ask, host_data);
+    g_autofree char *run_name = g_strdup_printf("%08x", g_random_int());
+    proxy->ready = duet_guest_ready_new(spec, proxy->agent, run_name, &ready_events, proxy);
     proxy->console = duet_guest_console_new(console_fd, &events, proxy);
     proxy->monitor = duet_link_new(monitor_fd, on_frame, on_closed, proxy);
-    proxy->execs = duet_guest_execs_new(proxy->monitor, proxy->agent);
+    proxy->execs = duet_guest_execs_new(proxy->monitor, proxy->agent, run_name);
     say_hello(proxy);
     return proxy;
 }
@@ -219,9 +214,9 @@ void duet_guest_proxy_free(DuetGuestProxy *proxy)
         g_source_remove(proxy->why_source);
     duet_guest_agent_free(proxy->agent);
     duet_guest_execs_free(proxy->execs);
+    duet_guest_ready_free(proxy->ready);
     duet_guest_console_free(proxy->console);
     duet_link_free(proxy->monitor);
-    g_clear_pointer(&proxy->awaited, g_regex_unref);
     g_free(proxy);
 }
 
@@ -229,7 +224,7 @@ void duet_guest_proxy_set_agent(DuetGuestProxy *proxy, gboolean is_there)
 {
     proxy->agent_is_there = is_there;
     duet_guest_execs_set_agent(proxy->execs, is_there);
-    start_if_ready(proxy);
+    duet_guest_ready_set_agent(proxy->ready, is_there);
 }
 
 void duet_guest_proxy_powered_off(DuetGuestProxy *proxy)

@@ -43,7 +43,4 @@ void duet_guest_proxy_powered_off(DuetGuestProxy *proxy);
 /** duet_guest_proxy_console: Returns: (transfer none): what its console wrote last. */
 const GByteArray *duet_guest_proxy_console(const DuetGuestProxy *proxy);
 
-/** duet_guest_wait_check: Returns: whether @wait is one of spec->wait; %DUET_ERROR_INVALID. */
-gboolean duet_guest_wait_check(const char *wait, GError **error);
-
 G_END_DECLS

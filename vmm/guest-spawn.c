@@ -20,6 +20,8 @@ void duet_guest_spawn_read(DuetGuestSpawn *out_spawn, const struct duet_frame *f
             out_spawn->has_user = TRUE;
         else if (tag == DUET_FIELD_FLAGS && length == 4)
             out_spawn->flags = duet_get_u32(bytes);
+        else if (tag == DUET_FIELD_COPY && length == 4)
+            out_spawn->copy_options = duet_get_u32(bytes);
         else if (tag == DUET_FIELD_CWD && !out_spawn->cwd && !g_str_equal(text, "/"))
             out_spawn->cwd = g_steal_pointer(&text);
     }
@@ -47,9 +49,11 @@ char *duet_guest_spawn_refusal(const DuetGuestSpawn *spawn, gboolean agent_is_th
     if (spawn->has_user)
         return g_strdup("the guest agent of a disk runs all as root: leave out --user, and let the "
                         "command be `runuser -u USER -- COMMAND`");
-    if (spawn->flags & DUET_SPAWN_PROCESSES)
-        return g_strdup("of a disk duet sees no processes: use `duet exec INSTANCE ps aux`");
-    if (spawn->flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK) || !spawn->argv[0])
-        return g_strdup("of a disk duet copies no files, and runs nothing without a command");
+    guint words = g_strv_length(spawn->argv);
+    if ((spawn->flags & DUET_SPAWN_UNPACK && words != 2) ||
+        (spawn->flags & DUET_SPAWN_PACK && words != 1))
+        return g_strdup("the request to copy is malformed");
+    if (!words && !(spawn->flags & DUET_SPAWN_PROCESSES))
+        return g_strdup("a disk runs nothing without a command");
     return NULL;
 }

@@ -6,11 +6,15 @@
 
 G_BEGIN_DECLS
 
+/** What is no program of the guest's. */
+#define DUET_GUEST_SPAWN_ERRANDS (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK | DUET_SPAWN_PROCESSES)
+
 /**
  * DuetGuestSpawn: what a SPAWN asks of a disk guest.
  * @argv, @env: never NULL
  * @cwd: (nullable): NULL: /, where the guest agent is
  * @flags: of duet_spawn_flags
+ * @copy_options: of duet_copy_options
  * @has_user: it is to run as somebody
  */
 typedef struct {
@@ -18,6 +22,7 @@ typedef struct {
     char **env;
     char *cwd;
     guint32 flags;
+    guint32 copy_options;
     gboolean has_user;
 } DuetGuestSpawn;
 

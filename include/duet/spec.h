@@ -235,8 +235,8 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * @ssh_keys: (nullable): disk guest: lines of public keys for the user that the disk's cloud-init
  *     makes
  * @wait: (nullable): disk guest: it counts as started when its guest agent answers
- *     (%DUET_WAIT_AGENT), or its console has a match of what follows %DUET_WAIT_CONSOLE; NULL: as
- *     soon as it runs
+ *     (%DUET_WAIT_AGENT) or tells of an address (%DUET_WAIT_IP), or its console has a match of what
+ *     follows %DUET_WAIT_CONSOLE; NULL: as soon as it runs. Its @mounts are there in any case
  * @graphics: (nullable): disk guest: it has a screen, shown by VNC at %DUET_GRAPHICS_UNIX or
  *     %DUET_GRAPHICS_LOOPBACK
  *
@@ -325,6 +325,7 @@ typedef struct {
 #define DUET_GRAPHICS_UNIX "unix"
 #define DUET_GRAPHICS_LOOPBACK "loopback"
 #define DUET_WAIT_AGENT "agent"
+#define DUET_WAIT_IP "ip"
 #define DUET_WAIT_CONSOLE "console:"
 /* How long a disk guest may take to shut down; DUET_STOP_TIMEOUT_S is a process's. */
 #define DUET_DISK_STOP_TIMEOUT_S 60

@@ -121,9 +121,12 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   expect 125 duet exec t true
   [[ $output == *"no guest agent answers"*"duet console"* ]]
   expect 125 duet cp t:/etc/hosts "$scratch/"
-  [[ $output == *"copies no files"* ]]
+  [[ $output == *"no guest agent answers"* ]]
+  expect 125 duet top t
+  [[ $output == *"no guest agent answers"* ]]
   duet stop t >/dev/null
   expect 125 duet cp t:/etc/hosts "$scratch/"
+  [[ $output == *"only while it runs"*"duet start t"* ]]
   is "$(field t state)" exited
 }
 
@@ -132,13 +135,14 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   refused "a command can't be given" tiny true
   for option in --env=A --env-file=/dev/null --workdir=/ --user=root --entrypoint=x --group-add=1 --ulimit=core=0 \
     --sysctl=kernel.panic=1 --shm-size=1m --read-only --tmpfs=/t --cap-add=ALL --cap-drop=ALL \
-    "--volume=$scratch:/s" --stop-signal=INT --kernel=/boot/x; do
+    --mount=type=tmpfs,target=/t --stop-signal=INT --kernel=/boot/x; do
     refused "can't be given to the disk 'tiny:latest'" "$option" tiny
   done
   refused 'nothing for a disk' --pids-limit 5 tiny
   refused 'can only grow' --disk-size 512k tiny
   refused 'no firmware' --firmware efi tiny
   refused 'none of agent' --wait soon tiny
+  refused 'no network card' --wait ip tiny
   for option in '' $'a\tb' $'a\xffb' 'a: b' -a; do refused 'no host name' --hostname="$option" tiny; done
   refused '--wait' --wait 'console:(' tiny
   refused 'private key' --ssh-key <(echo '-----BEGIN OPENSSH PRIVATE KEY-----') tiny
@@ -223,8 +227,9 @@ debian() {
   deb=$(vm_disk deb | xargs sha256sum)
   printf '#cloud-config\nwrite_files: [ { path: /root/told, content: by user-data } ]\n' >"$scratch/user-data"
   echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
+  mkdir -p "$scratch/folder" && echo host >"$scratch/folder/file" && chown 1234:4321 "$scratch/folder/file"
   duet run -d --vm --name d --hostname named --user-data "$scratch/user-data" --ssh-key "$scratch/key.pub" \
-    --disk-size 3g --wait agent deb >/dev/null 2>&1
+    --disk-size 3g -v "$scratch/folder:/srv/a folder" -v "$scratch/key.pub:/etc/key:ro" -v vol:/vol deb >/dev/null 2>&1
   is "$(field d guest_agent)" true
   wait_for $((120 * slow)) duet exec d test -e /run/cloud-init/result.json
   is "$(duet exec d hostname)" named
@@ -242,7 +247,8 @@ debian() {
   expect 125 duet exec -t d true
   [[ $output == *"has no terminals"* ]]
   expect 125 duet exec -u nobody d true
-  expect 125 duet top d
+  folders_are_there
+  copies_and_top 1M
   [[ $(duet logs d) == *"named login:"* ]]
   duet stop d >/dev/null
   is "$(field d exit_code) $(field d guest_agent)" "0 false"
@@ -250,14 +256,53 @@ debian() {
   is "$(sha256sum "${deb#*  }")" "$deb"
 }
 
+# Of the Debian d: what is asked of it in one word costs one word.
+folders_are_there() {
+  is "$(duet exec d sh -c 'cd "/srv/a folder"; stat -c "%u:%g" file; cat file /etc/key; echo guest >back; echo >/etc/key
+    echo in >/vol/it; grep -c virtiofs /proc/mounts; ls /var/tmp | grep -c duet' 2>/dev/null)" \
+    $'1234:4321\nhost\nssh-ed25519 AAAAC3Nza somebody\n3\n0'
+  is "$(cat "$scratch/folder/back")" guest
+  is "$(cat "$scratch/key.pub")" 'ssh-ed25519 AAAAC3Nza somebody'
+  is "$(duet volume ls -q)" vol
+}
+# copies_and_top SIZE: of a tree with a file of that size.
+copies_and_top() {
+  local sums='find . -type f -exec sha256sum {} + | sort; find . -printf "%P %m %T@ %l\n" | sort'
+  mkdir -p "$scratch/tree/sub" "$scratch/out"
+  head -c "$1" /dev/urandom >"$scratch/tree/large"
+  echo x >"$scratch/tree/sub/exe" && chmod 4755 "$scratch/tree/sub/exe" && ln -sf ../large "$scratch/tree/sub/link"
+  duet cp "$scratch/tree" d:/root/
+  (cd "$scratch/tree" && sh -c "$sums") >"$scratch/there"
+  (cd "$scratch/tree" && duet exec -w /root/tree d sh -c "$sums") >"$scratch/here"
+  cmp "$scratch/there" "$scratch/here"
+  duet cp d:/root/tree - | tar -x -C "$scratch/out"
+  cmp "$scratch/tree/large" "$scratch/out/tree/large"
+  is "$(stat -c %a "$scratch/out/tree/sub/exe") $(readlink "$scratch/out/tree/sub/link")" '4755 ../large'
+  expect 125 duet cp "$scratch/tree" d:/nowhere/there
+  [[ $output == *"in the instance 'd': cannot open the directory '/nowhere'"* ]]
+  is "$(duet exec d sh -c 'ls /var/tmp | grep -c duet')" 0
+  is "$(duet top d user,comm | grep -c -e '^root  *systemd$' -e '^root  *qemu-ga$')" 2
+}
+
 # bats test_tags=full
 @test "a Debian by UEFI is what its firmware says, and reboots" {
   debian
-  duet run -d --vm --name d --firmware uefi --wait agent deb >/dev/null 2>&1
+  echo "<domain><devices><interface type='user'><model type='virtio'/></interface></devices></domain>" >"$scratch/card.xml"
+  mkdir -p "$scratch/folder"
+  duet run -d --vm --name d --firmware uefi --xml-patch "$scratch/card.xml" --wait ip \
+    -v "$scratch/folder:/srv/folder" deb >/dev/null 2>&1
   duet exec d test -d /sys/firmware/efi
+  [[ $(duet exec d ip -4 -o addr) == *" 10.0.2."* ]]
+  copies_and_top 12M
+  # One whose client is killed in the middle.
+  "$DUET" cp "$scratch/tree" d:/tmp/ &
+  wait_for $((60 * slow)) copies d
+  kill -9 $!
+  wait_for $((60 * slow)) nothing_left d
   boot=$(duet exec d cat /proc/sys/kernel/random/boot_id)
   duet exec -d d reboot
   wait_for $((400 * slow)) other_boot d "$boot"
+  wait_for $((60 * slow)) duet exec d grep -q 'duet-vol-0 /srv/folder virtiofs' /proc/mounts
   duet stop d >/dev/null
   is "$(field d exit_code)" 0
   # More than libvirt takes; its agent is lost until it begins anew.
@@ -267,6 +312,8 @@ debian() {
   [[ $output == *"7 MiB"*"to a file"* ]]
   is "$(field d guest_agent)" false
 }
+copies() { duet exec "$1" sh -c 'ls -d /var/tmp/duet-errand.*' >/dev/null 2>&1; }
+nothing_left() { duet exec "$1" sh -c '! ls -d /var/tmp/duet-errand.*' 2>/dev/null; }
 other_boot() { local id; id=$(duet exec "$1" cat /proc/sys/kernel/random/boot_id) && [ "$id" != "$2" ]; }
 
 # bats test_tags=full

@@ -3,7 +3,9 @@
  */
 #include "vmm/guest-json.h"
 #include "vmm/guest-proxy.h"
+#include "vmm/guest-ready.h"
 #include "vmm/seed.h"
+#include "core/agent.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -86,6 +88,62 @@ static void test_replies(void)
     g_assert_false(duet_guest_status_read("{\"return\":{}}", &status, NULL));
 }
 
+static void test_files(void)
+{
+    static const char *const wrong[] = { "{\"return\":{\"count\":4,\"buf-b64\":\"aGloaQ==\"}}",
+        "{\"return\":{\"buf-b64\":\"\",\"eof\":false}}", "{\"return\":{}}", "{\"return\":[]}",
+        "{" };
+    g_autoptr(GError) error = NULL;
+    gint64 handle = 0;
+    gboolean eof = FALSE;
+    g_autofree char *open_it = duet_guest_file_open_request("/a", "w");
+    g_assert_cmpstr(open_it, ==,
+        "{\"execute\":\"guest-file-open\",\"arguments\":{\"path\":\"/a\",\"mode\":\"w\"}}");
+    g_autofree char *write_it = duet_guest_file_write_request(7, (const guint8 *)"hi", 2);
+    g_assert_cmpstr(write_it, ==,
+        "{\"execute\":\"guest-file-write\",\"arguments\":{\"handle\":7,\"buf-b64\":\"aGk=\"}}");
+    g_assert_true(duet_guest_file_opened("{\"return\":7}", &handle, &error));
+    g_assert_cmpint(handle, ==, 7);
+    g_assert_false(duet_guest_file_opened("{\"return\":{}}", &handle, NULL));
+    g_assert_true(duet_guest_file_written("{\"return\":{\"count\":2,\"eof\":false}}", 2, &error));
+    g_assert_false(duet_guest_file_written("{\"return\":{\"count\":1}}", 2, NULL));
+    g_assert_false(duet_guest_file_written("{\"return\":{}}", 2, NULL));
+    g_autoptr(GByteArray) bytes = duet_guest_file_bytes(
+        "{\"return\":{\"count\":2,\"buf-b64\":\"aGk=\",\"eof\":true}}", 2, &eof, &error);
+    g_assert_no_error(error);
+    g_assert_cmpmem(bytes->data, bytes->len, "hi", 2);
+    g_assert_true(eof);
+    /* More than was asked for, no end and nothing, and nonsense. */
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_assert_null(duet_guest_file_bytes(wrong[i], 3, &eof, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+        g_clear_error(&error);
+    }
+}
+
+#define INTERFACE(address)                                                                         \
+    "{\"name\":\"e\",\"ip-addresses\":[{\"ip-address\":\"" address "\",\"prefix\":8}]}"
+
+static void test_addresses(void)
+{
+    static const char *const none[] = {
+        "", "{\"return\":{}}", "{\"return\":[1,{}]}",
+        "{\"return\":[{\"ip-addresses\":[1,{\"ip-address\":2}]}]}",
+        "{\"return\":[" INTERFACE("127.0.0.1") "," INTERFACE("::1") "," INTERFACE(
+            "fe80::1") "," INTERFACE("169.254.3.4") "," INTERFACE("0.0.0.0") "," INTERFACE("10."
+                                                                                           "0."
+                                                                                           "0") "]}"
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(none); i++) {
+        g_auto(GStrv) found = duet_guest_addresses(none[i]);
+        g_assert_cmpuint(g_strv_length(found), ==, 0);
+    }
+    g_auto(GStrv) found = duet_guest_addresses("{\"return\":[" INTERFACE("127.0.0.1") "," INTERFACE(
+        "10.0.2.15") "," INTERFACE("fec0::5") "]}");
+    g_autofree char *text = g_strjoinv(" ", found);
+    g_assert_cmpstr(text, ==, "10.0.2.15 fec0::5");
+}
+
 static char *read_entry(const char *path, const char *name)
 {
     struct archive *iso = archive_read_new();
@@ -140,8 +198,9 @@ static void test_wait(void)
 {
     g_autoptr(GError) error = NULL;
     g_assert_true(duet_guest_wait_check("agent", &error));
+    g_assert_true(duet_guest_wait_check("ip", &error));
     g_assert_true(duet_guest_wait_check("console:login: *$", &error));
-    static const char *const wrong[] = { "", "ip", "console", "console:(" };
+    static const char *const wrong[] = { "", "ipv6", "console", "console:(" };
     for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_assert_false(duet_guest_wait_check(wrong[i], &error));
         g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
@@ -158,7 +217,71 @@ typedef struct {
     struct duet_frame_reader reader;
     guint presses, power_offs;
     gint asked; /* atomic: by a thread */
+    /* Errands: what the guest has, and was asked; by a thread, but only one at a time. */
+    GByteArray *written, *file;
+    gsize at;
+    guint removals, opened;
+    const char *errand_status;
+    gboolean hostile, has_address;
+    char last[64];
 } Fixture;
+
+#define PLACE "/var/tmp/duet-errand.x.y"
+#define WELL "{\"return\":{\"exited\":true,\"exitcode\":0}}"
+
+static char *ask_file(Fixture *fixture, const char *request)
+{
+    const char *data = strstr(request, "\"buf-b64\":\"");
+    if (strstr(request, "guest-file-open")) {
+        fixture->opened++;
+        g_byte_array_set_size(fixture->written, 0);
+        return g_strdup("{\"return\":1000}");
+    }
+    if (strstr(request, "guest-file-close")) {
+        fixture->opened--;
+        return g_strdup("{\"return\":{}}");
+    }
+    if (data) {
+        g_autofree char *text = g_strndup(data + 11, strcspn(data + 11, "\""));
+        gsize length = 0;
+        g_autofree guchar *bytes = g_base64_decode(text, &length);
+        g_byte_array_append(fixture->written, bytes, (guint)length);
+        return g_strdup_printf("{\"return\":{\"count\":%zu,\"eof\":false}}", length);
+    }
+    gsize most = fixture->hostile ? fixture->file->len : 100000;
+    gsize length = MIN(fixture->file->len - fixture->at, most);
+    g_autofree char *text = g_base64_encode(fixture->file->data + fixture->at, length);
+    fixture->at += length;
+    return g_strdup_printf("{\"return\":{\"count\":%zu,\"buf-b64\":\"%s\",\"eof\":%s}}", length,
+        text, fixture->at == fixture->file->len ? "true" : "false");
+}
+
+/* Returns: NULL for what is no part of an errand. */
+static char *ask_errand(Fixture *fixture, const char *request)
+{
+    if (strstr(request, "guest-file-"))
+        return ask_file(fixture, request);
+    if (strstr(request, "guest-network"))
+        return g_strdup(fixture->has_address ? "{\"return\":[" INTERFACE("10.0.2.15") "]}"
+                                             : "{\"return\":[" INTERFACE("127.0.0.1") "]}");
+    if (strstr(request, "\"guest-exec\"")) {
+        const char *word = strstr(request, "mktemp") ? "mktemp"
+            : strstr(request, "\"rm\"")              ? "rm"
+            : strstr(request, "\"errand\"")          ? "errand"
+                                                     : "";
+        g_strlcpy(fixture->last, word, sizeof fixture->last);
+        fixture->removals += g_str_equal(word, "rm");
+        return NULL;
+    }
+    if (g_str_equal(fixture->last, "mktemp")) {
+        g_autofree char *place = g_base64_encode((const guchar *)PLACE, strlen(PLACE));
+        return g_strdup_printf(
+            "{\"return\":{\"exited\":true,\"exitcode\":0,\"out-data\":\"%s\"}}", place);
+    }
+    if (g_str_equal(fixture->last, "rm"))
+        return g_strdup(WELL);
+    return *fixture->last ? g_strdup(fixture->errand_status) : NULL;
+}
 
 /* A guest agent whose every program runs for a moment and writes 300000 bytes. */
 static char *ask(gpointer data, const char *request, GError **error)
@@ -169,6 +292,9 @@ static char *ask(gpointer data, const char *request, GError **error)
             error, DUET_ERROR, DUET_ERROR_FAILED, "Failed to execute: No such file or directory");
         return NULL;
     }
+    char *answer = ask_errand(fixture, request);
+    if (answer)
+        return answer;
     if (strstr(request, "\"guest-exec\""))
         return g_strdup("{\"return\":{\"pid\":5}}");
     if (g_atomic_int_add(&fixture->asked, 1) == 0)
@@ -194,6 +320,9 @@ static const DuetGuestHost host = { ask, press, power_off };
 static void set_up(Fixture *fixture, gconstpointer wait)
 {
     int monitor[2], console[2];
+    fixture->written = g_byte_array_new();
+    fixture->file = g_byte_array_new();
+    fixture->errand_status = WELL;
     fixture->spec = duet_spec_new();
     fixture->spec->name = g_strdup("box");
     fixture->spec->wait = g_strdup(wait);
@@ -208,6 +337,8 @@ static void tear_down(Fixture *fixture, gconstpointer wait)
 {
     (void)wait;
     duet_guest_proxy_free(fixture->proxy);
+    g_byte_array_unref(fixture->written);
+    g_byte_array_unref(fixture->file);
     duet_frame_reader_clear(&fixture->reader);
     duet_fd_clear(&fixture->monitor);
     duet_fd_clear(&fixture->console);
@@ -401,12 +532,174 @@ static void test_exec_input(Fixture *fixture, gconstpointer wait)
     expect(fixture, DUET_FRAME_STARTED, 3);
 }
 
+/* ---- errands ---- */
+
+static void begin_with_agent(Fixture *fixture)
+{
+    begin(fixture);
+    expect(fixture, DUET_FRAME_STARTED, 0);
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+}
+
+/* After it the guest has nothing of ours. */
+static void expect_end(Fixture *fixture, guint8 type, guint16 session, guint32 code)
+{
+    const struct duet_frame *frame = expect(fixture, type, session);
+    g_assert_cmpuint(duet_get_u32(frame->payload), ==, code);
+    g_assert_null(next(fixture));
+    g_assert_cmpuint(fixture->opened, ==, 0);
+    g_assert_cmpuint(fixture->removals, ==, 1);
+}
+
+static void fill(Fixture *fixture, guint length)
+{
+    for (guint i = 0; i < length; i++)
+        g_byte_array_append(fixture->file, (const guint8[]){ (guint8)(i * 7 + i / 251) }, 1);
+}
+
+static void test_copy_out(Fixture *fixture, gconstpointer wait)
+{
+    g_autoptr(GByteArray) got = g_byte_array_new();
+    const struct duet_frame *frame;
+    (void)wait;
+    fill(fixture, DUET_CREDIT_INITIAL_BYTES + 150000);
+    begin_with_agent(fixture);
+    spawn(fixture, 1, "/etc", DUET_SPAWN_PACK);
+    expect(fixture, DUET_FRAME_STARTED, 1);
+    while ((frame = next(fixture)))
+        g_byte_array_append(got, frame->payload, frame->length);
+    g_assert_cmpuint(got->len, ==, DUET_CREDIT_INITIAL_BYTES);
+    tell_u32(fixture, DUET_FRAME_CREDIT, DUET_CHANNEL_STDOUT, 1, 200000);
+    while ((frame = next(fixture)) && frame->type == DUET_FRAME_DATA)
+        g_byte_array_append(got, frame->payload, frame->length);
+    g_assert_cmpmem(got->data, got->len, fixture->file->data, fixture->file->len);
+    g_assert_cmpuint(frame->type, ==, DUET_FRAME_EXIT);
+    g_assert_cmpuint(duet_get_u32(frame->payload), ==, 0);
+    g_assert_cmpuint(fixture->removals, ==, 1);
+    g_assert_cmpuint(fixture->opened, ==, 0);
+}
+
+/* More than it was asked for; and a reader that goes away while it waits for one. */
+static void test_copy_out_fails(Fixture *fixture, gconstpointer wait)
+{
+    (void)wait;
+    fill(fixture, 2 * DUET_CREDIT_INITIAL_BYTES);
+    fixture->hostile = TRUE;
+    begin_with_agent(fixture);
+    spawn(fixture, 1, "/etc", DUET_SPAWN_PACK);
+    expect(fixture, DUET_FRAME_STARTED, 1);
+    expect_end(fixture, DUET_FRAME_FAILED, 1, 125);
+    fixture->hostile = FALSE;
+    fixture->at = fixture->removals = 0;
+    spawn(fixture, 2, "/etc", DUET_SPAWN_PACK);
+    expect(fixture, DUET_FRAME_STARTED, 2);
+    while (next(fixture))
+        ;
+    tell_u32(fixture, DUET_FRAME_SIGNAL, 0, 2, SIGHUP);
+    expect_end(fixture, DUET_FRAME_FAILED, 2, 125);
+}
+
+static void spawn_unpack(Fixture *fixture, guint16 session)
+{
+    static const guint8 fields[] = { DUET_FIELD_ARG, 1, 0, 0, 0, '/', DUET_FIELD_ARG, 1, 0, 0, 0,
+        'n', DUET_FIELD_FLAGS, 4, 0, 0, 0, DUET_SPAWN_UNPACK | DUET_SPAWN_STDIN, 0, 0, 0,
+        DUET_FIELD_COPY, 4, 0, 0, 0, 5, 0, 0, 0 };
+    tell(fixture, DUET_FRAME_SPAWN, 0, session, fields, sizeof fields);
+    expect(fixture, DUET_FRAME_STARTED, session);
+}
+
+static void test_copy_in(Fixture *fixture, gconstpointer wait)
+{
+    const struct duet_frame *frame;
+    guint64 credit = 0;
+    (void)wait;
+    fill(fixture, 150000);
+    fixture->errand_status =
+        "{\"return\":{\"exited\":true,\"exitcode\":1,\"err-data\":\"ZW5vAA==\"}}";
+    begin_with_agent(fixture);
+    spawn_unpack(fixture, 1);
+    for (guint at = 0; at < 150000; at += 50000)
+        tell(fixture, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, 1, fixture->file->data + at, 50000);
+    tell(fixture, DUET_FRAME_EOF, DUET_CHANNEL_STDIN, 1, "", 0);
+    while (credit < 150000) {
+        frame = expect(fixture, DUET_FRAME_CREDIT, 1);
+        credit += duet_get_u32(frame->payload);
+    }
+    frame = expect(fixture, DUET_FRAME_DATA, 1);
+    g_assert_cmpmem(frame->payload, frame->length, "eno", 4);
+    expect_end(fixture, DUET_FRAME_EXIT, 1, 1);
+    g_assert_cmpmem(fixture->written->data, fixture->written->len, fixture->file->data, 150000);
+    /* One that is ended early. */
+    fixture->removals = 0;
+    spawn_unpack(fixture, 2);
+    tell(fixture, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, 2, "x", 1);
+    g_assert_null(next(fixture));
+    g_assert_cmpmem(fixture->written->data, fixture->written->len, "", 0);
+    tell_u32(fixture, DUET_FRAME_SIGNAL, 0, 2, SIGHUP);
+    expect_end(fixture, DUET_FRAME_FAILED, 2, 125);
+}
+
+static void begin_with_folder(Fixture *fixture)
+{
+    static const guint8 config[] = { DUET_FIELD_MOUNT, 11, 0, 0, 0, 't', '0', '\0', '/', 'd', 'a',
+        't', 'a', '\0', 'r', 'o' };
+    expect(fixture, DUET_FRAME_HELLO, 0);
+    tell(fixture, DUET_FRAME_CONFIG, 0, 0, config, sizeof config);
+    spawn(fixture, 0, "", 0);
+    g_assert_null(next(fixture));
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+}
+
+static void test_folders(Fixture *fixture, gconstpointer wait)
+{
+    (void)wait;
+    begin_with_folder(fixture);
+    expect(fixture, DUET_FRAME_STARTED, 0);
+    g_assert_cmpmem(fixture->written->data, fixture->written->len, duet_agent_start,
+        (gsize)(duet_agent_end - duet_agent_start));
+    g_assert_cmpuint(fixture->removals, ==, 1);
+    /* It boots anew: they are mounted again, and a failure is told. */
+    fixture->errand_status = "{\"return\":{\"exited\":true,\"exitcode\":1,\"err-data\":\"bm8=\"}}";
+    duet_guest_proxy_set_agent(fixture->proxy, FALSE);
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    const struct duet_frame *frame = expect(fixture, DUET_FRAME_DATA, 0);
+    g_autofree char *text = g_strndup((const char *)frame->payload, frame->length);
+    g_assert_cmpstr(text, ==, "duet: cannot mount its folders: no\r\n");
+}
+
+static void test_folders_fail(Fixture *fixture, gconstpointer wait)
+{
+    (void)wait;
+    fixture->errand_status = "{\"return\":{\"exited\":true,\"exitcode\":1,\"err-data\":\"bm8=\"}}";
+    begin_with_folder(fixture);
+    expect_end(fixture, DUET_FRAME_FAILED, 0, 125);
+}
+
+static void test_wait_ip(Fixture *fixture, gconstpointer wait)
+{
+    (void)wait;
+    begin(fixture);
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    g_assert_null(next(fixture));
+    fixture->has_address = TRUE;
+    for (guint i = 0; i < 10; i++) {
+        const struct duet_frame *frame = next(fixture);
+        if (!frame)
+            continue;
+        g_assert_cmpuint(frame->type, ==, DUET_FRAME_STARTED);
+        return;
+    }
+    g_assert_not_reached();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
     g_test_add_func("/vmm-guest/requests", test_requests);
     g_test_add_func("/vmm-guest/replies", test_replies);
+    g_test_add_func("/vmm-guest/files", test_files);
+    g_test_add_func("/vmm-guest/addresses", test_addresses);
     g_test_add_func("/vmm-guest/seed", test_seed);
     g_test_add_func("/vmm-guest/wait", test_wait);
 #define ADD(name, wait, function)                                                                  \
@@ -417,5 +710,11 @@ int main(int argc, char **argv)
     ADD("wait-console", "console:log.n: ", test_wait_console);
     ADD("exec", NULL, test_exec);
     ADD("exec-input", NULL, test_exec_input);
+    ADD("copy-out", NULL, test_copy_out);
+    ADD("copy-out-fails", NULL, test_copy_out_fails);
+    ADD("copy-in", NULL, test_copy_in);
+    ADD("folders", NULL, test_folders);
+    ADD("folders-fail", NULL, test_folders_fail);
+    ADD("wait-ip", "ip", test_wait_ip);
     return g_test_run();
 }

@@ -29,6 +29,9 @@ bool agent_mount_early(struct agent_text *error);
 bool agent_mount_switch(struct agent_text *error);
 /** agent_mount_payload: the file systems that a payload finds, the same as in a container. */
 bool agent_mount_payload(struct agent_text *error);
+/** agent_mount_share: a shared folder, or a tmpfs, as DUET_FIELD_MOUNT says. */
+bool agent_mount_share(
+    const char *tag, const char *target, struct agent_span options, struct agent_text *error);
 /** agent_mount_loopback: brings "lo" up. */
 bool agent_mount_loopback(struct agent_text *error);
 

@@ -245,11 +245,18 @@ static bool share_options(struct share *share, struct agent_span options, struct
     return true;
 }
 
+bool agent_mount_share(
+    const char *tag, const char *target, struct agent_span options, struct agent_text *error)
+{
+    /* As a container's folders. */
+    struct share share = { .tag = tag, .target = target, .flags = MS_NOSUID | MS_NODEV };
+
+    return share_options(&share, options, error) && mount_share(&share, error);
+}
+
 static bool config_share(const uint8_t *bytes, uint32_t length, struct agent_text *error)
 {
     struct agent_span tag, target, options;
-    /* As a container's folders. */
-    struct share share = { .flags = MS_NOSUID | MS_NODEV };
     const char *cursor, *end;
     char *copy = malloc((size_t)length + 1);
     bool ok;
@@ -265,13 +272,10 @@ static bool config_share(const uint8_t *bytes, uint32_t length, struct agent_tex
     ok = agent_span_next(&cursor, end, '\0', &tag) &&
         agent_span_next(&cursor, end, '\0', &target) &&
         agent_span_next(&cursor, end, '\0', &options);
-    if (ok) {
-        share.tag = tag.at;
-        share.target = target.at;
-        ok = share_options(&share, options, error) && mount_share(&share, error);
-    } else {
+    if (ok)
+        ok = agent_mount_share(tag.at, target.at, options, error);
+    else
         agent_text_add(error, "a mount of the configuration is malformed", NULL);
-    }
     free(copy);
     return ok;
 }

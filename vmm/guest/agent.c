@@ -3,7 +3,7 @@
 /*
  * Theory of operation: the agent is the one program of ours inside an instance. It starts the
  * payload and `exec` sessions, carries their streams, reaps, and tells how they ended. One source,
- * three roles:
+ * three roles, and a fourth for systems of others:
  *
  *  - container: pid 1 of a pid namespace, executed from a sealed memfd by the driver, which has set
  *    up namespaces, mounts, ids and capabilities before. fd 3 is a socket to the monitor.
@@ -11,6 +11,7 @@
  *  - guest: pid 1 of a virtual machine, started by its kernel as "/init" of our initramfs. It makes
  *    the surroundings of the payload itself, see agent-guest.c. The channel is the virtio-serial
  *    port "org.duet.agent.0".
+ *  - errand ("duet-agent errand ..."): none of these: see agent-errand.c.
  *
  * Trust: the monitor is trusted, the payload is not, and both are in the same process tree here.
  *  - The payload must not be able to read or write our memory (we are not dumpable from the first
@@ -140,6 +141,8 @@ int main(int argc, char **argv)
     sigset_t all;
 
     prctl(PR_SET_DUMPABLE, 0);
+    if (argc > 1 && strcmp(argv[1], "errand") == 0)
+        return agent_errand(argc - 2, argv + 2);
     agent.born_ns = agent_now(CLOCK_MONOTONIC);
     if (argc > 1 && strcmp(argv[1], "native") == 0)
         agent.role = AGENT_NATIVE;

@@ -153,6 +153,11 @@ pid_t agent_child_start(struct agent_child *child, bool share_memory);
 void agent_copy(const struct agent_spawn *spawn, const struct agent_user *user)
     __attribute__((noreturn));
 
+/* agent-errand.c: */
+
+/** agent_errand: one thing in a system that is another's. Returns: an exit code. */
+int agent_errand(int argc, char **argv);
+
 /* agent-terminal.c --------------------------------------------------------------------------- */
 
 /** agent_terminal_socket: in place of the report's pipe: ours and the child's. */
