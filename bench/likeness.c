@@ -126,6 +126,8 @@ void duet_likeness(
     plans(first, second, out_mismatches);
     differ(out_mismatches, "end of a sample", first->plan->ready ? first->plan->ready : "its own",
         second->plan->ready ? second->plan->ready : "its own");
+    differ(out_mismatches, "start of VMs", first->plan->from ? first->plan->from : "cold",
+        second->plan->from ? second->plan->from : "cold");
     differ(out_changes, "KSM", first->plan->ksm ? first->plan->ksm : "as it was",
         second->plan->ksm ? second->plan->ksm : "as it was");
     if (first->plan->options && second->plan->options) {

@@ -16,6 +16,8 @@ G_BEGIN_DECLS
  * @floor: the smallest relative effect that may be called a difference
  * @ready: (nullable): `bench boot`: what tells that a payload is ready (probe.h), which is stopped
  * then
+ * @from: (nullable): `bench boot`: what its VMs start from: DUET_BENCH_FROM_SAVED or
+ * DUET_BENCH_FROM_BOTH; NULL: they boot
  * @n_variants: how many kinds of samples each arm has in a block; 1 unless the benchmark says so
  * @counts: `bench memory`: how many instances at a time in each variant; `bench boot --parallel`:
  * how many starts at once; `--rate`: starts per 1,000 s; NULL else
@@ -39,6 +41,7 @@ typedef struct {
     gint64 timeout_ms;
     double floor;
     char *ready;
+    char *from;
     guint n_variants;
     guint *counts;
     guint load_starts;

@@ -39,6 +39,7 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->seed, g_free);
     g_clear_pointer(&options->cache_mode, g_free);
     g_clear_pointer(&options->ready, g_free);
+    g_clear_pointer(&options->from, g_free);
     g_clear_pointer(&options->output, g_free);
     g_clear_pointer(&options->peers, g_free);
     g_clear_pointer(&options->peer_files, g_strfreev);
@@ -343,6 +344,7 @@ static gboolean read_request(
     request->duration_s = (guint)options->duration_s;
     request->cache_mode = options->cache_mode;
     request->ready = options->ready;
+    request->from = options->from;
     request->floor = options->floor_percent / 100;
     request->ratio_with_failures = options->ratio_with_failures;
     request->output_path = options->output;
@@ -362,7 +364,8 @@ static void clear_arm(gpointer data)
     g_strfreev((char **)((DuetBenchArm *)data)->command);
 }
 
-/* Whole commands are wanted beside peers only. */
+/* Whole commands are wanted beside peers only. A VM may be two arms: from a saved state, and cold.
+ */
 static GArray *make_arms(
     DuetCli *cli, const DuetBenchCli *options, const GPtrArray *specs, GError **error)
 {
@@ -373,6 +376,12 @@ static GArray *make_arms(
         const DuetSpec *spec = g_ptr_array_index(specs, i);
         DuetBenchArm arm = { .name = duet_kind_to_string(spec->kind), .spec = spec };
         gboolean typed = spec->kind != DUET_KIND_NATIVE; /* `run` has no such kind */
+        if (spec->kind == DUET_KIND_VM && options->from) {
+            DuetBenchArm saved = { .name = DUET_BENCH_ARM_SAVED, .spec = spec, .saved = TRUE };
+            g_array_append_val(arms, saved);
+            if (g_str_equal(options->from, DUET_BENCH_FROM_SAVED))
+                continue;
+        }
         if ((options->peers || options->peer_files) && typed &&
             !(arm.command = duet_bench_cli_command(cli, options, spec, &arm.command_name, error)))
             return NULL;

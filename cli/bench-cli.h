@@ -31,6 +31,7 @@ typedef struct {
     double floor_percent;
     char *cache_mode;
     char *ready;
+    char *from;
     gboolean ratio_with_failures;
     char *peers;
     char **peer_files;
@@ -117,6 +118,9 @@ gboolean duet_bench_cli_seed(const char *text, guint64 *out_seed, GError **error
 gboolean duet_bench_cli_load(const DuetBenchCli *options);
 /** duet_bench_cli_check_load: refuses what doesn't go with that. */
 gboolean duet_bench_cli_check_load(const DuetBenchCli *options, GError **error);
+/** duet_bench_cli_check_from: refuses what doesn't go with `--from saved`, and sets what follows
+ * from it. */
+gboolean duet_bench_cli_check_from(DuetBenchCli *options, GError **error);
 /** duet_bench_cli_levels: Returns: (transfer full) (element-type guint): see
  * #DuetBenchRequest.counts. */
 GArray *duet_bench_cli_levels(const DuetBenchCli *options, guint *out_starts, GError **error);
