@@ -24,6 +24,7 @@ G_BEGIN_DECLS
  * @load_starts: `bench boot --rate`: how many starts a batch has; 0 with `--parallel`
  * @age_ms: `bench memory`, `bench density`: how old the youngest instance is when memory is read
  * @equal_memory_bytes: `bench memory`: what each arm's payload may use; 0: not made equal
+ * @balloon_bytes: `bench memory`: what each instance is given then while it runs; 0: nothing
  * @ksm: (nullable): `bench memory`: "on" or "off": what was made of the kernel's KSM; NULL: it was
  * left as it is
  * @ksm_limit_ms: how long one sample waits for it at most
@@ -47,6 +48,7 @@ typedef struct {
     guint load_starts;
     gint64 age_ms;
     guint64 equal_memory_bytes;
+    guint64 balloon_bytes;
     char *ksm;
     guint ksm_limit_ms;
     DuetDensityLimits *density;

@@ -12,7 +12,8 @@ G_BEGIN_DECLS
  * @kinds: comma-separated kinds, in the order of the arms
  * @peers, @peer_files: foreign engines, by name and by key file
  * @parallel, @rate, @starts: `bench boot`: many at once, or arriving at a rate
- * @counts, @age_s, @equal_memory, @ksm, @ksm_limit_s: `bench memory`
+ * @from: `bench boot`: what VMs start from; once checked as #DuetBenchRequest has it
+ * @counts, @age_s, @equal_memory, @balloon, @ksm, @ksm_limit_s: `bench memory`
  * @max, @max_latency_s, @time_limit_s, @budget: `bench density`
  * @tests, @duration_s: `bench overhead`
  * @idle: the instances do nothing unless the user named a command
@@ -39,6 +40,7 @@ typedef struct {
     char *parallel, *rate;
     gint starts;
     char *equal_memory;
+    char *balloon;
     char *ksm;
     double ksm_limit_s;
     double age_s;

@@ -93,6 +93,8 @@ typedef struct {
  * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
  * @equal_memory_bytes: `bench memory`: give each arm's payload so much to use: a VM gets the RAM
  *     that leaves it, all else this limit; 0: as the arms' specs have it
+ * @balloon_bytes: `bench memory`: give each instance only so much when it was measured, and measure
+ *     it again; 0: don't
  * @ksm: (nullable): `bench memory`: "on" or "off": switch the kernel's KSM for the run, and wait
  *     for it; NULL: leave it as it is
  * @ksm_limit_ms: how long one sample waits for it at most
@@ -130,6 +132,7 @@ typedef struct {
     guint load_starts;
     guint age_ms;
     guint64 equal_memory_bytes;
+    guint64 balloon_bytes;
     const char *ksm;
     guint ksm_limit_ms;
     DuetDensityLimits density;
