@@ -12,7 +12,8 @@ G_BEGIN_DECLS
 
 /* What is told of instances that were shrunk: what each gave back, by each estimator, and these. */
 enum {
-    DUET_SHRUNK_TOOK = DUET_MEMORY_ESTIMATORS,
+    DUET_SHRUNK_RAM = DUET_MEMORY_ESTIMATORS,
+    DUET_SHRUNK_TOOK,
     DUET_SHRUNK_TOTAL_BEFORE,
     DUET_SHRUNK_TOTAL,
     DUET_SHRUNK_AVAILABLE,

@@ -76,6 +76,8 @@ static void describe_row(const DuetRun *run, guint arm, DuetMemoryRow *row)
         row->n_shrunk++;
         for (guint metric = 0; metric < DUET_MEMORY_ESTIMATORS; metric++)
             add(values->pdata[metric], freed(sample, metric));
+        if (g_str_equal(duet_run_arm(run, arm)->kind, "vm"))
+            add(values->pdata[DUET_SHRUNK_RAM], freed(sample, DUET_MEMORY_GUEST_RAM));
         add(values->pdata[DUET_SHRUNK_TOOK], took_ns(shrunk));
         add(values->pdata[DUET_SHRUNK_TOTAL_BEFORE],
             of_guests(point, G_STRUCT_OFFSET(DuetHostMemory, total_bytes)));
@@ -98,6 +100,7 @@ static const char *const ids[] = {
     [DUET_MEMORY_PSS] = "freed_pss_bytes",
     [DUET_MEMORY_CGROUP] = "freed_cgroup_bytes",
     [DUET_MEMORY_HOST] = "freed_host_bytes",
+    [DUET_SHRUNK_RAM] = "freed_guest_ram_bytes",
     [DUET_SHRUNK_TOOK] = "shrink_ns",
     [DUET_SHRUNK_TOTAL_BEFORE] = "guest_total_before_bytes",
     [DUET_SHRUNK_TOTAL] = "guest_total_bytes",
@@ -156,12 +159,13 @@ static const struct {
     const char *label;
     guint value, width;
 } columns[] = {
-    { "freed: PSS", DUET_MEMORY_PSS, 13 },
-    { "cgroup", DUET_MEMORY_CGROUP, 11 },
-    { "host", DUET_MEMORY_HOST, 11 },
-    { "took", DUET_SHRUNK_TOOK, 10 },
-    { "guest has", DUET_SHRUNK_TOTAL, 11 },
-    { "available", DUET_SHRUNK_AVAILABLE, 11 },
+    { "freed: PSS", DUET_MEMORY_PSS, 11 },
+    { "cgroup", DUET_MEMORY_CGROUP, 10 },
+    { "host", DUET_MEMORY_HOST, 10 },
+    { "guest RAM", DUET_SHRUNK_RAM, 10 },
+    { "took", DUET_SHRUNK_TOOK, 8 },
+    { "guest has", DUET_SHRUNK_TOTAL, 10 },
+    { "available", DUET_SHRUNK_AVAILABLE, 10 },
 };
 
 void duet_memory_balloon_table(
@@ -171,7 +175,7 @@ void duet_memory_balloon_table(
         return;
     g_autofree char *size = duet_text_bytes((double)run->plan->balloon_bytes);
     g_string_append_printf(out, "  each, once it is shrunk to %s\n", size);
-    g_string_append_printf(out, "  %5s%6s", "N", "ok");
+    g_string_append_printf(out, "  %5s%4s", "N", "ok");
     for (gsize i = 0; i < G_N_ELEMENTS(columns); i++)
         duet_text_append_right(out, columns[i].label, columns[i].width);
     g_string_append_c(out, '\n');
@@ -179,7 +183,7 @@ void duet_memory_balloon_table(
         const DuetMemoryRow *row = &arm->rows[i];
         if (row->count == 0)
             continue;
-        g_string_append_printf(out, "  %5u%6u", row->count, row->n_shrunk);
+        g_string_append_printf(out, "  %5u%4u", row->count, row->n_shrunk);
         for (gsize k = 0; k < G_N_ELEMENTS(columns); k++) {
             g_autofree char *text = value(row, columns[k].value);
             duet_text_append_figure(out, text, columns[k].width);
@@ -196,8 +200,8 @@ void duet_memory_balloon_markdown(
     g_autofree char *size = duet_text_bytes((double)run->plan->balloon_bytes);
     g_string_append_printf(out,
         "\n## Each, once it is shrunk to %s\n\n"
-        "| arm | N | ok | freed: PSS | cgroup | host | took | guest has | available |\n"
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        "| arm | N | ok | freed: PSS | cgroup | host | guest RAM | took | guest has | available |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         size);
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         g_autofree char *name = duet_text_markdown(duet_run_arm(run, arm)->name);

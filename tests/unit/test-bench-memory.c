@@ -366,6 +366,7 @@ static void test_balloon(void)
     g_assert_cmpfloat(
         four->shrunk[DUET_SHRUNK_TOTAL_BEFORE] - four->shrunk[DUET_SHRUNK_TOTAL], ==, 128.0 * MIB);
     g_assert_true(isnan(container->shrunk[DUET_SHRUNK_TOTAL]));
+    g_assert_true(isnan(container->shrunk[DUET_SHRUNK_RAM]));
     g_assert_cmpuint(four->n_shrunk, ==, 2);
     /* What was measured before stays as it is without. */
     g_assert_cmpfloat(analysis->arms[0].lines[DUET_MEMORY_PSS].slope, ==, 125.0 * MIB);
@@ -378,7 +379,8 @@ static void test_balloon(void)
     g_assert_true(g_str_has_suffix(plan, ", then each shrunk to 128 MiB"));
     g_assert_nonnull(strstr(table, "each, once it is shrunk to 128 MiB"));
     g_assert_nonnull(strstr(table, "vm: in 2 of 8 samples an instance did not give all back"));
-    g_assert_nonnull(strstr(markdown, "| vm | 4 | 2 | 40.0 MiB | 40.0 MiB | 40.0 MiB | 302 ms |"));
+    g_assert_nonnull(
+        strstr(markdown, "| vm | 4 | 2 | 40.0 MiB | 40.0 MiB | 40.0 MiB | 40.0 MiB | 302 ms |"));
     run_fixture_assert_fits(table);
 
     g_autofree char *json = duet_memory_result(run, analysis);
