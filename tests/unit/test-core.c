@@ -261,6 +261,7 @@ static char *make_owned(DuetContext *context, pid_t owner, gboolean remove_at_ex
     spec->remove_at_exit = remove_at_exit;
     g_autoptr(DuetInstance) instance = duet_instance_create(context, spec, &error);
     g_assert_no_error(error);
+    g_assert_nonnull(instance);
     return duet_instance_path(context, spec->id);
 }
 
