@@ -19,6 +19,17 @@ static gboolean check_modes(const DuetBenchRequest *request, gboolean with_peers
     return FALSE;
 }
 
+/* Before an image is unpacked and a VM boots in vain. */
+static gboolean check_saved(const DuetBenchRequest *request, GError **error)
+{
+    for (gsize i = 0; i < request->n_arms; i++) {
+        const DuetBenchArm *arm = &request->arms[i];
+        if (arm->saved && !duet_template_check(arm->spec, arm->name, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean duet_job_boot(
     const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
 {
@@ -26,7 +37,7 @@ gboolean duet_job_boot(
         return FALSE;
     g_autoptr(DuetPeers) peers = NULL;
     gboolean with_peers = request->peers || request->peer_files;
-    if (!check_modes(request, with_peers, error))
+    if (!check_modes(request, with_peers, error) || !check_saved(request, error))
         return FALSE;
     if (with_peers && !(peers = duet_peers_open(request, DUET_PEERS_COMMANDS, error)))
         return FALSE;
@@ -41,6 +52,7 @@ gboolean duet_job_boot(
     duet_instance_sampler_init(&sampler, request, run, FALSE);
     gboolean measured = duet_instance_sampler_set_ready(&sampler, request->ready, error) &&
         duet_job_carry_out(request, duet_instance_sampler_take, &sampler, peers, journal, error);
+    duet_instance_sampler_end(&sampler);
     duet_peers_close(g_steal_pointer(&peers), run->warnings);
     if (!measured)
         return FALSE;

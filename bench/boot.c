@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* `bench boot`: start and end of one instance at a time. */
+#include <duet/bench.h>
+
 #include "benchmark.h"
 #include "check.h"
 #include "cost/cost.h"
@@ -16,6 +18,11 @@ static DuetPlan *new_plan(
         duet_json_get_double(reader, object, "floor"));
 
     plan->ready = g_strdup(duet_json_get_string(reader, object, "ready"));
+    plan->from = g_strdup(duet_json_get_string(reader, object, "from"));
+    if (plan->from && !g_str_equal(plan->from, DUET_BENCH_FROM_SAVED) &&
+        !g_str_equal(plan->from, DUET_BENCH_FROM_BOTH))
+        duet_json_complain(
+            reader, "'from' is neither " DUET_BENCH_FROM_SAVED " nor " DUET_BENCH_FROM_BOTH);
     return plan;
 }
 
@@ -25,18 +32,23 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
     json_object_set_double_member(object, "floor", plan->floor);
     if (plan->ready)
         duet_json_set_string(object, "ready", plan->ready);
+    if (plan->from)
+        duet_json_set_string(object, "from", plan->from);
 }
 
 static void write_sample(const DuetSample *sample, JsonObject *object)
 {
     duet_cost_sample_write(sample, object);
     duet_peer_sample_write(sample, object);
+    if (sample->clone_ns != 0)
+        json_object_set_int_member(object, "clone_ns", sample->clone_ns);
 }
 
 static void read_sample(DuetJsonReader *reader, JsonObject *object, DuetSample *sample)
 {
     duet_cost_sample_read(reader, object, sample);
     duet_peer_sample_read(reader, object, sample);
+    sample->clone_ns = duet_json_get_int(reader, object, "clone_ns", 0, G_MAXINT64, 0);
 }
 
 /* What `duet compare` adds to its one sample of each arm. */

@@ -61,7 +61,8 @@ void duet_cache_evict(const char *path, guint64 *out_bytes, guint64 *out_left_by
         fts_close(tree);
 }
 
-static void evict_instance(const DuetSpec *spec, JsonObject *facts, DuetSample *sample)
+static void evict_instance(
+    const DuetSpec *spec, const char *saved, JsonObject *facts, DuetSample *sample)
 {
     static const char *const files[] = { "kernel", "kernel_booted", "initramfs" };
     guint64 bytes = 0, left = 0;
@@ -70,6 +71,8 @@ static void evict_instance(const DuetSpec *spec, JsonObject *facts, DuetSample *
         duet_cache_evict(*layer, &bytes, &left);
     if (spec->root_disk)
         duet_cache_evict(spec->root_disk, &bytes, &left);
+    if (saved)
+        duet_cache_evict(saved, &bytes, &left);
     for (gsize i = 0; i < G_N_ELEMENTS(files); i++) {
         const char *path = duet_record_string(facts, files[i]);
         if (path && g_path_is_absolute(path))
@@ -90,11 +93,12 @@ static gboolean may_drop(GError **error)
             "host, or use --cache cold-guest");
 }
 
-static void drop_all(const DuetSpec *spec, JsonObject *facts, DuetSample *sample)
+static void drop_all(const DuetSpec *spec, const char *saved, JsonObject *facts, DuetSample *sample)
 {
     DUET_AUTO_FD fd = open(DROP_CACHES, O_WRONLY | O_CLOEXEC);
 
     (void)spec;
+    (void)saved;
     (void)facts;
     sync();
     if (fd < 0 || write(fd, "3\n", 2) != 2)
@@ -105,7 +109,7 @@ static void drop_all(const DuetSpec *spec, JsonObject *facts, DuetSample *sample
 static const struct {
     const char *name;
     gboolean (*check)(GError **error);
-    void (*cool)(const DuetSpec *spec, JsonObject *facts, DuetSample *sample);
+    void (*cool)(const DuetSpec *spec, const char *saved, JsonObject *facts, DuetSample *sample);
 } modes[] = {
     { "warm", NULL, NULL },
     { "cold-guest", NULL, evict_instance },
@@ -123,10 +127,11 @@ gboolean duet_cache_mode_check(const char *mode, GError **error)
     return FALSE;
 }
 
-void duet_cache_cool(const char *mode, const DuetSpec *spec, JsonObject *facts, DuetSample *sample)
+void duet_cache_cool(const char *mode, const DuetSpec *spec, const char *saved, JsonObject *facts,
+    DuetSample *sample)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(modes); i++) {
         if (g_str_equal(mode, modes[i].name) && modes[i].cool)
-            modes[i].cool(spec, facts, sample);
+            modes[i].cool(spec, saved, facts, sample);
     }
 }

@@ -18,9 +18,11 @@ gboolean duet_cache_mode_check(const char *mode, GError **error);
  * instance of @spec is made of out of the page cache: the layers' files, a VM's root disk and what
  * @facts name of its kernel. "cold-host" puts out all there is, names and inodes too. What stays,
  * as something else uses it, is a warning of @sample.
+ * @saved: (nullable): the folder of the saved memory that it goes on from
  * @facts: (nullable): the driver's facts of the arm
  */
-void duet_cache_cool(const char *mode, const DuetSpec *spec, JsonObject *facts, DuetSample *sample);
+void duet_cache_cool(const char *mode, const DuetSpec *spec, const char *saved, JsonObject *facts,
+    DuetSample *sample);
 
 /**
  * duet_cache_evict: writes back what is dirty of a file, or of all files below a folder, and puts

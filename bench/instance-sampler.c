@@ -37,12 +37,24 @@ gboolean duet_instance_sampler_set_ready(
     return !probe || sampler->probe;
 }
 
+void duet_instance_sampler_end(DuetInstanceSampler *sampler)
+{
+    sigset_t old;
+
+    if (!sampler->template.instance)
+        return;
+    duet_hold_signals(&old);
+    duet_template_clear(&sampler->template, sampler->run->warnings);
+    sampler->run->interrupted |= duet_release_signals(&old);
+}
+
 void duet_instance_sampler_clear(DuetInstanceSampler *sampler)
 {
     for (gsize arm = 0; sampler->request && arm < sampler->request->n_arms; arm++) {
         duet_captured_free(sampler->captured_stdout[arm]);
         duet_captured_free(sampler->captured_stderr[arm]);
     }
+    duet_instance_sampler_end(sampler);
     duet_probe_free(sampler->probe);
     g_free(sampler->captured_stdout);
     g_free(sampler->captured_stderr);
@@ -148,19 +160,40 @@ static gboolean failed(DuetSample *sample, GError *failure, GError **error)
     return TRUE;
 }
 
+static const DuetBenchArm *arm_of(const DuetInstanceSampler *sampler, const DuetSample *sample)
+{
+    return &sampler->request->arms[sample->arm];
+}
+
+/* The first one of its arm makes the template as well, which is no part of the sample. */
+static DuetInstance *new_clone(DuetInstanceSampler *sampler, DuetSample *sample, GError **error)
+{
+    const DuetBenchRequest *request = sampler->request;
+    const DuetPlan *plan = sampler->run->plan;
+
+    if (!sampler->template.instance &&
+        !duet_template_make(&sampler->template, request->context, arm_of(sampler, sample)->spec,
+            sampler->probe, plan->timeout_ms, &sampler->interrupted, error))
+        return NULL;
+    return duet_template_clone(&sampler->template, request->context, plan->mode,
+        duet_run_arm(sampler->run, sample->arm)->driver, sample, error);
+}
+
 /* Just before it is started, the host is brought into the plan's cache mode. */
 static DuetInstance *create(
     DuetInstanceSampler *sampler, gboolean remove_at_exit, DuetSample *sample, GError **error)
 {
-    DuetSpec *spec = duet_bench_spec_copy(sampler->request->arms[sample->arm].spec, error);
+    const DuetPlan *plan = sampler->run->plan;
 
+    if (arm_of(sampler, sample)->saved)
+        return new_clone(sampler, sample, error);
+    DuetSpec *spec = duet_bench_spec_copy(arm_of(sampler, sample)->spec, error);
     if (!spec)
         return NULL;
     spec->remove_at_exit = remove_at_exit;
-    spec->idle = FALSE;
-    spec->timeout_ms = sampler->run->plan->timeout_ms;
+    spec->timeout_ms = plan->timeout_ms;
     duet_cache_cool(
-        sampler->run->plan->mode, spec, duet_run_arm(sampler->run, sample->arm)->driver, sample);
+        plan->mode, spec, NULL, duet_run_arm(sampler->run, sample->arm)->driver, sample);
     return duet_instance_create(sampler->request->context, spec, error);
 }
 
@@ -215,6 +248,9 @@ static gboolean judge_ready(DuetInstanceSampler *sampler, const DuetInfo *info, 
     gint64 ready_ns = sample->ready_ns;
 
     take_info(info, sampler->run->plan->timeout_ms, sample);
+    /* Its guest's clock tells how old the template was. */
+    if (arm_of(sampler, sample)->saved)
+        sample->guest_agent_ns = sample->guest_kernel_ns = 0;
     duet_bench_take_facts(sampler->run, sample->arm, info->facts, sample);
     if (duet_probe_mark(sampler->probe) != DUET_MARK_REQUEST)
         ready_ns = info->marks.ns[duet_probe_mark(sampler->probe)];

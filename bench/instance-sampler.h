@@ -6,6 +6,7 @@
 #include "capture.h"
 #include "probe.h"
 #include "runner.h"
+#include "template.h"
 
 G_BEGIN_DECLS
 
@@ -16,6 +17,7 @@ G_BEGIN_DECLS
  * @capture: keep the payload's output (`compare`); else it goes to /dev/null
  * @probe: (nullable): each sample is stopped when this says that it is ready; NULL: it runs to its
  *     own end
+ * @template: what the samples of the arm that starts from a saved state are clones of
  * @interrupted: the user wanted an end
  * @captured_stdout, @captured_stderr: (nullable): one per arm, of its latest sample
  */
@@ -24,6 +26,7 @@ typedef struct {
     DuetRun *run;
     gboolean capture;
     DuetProbe *probe;
+    DuetTemplate template;
     gboolean interrupted;
     DuetCaptured **captured_stdout;
     DuetCaptured **captured_stderr;
@@ -34,6 +37,8 @@ void duet_instance_sampler_init(
 /** duet_instance_sampler_set_ready: @probe: (nullable): as in probe.h. */
 gboolean duet_instance_sampler_set_ready(
     DuetInstanceSampler *sampler, const char *probe, GError **error);
+/** duet_instance_sampler_end: removes what was made for more than one sample. */
+void duet_instance_sampler_end(DuetInstanceSampler *sampler);
 void duet_instance_sampler_clear(DuetInstanceSampler *sampler);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetInstanceSampler, duet_instance_sampler_clear)
 

@@ -18,6 +18,7 @@ DuetPlan *duet_job_boot_plan(const DuetBenchRequest *request, guint n_peers)
 
     duet_plan_set_mode(plan, request->cache_mode);
     plan->ready = g_strdup(request->ready);
+    plan->from = g_strdup(request->from);
     return plan;
 }
 

@@ -106,7 +106,8 @@ static void arms(
 }
 
 /* What a figure depends on. How many samples there are, and of what, is no reason. */
-static void plans(const DuetRun *first, const DuetRun *second, GPtrArray *mismatches)
+static void plans(
+    const DuetRun *first, const DuetRun *second, GPtrArray *mismatches, GPtrArray *changes)
 {
     static const char *const facts[] = { "age_ms", "equal_memory_bytes", "duration_s", "starts",
         "density.max_latency_ns", "density.time_limit_ns", "density.budget_bytes" };
@@ -116,6 +117,8 @@ static void plans(const DuetRun *first, const DuetRun *second, GPtrArray *mismat
     second->benchmark->write_plan(second->plan, b);
     for (gsize i = 0; i < G_N_ELEMENTS(facts); i++)
         records_differ(mismatches, "plan ", a, b, facts[i]);
+    /* What is done when all was read. */
+    records_differ(changes, "plan ", a, b, "balloon_bytes");
 }
 
 void duet_likeness(
@@ -123,9 +126,11 @@ void duet_likeness(
 {
     hosts(first, second, out_mismatches);
     differ(out_mismatches, "cache mode", first->plan->mode, second->plan->mode);
-    plans(first, second, out_mismatches);
+    plans(first, second, out_mismatches, out_changes);
     differ(out_mismatches, "end of a sample", first->plan->ready ? first->plan->ready : "its own",
         second->plan->ready ? second->plan->ready : "its own");
+    differ(out_mismatches, "start of VMs", first->plan->from ? first->plan->from : "cold",
+        second->plan->from ? second->plan->from : "cold");
     differ(out_changes, "KSM", first->plan->ksm ? first->plan->ksm : "as it was",
         second->plan->ksm ? second->plan->ksm : "as it was");
     if (first->plan->options && second->plan->options) {

@@ -35,6 +35,8 @@ char *duet_metric_id(DuetMetric metric, DuetMark headline_to)
         return g_strdup("stop_to_released");
     case DUET_METRIC_BARE_SPAWN:
         return g_strdup("bare_spawn");
+    case DUET_METRIC_CLONE:
+        return g_strdup("clone");
     case DUET_METRIC_COMMAND_OUTPUT:
         return g_strdup("command_to_output");
     case DUET_METRIC_COMMAND_EXIT:
@@ -95,6 +97,8 @@ gboolean duet_metric_value(
         return span(marks, DUET_MARK_STOP, DUET_MARK_RELEASED, out_ns);
     case DUET_METRIC_BARE_SPAWN:
         return known(sample->bare_spawn_ns, out_ns);
+    case DUET_METRIC_CLONE:
+        return known(sample->clone_ns, out_ns);
     case DUET_METRIC_COMMAND_OUTPUT:
         return known(sample->command_output_ns, out_ns);
     case DUET_METRIC_COMMAND_EXIT:

@@ -145,7 +145,12 @@ GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
     duet_notes_samples(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         note_series(notes, run, arm, &analysis->arms[arm]);
-    if (analysis->headline_to == DUET_MARK_EXEC)
+    if (run->plan->from)
+        duet_notes_add(notes, "saved", FALSE,
+            "%s: no guest boots in it: each sample is a clone of one VM that was saved when it was "
+            "ready, and its exec is its agent's first word after the restore",
+            DUET_BENCH_ARM_SAVED);
+    else if (analysis->headline_to == DUET_MARK_EXEC)
         duet_notes_add(notes, "silent", TRUE,
             "the payload printed nothing in some sample: times are to its exec");
     duet_notes_peers(notes, run);

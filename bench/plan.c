@@ -106,6 +106,7 @@ void duet_plan_free(DuetPlan *plan)
         return;
     g_free(plan->mode);
     g_free(plan->ready);
+    g_free(plan->from);
     g_free(plan->ksm);
     g_free(plan->order);
     g_free(plan->counts);

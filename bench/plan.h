@@ -16,12 +16,15 @@ G_BEGIN_DECLS
  * @floor: the smallest relative effect that may be called a difference
  * @ready: (nullable): `bench boot`: what tells that a payload is ready (probe.h), which is stopped
  * then
+ * @from: (nullable): `bench boot`: what its VMs start from: DUET_BENCH_FROM_SAVED or
+ * DUET_BENCH_FROM_BOTH; NULL: they boot
  * @n_variants: how many kinds of samples each arm has in a block; 1 unless the benchmark says so
  * @counts: `bench memory`: how many instances at a time in each variant; `bench boot --parallel`:
  * how many starts at once; `--rate`: starts per 1,000 s; NULL else
  * @load_starts: `bench boot --rate`: how many starts a batch has; 0 with `--parallel`
  * @age_ms: `bench memory`, `bench density`: how old the youngest instance is when memory is read
  * @equal_memory_bytes: `bench memory`: what each arm's payload may use; 0: not made equal
+ * @balloon_bytes: `bench memory`: what each instance is given then while it runs; 0: nothing
  * @ksm: (nullable): `bench memory`: "on" or "off": what was made of the kernel's KSM; NULL: it was
  * left as it is
  * @ksm_limit_ms: how long one sample waits for it at most
@@ -39,11 +42,13 @@ typedef struct {
     gint64 timeout_ms;
     double floor;
     char *ready;
+    char *from;
     guint n_variants;
     guint *counts;
     guint load_starts;
     gint64 age_ms;
     guint64 equal_memory_bytes;
+    guint64 balloon_bytes;
     char *ksm;
     guint ksm_limit_ms;
     DuetDensityLimits *density;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "run.h"
 
+#include <duet/bench.h>
+
 #include "record.h"
 
 static const char *const status_names[] = {
@@ -109,6 +111,11 @@ const char *duet_run_arm_accel(const DuetRunArm *arm)
 gboolean duet_run_arm_is_peer(const DuetRunArm *arm)
 {
     return g_strcmp0(arm->kind, DUET_RUN_ARM_PEER) == 0;
+}
+
+gboolean duet_run_arm_is_saved(const DuetRunArm *arm)
+{
+    return g_str_equal(arm->name, DUET_BENCH_ARM_SAVED);
 }
 
 DuetRun *duet_run_new(const DuetBenchmark *benchmark, DuetPlan *plan)

@@ -41,6 +41,8 @@ gboolean duet_sample_status_from_string(const char *text, DuetSampleStatus *out_
  * @guest_agent_ns, @guest_kernel_ns: by the guest's clock; 0: not applicable
  * @managing_cpu_ns, @payload_cpu_ns, @peak_memory_bytes: 0: not known
  * @bare_spawn_ns: `native`: a spawn of the same payload without duet, just after; 0: not known
+ * @clone_ns: of what starts from a saved state: how long the making of the clone took, before
+ * `request`; 0: not applicable
  * @command_output_ns, @command_exit_ns: beside peers: of the arm as a whole command, from the fork
  * to the first byte on its pipe and to its end; 0: not known
  * @memory: (nullable): `bench memory`: the point
@@ -67,6 +69,7 @@ typedef struct DuetSample {
     gint64 payload_cpu_ns;
     guint64 peak_memory_bytes;
     gint64 bare_spawn_ns;
+    gint64 clone_ns;
     gint64 command_output_ns;
     gint64 command_exit_ns;
     DuetMemoryPoint *memory;
@@ -108,6 +111,8 @@ typedef struct {
 DuetRunArm *duet_run_arm_new(const char *name, const char *kind);
 void duet_run_arm_free(DuetRunArm *arm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRunArm, duet_run_arm_free)
+/** duet_run_arm_is_saved: whether its VMs go on from a saved state. */
+gboolean duet_run_arm_is_saved(const DuetRunArm *arm);
 /** duet_run_arm_facts: names of the driver's facts that a figure depends on, ended by NULL. */
 extern const char *const duet_run_arm_facts[];
 

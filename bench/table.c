@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include <duet/bench.h>
+
 #include "cost/cost.h"
 #include "cost/share.h"
 #include "notes.h"
@@ -91,10 +93,18 @@ char *duet_bench_table_plan(const DuetRun *run)
             _("up to %u samples per arm, imported, in an order that is not known"), plan->n);
     g_autofree char *ready =
         plan->ready ? g_strdup_printf(_(", stopped when ready by %s"), plan->ready) : g_strdup("");
+    const char *from = !plan->from                       ? ""
+        : g_str_equal(plan->from, DUET_BENCH_FROM_SAVED) ? _(", VMs from a saved state")
+                                                         : _(", VMs from a saved state, and cold");
     g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, plan->seed);
     return g_strdup_printf(
-        _("n %u per arm, mode %s (1 discarded)%s, seed %s, interleaved in random blocks"), plan->n,
-        plan->mode, ready, seed);
+        _("n %u per arm, mode %s (1 discarded)%s%s, seed %s, interleaved in random blocks"),
+        plan->n, plan->mode, from, ready, seed);
+}
+
+char *duet_bench_table_command(const DuetRunArm *arm)
+{
+    return arm->argv && arm->argv[0] ? duet_text_command(arm->argv) : g_strdup("none: idle");
 }
 
 void duet_bench_table_head(GString *out, const DuetRun *run, const char *command, const char *plan)
@@ -113,7 +123,7 @@ void duet_bench_table_head(GString *out, const DuetRun *run, const char *command
 
 static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
 {
-    g_autofree char *command = duet_text_command(duet_run_arm(run, 0)->argv);
+    g_autofree char *command = duet_bench_table_command(duet_run_arm(run, 0));
     g_autofree char *plan = duet_bench_table_plan(run);
 
     duet_bench_table_banner(out, analysis->nested, analysis->tcg);
@@ -257,6 +267,8 @@ char *duet_bench_table_label(DuetMetric metric)
         return g_strdup("stop    -> released");
     case DUET_METRIC_BARE_SPAWN:
         return g_strdup("bare spawn");
+    case DUET_METRIC_CLONE:
+        return g_strdup("clone, before request");
     case DUET_METRIC_COMMAND_OUTPUT:
         return g_strdup("command -> output");
     case DUET_METRIC_COMMAND_EXIT:

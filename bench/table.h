@@ -42,6 +42,8 @@ gboolean duet_bench_table_has(const DuetAnalysis *analysis, DuetMetric metric);
 /** duet_bench_table_phases: appends the medians of all phases, arms side by side. */
 void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_bench_table_command: Returns: (transfer full): what an arm runs. */
+char *duet_bench_table_command(const DuetRunArm *arm);
 /** duet_bench_table_head: appends what was run and how: image, @command, @plan, accelerators. */
 void duet_bench_table_head(GString *out, const DuetRun *run, const char *command, const char *plan);
 

@@ -15,8 +15,8 @@
 #define N_MAX 10000
 /* Less is less than a container's monitor. */
 #define BUDGET_MIN_BYTES (1 << 20)
-#define EQUAL_MIN_BYTES (1 << 20)
-#define EQUAL_MAX_BYTES (G_GUINT64_CONSTANT(64) << 40)
+#define SIZE_MIN_BYTES (1 << 20)
+#define SIZE_MAX_BYTES (G_GUINT64_CONSTANT(64) << 40)
 
 void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **default_argv)
 {
@@ -39,6 +39,7 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->seed, g_free);
     g_clear_pointer(&options->cache_mode, g_free);
     g_clear_pointer(&options->ready, g_free);
+    g_clear_pointer(&options->from, g_free);
     g_clear_pointer(&options->output, g_free);
     g_clear_pointer(&options->peers, g_free);
     g_clear_pointer(&options->peer_files, g_strfreev);
@@ -46,6 +47,7 @@ void duet_bench_cli_clear(DuetBenchCli *options)
     g_clear_pointer(&options->parallel, g_free);
     g_clear_pointer(&options->rate, g_free);
     g_clear_pointer(&options->equal_memory, g_free);
+    g_clear_pointer(&options->balloon, g_free);
     g_clear_pointer(&options->ksm, g_free);
     g_clear_pointer(&options->budget, g_free);
     g_clear_pointer(&options->tests, g_free);
@@ -302,23 +304,29 @@ static gboolean read_density(
     return FALSE;
 }
 
+/* @text: (nullable): of an option called @name; NULL: 0 */
+static gboolean read_size(const char *name, const char *text, guint64 *out_bytes, GError **error)
+{
+    if (!text)
+        return TRUE;
+    if (!duet_parse_bytes(text, out_bytes, error)) {
+        g_prefix_error(error, "%s: ", name);
+        return FALSE;
+    }
+    if (*out_bytes >= SIZE_MIN_BYTES && *out_bytes <= SIZE_MAX_BYTES)
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID, "%s %s: give from 1m to 64t, as in 128m",
+        name, text);
+    return FALSE;
+}
+
 static gboolean read_memory(const DuetBenchCli *options, DuetBenchRequest *request, GError **error)
 {
     request->ksm = options->ksm;
     request->ksm_limit_ms = (guint)(options->ksm_limit_s * 1000);
-    guint64 bytes = 0;
-    if (!options->equal_memory)
-        return TRUE;
-    if (!duet_parse_bytes(options->equal_memory, &bytes, error)) {
-        g_prefix_error(error, "--equal-memory: ");
-        return FALSE;
-    }
-    request->equal_memory_bytes = bytes;
-    if (bytes >= EQUAL_MIN_BYTES && bytes <= EQUAL_MAX_BYTES)
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-        "--equal-memory %s: give from 1m to 64t, as in 128m", options->equal_memory);
-    return FALSE;
+    return read_size(
+               "--equal-memory", options->equal_memory, &request->equal_memory_bytes, error) &&
+        read_size("--balloon", options->balloon, &request->balloon_bytes, error);
 }
 
 /* What of the request is read from text; the rest is added by measure(). */
@@ -343,6 +351,7 @@ static gboolean read_request(
     request->duration_s = (guint)options->duration_s;
     request->cache_mode = options->cache_mode;
     request->ready = options->ready;
+    request->from = options->from;
     request->floor = options->floor_percent / 100;
     request->ratio_with_failures = options->ratio_with_failures;
     request->output_path = options->output;
@@ -362,7 +371,8 @@ static void clear_arm(gpointer data)
     g_strfreev((char **)((DuetBenchArm *)data)->command);
 }
 
-/* Whole commands are wanted beside peers only. */
+/* Whole commands are wanted beside peers only. A VM may be two arms: from a saved state, and cold.
+ */
 static GArray *make_arms(
     DuetCli *cli, const DuetBenchCli *options, const GPtrArray *specs, GError **error)
 {
@@ -373,6 +383,12 @@ static GArray *make_arms(
         const DuetSpec *spec = g_ptr_array_index(specs, i);
         DuetBenchArm arm = { .name = duet_kind_to_string(spec->kind), .spec = spec };
         gboolean typed = spec->kind != DUET_KIND_NATIVE; /* `run` has no such kind */
+        if (spec->kind == DUET_KIND_VM && options->from) {
+            DuetBenchArm saved = { .name = DUET_BENCH_ARM_SAVED, .spec = spec, .saved = TRUE };
+            g_array_append_val(arms, saved);
+            if (g_str_equal(options->from, DUET_BENCH_FROM_SAVED))
+                continue;
+        }
         if ((options->peers || options->peer_files) && typed &&
             !(arm.command = duet_bench_cli_command(cli, options, spec, &arm.command_name, error)))
             return NULL;

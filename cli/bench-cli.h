@@ -12,7 +12,8 @@ G_BEGIN_DECLS
  * @kinds: comma-separated kinds, in the order of the arms
  * @peers, @peer_files: foreign engines, by name and by key file
  * @parallel, @rate, @starts: `bench boot`: many at once, or arriving at a rate
- * @counts, @age_s, @equal_memory, @ksm, @ksm_limit_s: `bench memory`
+ * @from: `bench boot`: what VMs start from; once checked as #DuetBenchRequest has it
+ * @counts, @age_s, @equal_memory, @balloon, @ksm, @ksm_limit_s: `bench memory`
  * @max, @max_latency_s, @time_limit_s, @budget: `bench density`
  * @tests, @duration_s: `bench overhead`
  * @idle: the instances do nothing unless the user named a command
@@ -31,6 +32,7 @@ typedef struct {
     double floor_percent;
     char *cache_mode;
     char *ready;
+    char *from;
     gboolean ratio_with_failures;
     char *peers;
     char **peer_files;
@@ -38,6 +40,7 @@ typedef struct {
     char *parallel, *rate;
     gint starts;
     char *equal_memory;
+    char *balloon;
     char *ksm;
     double ksm_limit_s;
     double age_s;
@@ -117,6 +120,9 @@ gboolean duet_bench_cli_seed(const char *text, guint64 *out_seed, GError **error
 gboolean duet_bench_cli_load(const DuetBenchCli *options);
 /** duet_bench_cli_check_load: refuses what doesn't go with that. */
 gboolean duet_bench_cli_check_load(const DuetBenchCli *options, GError **error);
+/** duet_bench_cli_check_from: refuses what doesn't go with `--from saved`, and sets what follows
+ * from it. */
+gboolean duet_bench_cli_check_from(DuetBenchCli *options, GError **error);
 /** duet_bench_cli_levels: Returns: (transfer full) (element-type guint): see
  * #DuetBenchRequest.counts. */
 GArray *duet_bench_cli_levels(const DuetBenchCli *options, guint *out_starts, GError **error);

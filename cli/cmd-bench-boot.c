@@ -29,6 +29,10 @@ int duet_bench_boot(DuetCli *cli, int argc, char **argv)
             "MODE" },
         { "ready", 0, 0, G_OPTION_ARG_FILENAME, &options.ready,
             "stop each instance when it is ready: exec, output, log:REGEX, cmd:COMMAND", "PROBE" },
+        { "from", 0, 0, G_OPTION_ARG_FILENAME, &options.from,
+            "what VMs start from: cold (default), saved (each is a clone of one that was saved "
+            "with its memory), or saved,cold",
+            "STATE,..." },
         { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
             "give a sample up after this time (default 60)", "SECONDS" },
         { "peers", 0, 0, G_OPTION_ARG_FILENAME, &options.peers,
@@ -39,7 +43,8 @@ int duet_bench_boot(DuetCli *cli, int argc, char **argv)
     };
     if (!duet_bench_cli_parse(
             &options, "bench boot", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
-        !duet_bench_cli_check_load(&options, &error))
+        !duet_bench_cli_check_load(&options, &error) ||
+        !duet_bench_cli_check_from(&options, &error))
         return duet_cli_fail(error);
     if (options.n < DUET_BENCH_N_MIN)
         fprintf(stderr, "duet: %d samples are too few to rest on; take %d or more\n", options.n,

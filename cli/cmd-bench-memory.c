@@ -38,6 +38,10 @@ int duet_bench_memory(DuetCli *cli, int argc, char **argv)
         { "equal-memory", 0, 0, G_OPTION_ARG_FILENAME, &options.equal_memory,
             "leave each kind's payload so much: a container by its limit, a VM by the RAM for that",
             "SIZE" },
+        { "balloon", 0, 0, G_OPTION_ARG_FILENAME, &options.balloon,
+            "then leave each instance so much, a VM by its balloon, and read again what it gave "
+            "back",
+            "SIZE" },
         { "ksm", 0, 0, G_OPTION_ARG_FILENAME, &options.ksm,
             "on: merge equal pages (KSM) for the run, and wait for it; off: see that it is off "
             "(default: leave it as it is)",

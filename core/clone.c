@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TRIES 10000
 
@@ -43,8 +44,9 @@ static DuetSpec *spec_for(const DuetSpec *source, const char *name)
     spec->id = g_steal_pointer(&fresh->id);
     g_free(spec->name);
     spec->name = g_strdup(name);
-    /* That process knows nothing of this one. */
-    spec->owner_pid = 0;
+    /* Another process knows nothing of this one. */
+    if (spec->owner_pid != getpid())
+        spec->owner_pid = 0;
     return spec;
 }
 

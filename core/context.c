@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/events.h"
+#include "core/owned.h"
 #include "core/places.h"
 #include "core/recover.h"
 #include "core/rootless.h"
@@ -13,7 +14,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -239,6 +239,7 @@ gboolean duet_instance_discard(DuetContext *context, const DuetSpec *spec, GErro
     g_autofree char *to = g_strconcat("trash/", spec->id, NULL);
     if (renameat(context->root_fd, from, context->root_fd, to) < 0 && errno != ENOENT)
         return duet_error_set_errno(error, errno, "cannot remove '%s/%s'", context->root, from);
+    duet_owned_unmark(context, spec);
     return TRUE;
 }
 
@@ -381,11 +382,6 @@ void duet_live_tell_death(DuetContext *context, int dir_fd, const DuetSpec *spec
     duet_event_write(context, died);
 }
 
-static gboolean has_lost_owner(const DuetSpec *spec)
-{
-    return spec->owner_pid > 0 && kill((pid_t)spec->owner_pid, 0) < 0 && errno == ESRCH;
-}
-
 static void recover(DuetContext *context, int live_fd, const char *id)
 {
     g_autofree char *path = g_strconcat("instances/", id, NULL);
@@ -417,7 +413,8 @@ static void recover(DuetContext *context, int live_fd, const char *id)
         return;
     if (!half_made && spec)
         duet_live_tell_death(context, dir_fd, spec);
-    if (half_made || (use == USE_RUN && (spec->remove_at_exit || has_lost_owner(spec)))) {
+    if (half_made ||
+        (use == USE_RUN && (spec->remove_at_exit || duet_owner_is_gone(spec->owner_pid)))) {
         if (spec ? !duet_instance_discard(context, spec, NULL)
                  : !duet_remove_tree(context->root_fd, path, NULL))
             return;
@@ -444,6 +441,7 @@ void duet_context_sweep(DuetContext *context, guint at_most)
     guint first = n < names->len ? (guint)((guint64)duet_now_ns() / 1000 % names->len) : 0;
     for (guint i = 0; i < n; i++)
         recover(context, live_fd, names->pdata[(first + i) % names->len]);
+    duet_owned_sweep(context);
     duet_trash_empty(context);
 }
 

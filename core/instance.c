@@ -2,6 +2,7 @@
 /* Instances as files: making, finding, listing and removing them. */
 #include "core/events.h"
 #include "core/named-volume.h"
+#include "core/owned.h"
 #include "core/saved.h"
 #include "core/session.h"
 #include "core/update.h"
@@ -113,9 +114,11 @@ static gboolean make_files(DuetInstance *instance, const Layer *layer, GError **
     g_autofree char *path = g_strconcat("instances/", id, NULL);
     if (!duet_live_mark(context, id, NULL, FALSE, error))
         return FALSE;
-    if (write_files(instance, path, layer, error))
+    if (duet_owned_mark(context, instance->spec, error) &&
+        write_files(instance, path, layer, error))
         return TRUE;
     duet_remove_tree(context->root_fd, path, NULL);
+    duet_owned_unmark(context, instance->spec);
     duet_live_unmark(context, id);
     return FALSE;
 }

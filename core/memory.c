@@ -55,12 +55,21 @@ guint64 duet_processes_pss(const GArray *pids)
     return sum;
 }
 
-static void split_guest_ram(const DuetSpec *spec, int pid, DuetMemory *memory)
+/* Of its start: what a balloon took since is mapped as before. */
+static guint64 ram_bytes(const DuetSpec *spec, const DuetInfo *info)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/smaps", pid);
+    guint64 bytes = duet_vm_memory_bytes(spec);
+    if (info->facts)
+        g_variant_lookup(info->facts, "memory_bytes", "t", &bytes);
+    return bytes;
+}
+
+static void split_guest_ram(const DuetSpec *spec, const DuetInfo *info, DuetMemory *memory)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/smaps", (int)info->pid);
     g_autofree char *smaps = duet_file_read(AT_FDCWD, path, SMAPS_MAX_BYTES, NULL, NULL);
     memory->guest_ram_pss_bytes =
-        duet_smaps_guest_ram(smaps, duet_vm_memory_bytes(spec), &memory->guest_ram_shared);
+        duet_smaps_guest_ram(smaps, ram_bytes(spec, info), &memory->guest_ram_shared);
     guint64 *whole = memory->guest_ram_shared ? &memory->shmem_pss_bytes : &memory->anon_pss_bytes;
     *whole -= MIN(*whole, memory->guest_ram_pss_bytes);
 }
@@ -83,7 +92,7 @@ static void add_payload(
         memory->shmem_pss_bytes += pss.shmem_bytes;
     }
     if (vm)
-        split_guest_ram(spec, (int)info->pid, memory);
+        split_guest_ram(spec, info, memory);
 }
 
 static void add_managing(GArray *pids, DuetMemory *memory)

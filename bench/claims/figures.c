@@ -17,7 +17,9 @@
 int duet_figure_arm(const DuetRun *run, const char *kind)
 {
     for (guint i = 0; i < run->arms->len; i++) {
-        if (g_str_equal(duet_run_arm(run, i)->kind, kind))
+        const DuetRunArm *arm = duet_run_arm(run, i);
+        /* What is said of VMs is said of such as boot. */
+        if (g_str_equal(arm->kind, kind) && !duet_run_arm_is_saved(arm))
             return i;
     }
     return -1;

@@ -144,8 +144,7 @@ char *duet_density_table(const DuetRun *run, const DuetDensityAnalysis *analysis
 {
     GString *out = g_string_new(NULL);
     const DuetRunArm *first = duet_run_arm(run, 0);
-    gboolean idle = !first->argv || !first->argv[0];
-    g_autofree char *command = idle ? g_strdup("none: idle") : duet_text_command(first->argv);
+    g_autofree char *command = duet_bench_table_command(first);
     g_autofree char *plan = duet_density_plan_text(run);
 
     duet_bench_table_banner(out, analysis->nested, analysis->tcg);

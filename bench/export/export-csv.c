@@ -85,6 +85,7 @@ static void sample_rows(GString *out, const DuetRun *run, const DuetSample *samp
     counter(out, head, "guest_clock_agent", sample->guest_agent_ns, "ns");
     counter(out, head, "mem_peak", sample->peak_memory_bytes, "bytes");
     counter(out, head, "bare_spawn", sample->bare_spawn_ns, "ns");
+    counter(out, head, "clone", sample->clone_ns, "ns");
     counter(out, head, "command_output", sample->command_output_ns, "ns");
     counter(out, head, "command_exit", sample->command_exit_ns, "ns");
     if (sample->density)

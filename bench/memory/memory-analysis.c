@@ -114,6 +114,7 @@ static void analyse_arm(const DuetRun *run, guint index, DuetMemoryArm *arm)
         describe_count(run, index, &arm->rows[i]);
     }
     duet_memory_ksm_rows(run, index, arm->rows, run->plan->n_variants);
+    duet_memory_balloon_rows(run, index, arm->rows, run->plan->n_variants);
     qsort(arm->rows, run->plan->n_variants, sizeof *arm->rows, by_count);
     for (guint metric = 0; metric < DUET_MEMORY_METRIC_COUNT; metric++)
         arm->lines[metric] = line_of(run, index, metric);

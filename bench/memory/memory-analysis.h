@@ -10,12 +10,25 @@ G_BEGIN_DECLS
 /* Estimators further apart than this are said to disagree. */
 #define DUET_MEMORY_DISAGREEMENT 0.10
 
+/* What is told of instances that were shrunk: what each gave back, by each estimator, and these. */
+enum {
+    DUET_SHRUNK_RAM = DUET_MEMORY_ESTIMATORS,
+    DUET_SHRUNK_TOOK,
+    DUET_SHRUNK_TOTAL_BEFORE,
+    DUET_SHRUNK_TOTAL,
+    DUET_SHRUNK_AVAILABLE,
+    DUET_SHRUNK_COUNT,
+};
+
 /**
  * DuetMemoryRow: one count of one arm.
  * @median: of the estimators and MemFree; NAN: not known
  * @ksm_saved_bytes, @ksm_waited_ns, @ksm_cpu_ns: medians of what KSM saved, how long it took to
  *     settle, and what ksmd used from before the first start on; NAN: not known, or it was not on
  * @ksm_settled: in how many samples it did
+ * @shrunk: `--balloon`: medians of what one instance freed, how long that took, and what its guest
+ *     has; NAN: not known
+ * @n_shrunk: in how many samples all took it
  */
 typedef struct {
     guint count;
@@ -23,6 +36,8 @@ typedef struct {
     double median[DUET_MEMORY_FREE + 1];
     double ksm_saved_bytes, ksm_waited_ns, ksm_cpu_ns;
     guint ksm_settled;
+    double shrunk[DUET_SHRUNK_COUNT];
+    guint n_shrunk;
 } DuetMemoryRow;
 
 /**
@@ -82,6 +97,11 @@ void duet_memory_points(const DuetRun *run, guint arm, DuetMemoryMetric metric, 
 
 /** duet_memory_ksm_rows: fills in the members of KSM of all rows of an arm. */
 void duet_memory_ksm_rows(const DuetRun *run, guint arm, DuetMemoryRow *rows, guint n_rows);
+
+/** duet_memory_balloon_rows, duet_memory_balloon_notes: the same of `--balloon`. */
+void duet_memory_balloon_rows(const DuetRun *run, guint arm, DuetMemoryRow *rows, guint n_rows);
+void duet_memory_balloon_notes(
+    GPtrArray *notes, const DuetRun *run, const DuetMemoryAnalysis *analysis);
 
 /** duet_memory_ksm_notes: what a reader must know of them. */
 void duet_memory_ksm_notes(

@@ -49,6 +49,8 @@ static DuetPlan *new_plan(
         n_arms, counts, MAX(n_counts, 1), MIN(n, DUET_BENCH_ROUNDS_MAX), seed, age_ms, floor);
     plan->equal_memory_bytes =
         (guint64)duet_json_get_int(reader, object, "equal_memory_bytes", 0, G_MAXINT64, 0);
+    plan->balloon_bytes =
+        (guint64)duet_json_get_int(reader, object, "balloon_bytes", 0, G_MAXINT64, 0);
     plan->ksm = g_strdup(duet_json_get_string(reader, object, "ksm"));
     plan->ksm_limit_ms = (guint)duet_json_get_int(reader, object, "ksm_limit_ms", 0, G_MAXINT32, 0);
     if (plan->ksm && !g_str_equal(plan->ksm, "on") && !g_str_equal(plan->ksm, "off"))
@@ -67,6 +69,8 @@ static void write_plan(const DuetPlan *plan, JsonObject *object)
     json_object_set_double_member(object, "floor", plan->floor);
     if (plan->equal_memory_bytes > 0)
         json_object_set_int_member(object, "equal_memory_bytes", (gint64)plan->equal_memory_bytes);
+    if (plan->balloon_bytes > 0)
+        json_object_set_int_member(object, "balloon_bytes", (gint64)plan->balloon_bytes);
     if (!plan->ksm)
         return;
     json_object_set_string_member(object, "ksm", plan->ksm);

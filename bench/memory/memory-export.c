@@ -130,6 +130,7 @@ char *duet_memory_markdown(const DuetRun *run, const DuetMemoryAnalysis *analysi
         parts(out, run, analysis);
     counts(out, run, analysis);
     duet_memory_ksm_markdown(out, run, analysis);
+    duet_memory_balloon_markdown(out, run, analysis);
     duet_export_markdown_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }

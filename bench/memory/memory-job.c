@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench/environment.h"
 #include "bench/job.h"
+#include "balloon.h"
 #include "equal-memory.h"
 #include "memory-sampler.h"
 #include "memory-view.h"
@@ -21,6 +22,7 @@ static DuetPlan *memory_plan(const DuetBenchRequest *request)
         request->n, request->seed, request->age_ms, request->floor);
 
     plan->equal_memory_bytes = request->equal_memory_bytes;
+    plan->balloon_bytes = request->balloon_bytes;
     plan->ksm = g_strdup(request->ksm);
     plan->ksm_limit_ms = request->ksm_limit_ms;
     return plan;
@@ -51,6 +53,8 @@ gboolean duet_job_memory(
     if (!equal)
         return FALSE;
     const DuetBenchRequest *request = &equal->request;
+    if (!duet_balloon_check(request, error))
+        return FALSE;
     g_autoptr(DuetRun) run = duet_job_run(request, &duet_benchmark_memory, memory_plan(request));
     duet_environment_memory_warnings(run->host, run->warnings);
     g_autoptr(DuetJournal) journal = NULL;

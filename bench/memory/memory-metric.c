@@ -153,14 +153,12 @@ static gboolean add_instance(const DuetInstanceMemory *one, DuetMemoryMetric met
     return (cgroups ? m->cgroup_bytes : m->payload_pss_bytes) > 0;
 }
 
-gboolean duet_memory_metric_value(
-    const DuetSample *sample, DuetMemoryMetric metric, double *out_bytes)
+gboolean duet_memory_point_value(
+    const DuetMemoryPoint *point, DuetMemoryMetric metric, double *out_bytes)
 {
-    const DuetMemoryPoint *point = sample->memory;
     double sum = 0;
 
-    if (!point || sample->status != DUET_SAMPLE_OK || point->instances->len != point->count ||
-        point->host.at_ns == 0)
+    if (point->instances->len != point->count || point->host.at_ns == 0)
         return FALSE;
     if (metric == DUET_MEMORY_KSM_SAVED) {
         *out_bytes = (double)duet_ksm_saved_bytes(&point->ksm);
@@ -174,4 +172,11 @@ gboolean duet_memory_metric_value(
     }
     *out_bytes = sum;
     return TRUE;
+}
+
+gboolean duet_memory_metric_value(
+    const DuetSample *sample, DuetMemoryMetric metric, double *out_bytes)
+{
+    return sample->memory && sample->status == DUET_SAMPLE_OK &&
+        duet_memory_point_value(sample->memory, metric, out_bytes);
 }

@@ -46,6 +46,9 @@ typedef enum {
 /** duet_memory_metric_id: its name in the result file ("pss", "cgroup_anon"). */
 const char *duet_memory_metric_id(DuetMemoryMetric metric);
 
+/** duet_memory_point_value: Returns: %FALSE if the point, of a good sample, does not tell. */
+gboolean duet_memory_point_value(
+    const DuetMemoryPoint *point, DuetMemoryMetric metric, double *out_bytes);
 /**
  * duet_memory_metric_value:
  * Returns: %FALSE if the sample does not tell: it failed, there is no cgroup.

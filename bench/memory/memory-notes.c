@@ -179,6 +179,7 @@ GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *a
     if (!analysis->nested)
         note_equal(notes, run, analysis);
     duet_memory_ksm_notes(notes, run, analysis);
+    duet_memory_balloon_notes(notes, run, analysis);
     duet_notes_host(notes, run);
     return notes;
 }

@@ -57,6 +57,7 @@ void duet_memory_point_free(DuetMemoryPoint *point)
 {
     if (!point)
         return;
+    duet_memory_point_free(point->shrunk);
     g_array_unref(point->instances);
     g_free(point);
 }
@@ -84,27 +85,41 @@ DuetHostMemory duet_host_memory_from_json(DuetJsonReader *reader, JsonObject *ob
     return memory;
 }
 
-JsonObject *duet_memory_point_to_json(const DuetMemoryPoint *point)
+/* What was read at one time: of the host, and of each instance. */
+static void set_reading(JsonObject *object, const DuetMemoryPoint *point)
 {
-    JsonObject *object = json_object_new();
     JsonArray *instances = json_array_new();
 
-    json_object_set_int_member(object, "count", point->count);
-    json_object_set_int_member(object, "started", point->started);
-    if (point->no_room)
-        json_object_set_boolean_member(object, "no_room", TRUE);
-    json_object_set_object_member(object, "host_before", duet_host_memory_to_json(&point->before));
     json_object_set_object_member(object, "host", duet_host_memory_to_json(&point->host));
     for (guint i = 0; i < point->instances->len; i++) {
         const DuetInstanceMemory *one = &g_array_index(point->instances, DuetInstanceMemory, i);
         JsonObject *instance = json_object_new();
         json_object_set_int_member(instance, "age_ns", one->age_ns);
+        if (one->shrink_ns > 0)
+            json_object_set_int_member(instance, "shrink_ns", one->shrink_ns);
         duet_memory_set_members(instance, &one->memory);
         if (one->guest.at_ns > 0)
             json_object_set_object_member(instance, "guest", duet_host_memory_to_json(&one->guest));
         json_array_add_object_element(instances, instance);
     }
     json_object_set_array_member(object, "instances", instances);
+}
+
+JsonObject *duet_memory_point_to_json(const DuetMemoryPoint *point)
+{
+    JsonObject *object = json_object_new();
+
+    json_object_set_int_member(object, "count", point->count);
+    json_object_set_int_member(object, "started", point->started);
+    if (point->no_room)
+        json_object_set_boolean_member(object, "no_room", TRUE);
+    json_object_set_object_member(object, "host_before", duet_host_memory_to_json(&point->before));
+    set_reading(object, point);
+    if (point->shrunk) {
+        JsonObject *shrunk = json_object_new();
+        set_reading(shrunk, point->shrunk);
+        json_object_set_object_member(object, "shrunk", shrunk);
+    }
     if (point->ksm.after.at_ns > 0)
         json_object_set_object_member(object, "ksm", duet_ksm_outcome_to_json(&point->ksm));
     return object;
@@ -115,6 +130,7 @@ static DuetInstanceMemory read_instance(DuetJsonReader *reader, JsonNode *node)
     JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
     DuetInstanceMemory one = {
         .age_ns = duet_json_get_int(reader, object, "age_ns", 0, G_MAXINT64, 0),
+        .shrink_ns = duet_json_get_int(reader, object, "shrink_ns", 0, G_MAXINT64, 0),
     };
 
     if (!object)
@@ -129,20 +145,31 @@ static DuetInstanceMemory read_instance(DuetJsonReader *reader, JsonNode *node)
     return one;
 }
 
+static void read_reading(DuetJsonReader *reader, JsonObject *object, DuetMemoryPoint *point)
+{
+    JsonArray *instances = duet_json_get_array(reader, object, "instances", INSTANCES_MAX);
+
+    point->host = duet_host_memory_from_json(reader, duet_json_get_object(reader, object, "host"));
+    for (guint i = 0; instances && i < json_array_get_length(instances); i++) {
+        DuetInstanceMemory one = read_instance(reader, json_array_get_element(instances, i));
+        g_array_append_val(point->instances, one);
+    }
+}
+
 DuetMemoryPoint *duet_memory_point_from_json(DuetJsonReader *reader, JsonObject *object)
 {
     DuetMemoryPoint *point =
         duet_memory_point_new(duet_json_get_int(reader, object, "count", 0, INSTANCES_MAX, 0));
-    JsonArray *instances = duet_json_get_array(reader, object, "instances", INSTANCES_MAX);
 
     point->started = duet_json_get_int(reader, object, "started", 0, INSTANCES_MAX, 0);
     point->no_room = duet_json_get_boolean(reader, object, "no_room");
     point->before =
         duet_host_memory_from_json(reader, duet_json_get_object(reader, object, "host_before"));
-    point->host = duet_host_memory_from_json(reader, duet_json_get_object(reader, object, "host"));
-    for (guint i = 0; instances && i < json_array_get_length(instances); i++) {
-        DuetInstanceMemory one = read_instance(reader, json_array_get_element(instances, i));
-        g_array_append_val(point->instances, one);
+    read_reading(reader, object, point);
+    if (object && duet_json_member(object, "shrunk")) {
+        point->shrunk = duet_memory_point_new(point->count);
+        point->shrunk->before = point->before;
+        read_reading(reader, duet_json_get_object(reader, object, "shrunk"), point->shrunk);
     }
     if (object && duet_json_member(object, "ksm"))
         point->ksm =

@@ -23,10 +23,12 @@ void duet_memory_set_members(JsonObject *object, const DuetMemory *memory);
 /**
  * DuetInstanceMemory: one of the instances of a point.
  * @age_ns: since its `exec`
+ * @shrink_ns: of a point's @shrunk: how long it took until the instance had let go
  * @guest: by the kernel inside, read after all else; at_ns of 0: not a VM, or it did not tell
  */
 typedef struct {
     gint64 age_ns;
+    gint64 shrink_ns;
     DuetMemory memory;
     DuetHostMemory guest;
 } DuetInstanceMemory;
@@ -40,8 +42,10 @@ typedef struct {
  * @host: the host when all were read; not set (at_ns of 0) in a sample that failed
  * @instances: (element-type DuetInstanceMemory)
  * @ksm: what KSM did of them, where it was switched on for the run
+ * @shrunk: (nullable): `--balloon`: the same, read again after each was given less memory; NULL:
+ * not asked for, or not all took it
  */
-typedef struct {
+typedef struct DuetMemoryPoint {
     guint count;
     guint started;
     gboolean no_room;
@@ -49,6 +53,7 @@ typedef struct {
     DuetHostMemory host;
     GArray *instances;
     DuetKsmOutcome ksm;
+    struct DuetMemoryPoint *shrunk;
 } DuetMemoryPoint;
 
 DuetMemoryPoint *duet_memory_point_new(guint count);

@@ -21,7 +21,7 @@ static JsonObject *line_object(const DuetLine *line, gboolean intervals)
     return object;
 }
 
-static JsonArray *rows_array(const DuetMemoryArm *arm, guint n_rows)
+static JsonArray *rows_array(const DuetRun *run, const DuetMemoryArm *arm, guint n_rows)
 {
     JsonArray *array = json_array_new();
 
@@ -42,6 +42,7 @@ static JsonArray *rows_array(const DuetMemoryArm *arm, guint n_rows)
             duet_json_set_double(object, "median_ksmd_cpu_ns", row->ksm_cpu_ns);
             json_object_set_int_member(object, "ksm_settled", row->ksm_settled);
         }
+        duet_memory_balloon_json(object, run, row);
         json_array_add_object_element(array, object);
     }
     return array;
@@ -78,7 +79,7 @@ static JsonArray *summary_array(const DuetRun *run, const DuetMemoryAnalysis *an
         duet_json_set_string(object, "arm", duet_run_arm(run, i)->name);
         json_object_set_int_member(object, "ok", arm->ok);
         json_object_set_int_member(object, "failed", arm->failed);
-        json_object_set_array_member(object, "counts", rows_array(arm, analysis->n_rows));
+        json_object_set_array_member(object, "counts", rows_array(run, arm, analysis->n_rows));
         duet_json_set_string(object, "verdict",
             analysis->nested                               ? "withheld: nested under TCG"
                 : arm->ok == 0                             ? "no data"

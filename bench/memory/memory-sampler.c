@@ -8,6 +8,7 @@
 #include "bench/group.h"
 #include "bench/instance-sampler.h"
 #include "bench/reread.h"
+#include "balloon.h"
 #include "guest-memory.h"
 
 /* What says how many run at a time. */
@@ -63,9 +64,8 @@ static gboolean start_all(
 }
 
 /* Last of all: a guest that is asked needs memory for the answer. */
-static void read_guests(DuetGroup *group, DuetSample *sample)
+static void read_guests(DuetGroup *group, DuetMemoryPoint *point, DuetSample *sample)
 {
-    DuetMemoryPoint *point = sample->memory;
     gboolean vm = group->spec->kind == DUET_KIND_VM;
 
     for (guint i = 0; vm && i < point->instances->len; i++) {
@@ -79,10 +79,9 @@ static void read_guests(DuetGroup *group, DuetSample *sample)
 }
 
 /* The host first: to read the instances takes memory, too. */
-static gboolean read_all(
-    DuetMemorySampler *sampler, DuetGroup *group, DuetSample *sample, GError **error)
+static gboolean read_all(DuetMemorySampler *sampler, DuetGroup *group, DuetMemoryPoint *point,
+    DuetSample *sample, GError **error)
 {
-    DuetMemoryPoint *point = sample->memory;
     DuetHostMemory host;
 
     if (!sampler->read_host(&host, error))
@@ -94,7 +93,33 @@ static gboolean read_all(
         g_array_append_val(point->instances, one);
     }
     point->host = host;
-    read_guests(group, sample);
+    read_guests(group, point, sample);
+    return TRUE;
+}
+
+/* The same instances with less memory each, where that is asked for. */
+static gboolean read_shrunk(
+    DuetMemorySampler *sampler, DuetGroup *group, DuetSample *sample, GError **error)
+{
+    guint64 bytes = sampler->run->plan->balloon_bytes;
+    DuetMemoryPoint *point = sample->memory;
+    g_autoptr(GArray) took = NULL;
+
+    if (bytes == 0 || !duet_balloon_shrink(group, bytes, sample, &took, error))
+        return bytes == 0;
+    if (!took)
+        return TRUE;
+    DuetMemoryPoint *shrunk = duet_memory_point_new(point->count);
+    shrunk->before = point->before;
+    if (!duet_group_pause(group, SETTLE_MS, error) ||
+        !read_all(sampler, group, shrunk, sample, error)) {
+        duet_memory_point_free(shrunk);
+        return FALSE;
+    }
+    for (guint i = 0; i < took->len; i++)
+        g_array_index(shrunk->instances, DuetInstanceMemory, i).shrink_ns =
+            g_array_index(took, gint64, i);
+    point->shrunk = shrunk;
     return TRUE;
 }
 
@@ -126,7 +151,8 @@ static gboolean measure(DuetMemorySampler *sampler, DuetSample *sample, GError *
         start_all(sampler, &group, sample, error) &&
         duet_group_wait(&group, sampler->run->plan->age_ms, error) &&
         duet_ksm_settle(sampler->ksm, &group, sample, error) &&
-        read_all(sampler, &group, sample, error);
+        read_all(sampler, &group, point, sample, error) &&
+        read_shrunk(sampler, &group, sample, error);
     duet_group_clear(&group, sample->warnings);
     sampler->interrupted |= group.interrupted;
     point->no_room = !done && group.no_room;

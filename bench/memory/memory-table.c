@@ -27,6 +27,10 @@ char *duet_memory_plan_text(const DuetRun *run)
         g_autofree char *size = duet_text_bytes((double)plan->equal_memory_bytes);
         g_string_append_printf(out, _(", %s for each payload"), size);
     }
+    if (plan->balloon_bytes > 0) {
+        g_autofree char *size = duet_text_bytes((double)plan->balloon_bytes);
+        g_string_append_printf(out, _(", then each shrunk to %s"), size);
+    }
     if (plan->ksm)
         g_string_append_printf(out, ", KSM %s", plan->ksm);
     return g_string_free(g_steal_pointer(&out), FALSE);
@@ -35,8 +39,7 @@ char *duet_memory_plan_text(const DuetRun *run)
 static void append_head(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
 {
     const DuetRunArm *arm = duet_run_arm(run, 0);
-    gboolean idle = !arm->argv || !arm->argv[0];
-    g_autofree char *command = idle ? g_strdup("none: idle") : duet_text_command(arm->argv);
+    g_autofree char *command = duet_bench_table_command(arm);
     g_autofree char *plan = duet_memory_plan_text(run);
     g_autofree char *before = duet_text_bytes(analysis->noise_bytes);
     g_autofree char *during = duet_text_bytes(analysis->zero_noise_bytes);
@@ -101,6 +104,7 @@ static void append_arm(
     append_line(out, "  host, MemAvailable", &arm->lines[DUET_MEMORY_HOST], analysis);
     append_rows(out, arm, analysis->n_rows);
     duet_memory_ksm_table(out, run, arm, analysis->n_rows);
+    duet_memory_balloon_table(out, run, arm, analysis->n_rows);
 }
 
 static const DuetMemoryPart breakdown[] = {

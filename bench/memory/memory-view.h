@@ -51,6 +51,14 @@ void duet_memory_ksm_table(
     GString *out, const DuetRun *run, const DuetMemoryArm *arm, guint n_rows);
 void duet_memory_ksm_markdown(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis);
 
+/** duet_memory_balloon_table, duet_memory_balloon_markdown, duet_memory_balloon_json: the same of
+ * what instances gave back, if they were shrunk. */
+void duet_memory_balloon_table(
+    GString *out, const DuetRun *run, const DuetMemoryArm *arm, guint n_rows);
+void duet_memory_balloon_markdown(
+    GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis);
+void duet_memory_balloon_json(JsonObject *object, const DuetRun *run, const DuetMemoryRow *row);
+
 /** duet_memory_reserved: Returns: what an instance of @arm may use at most; NAN: all there is. */
 double duet_memory_reserved(const DuetRunArm *arm);
 /** duet_memory_per_gib: Returns: how many of @bytes a GiB holds; NAN: @bytes is not above 0. */

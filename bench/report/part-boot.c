@@ -319,6 +319,8 @@ static void options(GString *command, const DuetRun *run)
     duet_report_option(command, "cache", plan->mode);
     if (plan->ready)
         duet_report_option(command, "ready", plan->ready);
+    if (plan->from)
+        duet_report_option(command, "from", plan->from);
 }
 
 const DuetReportPart duet_report_boot = {

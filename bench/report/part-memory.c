@@ -228,6 +228,8 @@ static void options(GString *command, const DuetRun *run)
     if (plan->equal_memory_bytes > 0)
         g_string_append_printf(
             command, " --equal-memory %" G_GUINT64_FORMAT, plan->equal_memory_bytes);
+    if (plan->balloon_bytes > 0)
+        g_string_append_printf(command, " --balloon %" G_GUINT64_FORMAT, plan->balloon_bytes);
     if (plan->ksm)
         duet_report_option(command, "ksm", plan->ksm);
 }

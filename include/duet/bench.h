@@ -26,6 +26,12 @@ G_BEGIN_DECLS
 #define DUET_BENCH_DURATION_DEFAULT_S 5
 #define DUET_BENCH_DURATION_MAX_S 3600
 
+/* `bench boot --from`: a saved state; one, and a boot beside it. */
+#define DUET_BENCH_FROM_SAVED "saved"
+#define DUET_BENCH_FROM_BOTH "saved,cold"
+/* The arm of the first; the cold one is called by its kind. */
+#define DUET_BENCH_ARM_SAVED "vm-saved"
+
 /* `bench boot --parallel` and `--rate`: each start of a batch has a process of its own. */
 #define DUET_BENCH_LEVEL_MAX 1000
 #define DUET_BENCH_RATE_MAX 1000
@@ -55,6 +61,7 @@ typedef struct {
  * @name: as shown and as in the result file ("vm")
  * @spec: what each sample is made from, image resolved; every sample gets a copy with an id of its
  *     own, so id and name are not used
+ * @saved: `bench boot`: each sample goes on from the saved state of one VM of @spec
  * @command: (nullable): the same as a whole `duet run` that removes what it ran; wanted with peers,
  *     but for `native`, which `run` does not have
  * @command_name: which word of it is the instance's name, to be replaced by a new one each time
@@ -62,6 +69,7 @@ typedef struct {
 typedef struct {
     const char *name;
     const DuetSpec *spec;
+    gboolean saved;
     char *const *command;
     guint command_name;
 } DuetBenchArm;
@@ -77,12 +85,16 @@ typedef struct {
  *     (NULL: nothing), "cold-guest" or "cold-host"
  * @ready: (nullable): `bench boot`: stop each instance when it is ready, by this probe: "exec",
  *     "output", "log:REGEX" or "cmd:COMMAND"
+ * @from: (nullable): `bench boot`: what its VMs start from: DUET_BENCH_FROM_SAVED, or
+ *     DUET_BENCH_FROM_BOTH with an arm more; NULL: they boot
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once; `load`: how
  *     many starts at once, or starts per 1,000 s
  * @load_starts: `load`: 0: @counts are of the first kind; else so many starts make a batch
  * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
  * @equal_memory_bytes: `bench memory`: give each arm's payload so much to use: a VM gets the RAM
  *     that leaves it, all else this limit; 0: as the arms' specs have it
+ * @balloon_bytes: `bench memory`: give each instance only so much when it was measured, and measure
+ *     it again; 0: don't
  * @ksm: (nullable): `bench memory`: "on" or "off": switch the kernel's KSM for the run, and wait
  *     for it; NULL: leave it as it is
  * @ksm_limit_ms: how long one sample waits for it at most
@@ -114,11 +126,13 @@ typedef struct {
     double floor;
     const char *cache_mode;
     const char *ready;
+    const char *from;
     const guint *counts;
     guint n_counts;
     guint load_starts;
     guint age_ms;
     guint64 equal_memory_bytes;
+    guint64 balloon_bytes;
     const char *ksm;
     guint ksm_limit_ms;
     DuetDensityLimits density;

@@ -453,3 +453,58 @@ all_of() {
   is "$status" 1
   is "$(find "$DUET_ROOT" -maxdepth 1 -name 'bare-*')" ""
 }
+
+@test "bench boot --from saved: VMs go on from the memory of one that was saved" {
+  duet bench boot --from saved --arms vm,container -n 1 --timeout 300 --ready cmd:true -o "$scratch/saved.json" busybox \
+    >"$scratch/table" 2>/dev/null
+  none_listed
+  is "$(left_behind)" ""
+  valid_result "$scratch/saved.json"
+  jq -e '.plan.from == "saved" and .plan.arms == ["vm-saved", "container"] and .arms[0].command == [] and
+    (.samples | length) == 4 and all(.samples[]; .status == "ok" and .warnings == [] and .guest_clock_ns == {} or .arm == "container") and
+    all(.samples[] | select(.arm == "vm-saved"); .clone_ns > 0 and (.marks_ns | .running > 0 and .init >= .running and
+      .exec >= .init and .ready > .exec and .output == null and .released > .stop))' "$scratch/saved.json" ||
+    { jq -c '.samples[]' "$scratch/saved.json"; return 1; }
+  # The guest did not boot.
+  jq -e '.samples[] | select(.arm == "vm-saved") | .marks_ns | .exec - .running < .running' "$scratch/saved.json"
+  [[ $(tr -s ' \n' ' ' <"$scratch/table") == *"VMs from a saved state, stopped when ready by cmd:true"*"clone, before request"*"no guest boots in it"* ]]
+}
+
+@test "bench boot --from refuses what can't be saved, or says nothing of it" {
+  refused() { expect 125 duet bench boot -n 1 "${@:2}" busybox && [[ $output == *"$1"* && $(wc -l <<<"$output") -le 2 ]]; }
+  refused 'has no vm' --from saved --arms container
+  refused 'leave --from out' --from saved --parallel 2
+  refused 'leave --peers out' --from saved --peers crun
+  refused 'exec or cmd:COMMAND' --from saved --ready output
+  refused 'saved,cold for both' --from warm
+  refused 'saved,cold for both' --from saved,saved
+  refused 'libvirt daemon (--connect)' --from saved --connect qemu:///system
+  DUET_CONNECT=qemu:///system refused 'libvirt daemon (--connect)' --from saved
+  refused "can't be saved with a VM's memory" --from saved -v "$scratch:/x"
+  none_listed
+}
+
+# template: the VM that a benchmark makes clones of was saved.
+template() { duet ps -a --filter status=saved --format json | jq -e 'length >= 1'; }
+
+# bats test_tags=full
+@test "bench boot --from saved: both beside each other; killed or interrupted, it leaves nothing" {
+  duet bench boot --from saved,cold --arms vm,container -n 2 --timeout 300 -o "$scratch/saved.json" busybox >"$scratch/table" 2>/dev/null
+  jq -e '.plan.from == "saved,cold" and ([.samples[].arm] | unique) == ["container", "vm", "vm-saved"] and
+    all(.samples[]; .status == "ok" and .warnings == [])' "$scratch/saved.json"
+  expect 125 duet bench boot --from saved --arms vm -n 1 busybox -- true
+  [[ $output == *"its payload ended by itself"* ]]
+  none_listed
+  local signal code
+  for signal in KILL INT; do
+    setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --from saved --arms vm -n 30 busybox >/dev/null 2>&1 3>&- &
+    local bench=$!
+    wait_for 120 template
+    kill -$signal $bench
+    code=0
+    wait $bench || code=$?
+    wait_for 30 none_listed
+    is "$(left_behind)" ""
+  done
+  is "$code" 130
+}

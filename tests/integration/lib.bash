@@ -101,7 +101,7 @@ left_behind() {
 }
 left_now() {
   local folder
-  for folder in live names instances trash; do
+  for folder in live names instances owned trash; do
     find "$DUET_ROOT/$folder" -mindepth 1 -maxdepth 1 2>/dev/null
   done
   grep -F "$DUET_ROOT/" /proc/self/mountinfo

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What `bench memory` does beside reading: memory that is made equal, guests that are asked, KSM. The
+# What `bench memory` does beside reading: memory that is made equal, guests that are asked, balloons, KSM. The
 # reading itself is in bench.bats.
 
 load lib
@@ -50,6 +50,41 @@ teardown_file() { root_down; }
   # The smallest VM leaves more than that.
   expect 125 duet bench memory --arms vm --equal-memory 8m --counts 1 nothing
   [[ $output == *"leaves"*"to its payload"* ]]
+  none_listed
+}
+
+@test "bench memory --balloon: a guest gives back what it does not use, and is told of" {
+  local result=$scratch/balloon.json
+  expect 0 duet bench memory --balloon 96m --counts 1,2 --rounds 1 --age 1 -o "$result" nothing
+  local text
+  text=$(tr -s ' \n' ' ' <<<"$output")
+  [[ $text == *"then each shrunk to 96.0 MiB"* && $text == *"each, once it is shrunk to 96.0 MiB"* &&
+    $text == *"container: its limit is 96.0 MiB then"* ]]
+  valid_result "$result"
+  jq -e '.plan.balloon_bytes == 96 * 1048576 and all(.samples[]; .status == "ok" and .warnings == [] and
+    (.memory.shrunk.instances | length) == .memory.count and all(.memory.shrunk.instances[]; .shrink_ns > 0))' "$result"
+  # What the guest has less is what the balloon took: 160 of 256 MiB.
+  jq -e 'all(.samples[] | select(.arm == "vm") | .memory;
+    (.instances[0].guest.total_bytes - .shrunk.instances[0].guest.total_bytes) / 1048576 | . > 159 and . < 161)' "$result"
+  # It never had all of that, but some.
+  jq -e 'all(.samples[] | select(.arm == "vm") | .memory;
+    .shrunk.instances[0].guest_ram_pss_bytes > 16777216 and
+    .instances[0].guest_ram_pss_bytes - .shrunk.instances[0].guest_ram_pss_bytes > 1048576)' "$result" ||
+    { jq '.samples[] | select(.arm == "vm") | .memory | [.instances[0], .shrunk.instances[0]] | map(.guest_ram_pss_bytes)' "$result"; return 1; }
+  is "$(duet bench show --format json "$result" | jq -S .samples)" "$(jq -S .samples "$result")"
+  # More than an idle guest can do without.
+  expect 0 duet bench memory --balloon 80m -m 512m --arms vm --counts 1 --rounds 1 --age 1 -o "$result" nothing
+  jq -e '.samples[-1] | .memory.shrunk or any(.warnings[]; startswith("not shrunk"))' "$result"
+  none_listed
+}
+
+@test "bench memory --balloon refuses what can't be" {
+  local size
+  for size in 8m 256m lots 0; do expect 125 duet bench memory --balloon $size --arms vm nothing; done
+  expect 125 duet bench memory --balloon 128m -m 100m nothing
+  [[ $output == *"has 100.0 MiB from its start"* ]]
+  expect 125 duet bench memory --balloon 128m --connect qemu:///system nothing
+  [[ $output == *"leave one of them out"* ]]
   none_listed
 }
 

@@ -71,6 +71,33 @@ static DuetHostMemory host_with(const MemoryKind *kind, guint count)
     };
 }
 
+static void read_all(const MemoryKind *kind, DuetMemoryPoint *point)
+{
+    for (guint i = 0; i < point->count; i++) {
+        DuetInstanceMemory one = instance_of(kind, point->count);
+        one.guest = guest_of(kind);
+        g_array_append_val(point->instances, one);
+    }
+    point->host = host_with(kind, point->count);
+}
+
+/* A container has nothing to give back. */
+static DuetMemoryPoint *shrink(const MemoryLab *lab, const MemoryKind *kind, guint count)
+{
+    MemoryKind less = *kind;
+    DuetMemoryPoint *point = duet_memory_point_new(count);
+
+    less.guest -= g_str_equal(kind->kind, "vm") ? lab->freed : 0;
+    point->before = host_with(kind, 0);
+    read_all(&less, point);
+    for (guint i = 0; i < count; i++) {
+        DuetInstanceMemory *one = &g_array_index(point->instances, DuetInstanceMemory, i);
+        one->shrink_ns = (300 + i) * MS;
+        one->guest.total_bytes -= one->guest.total_bytes ? 128 * MIB : 0;
+    }
+    return point;
+}
+
 static gboolean take(DuetSample *sample, gpointer data, GError **error)
 {
     MemoryLab *lab = data;
@@ -85,12 +112,10 @@ static gboolean take(DuetSample *sample, gpointer data, GError **error)
         sample->error = g_strdup("no luck");
         return TRUE;
     }
-    for (point->started = 0; point->started < point->count; point->started++) {
-        DuetInstanceMemory one = instance_of(kind, point->count);
-        one.guest = guest_of(kind);
-        g_array_append_val(point->instances, one);
-    }
-    point->host = host_with(kind, point->count);
+    point->started = point->count;
+    read_all(kind, point);
+    if (lab->freed && point->count < 8)
+        point->shrunk = shrink(lab, kind, point->count);
     if (lab->ksm)
         point->ksm = merged(kind, point->count);
     sample->status = DUET_SAMPLE_OK;

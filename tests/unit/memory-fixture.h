@@ -26,6 +26,7 @@ typedef struct {
     guint interrupt_at;
     guint taken;
     gboolean ksm; /* merges half of each guest but one */
+    guint64 freed; /* of each guest when it is shrunk, but with 8 at a time; 0: it is not */
 } MemoryLab;
 
 MemoryKind memory_fixture_vm(void);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <duet/bench.h>
 #include <duet/error.h>
 
 #include "bench/notes.h"
@@ -124,6 +125,11 @@ void run_fixture_other_cpu(DuetRun *run)
     json_object_set_string_member(
         json_object_get_object_member(run->host, "cpu"), "model", "Another CPU");
 }
+void run_fixture_from_saved(DuetRun *run)
+{
+    run->plan->from = g_strdup(DUET_BENCH_FROM_SAVED);
+}
+
 void run_fixture_other_mode(DuetRun *run)
 {
     g_free(run->plan->mode);

@@ -25,6 +25,7 @@ void run_fixture_assert_refused(const char *json, const char *const damage[][2],
 void run_fixture_other_host(DuetRun *run);
 void run_fixture_unknown_host(DuetRun *run);
 void run_fixture_other_cpu(DuetRun *run);
+void run_fixture_from_saved(DuetRun *run);
 void run_fixture_other_mode(DuetRun *run);
 void run_fixture_other_accel(DuetRun *run);
 void run_fixture_other_image(DuetRun *run);

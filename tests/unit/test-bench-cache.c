@@ -100,9 +100,9 @@ static void test_cool(Place *place, gconstpointer data)
     (void)data;
     json_object_set_string_member(facts, "initramfs", place->other);
     json_object_set_string_member(facts, "kernel", "not absolute");
-    duet_cache_cool("warm", &spec, facts, sample);
+    duet_cache_cool("warm", &spec, NULL, facts, sample);
     g_assert_cmpuint(resident(place->one), ==, SIZE);
-    duet_cache_cool("cold-guest", &spec, facts, sample);
+    duet_cache_cool("cold-guest", &spec, NULL, facts, sample);
     g_assert_cmpuint(resident(place->one), ==, 0);
     g_assert_cmpuint(resident(place->other), ==, 0);
     g_assert_cmpuint(sample->warnings->len, ==, 0);
@@ -119,7 +119,7 @@ static void test_in_use(Place *place, gconstpointer data)
 
     (void)data;
     g_assert_true(map != MAP_FAILED);
-    duet_cache_cool("cold-guest", &spec, NULL, sample);
+    duet_cache_cool("cold-guest", &spec, NULL, NULL, sample);
     g_assert_cmpuint(sample->warnings->len, ==, 1);
     g_autofree char *told = g_strdup_printf("%d of %d bytes", SIZE, 2 * SIZE);
     g_assert_nonnull(strstr(g_ptr_array_index(sample->warnings, 0), told));

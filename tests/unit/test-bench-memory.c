@@ -2,7 +2,11 @@
 #include <math.h>
 #include <string.h>
 
+#include <duet/bench.h>
+#include <duet/error.h>
+
 #include "bench/benchmark.h"
+#include "bench/memory/balloon.h"
 #include "bench/memory/memory-analysis.h"
 #include "bench/memory/memory-view.h"
 #include "bench/result.h"
@@ -341,6 +345,90 @@ static void test_ksm(void)
     g_assert_cmpstr(json, ==, json_again);
 }
 
+static void test_balloon(void)
+{
+    MemoryKind kinds[] = { memory_fixture_vm(), memory_fixture_container() };
+    MemoryLab lab = { .kinds = kinds, .freed = 40 * MIB };
+    g_autoptr(DuetRun) run = memory_fixture_run(&lab, 2, 2);
+    run->plan->balloon_bytes = 128 * MIB;
+    g_autoptr(DuetMemoryAnalysis) analysis = duet_memory_analysis_new(run, FALSE);
+    g_autofree char *table = duet_memory_table(run, analysis);
+    g_autofree char *markdown = duet_memory_markdown(run, analysis);
+    g_autofree char *plan = duet_memory_plan_text(run);
+    const DuetMemoryRow *zero = analysis->arms[0].rows, *four = zero + 3, *eight = zero + 4;
+    const DuetMemoryRow *container = &analysis->arms[1].rows[3];
+
+    for (guint metric = 0; metric < DUET_MEMORY_ESTIMATORS; metric++) {
+        g_assert_cmpfloat(four->shrunk[metric], ==, 40.0 * MIB);
+        g_assert_cmpfloat(container->shrunk[metric], ==, 0);
+    }
+    g_assert_cmpfloat(four->shrunk[DUET_SHRUNK_TOOK], ==, 301.5 * MS);
+    g_assert_cmpfloat(
+        four->shrunk[DUET_SHRUNK_TOTAL_BEFORE] - four->shrunk[DUET_SHRUNK_TOTAL], ==, 128.0 * MIB);
+    g_assert_true(isnan(container->shrunk[DUET_SHRUNK_TOTAL]));
+    g_assert_true(isnan(container->shrunk[DUET_SHRUNK_RAM]));
+    g_assert_cmpuint(four->n_shrunk, ==, 2);
+    /* What was measured before stays as it is without. */
+    g_assert_cmpfloat(analysis->arms[0].lines[DUET_MEMORY_PSS].slope, ==, 125.0 * MIB);
+    /* A guest that kept more than it was to is in no figure, which is told. */
+    g_assert_cmpuint(eight->n_shrunk, ==, 0);
+    g_assert_true(isnan(eight->shrunk[DUET_MEMORY_PSS]));
+    g_assert_true(isnan(zero->shrunk[DUET_MEMORY_PSS]));
+    g_autoptr(GPtrArray) weak = run->benchmark->check(run);
+    g_assert_true(run_fixture_has_note(weak, "balloon"));
+    g_assert_true(g_str_has_suffix(plan, ", then each shrunk to 128 MiB"));
+    g_assert_nonnull(strstr(table, "each, once it is shrunk to 128 MiB"));
+    g_assert_nonnull(strstr(table, "vm: in 2 of 8 samples an instance did not give all back"));
+    g_assert_nonnull(
+        strstr(markdown, "| vm | 4 | 2 | 40.0 MiB | 40.0 MiB | 40.0 MiB | 40.0 MiB | 302 ms |"));
+    run_fixture_assert_fits(table);
+
+    g_autofree char *json = duet_memory_result(run, analysis);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetRun) loaded = duet_result_parse(json, -1, &error);
+    g_assert_no_error(error);
+    g_autoptr(DuetMemoryAnalysis) again = duet_memory_analysis_new(loaded, FALSE);
+    g_autofree char *json_again = duet_memory_result(loaded, again);
+    g_assert_cmpstr(json, ==, json_again);
+    g_assert_nonnull(strstr(json, "\"median_freed_pss_bytes\" : 41943040"));
+    static const char *const damage[][2] = {
+        { "\"shrunk\" : {", "\"shrunk\" : 1, \"x\" : {" },
+        { "\"shrink_ns\" : 300", "\"shrink_ns\" : -300" },
+        { "\"balloon_bytes\" : 134217728", "\"balloon_bytes\" : \"128m\"" },
+    };
+    run_fixture_assert_refused(json, damage, G_N_ELEMENTS(damage));
+}
+
+/* Refused before anything is started. */
+static void test_balloon_refusals(void)
+{
+    static const struct {
+        guint64 balloon, memory;
+        const char *connect, *says;
+    } rows[] = {
+        { 79 * MIB, 0, NULL, "can't be left so little" },
+        { 256 * MIB, 0, NULL, "has 256.0 MiB from its start" },
+        { 200 * MIB, 128 * MIB, NULL, "has 128.0 MiB from its start" },
+        { 128 * MIB, 0, "qemu:///system", "libvirt daemon" },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(DuetSpec) spec = duet_spec_new();
+        g_autoptr(GError) error = NULL;
+        DuetBenchArm arm = { .name = "vm", .spec = spec };
+        DuetBenchRequest request = { .arms = &arm, .n_arms = 1, .balloon_bytes = rows[i].balloon };
+        spec->kind = DUET_KIND_VM;
+        spec->memory_bytes = rows[i].memory;
+        spec->connect = g_strdup(rows[i].connect);
+        g_assert_false(duet_balloon_check(&request, &error));
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
+        g_test_message("%s", error->message);
+        g_assert_nonnull(strstr(error->message, rows[i].says));
+        request.balloon_bytes = 0;
+        g_assert_true(duet_balloon_check(&request, NULL));
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -355,5 +443,7 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/density", test_density);
     g_test_add_func("/memory/guest", test_guest);
     g_test_add_func("/memory/ksm", test_ksm);
+    g_test_add_func("/memory/balloon", test_balloon);
+    g_test_add_func("/memory/balloon-refusals", test_balloon_refusals);
     return g_test_run();
 }

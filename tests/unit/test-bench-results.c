@@ -4,11 +4,14 @@
 #include <math.h>
 #include <string.h>
 
+#include <duet/bench.h>
 #include <duet/error.h>
 
 #include "bench/against.h"
 #include "bench/check.h"
+#include "bench/claims/figures.h"
 #include "bench/export/export.h"
+#include "bench/result.h"
 #include "bench/table.h"
 #include "run-fixture.h"
 
@@ -101,6 +104,7 @@ static void test_refused(void)
         { run_fixture_other_host, "host: '0123' and '4567'" },
         { run_fixture_unknown_host, "host: '0123' and 'unknown'" },
         { run_fixture_other_cpu, "host cpu.model: 'A CPU' and 'Another CPU'" },
+        { run_fixture_from_saved, "start of VMs: 'cold' and 'saved'" },
         { run_fixture_other_mode, "cache mode: 'warm' and 'cold-host'" },
         { run_fixture_other_accel, "vm accelerator: 'kvm' and 'tcg'" },
         { run_fixture_other_image, "container image:" },
@@ -340,6 +344,59 @@ static void test_ready(void)
     g_assert_nonnull(strstr(go, " 3000000019 ready-ns/op 50000007 stopping-ns/op 3051000007 rel"));
 }
 
+/* VMs that boot, and VMs that go on from a saved state, beside containers. */
+static DuetRun *saved_run(void)
+{
+    DuetRun *run = run_fixture_new(1, 10, 10);
+    DuetRandom random;
+
+    duet_plan_free(run->plan);
+    run->plan = duet_plan_new(3, 10, 1, 60000, 0.02);
+    run->plan->from = g_strdup(DUET_BENCH_FROM_BOTH);
+    run->plan->ready = g_strdup("exec");
+    run_fixture_add_arm(run, DUET_BENCH_ARM_SAVED, "vm", "kvm");
+    duet_random_init(&random, 3);
+    for (guint block = 0; block < 10; block++) {
+        run_fixture_add_sample(run, &random, 2, block, 400);
+        duet_run_sample(run, run->samples->len - 1)->clone_ns = 7 * MS;
+    }
+    return run;
+}
+
+static void test_saved(void)
+{
+    g_autoptr(DuetRun) run = saved_run();
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    g_autofree char *json = duet_result_to_json(run, analysis);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetRun) again = duet_result_parse(json, -1, &error);
+    g_assert_no_error(error);
+    g_autoptr(DuetAnalysis) analysis_again = duet_analysis_new(again, FALSE);
+    g_autofree char *json_again = duet_result_to_json(again, analysis_again);
+    g_autofree char *table = duet_bench_table(again, analysis_again);
+    g_autofree char *csv = duet_export_csv(again, analysis_again);
+    g_autofree char *plan = duet_bench_table_plan(again);
+
+    g_assert_cmpstr(json, ==, json_again);
+    g_assert_cmpstr(again->plan->from, ==, "saved,cold");
+    g_assert_nonnull(strstr(plan, "from a saved state, and cold"));
+    g_assert_nonnull(strstr(table, "clone, before request"));
+    g_assert_true(run_fixture_has_note(analysis_again->notes, "saved"));
+    g_assert_nonnull(strstr(csv, ",vm-saved,vm,kvm,0,20,false,ok,0,clone,7000000,ns\n"));
+    g_assert_null(strstr(csv, ",container,container,,0,1,false,ok,0,clone,"));
+    run_fixture_assert_fits(table);
+    /* Claims are of VMs that boot. */
+    g_assert_cmpint(duet_figure_arm(again, "vm"), ==, 0);
+    duet_run_arm(again, 0)->kind[0] = 'x';
+    g_assert_cmpint(duet_figure_arm(again, "vm"), ==, -1);
+    static const char *const damage[][2] = {
+        { "\"from\" : \"saved,cold\"", "\"from\" : \"warm\"" },
+        { "\"from\" : \"saved,cold\"", "\"from\" : 3" },
+        { "\"clone_ns\" : 7000000", "\"clone_ns\" : -1" },
+    };
+    run_fixture_assert_refused(json, damage, G_N_ELEMENTS(damage));
+}
+
 static void test_many_arms(void)
 {
     g_autoptr(DuetRun) run = run_fixture_new(1, 10, 1);
@@ -378,6 +435,7 @@ int main(int argc, char **argv)
     g_test_add_func("/results/hostile", test_hostile);
     g_test_add_func("/results/nothing-dropped", test_nothing_dropped);
     g_test_add_func("/results/ready", test_ready);
+    g_test_add_func("/results/saved", test_saved);
     g_test_add_func("/results/many-arms", test_many_arms);
     return g_test_run();
 }

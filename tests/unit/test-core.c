@@ -11,8 +11,10 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void test_bytes(void)
@@ -241,6 +243,63 @@ static void test_sweep_part(void)
     g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
 }
 
+/* Returns: a number that no process has. */
+static pid_t gone(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    return pid;
+}
+
+static char *make_owned(DuetContext *context, pid_t owner, gboolean remove_at_exit)
+{
+    g_autoptr(GError) error = NULL;
+    DuetSpec *spec = duet_spec_new();
+    spec->owner_pid = owner;
+    spec->remove_at_exit = remove_at_exit;
+    g_autoptr(DuetInstance) instance = duet_instance_create(context, spec, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(instance);
+    return duet_instance_path(context, spec->id);
+}
+
+/* What does not run goes when the process that it was made for is gone, and no sooner. */
+static void test_sweep_owned(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *dir = g_dir_make_tmp("duet-sweep-XXXXXX", NULL);
+    DuetContext *context = duet_context_new(dir, NULL, &error);
+    g_assert_no_error(error);
+    g_autofree char *owned = g_build_filename(dir, "owned", NULL);
+    g_autofree char *nobodys = make_owned(context, 0, FALSE);
+    g_assert_false(g_file_test(owned, G_FILE_TEST_EXISTS));
+    g_autofree char *ours = make_owned(context, getpid(), FALSE);
+    g_autofree char *lost = make_owned(context, gone(), FALSE);
+    g_assert_cmpuint(entries(owned), ==, 2);
+    /* A monitor, or a command, is at work on it. */
+    g_autofree char *lock = g_build_filename(lost, "lock", NULL);
+    int lock_fd = open(lock, O_RDWR | O_CLOEXEC);
+    g_assert_cmpint(flock(lock_fd, LOCK_EX | LOCK_NB), ==, 0);
+    duet_context_sweep(context, 0);
+    g_assert_true(g_file_test(lost, G_FILE_TEST_IS_DIR));
+    close(lock_fd);
+    duet_context_sweep(context, 0);
+    g_assert_false(g_file_test(lost, G_FILE_TEST_EXISTS));
+    g_assert_true(g_file_test(ours, G_FILE_TEST_IS_DIR));
+    g_assert_true(g_file_test(nobodys, G_FILE_TEST_IS_DIR));
+    g_assert_cmpuint(entries(owned), ==, 1);
+    /* The last mark goes with its instance, and with it its folder. */
+    g_autofree char *id = g_path_get_basename(ours);
+    g_autoptr(DuetInstance) instance = duet_instance_open(context, id, &error);
+    g_assert_no_error(error);
+    g_assert_true(duet_instance_remove(instance, FALSE, &error));
+    g_assert_false(g_file_test(owned, G_FILE_TEST_EXISTS));
+    duet_context_free(context);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
 static void test_file_replace(void)
 {
     g_autoptr(GError) error = NULL;
@@ -326,6 +385,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/remove-deep-tree", test_remove_deep_tree);
     g_test_add_func("/core/sweep-half-made", test_sweep_half_made);
     g_test_add_func("/core/sweep-part", test_sweep_part);
+    g_test_add_func("/core/sweep-owned", test_sweep_owned);
     g_test_add_func("/core/file-replace", test_file_replace);
     g_test_add_func("/core/errors", test_errors);
     g_test_add_func("/core/ids", test_ids);
