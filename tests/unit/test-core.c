@@ -265,6 +265,37 @@ static char *make_owned(DuetContext *context, pid_t owner, gboolean remove_at_ex
     return duet_instance_path(context, spec->id);
 }
 
+static void mark_again(const char *owned, const char *path, const char *target)
+{
+    g_autofree char *id = g_path_get_basename(path);
+    g_autofree char *link = g_build_filename(owned, id, NULL);
+    g_assert_cmpint(unlink(link), ==, 0);
+    g_assert_cmpint(symlink(target, link), ==, 0);
+}
+
+/* A number alone tells of no process: later another may have it, and so in a container. */
+static void test_sweep_owned_number(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *dir = g_dir_make_tmp("duet-sweep-XXXXXX", NULL);
+    DuetContext *context = duet_context_new(dir, NULL, &error);
+    g_assert_no_error(error);
+    g_autofree char *owned = g_build_filename(dir, "owned", NULL);
+    g_autofree char *reused = make_owned(context, getpid(), FALSE);
+    g_autofree char *elsewhere = make_owned(context, gone(), FALSE);
+    g_autofree char *lost = make_owned(context, gone(), FALSE);
+    g_autofree char *began_before = g_strdup_printf("%d:1:0", (int)getpid());
+    g_autofree char *in_container = g_strdup_printf("%d:1:1", (int)gone());
+    mark_again(owned, reused, began_before);
+    mark_again(owned, elsewhere, in_container);
+    duet_context_sweep(context, 0);
+    g_assert_false(g_file_test(reused, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(lost, G_FILE_TEST_EXISTS));
+    g_assert_true(g_file_test(elsewhere, G_FILE_TEST_IS_DIR));
+    duet_context_free(context);
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
+}
+
 /* What does not run goes when the process that it was made for is gone, and no sooner. */
 static void test_sweep_owned(void)
 {
@@ -386,6 +417,7 @@ int main(int argc, char **argv)
     g_test_add_func("/core/sweep-half-made", test_sweep_half_made);
     g_test_add_func("/core/sweep-part", test_sweep_part);
     g_test_add_func("/core/sweep-owned", test_sweep_owned);
+    g_test_add_func("/core/sweep-owned-number", test_sweep_owned_number);
     g_test_add_func("/core/file-replace", test_file_replace);
     g_test_add_func("/core/errors", test_errors);
     g_test_add_func("/core/ids", test_ids);
