@@ -145,24 +145,32 @@ gboolean duet_bench_is_hopeless(const GError *error)
         g_error_matches(error, DUET_ERROR, DUET_ERROR_PERMISSION);
 }
 
+static const DuetBenchArm *arm_of(const DuetInstanceSampler *sampler, const DuetSample *sample)
+{
+    return &sampler->request->arms[sample->arm];
+}
+
+/* Without what it is to be a clone of there is nothing to measure: a time-out of that is none of
+ * the arm's, and would be one in each sample. */
+static gboolean has_no_template(const DuetInstanceSampler *sampler, const DuetSample *sample)
+{
+    return arm_of(sampler, sample)->saved && !sampler->template.instance && !sampler->interrupted;
+}
+
 /* A sample that could not be started. Returns: FALSE with @error if no other can be, either. */
-static gboolean failed(DuetSample *sample, GError *failure, GError **error)
+static gboolean failed(
+    const DuetInstanceSampler *sampler, DuetSample *sample, GError *failure, GError **error)
 {
     sample->error = g_strdup(failure->message);
     sample->status = g_error_matches(failure, DUET_ERROR, DUET_ERROR_TIMEOUT) ? DUET_SAMPLE_TIMEOUT
                                                                               : DUET_SAMPLE_FAILED;
     sample->exit_code = duet_error_exit_code(failure);
-    if (duet_bench_is_hopeless(failure)) {
+    if (duet_bench_is_hopeless(failure) || has_no_template(sampler, sample)) {
         g_propagate_error(error, failure);
         return FALSE;
     }
     g_error_free(failure);
     return TRUE;
-}
-
-static const DuetBenchArm *arm_of(const DuetInstanceSampler *sampler, const DuetSample *sample)
-{
-    return &sampler->request->arms[sample->arm];
 }
 
 /* The first one of its arm makes the template as well, which is no part of the sample. */
@@ -205,7 +213,7 @@ static gboolean run_once(
     g_autoptr(DuetInstance) instance = create(sampler, TRUE, sample, &failure);
 
     if (!instance)
-        return failed(sample, failure, error);
+        return failed(sampler, sample, failure, error);
     g_autofree char *id = g_strdup(duet_instance_spec(instance)->id);
     g_autoptr(DuetInfo) info = duet_instance_run(instance, io, TRUE, &failure);
     if (!info)
@@ -217,7 +225,7 @@ static gboolean run_once(
     sampler->interrupted |= info && info->asked_to_end;
     duet_leftover_check(request->context, id, info, sample);
     if (!info)
-        return failed(sample, failure, error);
+        return failed(sampler, sample, failure, error);
     duet_bench_take_facts(sampler->run, sample->arm, info->facts, sample);
     return TRUE;
 }
@@ -264,7 +272,7 @@ static gboolean judge_ready(DuetInstanceSampler *sampler, const DuetInfo *info, 
         return TRUE;
     }
     g_clear_pointer(&sample->error, g_free);
-    return failed(sample, failure, error);
+    return failed(sampler, sample, failure, error);
 }
 
 /* Starts an instance, waits until it is ready, and stops it. */
@@ -275,7 +283,7 @@ static gboolean run_until_ready(DuetInstanceSampler *sampler, DuetSample *sample
     g_autoptr(DuetInstance) instance = create(sampler, FALSE, sample, &failure);
 
     if (!instance)
-        return failed(sample, failure, error);
+        return failed(sampler, sample, failure, error);
     g_autofree char *id = g_strdup(duet_instance_spec(instance)->id);
     if (duet_instance_start_quietly(instance, &failure) &&
         (info = duet_instance_info(instance, &failure))) {
@@ -290,7 +298,7 @@ static gboolean run_until_ready(DuetInstanceSampler *sampler, DuetSample *sample
     duet_instance_remove(instance, TRUE, NULL);
     duet_leftover_check(sampler->request->context, id, info, sample);
     return info ? judge_ready(sampler, info, failure, sample, error)
-                : failed(sample, failure, error);
+                : failed(sampler, sample, failure, error);
 }
 
 gboolean duet_instance_sampler_take(DuetSample *sample, gpointer data, GError **error)
