@@ -32,7 +32,12 @@ gboolean duet_template_check(const DuetSpec *spec, const char *name, GError **er
     if (!own)
         return FALSE;
     own->name = g_strdup(name);
-    if (duet_save_check(own, error))
+    if (own->connect)
+        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+            "cannot clone '%s' with its memory: a libvirt daemon (--connect) gives a saved memory "
+            "to no VM of another name; leave --connect (DUET_CONNECT) out",
+            name);
+    else if (duet_save_check(own, error))
         return TRUE;
     g_prefix_error_literal(error, "--from saved: ");
     return FALSE;
