@@ -164,6 +164,13 @@ static gboolean add_field(DuetPsTemplate *template, const char *inner, GError **
 
 DuetPsTemplate *duet_ps_template_new(const char *format, GError **error)
 {
+    /* As text it would be in each line. */
+    if (g_str_has_prefix(format, "table ")) {
+        duet_cli_invalid(error,
+            "is no format: a table has columns of its own; leave 'table' out, or give it alone",
+            format);
+        return NULL;
+    }
     g_autoptr(DuetPsTemplate) template = g_new0(DuetPsTemplate, 1);
     const char *at = format, *open;
     template->parts = g_array_new(FALSE, FALSE, sizeof(Part));

@@ -86,5 +86,7 @@ int duet_instance_exec(
         g_free(end.state);
     if (!ok && error && !*error)
         duet_error_set_errno(error, errno, "cannot talk to the monitor of '%s'", spec->name);
+    else if (!ok && error && g_error_matches(*error, DUET_ERROR, DUET_ERROR_STATE))
+        g_prefix_error(error, "the instance '%s': ", spec->name);
     return !ok ? -1 : end.detached || exec->detach ? 0 : end.exit_code;
 }

@@ -100,6 +100,7 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
   duet ps -a --format '{{json .}}' | jq -e '.name == "listed"'
   expect 125 duet ps --format '{{.Nmaes}}'
   [[ $output == *"'{{.Nmaes}}' is nothing"*"{{json .}}"*".Names, "* ]]
+  expect 125 duet ps --format 'table {{.ID}}'
   expect 125 duet ps --format '{{.ID'
   [[ $output == *"is not closed"* ]]
   expect 125 duet image ls --format '{{.ID}}'
