@@ -8,8 +8,8 @@ G_BEGIN_DECLS
 /*
  * Instances of a process, a benchmark, that stay when they end until it removes them. One that runs
  * is ended by its monitor when that process is gone; of one that does not, or was saved, nobody
- * would know any more. The symlink owned/<id>, whose target is PID:BEGAN:SPACE of the process, tells of
- * both: the next command in that PID namespace removes what is left.
+ * would know any more. The symlink owned/<id>, whose target is PID:BEGAN:SPACE of the process,
+ * tells of both: the next command in that PID namespace removes what is left.
  */
 
 /** duet_owned_mark: an instance that is to be made; nothing if it has no owner, or goes at its
