@@ -161,8 +161,15 @@ static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
     if (instance->lock_fd >= 0)
         return TRUE;
     instance->lock_fd = duet_control_lock(instance);
-    if (instance->lock_fd < 0)
-        return lock_failed(instance, errno, "is already running", error);
+    if (instance->lock_fd < 0) {
+        int err = errno;
+        g_autoptr(DuetInfo) info = duet_instance_info(instance, NULL);
+        gboolean rests = info && info->state == DUET_STATE_RESTARTING;
+        return lock_failed(instance, err,
+            rests ? "is restarting, and starts by itself; `duet stop` ends that"
+                  : "is already running",
+            error);
+    }
     if (read_again(instance, error))
         return TRUE;
     duet_fd_clear(&instance->lock_fd);

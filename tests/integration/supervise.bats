@@ -65,7 +65,7 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   refused "it is restarting: it ended, and waits to be started again; \`duet stop\` ends that" duet pause one
   # what is changed now counts from the next run on
   expect 0 duet update --pids-limit 50 one
-  refused "already running" duet start one
+  refused "is restarting, and starts by itself" duet start one
   refused "is running" duet rm one
   # nothing of the last run is left
   is "$(find /sys/fs/cgroup -type d -name "duet-$id" 2>/dev/null)" ""
