@@ -22,8 +22,8 @@ static char *advice_by_ssh(const char *uri)
     if (last && last->message && strstr(last->message, "Permission denied"))
         return g_strdup("add the user to the group libvirt there, or log in as root");
     return g_strdup_printf("start libvirtd there: ssh %s %s", target,
-        strstr(uri, "/session") ? "virsh -c qemu:///session uri"
-                                : "systemctl start libvirtd.socket");
+        duet_vm_ssh_is_session(uri) ? "virsh -c qemu:///session uri"
+                                    : "systemctl start libvirtd.socket");
 }
 
 static const char *advice_for(const char *uri)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 /* A daemon that is being restarted is back within a few seconds. */
-#define REOPEN_TRIES 10
+#define REOPEN_US (5 * G_USEC_PER_SEC)
 #define REOPEN_PAUSE_US (500 * 1000)
 
 /*
@@ -68,10 +68,12 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
     duet_vm_daemon_unlink(vm);
     duet_vm_domain_set(vm, NULL);
     g_clear_pointer(&vm->connection, virConnectClose);
-    for (int tries = 1; !vm->connection; tries++) {
+    /* Not a number of tries: each may take as long as an ssh that gets no answer. */
+    gint64 until_us = g_get_monotonic_time() + REOPEN_US;
+    while (!vm->connection) {
         g_autoptr(GError) failure = NULL;
         vm->connection = duet_vm_daemon_connect(vm->spec, &failure);
-        if (!vm->connection && tries == REOPEN_TRIES) {
+        if (!vm->connection && g_get_monotonic_time() >= until_us) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;
         }

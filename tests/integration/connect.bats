@@ -243,7 +243,9 @@ XML
 @test "connections that duet can't use are refused before anything starts" {
   expect 125 duet run --rm --vm --connect qemu+ssh://host/system busybox true
   [[ $output == *"ssh"* ]]
-  for uri in qemu+tls://host/system qemu+ssh:///system qemu+ssh://-oProxyCommand=x/system qemu+ssh://host/embed xen:///system; do
+  for uri in qemu+tls://host/system qemu+ssh:///system qemu+ssh://-oProxyCommand=x/system qemu+ssh://host/embed xen:///system \
+    qemu+SSH://host/system 'qemu+ssh://a%20b/system' 'qemu+ssh://a;b/system' 'qemu+ssh://-oProxyCommand=x@host/system' \
+    'qemu+ssh://a$(b)@host/system' qemu+ssh://host/system#session qemu+ssh://host:99999/system; do
     expect 125 duet create --vm --connect "$uri" busybox true
     [[ $output == *"no connection that duet knows"* ]]
   done
