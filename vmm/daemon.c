@@ -3,6 +3,7 @@
 #include "vmm/daemon.h"
 #include "vmm/disk-guest.h"
 #include "vmm/domain-xml.h"
+#include "vmm/folders.h"
 #include "vmm/open-as.h"
 #include "vmm/virt-error.h"
 #include "vmm/vm.h"
@@ -185,6 +186,18 @@ static void find_cgroup(DuetVm *vm)
         vm->cgroup = duet_vm_daemon_cgroup(text, id);
 }
 
+/* Of a virtiofsd that dies libvirt tells nobody. */
+static void watch_folders(DuetVm *vm)
+{
+    guint id = virDomainGetID(vm->domain);
+    for (guint i = 0; i < vm->spec->mounts->len; i++) {
+        const DuetMount *mount = vm->spec->mounts->pdata[i];
+        pid_t pid = duet_vm_daemon_server_pid(vm->label != NULL, id, i);
+        if (pid > 1)
+            duet_vm_server_watch(vm, pid, FALSE, mount->source);
+    }
+}
+
 /* An ordinary user's daemon has no cgroups: what can't be kept is said, or refused. */
 static gboolean limits_check(DuetVm *vm, GError **error)
 {
@@ -227,6 +240,7 @@ static gboolean daemon_create(DuetVm *vm, GError **error)
         (vm->label && !limit_memory(vm, error)) || !find_channel(vm, error))
         return FALSE;
     find_cgroup(vm);
+    watch_folders(vm);
     duet_vm_daemon_link(vm);
     return TRUE;
 }
