@@ -163,13 +163,28 @@ gboolean duet_cli_invalid(GError **error, const char *why, const char *text)
     return FALSE;
 }
 
-/* A libvirt that is reached by ssh; whether that is this host's is known when it answers. */
+/* What ssh, a shell that its configuration names, and whoever copies a message take for no more. */
+static gboolean is_ssh_word(const char *word, const char *marks)
+{
+    for (const char *c = word; *c; c++)
+        if (!g_ascii_isalnum(*c) && !strchr(marks, *c))
+            return FALSE;
+    return *word && *word != '-';
+}
+
+/* A libvirt that is reached by ssh; whether that is this host's is known when it answers. libvirt
+ * takes a scheme in capitals, too, which duet_vm_ssh_is() does not know. */
 static gboolean is_by_ssh(const char *uri)
 {
-    g_autoptr(GUri) parsed = g_uri_parse(uri, G_URI_FLAGS_ENCODED_QUERY, NULL);
-    const char *host = parsed ? g_uri_get_host(parsed) : NULL;
-    const char *path = parsed ? g_uri_get_path(parsed) : NULL;
-    return host && *host && *host != '-' && g_str_equal(g_uri_get_scheme(parsed), "qemu+ssh") &&
+    g_autoptr(GUri) parsed = g_str_has_prefix(uri, "qemu+ssh://")
+        ? g_uri_parse(uri, G_URI_FLAGS_ENCODED_QUERY, NULL)
+        : NULL;
+    if (!parsed || !g_uri_get_host(parsed) || g_uri_get_fragment(parsed))
+        return FALSE;
+    const char *user = g_uri_get_userinfo(parsed);
+    const char *path = g_uri_get_path(parsed);
+    return is_ssh_word(g_uri_get_host(parsed), "._-:%") &&
+        (!user || is_ssh_word(user, "._-+@\\")) &&
         (g_str_equal(path, "/system") || g_str_equal(path, "/session"));
 }
 

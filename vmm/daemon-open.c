@@ -3,10 +3,12 @@
 #include "vmm/daemon.h"
 #include "vmm/daemon-ssh.h"
 #include "vmm/virt-error.h"
+#include "core/util.h"
 
 #include <duet/error.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libvirt/virterror.h>
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
@@ -22,8 +24,8 @@ static char *advice_by_ssh(const char *uri)
     if (last && last->message && strstr(last->message, "Permission denied"))
         return g_strdup("add the user to the group libvirt there, or log in as root");
     return g_strdup_printf("start libvirtd there: ssh %s %s", target,
-        strstr(uri, "/session") ? "virsh -c qemu:///session uri"
-                                : "systemctl start libvirtd.socket");
+        duet_vm_ssh_is_session(uri) ? "virsh -c qemu:///session uri"
+                                    : "systemctl start libvirtd.socket");
 }
 
 static const char *advice_for(const char *uri)
@@ -101,10 +103,33 @@ static char *dir_of(gboolean privileged, const char *root, const char *user_dir,
     return privileged ? g_strdup(root) : g_build_filename(user_dir, "libvirt/qemu", below, NULL);
 }
 
+static char *pid_dir(gboolean privileged)
+{
+    return dir_of(privileged, "/run/libvirt/qemu", g_get_user_runtime_dir(), "run");
+}
+
 char *duet_vm_daemon_pid_file(gboolean privileged, const char *name)
 {
-    g_autofree char *dir = dir_of(privileged, "/run/libvirt/qemu", g_get_user_runtime_dir(), "run");
+    g_autofree char *dir = pid_dir(privileged);
     return g_strdup_printf("%s/%s.pid", dir, name);
+}
+
+/* "9-duet-box-fs0-fs.pid"; of a long name only a part is in it. */
+pid_t duet_vm_daemon_server_pid(gboolean privileged, guint domain_id, guint index)
+{
+    g_autofree char *dir = pid_dir(privileged);
+    g_autofree char *start = g_strdup_printf("%u-", domain_id);
+    g_autofree char *end = g_strdup_printf("-fs%u-fs.pid", index);
+    g_autoptr(GDir) names = g_dir_open(dir, 0, NULL);
+    const char *entry;
+    while (names && (entry = g_dir_read_name(names))) {
+        if (!g_str_has_prefix(entry, start) || !g_str_has_suffix(entry, end))
+            continue;
+        g_autofree char *path = g_build_filename(dir, entry, NULL);
+        g_autofree char *text = duet_file_read(AT_FDCWD, path, 64, NULL, NULL);
+        return text ? (pid_t)g_ascii_strtoll(text, NULL, 10) : 0;
+    }
+    return 0;
 }
 
 /* QEMU's and each virtiofsd's: "x.log", "x-fs0-virtiofsd.log"; virtlogd rotates to "x.log.0". */

@@ -35,10 +35,24 @@ static GUri *parse(const char *uri, GError **error)
     return g_uri_parse(uri, G_URI_FLAGS_ENCODED_QUERY, error);
 }
 
+/* As libvirt reads them. */
 static GHashTable *parameters(GUri *parsed)
 {
     const char *query = g_uri_get_query(parsed);
-    return g_uri_parse_params(query ? query : "", -1, "&", G_URI_PARAMS_NONE, NULL);
+    return g_uri_parse_params(query ? query : "", -1, "&;", G_URI_PARAMS_CASE_INSENSITIVE, NULL);
+}
+
+gboolean duet_vm_ssh_is_session(const char *uri)
+{
+    g_autoptr(GUri) parsed = parse(uri, NULL);
+    return parsed && g_str_equal(g_uri_get_path(parsed), "/session");
+}
+
+static gboolean names_netcat(const char *uri)
+{
+    g_autoptr(GUri) parsed = parse(uri, NULL);
+    g_autoptr(GHashTable) given = parsed ? parameters(parsed) : NULL;
+    return given && g_hash_table_contains(given, "netcat");
 }
 
 char *duet_vm_ssh_target(const char *uri)
@@ -222,12 +236,12 @@ static gboolean check_host(
             "of its own, or its user may not pass the directories above; run duet there, or leave "
             "out --connect",
             host, file);
-    else if (strstr(uri, "/session") && !is_same(said, "uid", uid))
+    else if (duet_vm_ssh_is_session(uri) && !is_same(said, "uid", uid))
         g_set_error(error, DUET_ERROR, DUET_ERROR_PERMISSION,
             "'%s' is another user, whose libvirt may not open this user's disks; log in as "
             "yourself, or use /system as root",
             uri);
-    else if (!*(way ? way : "") && !strstr(uri, "netcat="))
+    else if (!*(way ? way : "") && !names_netcat(uri))
         g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
             "'%s' has no program that hands libvirt's socket on: install libvirt-daemon or "
             "netcat-openbsd there, or name one (?netcat=PATH)",

@@ -15,6 +15,9 @@ G_BEGIN_DECLS
 /** duet_vm_ssh_is: whether @uri goes by ssh. */
 gboolean duet_vm_ssh_is(const char *uri);
 
+/** duet_vm_ssh_is_session: whether @uri, of a kind that goes by ssh, means a user's own daemon. */
+gboolean duet_vm_ssh_is_session(const char *uri);
+
 /**
  * duet_vm_ssh_check: whether the far end of @uri lets us in without a question, and is this host.
  * @file: of the VM's, which both have to see

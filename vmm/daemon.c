@@ -3,6 +3,7 @@
 #include "vmm/daemon.h"
 #include "vmm/disk-guest.h"
 #include "vmm/domain-xml.h"
+#include "vmm/folders.h"
 #include "vmm/open-as.h"
 #include "vmm/virt-error.h"
 #include "vmm/vm.h"
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 /* A daemon that is being restarted is back within a few seconds. */
-#define REOPEN_TRIES 10
+#define REOPEN_US (5 * G_USEC_PER_SEC)
 #define REOPEN_PAUSE_US (500 * 1000)
 
 /*
@@ -68,10 +69,12 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
     duet_vm_daemon_unlink(vm);
     duet_vm_domain_set(vm, NULL);
     g_clear_pointer(&vm->connection, virConnectClose);
-    for (int tries = 1; !vm->connection; tries++) {
+    /* Not a number of tries: each may take as long as an ssh that gets no answer. */
+    gint64 until_us = g_get_monotonic_time() + REOPEN_US;
+    while (!vm->connection) {
         g_autoptr(GError) failure = NULL;
         vm->connection = duet_vm_daemon_connect(vm->spec, &failure);
-        if (!vm->connection && tries == REOPEN_TRIES) {
+        if (!vm->connection && g_get_monotonic_time() >= until_us) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;
         }
@@ -183,6 +186,18 @@ static void find_cgroup(DuetVm *vm)
         vm->cgroup = duet_vm_daemon_cgroup(text, id);
 }
 
+/* Of a virtiofsd that dies libvirt tells nobody. */
+static void watch_folders(DuetVm *vm)
+{
+    guint id = virDomainGetID(vm->domain);
+    for (guint i = 0; i < vm->spec->mounts->len; i++) {
+        const DuetMount *mount = vm->spec->mounts->pdata[i];
+        pid_t pid = duet_vm_daemon_server_pid(vm->label != NULL, id, i);
+        if (pid > 1)
+            duet_vm_server_watch(vm, pid, FALSE, mount->source);
+    }
+}
+
 /* An ordinary user's daemon has no cgroups: what can't be kept is said, or refused. */
 static gboolean limits_check(DuetVm *vm, GError **error)
 {
@@ -225,6 +240,7 @@ static gboolean daemon_create(DuetVm *vm, GError **error)
         (vm->label && !limit_memory(vm, error)) || !find_channel(vm, error))
         return FALSE;
     find_cgroup(vm);
+    watch_folders(vm);
     duet_vm_daemon_link(vm);
     return TRUE;
 }

@@ -18,12 +18,13 @@
 /**
  * DuetVmServer: one virtiofsd
  * @source: what it serves
+ * @child: its number, if it is a child, or 0: a daemon ends its own
  * @watch: of its end, then of the time that QEMU has to end as well
  */
 typedef struct {
     DuetVm *vm;
     char *source;
-    pid_t pid;
+    pid_t child;
     int pidfd;
     guint watch;
 } DuetVmServer;
@@ -38,7 +39,8 @@ static gboolean is_over(int pidfd, int timeout_ms)
 static char *how_it_ended(const DuetVmServer *server)
 {
     siginfo_t info = { 0 };
-    if (waitid(P_PID, (id_t)server->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid)
+    if (!server->child ||
+        waitid(P_PID, (id_t)server->child, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid)
         return g_strdup("is gone");
     if (info.si_code == CLD_EXITED)
         return g_strdup_printf("ended with exit code %d", info.si_status);
@@ -70,12 +72,12 @@ static gboolean on_end(int fd, GIOCondition condition, gpointer data)
 }
 
 /* By its pidfd: libvirt lives in this process, and waits for children of its own. */
-void duet_vm_server_watch(DuetVm *vm, pid_t pid, const char *source)
+void duet_vm_server_watch(DuetVm *vm, pid_t pid, gboolean is_child, const char *source)
 {
     DuetVmServer *server = g_new0(DuetVmServer, 1);
     server->vm = vm;
     server->source = g_strdup(source);
-    server->pid = pid;
+    server->child = is_child ? pid : 0;
     server->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (server->pidfd >= 0)
         server->watch = g_unix_fd_add(server->pidfd, G_IO_IN, on_end, server);
@@ -88,9 +90,10 @@ void duet_vm_folders_end(DuetVm *vm)
         DuetVmServer *server = vm->servers->pdata[i];
         if (server->watch)
             g_source_remove(server->watch);
-        if (!is_over(server->pidfd, vm->pid > 0 ? END_TIMEOUT_MS : 0))
-            kill(server->pid, SIGKILL);
-        waitpid(server->pid, NULL, 0);
+        if (server->child && !is_over(server->pidfd, vm->pid > 0 ? END_TIMEOUT_MS : 0))
+            kill(server->child, SIGKILL);
+        if (server->child)
+            waitpid(server->child, NULL, 0);
         duet_fd_clear(&server->pidfd);
         g_free(server->source);
         g_free(server);

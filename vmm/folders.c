@@ -128,7 +128,7 @@ static gboolean spawn(DuetVm *vm, const char *program, const char *source, const
             become_virtiofsd, child, -1, -1, -1, &socket_fd, &target, 1, &pid, NULL, NULL, NULL,
             error))
         return FALSE;
-    duet_vm_server_watch(vm, pid, source);
+    duet_vm_server_watch(vm, pid, TRUE, source);
     return TRUE;
 }
 

@@ -32,10 +32,10 @@ gboolean duet_vm_folders_serve(DuetVm *vm, GError **error);
 gboolean duet_vm_folder_serve(DuetVm *vm, DuetVmFolder *folder, guint index, GError **error);
 
 /**
- * duet_vm_server_watch: from now on the main loop ends the VM when what serves @source, the child
- * @pid, ends before it: whoever reads there would wait for ever.
+ * duet_vm_server_watch: from now on the main loop ends the VM when what serves @source, @pid,
+ * ends before it: whoever reads there would wait for ever.
  */
-void duet_vm_server_watch(DuetVm *vm, pid_t pid, const char *source);
+void duet_vm_server_watch(DuetVm *vm, pid_t pid, gboolean is_child, const char *source);
 
 /** duet_vm_folders_end: after QEMU: waits for those that were started; no error if there are none.
  */

@@ -243,7 +243,9 @@ XML
 @test "connections that duet can't use are refused before anything starts" {
   expect 125 duet run --rm --vm --connect qemu+ssh://host/system busybox true
   [[ $output == *"ssh"* ]]
-  for uri in qemu+tls://host/system qemu+ssh:///system qemu+ssh://-oProxyCommand=x/system qemu+ssh://host/embed xen:///system; do
+  for uri in qemu+tls://host/system qemu+ssh:///system qemu+ssh://-oProxyCommand=x/system qemu+ssh://host/embed xen:///system \
+    qemu+SSH://host/system 'qemu+ssh://a%20b/system' 'qemu+ssh://a;b/system' 'qemu+ssh://-oProxyCommand=x@host/system' \
+    'qemu+ssh://a$(b)@host/system' qemu+ssh://host/system#session qemu+ssh://host:99999/system; do
     expect 125 duet create --vm --connect "$uri" busybox true
     [[ $output == *"no connection that duet knows"* ]]
   done
@@ -323,9 +325,34 @@ XML
     echo "$round: $(state_of t-kept)"
     [ "$(state_of t-kept)" = running ] || gone t-kept
   done
-  # Without room for it the VM goes on.
   duet rm -f --all >/dev/null
   gone t-kept t-between
+}
+
+# bats test_tags=full
+@test "a daemon that finds no room for a VM's memory lets it go on" {
+  local small=$DUET_ROOT/small
+  # Where the daemon sees it.
+  mkdir -m 0711 "$small"
+  in_ns mount -t tmpfs -o size=60m,mode=0711 small "$small"
+  DUET_ROOT=$small duet image import --name busybox "$scratch/busybox.tar" >/dev/null
+  DUET_ROOT=$small up t-full -m 128m
+  DUET_ROOT=$small duet exec t-full sh -c 'echo kept >/dev/shm/memory; head -c 41943040 /dev/urandom >/dev/shm/big'
+  DUET_ROOT=$small expect 125 duet save t-full
+  [[ $output == *"No space left on device"* ]]
+  is "$(DUET_ROOT=$small duet exec t-full cat /dev/shm/memory)" kept
+  in_ns test ! -e "$small/instances/$(DUET_ROOT=$small field t-full id)/saved.new"
+  in_ns mount -o remount,size=400m "$small"
+  DUET_ROOT=$small duet save t-full
+  in_ns sh -c 'cat /dev/zero >"$1/fill"' sh "$small" 2>/dev/null || true
+  DUET_ROOT=$small expect 125 duet restore t-full
+  is "$(DUET_ROOT=$small state_of t-full)" saved
+  in_ns rm "$small/fill"
+  DUET_ROOT=$small duet restore t-full 2>/dev/null
+  is "$(DUET_ROOT=$small duet exec t-full cat /dev/shm/memory)" kept
+  DUET_ROOT=$small duet rm -f t-full
+  in_ns umount "$small"
+  gone t-full
 }
 
 # bats test_tags=host,full
@@ -501,6 +528,20 @@ time.sleep(60)' 3>&- &
 }
 
 # bats test_tags=host
+# bats test_tags=full
+@test "a VM whose folder the daemon's virtiofsd serves no more ends with the reason" {
+  local folder=$scratch/served
+  mkdir -p "$folder"
+  echo in >"$folder/file"
+  up t-served -v "$folder:/mnt"
+  is "$(duet exec t-served cat /mnt/file)" in
+  kill -9 "$(pgrep -o -f "^[^ ]*virtiofsd .*source=$folder")"
+  wait_for 10 has_state t-served exited
+  is "$(duet wait t-served)" 125
+  [[ $(field t-served error) == "the folder '$folder' can no longer be served: virtiofsd is gone"* ]]
+  gone t-served
+}
+
 @test "whole folders are shared, and what can't be kept is refused" {
   mkdir -p "$scratch/folder"
   chmod 755 "$scratch"

@@ -86,6 +86,10 @@ static void test_ssh(void)
         "-p 2222 me@::1",
         "timeout 20 env -p 2222 -l me -i /k y -o BatchMode=yes -o ConnectTimeout=10 -o "
         "StrictHostKeyChecking=no -T -- ::1 true");
+    assert_ssh("qemu+ssh://far/system?KeyFile=/session/k;Command=env", "far",
+        "timeout 20 env -i /session/k -o BatchMode=yes -o ConnectTimeout=10 -T -- far true");
+    g_assert_false(duet_vm_ssh_is_session("qemu+ssh://far/system?keyfile=/session/k"));
+    g_assert_true(duet_vm_ssh_is_session("qemu+ssh://far/session?keyfile=/k"));
     g_autoptr(GError) error = NULL;
     g_assert_null(duet_vm_ssh_argv("qemu+ssh://far/system?command=/no/such", "true", &error));
     g_assert_nonnull(strstr(error->message, "/no/such"));
