@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libvirt/libvirt-qemu.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
  * megabytes. */
 #define SYNC_TIMEOUT_S 30
 #define ASK_TIMEOUT_S 120
+#define PAUSED_POLL_MS 200
 /* What libvirt says of an answer of more than 10 MiB. It hears no more of this agent then. */
 #define TOO_LONG "No complete agent response"
 /* And a daemon of one of more than 4 MiB, which it does not hand on. It hears the next one. */
@@ -62,11 +64,23 @@ static void explain(const DuetVm *vm, GError **error)
     }
 }
 
+/* libvirt asks no guest that is paused, and whoever has a program or a copy there would lose it. */
+static void await_unpaused(const DuetVm *vm, virDomainPtr domain)
+{
+    struct pollfd end = { .fd = vm->pidfd, .events = POLLIN };
+    int state;
+    while (virDomainGetState(domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
+        poll(&end, 1, PAUSED_POLL_MS) <= 0)
+        ;
+}
+
 /* In the thread, while the main loop may be replacing a connection that was lost. */
 static char *on_ask(gpointer data, const char *request, GError **error)
 {
     DuetVm *vm = data;
     virDomainPtr domain = duet_vm_domain_ref(vm);
+    if (domain)
+        await_unpaused(vm, domain);
     char *reply = domain ? virDomainQemuAgentCommand(domain, request, ASK_TIMEOUT_S, 0) : NULL;
     char *copy = g_strdup(reply);
     if (!domain) {
