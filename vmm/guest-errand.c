@@ -15,12 +15,15 @@
 #define PUT_BYTES (48u << 10)
 #define GET_BYTES (256u << 10)
 #define PLACE_MAX_BYTES 200
+/* A guest that never removes any must not make the words of the next one endless. */
+#define LEFT_MAX 16
 
 /*
  * A directory on a disk, where programs may run. Left-overs are those of a run that was killed in
- * the middle of an errand.
+ * the middle of an errand, and those that are named.
  */
-static const char place_script[] = "for d in /var/tmp /root /var/lib; do\n"
+static const char place_script[] = "rm -rf \"$@\"\n"
+                                   "for d in /var/tmp /root /var/lib; do\n"
                                    "  for old in \"$d\"/duet-errand.*; do\n"
                                    "    case $old in *.\"$0\".*) ;; *) rm -rf \"$old\" ;; esac\n"
                                    "  done\n"
@@ -51,6 +54,7 @@ struct _DuetGuestErrand {
     DuetGuestAgent *agent;
     DuetGuestErrandKind kind;
     char **words;
+    DuetGuestPlaces *places;
     const DuetGuestErrandEvents *events;
     gpointer data;
     gboolean gone, asking, open, taking, input_ended, executing, given, last;
@@ -80,6 +84,23 @@ static void errand_release(gpointer data)
     g_atomic_rc_box_release_full(data, errand_clear);
 }
 
+DuetGuestPlaces *duet_guest_places_new(void)
+{
+    DuetGuestPlaces *places = g_new0(DuetGuestPlaces, 1);
+    places->run_name = g_strdup_printf("%08x", g_random_int());
+    places->left = g_ptr_array_new_with_free_func(g_free);
+    return places;
+}
+
+void duet_guest_places_free(DuetGuestPlaces *places)
+{
+    if (!places)
+        return;
+    g_free(places->run_name);
+    g_ptr_array_unref(places->left);
+    g_free(places);
+}
+
 /* ---- the end ---- */
 
 static void tell_over(DuetGuestErrand *errand)
@@ -96,9 +117,12 @@ static void on_removed(gpointer data, DuetGuestStatus *status)
 /* By the next errand, then. */
 static void on_not_removed(gpointer data, const GError *error, gboolean began)
 {
+    DuetGuestErrand *errand = data;
     (void)error;
     (void)began;
-    tell_over(data);
+    if (errand->places->left->len < LEFT_MAX)
+        g_ptr_array_add(errand->places->left, g_strdup(errand->place));
+    tell_over(errand);
 }
 
 static const DuetGuestRunEvents removal = { NULL, on_removed, on_not_removed };
@@ -408,6 +432,8 @@ static void on_place(gpointer data, DuetGuestStatus *status)
     DuetGuestErrand *errand = data;
     if (status->exit_code == 0)
         errand->place = place_of(status->out[0]);
+    if (errand->place)
+        g_ptr_array_set_size(errand->places->left, 0);
     if (errand->failure)
         finish(errand);
     else if (errand->place)
@@ -420,19 +446,24 @@ static void on_place(gpointer data, DuetGuestStatus *status)
 }
 
 DuetGuestErrand *duet_guest_errand_new(DuetGuestAgent *agent, DuetGuestErrandKind kind,
-    const char *const *words, const char *run_name, const DuetGuestErrandEvents *events,
+    const char *const *words, DuetGuestPlaces *places, const DuetGuestErrandEvents *events,
     gpointer data)
 {
     static const DuetGuestRunEvents place_events = { NULL, on_place, on_run_failed };
-    const char *const argv[] = { "sh", "-c", place_script, run_name, NULL };
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    g_strv_builder_add_many(builder, "sh", "-c", place_script, places->run_name, NULL);
+    for (guint i = 0; i < places->left->len; i++)
+        g_strv_builder_add(builder, places->left->pdata[i]);
+    g_auto(GStrv) argv = g_strv_builder_end(builder);
     DuetGuestErrand *errand = g_atomic_rc_box_new0(DuetGuestErrand);
     errand->agent = agent;
     errand->kind = kind;
     errand->words = g_strdupv((char **)words);
+    errand->places = places;
     errand->events = events;
     errand->data = data;
     errand->input = g_byte_array_new();
-    run(errand, argv, &place_events);
+    run(errand, (const char *const *)argv, &place_events);
     return errand;
 }
 

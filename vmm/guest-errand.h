@@ -15,6 +15,19 @@ G_BEGIN_DECLS
  */
 typedef struct _DuetGuestErrand DuetGuestErrand;
 
+/**
+ * DuetGuestPlaces: the directories of one run of a VM.
+ * @run_name: part of their names: others are left-overs of an earlier run
+ * @left: (element-type utf8): those that could not be removed, as the agent was away
+ */
+typedef struct {
+    char *run_name;
+    GPtrArray *left;
+} DuetGuestPlaces;
+
+DuetGuestPlaces *duet_guest_places_new(void);
+void duet_guest_places_free(DuetGuestPlaces *places);
+
 typedef enum {
     DUET_GUEST_ERRAND_PLAIN, /* what it says is short */
     DUET_GUEST_ERRAND_TAKES, /* it has a standard input */
@@ -36,10 +49,11 @@ typedef struct {
 /**
  * duet_guest_errand_new:
  * @words: the arguments of agent_errand()
- * @run: names this run of the VM: directories of others are left-overs, and removed
+ * @places: (transfer none): what is left there is removed first
  */
 DuetGuestErrand *duet_guest_errand_new(DuetGuestAgent *agent, DuetGuestErrandKind kind,
-    const char *const *words, const char *run, const DuetGuestErrandEvents *events, gpointer data);
+    const char *const *words, DuetGuestPlaces *places, const DuetGuestErrandEvents *events,
+    gpointer data);
 void duet_guest_errand_free(DuetGuestErrand *errand);
 
 void duet_guest_errand_put(DuetGuestErrand *errand, const guint8 *bytes, guint length);

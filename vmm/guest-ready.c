@@ -13,7 +13,7 @@
 struct _DuetGuestReady {
     const DuetSpec *spec;
     DuetGuestAgent *agent;
-    char *run_name;
+    DuetGuestPlaces *places;
     const DuetGuestReadyEvents *events;
     gpointer data;
     GRegex *awaited;
@@ -66,7 +66,7 @@ static void mount_folders(DuetGuestReady *ready)
     if (!ready->mounts || ready->errand)
         return;
     ready->errand = duet_guest_errand_new(ready->agent, DUET_GUEST_ERRAND_PLAIN,
-        (const char *const *)ready->mounts, ready->run_name, &events, ready);
+        (const char *const *)ready->mounts, ready->places, &events, ready);
 }
 
 /* "<tag>\0<target>\0<options>" */
@@ -184,12 +184,12 @@ gboolean duet_guest_wait_check(const char *wait, GError **error)
 }
 
 DuetGuestReady *duet_guest_ready_new(const DuetSpec *spec, DuetGuestAgent *agent,
-    const char *run_name, const DuetGuestReadyEvents *events, gpointer data)
+    DuetGuestPlaces *places, const DuetGuestReadyEvents *events, gpointer data)
 {
     DuetGuestReady *ready = g_new0(DuetGuestReady, 1);
     ready->spec = spec;
     ready->agent = agent;
-    ready->run_name = g_strdup(run_name);
+    ready->places = places;
     ready->events = events;
     ready->data = data;
     if (spec->wait && g_str_has_prefix(spec->wait, DUET_WAIT_CONSOLE))
@@ -205,7 +205,6 @@ void duet_guest_ready_free(DuetGuestReady *ready)
         g_source_remove(ready->poll_source);
     duet_guest_errand_free(ready->errand);
     g_strfreev(ready->mounts);
-    g_free(ready->run_name);
     g_clear_pointer(&ready->awaited, g_regex_unref);
     g_free(ready);
 }

@@ -222,7 +222,7 @@ typedef struct {
     gsize at;
     guint removals, opened;
     const char *errand_status;
-    gboolean hostile, has_address;
+    gboolean hostile, has_address, no_removal, was_left;
     char last[64];
 } Fixture;
 
@@ -271,6 +271,8 @@ static char *ask_errand(Fixture *fixture, const char *request)
                                                      : "";
         g_strlcpy(fixture->last, word, sizeof fixture->last);
         fixture->removals += g_str_equal(word, "rm");
+        if (g_str_equal(word, "mktemp"))
+            fixture->was_left = strstr(request, "\"" PLACE "\"") != NULL;
         return NULL;
     }
     if (g_str_equal(fixture->last, "mktemp")) {
@@ -290,6 +292,10 @@ static char *ask(gpointer data, const char *request, GError **error)
     if (strstr(request, "nowhere")) {
         g_set_error_literal(
             error, DUET_ERROR, DUET_ERROR_FAILED, "Failed to execute: No such file or directory");
+        return NULL;
+    }
+    if (fixture->no_removal && strstr(request, "\"rm\"")) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, "it is away");
         return NULL;
     }
     char *answer = ask_errand(fixture, request);
@@ -599,6 +605,21 @@ static void test_copy_out_fails(Fixture *fixture, gconstpointer wait)
     expect_end(fixture, DUET_FRAME_FAILED, 2, 125);
 }
 
+/* What could not be removed is by the next one, once. */
+static void test_left_over(Fixture *fixture, gconstpointer wait)
+{
+    static const gboolean left[] = { FALSE, TRUE, FALSE };
+    (void)wait;
+    begin_with_agent(fixture);
+    for (guint16 i = 0; i < G_N_ELEMENTS(left); i++) {
+        fixture->no_removal = i == 0;
+        spawn(fixture, i + 1, "/etc", DUET_SPAWN_PACK);
+        expect(fixture, DUET_FRAME_STARTED, i + 1);
+        g_assert_cmpuint(expect(fixture, DUET_FRAME_EXIT, i + 1)->type, ==, DUET_FRAME_EXIT);
+        g_assert_cmpint(fixture->was_left, ==, left[i]);
+    }
+}
+
 static void spawn_unpack(Fixture *fixture, guint16 session)
 {
     static const guint8 fields[] = { DUET_FIELD_ARG, 1, 0, 0, 0, '/', DUET_FIELD_ARG, 1, 0, 0, 0,
@@ -712,6 +733,7 @@ int main(int argc, char **argv)
     ADD("exec-input", NULL, test_exec_input);
     ADD("copy-out", NULL, test_copy_out);
     ADD("copy-out-fails", NULL, test_copy_out_fails);
+    ADD("left-over", NULL, test_left_over);
     ADD("copy-in", NULL, test_copy_in);
     ADD("folders", NULL, test_folders);
     ADD("folders-fail", NULL, test_folders_fail);
