@@ -14,25 +14,7 @@
 /* What is more than a few times 64 KiB gets stuck between QEMU's port and a guest that is slow. */
 #define PUT_BYTES (48u << 10)
 #define GET_BYTES (256u << 10)
-#define PLACE_MAX_BYTES 200
-/* A guest that never removes any must not make the words of the next one endless. */
-#define LEFT_MAX 16
 
-/*
- * A directory on a disk, where programs may run. Left-overs are those of a run that was killed in
- * the middle of an errand, and those that are named.
- */
-static const char place_script[] = "rm -rf \"$@\"\n"
-                                   "for d in /var/tmp /root /var/lib; do\n"
-                                   "  for old in \"$d\"/duet-errand.*; do\n"
-                                   "    case $old in *.\"$0\".*) ;; *) rm -rf \"$old\" ;; esac\n"
-                                   "  done\n"
-                                   "  place=$(mktemp -d \"$d/duet-errand.$0.XXXXXX\") || continue\n"
-                                   "  : >\"$place/run\" && chmod 700 \"$place/run\" &&\n"
-                                   "    [ -x \"$place/run\" ] && printf %s \"$place\" && exit 0\n"
-                                   "  rm -rf \"$place\"\n"
-                                   "done\n"
-                                   "exit 1\n";
 static const char *const scripts[] = {
     [DUET_GUEST_ERRAND_PLAIN] = "exec \"$0/run\" \"$@\"",
     [DUET_GUEST_ERRAND_TAKES] = "exec \"$0/run\" \"$@\" <\"$0/data\"",
@@ -84,23 +66,6 @@ static void errand_release(gpointer data)
     g_atomic_rc_box_release_full(data, errand_clear);
 }
 
-DuetGuestPlaces *duet_guest_places_new(void)
-{
-    DuetGuestPlaces *places = g_new0(DuetGuestPlaces, 1);
-    places->run_name = g_strdup_printf("%08x", g_random_int());
-    places->left = g_ptr_array_new_with_free_func(g_free);
-    return places;
-}
-
-void duet_guest_places_free(DuetGuestPlaces *places)
-{
-    if (!places)
-        return;
-    g_free(places->run_name);
-    g_ptr_array_unref(places->left);
-    g_free(places);
-}
-
 /* ---- the end ---- */
 
 static void tell_over(DuetGuestErrand *errand)
@@ -120,8 +85,7 @@ static void on_not_removed(gpointer data, const GError *error, gboolean began)
     DuetGuestErrand *errand = data;
     (void)error;
     (void)began;
-    if (errand->places->left->len < LEFT_MAX)
-        g_ptr_array_add(errand->places->left, g_strdup(errand->place));
+    duet_guest_places_keep(errand->places, errand->place);
     tell_over(errand);
 }
 
@@ -278,7 +242,7 @@ void duet_guest_errand_go_on(DuetGuestErrand *errand)
 /* @what: an agent's or a shell's words of a failure; their lines become one. */
 static void fail_by(DuetGuestErrand *errand, const char *what, const GByteArray *said)
 {
-    g_autofree char *raw = g_strndup((const char *)said->data, MIN(said->len, 500));
+    g_autofree char *raw = duet_guest_said(said, 500);
     g_autofree char *text = g_utf8_make_valid(g_strdelimit(g_strstrip(raw), "\r\n", ' '), -1);
     g_autofree char *failure = g_strconcat(what, *text ? ": " : "", text, NULL);
     fail(errand, failure);
@@ -417,23 +381,11 @@ static void on_program_opened(DuetGuestErrand *errand, const char *reply)
         write_program(errand);
 }
 
-/* It is sent back to the guest alone, as a word of JSON. */
-static char *place_of(const GByteArray *said)
-{
-    char *place = g_strndup((const char *)said->data, said->len);
-    if (*place == '/' && said->len <= PLACE_MAX_BYTES && g_utf8_validate(place, -1, NULL))
-        return place;
-    g_free(place);
-    return NULL;
-}
-
 static void on_place(gpointer data, DuetGuestStatus *status)
 {
     DuetGuestErrand *errand = data;
     if (status->exit_code == 0)
-        errand->place = place_of(status->out[0]);
-    if (errand->place)
-        g_ptr_array_set_size(errand->places->left, 0);
+        errand->place = duet_guest_places_made(errand->places, status->out[0]);
     if (errand->failure)
         finish(errand);
     else if (errand->place)
@@ -450,11 +402,7 @@ DuetGuestErrand *duet_guest_errand_new(DuetGuestAgent *agent, DuetGuestErrandKin
     gpointer data)
 {
     static const DuetGuestRunEvents place_events = { NULL, on_place, on_run_failed };
-    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-    g_strv_builder_add_many(builder, "sh", "-c", place_script, places->run_name, NULL);
-    for (guint i = 0; i < places->left->len; i++)
-        g_strv_builder_add(builder, places->left->pdata[i]);
-    g_auto(GStrv) argv = g_strv_builder_end(builder);
+    g_auto(GStrv) argv = duet_guest_places_command(places);
     DuetGuestErrand *errand = g_atomic_rc_box_new0(DuetGuestErrand);
     errand->agent = agent;
     errand->kind = kind;

@@ -3,6 +3,7 @@
 
 #include "vmm/guest-agent.h"
 #include "vmm/guest-json.h"
+#include "vmm/guest-places.h"
 
 G_BEGIN_DECLS
 
@@ -14,19 +15,6 @@ G_BEGIN_DECLS
  * exec's own input and output a guest agent takes little.
  */
 typedef struct _DuetGuestErrand DuetGuestErrand;
-
-/**
- * DuetGuestPlaces: the directories of one run of a VM.
- * @run_name: part of their names: others are left-overs of an earlier run
- * @left: (element-type utf8): those that could not be removed, as the agent was away
- */
-typedef struct {
-    char *run_name;
-    GPtrArray *left;
-} DuetGuestPlaces;
-
-DuetGuestPlaces *duet_guest_places_new(void);
-void duet_guest_places_free(DuetGuestPlaces *places);
 
 typedef enum {
     DUET_GUEST_ERRAND_PLAIN, /* what it says is short */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "vmm/guest-errand.h"
+#include "vmm/guest-agent.h"
+#include "vmm/guest-places.h"
 #include "core/link.h"
 
 G_BEGIN_DECLS

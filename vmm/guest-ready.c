@@ -19,7 +19,7 @@ struct _DuetGuestReady {
     GRegex *awaited;
     char **mounts;
     DuetGuestErrand *errand;
-    gboolean agent_is_there, mounted, mount_again, has_address, asking;
+    gboolean agent_is_there, mounted, mount_again, has_address, asking, asked_another;
     guint poll_source;
 };
 
@@ -45,8 +45,7 @@ static void on_mounted(gpointer data, DuetGuestStatus *status, const char *failu
     DuetGuestReady *ready = data;
     g_autofree char *why = g_strdup(failure);
     if (status && status->exit_code != 0) {
-        g_autofree char *said =
-            g_strndup((const char *)status->out[1]->data, MIN(status->out[1]->len, 1000));
+        g_autofree char *said = duet_guest_said(status->out[1], 1000);
         why = *said ? g_utf8_make_valid(said, -1) : g_strdup("the program for it failed");
     }
     g_clear_pointer(&ready->errand, duet_guest_errand_free);
@@ -109,15 +108,16 @@ static void on_addresses(gpointer data, const char *reply, const GError *error)
 {
     DuetGuestReady *ready = data;
     g_auto(GStrv) addresses = reply ? duet_guest_addresses(reply) : NULL;
-    ready->asking = FALSE;
+    gboolean fails = error && !ready->asked_another;
+    ready->asking = ready->asked_another = FALSE;
     if (!ready->agent_is_there)
         return;
-    if (error) {
+    if (fails) {
         g_autofree char *text = g_strconcat("cannot wait for its address: ", error->message, NULL);
         ready->events->failed(ready->data, text);
         return;
     }
-    ready->has_address = addresses[0] != NULL;
+    ready->has_address = addresses && addresses[0];
     if (ready->has_address)
         ready->events->changed(ready->data);
     else
@@ -144,6 +144,8 @@ void duet_guest_ready_set_agent(DuetGuestReady *ready, gboolean is_there)
         ready->mounted = FALSE;
         return;
     }
+    /* One that began anew does not answer what its predecessor was asked. */
+    ready->asked_another = ready->asking;
     mount_folders(ready);
     if (waits_for(ready, DUET_WAIT_IP) && !ready->has_address && !ready->poll_source)
         ask_address(ready);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "vmm/guest-errand.h"
+#include "vmm/guest-agent.h"
 #include "vmm/guest-console.h"
+#include "vmm/guest-places.h"
 
 #include <duet/protocol.h>
 #include <duet/spec.h>
