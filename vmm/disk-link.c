@@ -44,9 +44,11 @@ static void mark_agent(const DuetVm *vm, gboolean is_there)
     (void)fd;
 }
 
-static void explain(const DuetVm *vm, GError **error)
+static void explain(const DuetVm *vm, virDomainPtr domain, GError **error)
 {
-    if (error && strstr((*error)->message, TOO_LONG)) {
+    if (error && vm->spec->connect && !duet_vm_daemon_is_alive(virDomainGetConnect(domain))) {
+        g_prefix_error(error, "'%s' does not answer; try again when it does: ", vm->spec->connect);
+    } else if (error && strstr((*error)->message, TOO_LONG)) {
         mark_agent(vm, FALSE);
         g_prefix_error(error,
             "its outputs are longer than the 7 MiB that libvirt takes of a guest agent: let "
@@ -90,7 +92,7 @@ static char *on_ask(gpointer data, const char *request, GError **error)
             vm->spec->connect);
     } else if (!reply) {
         duet_virt_error_set(error, "cannot ask the guest agent");
-        explain(vm, error);
+        explain(vm, domain, error);
     }
     free(reply);
     if (domain)
