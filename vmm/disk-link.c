@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libvirt/libvirt-qemu.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
  * megabytes. */
 #define SYNC_TIMEOUT_S 30
 #define ASK_TIMEOUT_S 120
+#define PAUSED_POLL_MS 200
 /* What libvirt says of an answer of more than 10 MiB. It hears no more of this agent then. */
 #define TOO_LONG "No complete agent response"
 /* And a daemon of one of more than 4 MiB, which it does not hand on. It hears the next one. */
@@ -42,9 +44,11 @@ static void mark_agent(const DuetVm *vm, gboolean is_there)
     (void)fd;
 }
 
-static void explain(const DuetVm *vm, GError **error)
+static void explain(const DuetVm *vm, virDomainPtr domain, GError **error)
 {
-    if (error && strstr((*error)->message, TOO_LONG)) {
+    if (error && vm->spec->connect && !duet_vm_daemon_is_alive(virDomainGetConnect(domain))) {
+        g_prefix_error(error, "'%s' does not answer; try again when it does: ", vm->spec->connect);
+    } else if (error && strstr((*error)->message, TOO_LONG)) {
         mark_agent(vm, FALSE);
         g_prefix_error(error,
             "its outputs are longer than the 7 MiB that libvirt takes of a guest agent: let "
@@ -62,11 +66,23 @@ static void explain(const DuetVm *vm, GError **error)
     }
 }
 
+/* libvirt asks no guest that is paused, and whoever has a program or a copy there would lose it. */
+static void await_unpaused(const DuetVm *vm, virDomainPtr domain)
+{
+    struct pollfd end = { .fd = vm->pidfd, .events = POLLIN };
+    int state;
+    while (virDomainGetState(domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
+        poll(&end, 1, PAUSED_POLL_MS) <= 0)
+        ;
+}
+
 /* In the thread, while the main loop may be replacing a connection that was lost. */
 static char *on_ask(gpointer data, const char *request, GError **error)
 {
     DuetVm *vm = data;
     virDomainPtr domain = duet_vm_domain_ref(vm);
+    if (domain)
+        await_unpaused(vm, domain);
     char *reply = domain ? virDomainQemuAgentCommand(domain, request, ASK_TIMEOUT_S, 0) : NULL;
     char *copy = g_strdup(reply);
     if (!domain) {
@@ -76,7 +92,7 @@ static char *on_ask(gpointer data, const char *request, GError **error)
             vm->spec->connect);
     } else if (!reply) {
         duet_virt_error_set(error, "cannot ask the guest agent");
-        explain(vm, error);
+        explain(vm, domain, error);
     }
     free(reply);
     if (domain)

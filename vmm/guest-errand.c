@@ -14,22 +14,7 @@
 /* What is more than a few times 64 KiB gets stuck between QEMU's port and a guest that is slow. */
 #define PUT_BYTES (48u << 10)
 #define GET_BYTES (256u << 10)
-#define PLACE_MAX_BYTES 200
 
-/*
- * A directory on a disk, where programs may run. Left-overs are those of a run that was killed in
- * the middle of an errand.
- */
-static const char place_script[] = "for d in /var/tmp /root /var/lib; do\n"
-                                   "  for old in \"$d\"/duet-errand.*; do\n"
-                                   "    case $old in *.\"$0\".*) ;; *) rm -rf \"$old\" ;; esac\n"
-                                   "  done\n"
-                                   "  place=$(mktemp -d \"$d/duet-errand.$0.XXXXXX\") || continue\n"
-                                   "  : >\"$place/run\" && chmod 700 \"$place/run\" &&\n"
-                                   "    [ -x \"$place/run\" ] && printf %s \"$place\" && exit 0\n"
-                                   "  rm -rf \"$place\"\n"
-                                   "done\n"
-                                   "exit 1\n";
 static const char *const scripts[] = {
     [DUET_GUEST_ERRAND_PLAIN] = "exec \"$0/run\" \"$@\"",
     [DUET_GUEST_ERRAND_TAKES] = "exec \"$0/run\" \"$@\" <\"$0/data\"",
@@ -51,6 +36,7 @@ struct _DuetGuestErrand {
     DuetGuestAgent *agent;
     DuetGuestErrandKind kind;
     char **words;
+    DuetGuestPlaces *places;
     const DuetGuestErrandEvents *events;
     gpointer data;
     gboolean gone, asking, open, taking, input_ended, executing, given, last;
@@ -96,9 +82,11 @@ static void on_removed(gpointer data, DuetGuestStatus *status)
 /* By the next errand, then. */
 static void on_not_removed(gpointer data, const GError *error, gboolean began)
 {
+    DuetGuestErrand *errand = data;
     (void)error;
     (void)began;
-    tell_over(data);
+    duet_guest_places_keep(errand->places, errand->place);
+    tell_over(errand);
 }
 
 static const DuetGuestRunEvents removal = { NULL, on_removed, on_not_removed };
@@ -254,7 +242,7 @@ void duet_guest_errand_go_on(DuetGuestErrand *errand)
 /* @what: an agent's or a shell's words of a failure; their lines become one. */
 static void fail_by(DuetGuestErrand *errand, const char *what, const GByteArray *said)
 {
-    g_autofree char *raw = g_strndup((const char *)said->data, MIN(said->len, 500));
+    g_autofree char *raw = duet_guest_said(said, 500);
     g_autofree char *text = g_utf8_make_valid(g_strdelimit(g_strstrip(raw), "\r\n", ' '), -1);
     g_autofree char *failure = g_strconcat(what, *text ? ": " : "", text, NULL);
     fail(errand, failure);
@@ -393,21 +381,11 @@ static void on_program_opened(DuetGuestErrand *errand, const char *reply)
         write_program(errand);
 }
 
-/* It is sent back to the guest alone, as a word of JSON. */
-static char *place_of(const GByteArray *said)
-{
-    char *place = g_strndup((const char *)said->data, said->len);
-    if (*place == '/' && said->len <= PLACE_MAX_BYTES && g_utf8_validate(place, -1, NULL))
-        return place;
-    g_free(place);
-    return NULL;
-}
-
 static void on_place(gpointer data, DuetGuestStatus *status)
 {
     DuetGuestErrand *errand = data;
     if (status->exit_code == 0)
-        errand->place = place_of(status->out[0]);
+        errand->place = duet_guest_places_made(errand->places, status->out[0]);
     if (errand->failure)
         finish(errand);
     else if (errand->place)
@@ -420,19 +398,20 @@ static void on_place(gpointer data, DuetGuestStatus *status)
 }
 
 DuetGuestErrand *duet_guest_errand_new(DuetGuestAgent *agent, DuetGuestErrandKind kind,
-    const char *const *words, const char *run_name, const DuetGuestErrandEvents *events,
+    const char *const *words, DuetGuestPlaces *places, const DuetGuestErrandEvents *events,
     gpointer data)
 {
     static const DuetGuestRunEvents place_events = { NULL, on_place, on_run_failed };
-    const char *const argv[] = { "sh", "-c", place_script, run_name, NULL };
+    g_auto(GStrv) argv = duet_guest_places_command(places);
     DuetGuestErrand *errand = g_atomic_rc_box_new0(DuetGuestErrand);
     errand->agent = agent;
     errand->kind = kind;
     errand->words = g_strdupv((char **)words);
+    errand->places = places;
     errand->events = events;
     errand->data = data;
     errand->input = g_byte_array_new();
-    run(errand, argv, &place_events);
+    run(errand, (const char *const *)argv, &place_events);
     return errand;
 }
 

@@ -3,6 +3,7 @@
 
 #include "vmm/guest-agent.h"
 #include "vmm/guest-json.h"
+#include "vmm/guest-places.h"
 
 G_BEGIN_DECLS
 
@@ -36,10 +37,11 @@ typedef struct {
 /**
  * duet_guest_errand_new:
  * @words: the arguments of agent_errand()
- * @run: names this run of the VM: directories of others are left-overs, and removed
+ * @places: (transfer none): what is left there is removed first
  */
 DuetGuestErrand *duet_guest_errand_new(DuetGuestAgent *agent, DuetGuestErrandKind kind,
-    const char *const *words, const char *run, const DuetGuestErrandEvents *events, gpointer data);
+    const char *const *words, DuetGuestPlaces *places, const DuetGuestErrandEvents *events,
+    gpointer data);
 void duet_guest_errand_free(DuetGuestErrand *errand);
 
 void duet_guest_errand_put(DuetGuestErrand *errand, const guint8 *bytes, guint length);

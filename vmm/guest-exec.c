@@ -11,7 +11,7 @@ struct _DuetGuestExecs {
     DuetGuestAgent *agent;
     gboolean agent_is_there;
     GHashTable *sessions;
-    char *run_name;
+    DuetGuestPlaces *places;
 };
 
 /**
@@ -183,7 +183,7 @@ static void begin_errand(Session *session)
         takes                                ? unpack
             : spawn->flags & DUET_SPAWN_PACK ? pack
                                              : processes,
-        session->execs->run_name, &events, session);
+        session->execs->places, &events, session);
     tell_started(session, 0);
 }
 
@@ -311,12 +311,13 @@ void duet_guest_execs_set_agent(DuetGuestExecs *execs, gboolean is_there)
     execs->agent_is_there = is_there;
 }
 
-DuetGuestExecs *duet_guest_execs_new(DuetLink *monitor, DuetGuestAgent *agent, const char *run_name)
+DuetGuestExecs *duet_guest_execs_new(
+    DuetLink *monitor, DuetGuestAgent *agent, DuetGuestPlaces *places)
 {
     DuetGuestExecs *execs = g_new0(DuetGuestExecs, 1);
     execs->monitor = monitor;
     execs->agent = agent;
-    execs->run_name = g_strdup(run_name);
+    execs->places = places;
     execs->sessions = g_hash_table_new_full(NULL, NULL, NULL, session_free);
     return execs;
 }
@@ -326,6 +327,5 @@ void duet_guest_execs_free(DuetGuestExecs *execs)
     if (!execs)
         return;
     g_hash_table_unref(execs->sessions);
-    g_free(execs->run_name);
     g_free(execs);
 }

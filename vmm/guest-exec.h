@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vmm/guest-agent.h"
+#include "vmm/guest-places.h"
 #include "core/link.h"
 
 G_BEGIN_DECLS
@@ -16,10 +17,10 @@ typedef struct _DuetGuestExecs DuetGuestExecs;
 /**
  * duet_guest_execs_new:
  * @monitor: where frames go
- * @run_name: see duet_guest_errand_new()
+ * @places: (transfer none)
  */
 DuetGuestExecs *duet_guest_execs_new(
-    DuetLink *monitor, DuetGuestAgent *agent, const char *run_name);
+    DuetLink *monitor, DuetGuestAgent *agent, DuetGuestPlaces *places);
 void duet_guest_execs_free(DuetGuestExecs *execs);
 
 /** duet_guest_execs_set_agent: whether the guest's agent is there; no exec begins without. */

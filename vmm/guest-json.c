@@ -244,6 +244,12 @@ void duet_guest_status_clear(DuetGuestStatus *status)
         g_clear_pointer(&status->out[i], g_byte_array_unref);
 }
 
+char *duet_guest_said(const GByteArray *out, gsize most)
+{
+    /* Of none there is no address, and of that g_strndup() makes NULL. */
+    return out->len ? g_strndup((const char *)out->data, MIN(out->len, most)) : g_strdup("");
+}
+
 gboolean duet_guest_file_opened(const char *reply, gint64 *out_handle, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new();

@@ -49,6 +49,8 @@ char *duet_guest_status_request(gint64 pid);
  */
 gboolean duet_guest_status_read(const char *reply, DuetGuestStatus *out_status, GError **error);
 void duet_guest_status_clear(DuetGuestStatus *status);
+/** duet_guest_said: Returns: (transfer full): the first @most bytes of @out, "" for none. */
+char *duet_guest_said(const GByteArray *out, gsize most);
 
 /*
  * Files of the guest's. A handle is a number of its guest agent's; what it writes may not be on its

@@ -22,6 +22,7 @@ struct _DuetGuestProxy {
     gpointer host_data;
     DuetLink *monitor;
     DuetGuestAgent *agent;
+    DuetGuestPlaces *places;
     DuetGuestExecs *execs;
     DuetGuestConsole *console;
     DuetGuestReady *ready;
@@ -195,11 +196,11 @@ DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, int monitor_fd, int c
     proxy->host = host;
     proxy->host_data = host_data;
     proxy->agent = duet_guest_agent_new(host->ask, host_data);
-    g_autofree char *run_name = g_strdup_printf("%08x", g_random_int());
-    proxy->ready = duet_guest_ready_new(spec, proxy->agent, run_name, &ready_events, proxy);
+    proxy->places = duet_guest_places_new();
+    proxy->ready = duet_guest_ready_new(spec, proxy->agent, proxy->places, &ready_events, proxy);
     proxy->console = duet_guest_console_new(console_fd, &events, proxy);
     proxy->monitor = duet_link_new(monitor_fd, on_frame, on_closed, proxy);
-    proxy->execs = duet_guest_execs_new(proxy->monitor, proxy->agent, run_name);
+    proxy->execs = duet_guest_execs_new(proxy->monitor, proxy->agent, proxy->places);
     say_hello(proxy);
     return proxy;
 }
@@ -215,6 +216,7 @@ void duet_guest_proxy_free(DuetGuestProxy *proxy)
     duet_guest_agent_free(proxy->agent);
     duet_guest_execs_free(proxy->execs);
     duet_guest_ready_free(proxy->ready);
+    duet_guest_places_free(proxy->places);
     duet_guest_console_free(proxy->console);
     duet_link_free(proxy->monitor);
     g_free(proxy);

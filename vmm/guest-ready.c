@@ -13,13 +13,13 @@
 struct _DuetGuestReady {
     const DuetSpec *spec;
     DuetGuestAgent *agent;
-    char *run_name;
+    DuetGuestPlaces *places;
     const DuetGuestReadyEvents *events;
     gpointer data;
     GRegex *awaited;
     char **mounts;
     DuetGuestErrand *errand;
-    gboolean agent_is_there, mounted, mount_again, has_address, asking;
+    gboolean agent_is_there, mounted, mount_again, has_address, asking, asked_another;
     guint poll_source;
 };
 
@@ -45,8 +45,7 @@ static void on_mounted(gpointer data, DuetGuestStatus *status, const char *failu
     DuetGuestReady *ready = data;
     g_autofree char *why = g_strdup(failure);
     if (status && status->exit_code != 0) {
-        g_autofree char *said =
-            g_strndup((const char *)status->out[1]->data, MIN(status->out[1]->len, 1000));
+        g_autofree char *said = duet_guest_said(status->out[1], 1000);
         why = *said ? g_utf8_make_valid(said, -1) : g_strdup("the program for it failed");
     }
     g_clear_pointer(&ready->errand, duet_guest_errand_free);
@@ -66,7 +65,7 @@ static void mount_folders(DuetGuestReady *ready)
     if (!ready->mounts || ready->errand)
         return;
     ready->errand = duet_guest_errand_new(ready->agent, DUET_GUEST_ERRAND_PLAIN,
-        (const char *const *)ready->mounts, ready->run_name, &events, ready);
+        (const char *const *)ready->mounts, ready->places, &events, ready);
 }
 
 /* "<tag>\0<target>\0<options>" */
@@ -109,15 +108,16 @@ static void on_addresses(gpointer data, const char *reply, const GError *error)
 {
     DuetGuestReady *ready = data;
     g_auto(GStrv) addresses = reply ? duet_guest_addresses(reply) : NULL;
-    ready->asking = FALSE;
+    gboolean fails = error && !ready->asked_another;
+    ready->asking = ready->asked_another = FALSE;
     if (!ready->agent_is_there)
         return;
-    if (error) {
+    if (fails) {
         g_autofree char *text = g_strconcat("cannot wait for its address: ", error->message, NULL);
         ready->events->failed(ready->data, text);
         return;
     }
-    ready->has_address = addresses[0] != NULL;
+    ready->has_address = addresses && addresses[0];
     if (ready->has_address)
         ready->events->changed(ready->data);
     else
@@ -144,6 +144,8 @@ void duet_guest_ready_set_agent(DuetGuestReady *ready, gboolean is_there)
         ready->mounted = FALSE;
         return;
     }
+    /* One that began anew does not answer what its predecessor was asked. */
+    ready->asked_another = ready->asking;
     mount_folders(ready);
     if (waits_for(ready, DUET_WAIT_IP) && !ready->has_address && !ready->poll_source)
         ask_address(ready);
@@ -184,12 +186,12 @@ gboolean duet_guest_wait_check(const char *wait, GError **error)
 }
 
 DuetGuestReady *duet_guest_ready_new(const DuetSpec *spec, DuetGuestAgent *agent,
-    const char *run_name, const DuetGuestReadyEvents *events, gpointer data)
+    DuetGuestPlaces *places, const DuetGuestReadyEvents *events, gpointer data)
 {
     DuetGuestReady *ready = g_new0(DuetGuestReady, 1);
     ready->spec = spec;
     ready->agent = agent;
-    ready->run_name = g_strdup(run_name);
+    ready->places = places;
     ready->events = events;
     ready->data = data;
     if (spec->wait && g_str_has_prefix(spec->wait, DUET_WAIT_CONSOLE))
@@ -205,7 +207,6 @@ void duet_guest_ready_free(DuetGuestReady *ready)
         g_source_remove(ready->poll_source);
     duet_guest_errand_free(ready->errand);
     g_strfreev(ready->mounts);
-    g_free(ready->run_name);
     g_clear_pointer(&ready->awaited, g_regex_unref);
     g_free(ready);
 }

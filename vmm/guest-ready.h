@@ -3,6 +3,7 @@
 
 #include "vmm/guest-agent.h"
 #include "vmm/guest-console.h"
+#include "vmm/guest-places.h"
 
 #include <duet/protocol.h>
 #include <duet/spec.h>
@@ -29,10 +30,10 @@ typedef struct {
 /**
  * duet_guest_ready_new:
  * @spec, @agent: the first outlives it; the second is freed before it
- * @run_name: see duet_guest_errand_new()
+ * @places: (transfer none)
  */
 DuetGuestReady *duet_guest_ready_new(const DuetSpec *spec, DuetGuestAgent *agent,
-    const char *run_name, const DuetGuestReadyEvents *events, gpointer data);
+    DuetGuestPlaces *places, const DuetGuestReadyEvents *events, gpointer data);
 void duet_guest_ready_free(DuetGuestReady *ready);
 
 /** duet_guest_ready_config: takes CONFIG, which has the folders. */

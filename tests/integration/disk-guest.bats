@@ -247,6 +247,19 @@ debian() {
   expect 125 duet exec -t d true
   [[ $output == *"has no terminals"* ]]
   expect 125 duet exec -u nobody d true
+  # A pause in the middle; its end is asked for within a second.
+  duet exec d sh -c 'echo >/run/began; sleep 2; echo late' >"$scratch/late" &
+  wait_for $((20 * slow)) duet exec d test -e /run/began
+  duet pause d >/dev/null
+  sleep 1.2
+  duet unpause d >/dev/null
+  wait $!
+  is "$(cat "$scratch/late")" late
+  # A shell that says nothing.
+  duet exec d mount --bind /bin/true /bin/sh
+  expect 125 duet top d
+  [[ $output == *"no place for a program"* ]] || { echo "$output"; return 1; }
+  duet exec d umount /bin/sh
   folders_are_there
   copies_and_top 1M
   [[ $(duet logs d) == *"named login:"* ]]

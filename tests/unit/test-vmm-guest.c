@@ -222,7 +222,8 @@ typedef struct {
     gsize at;
     guint removals, opened;
     const char *errand_status;
-    gboolean hostile, has_address;
+    gboolean hostile, has_address, no_removal, was_left;
+    const char *place_status; /* NULL: made well */
     char last[64];
 } Fixture;
 
@@ -271,8 +272,12 @@ static char *ask_errand(Fixture *fixture, const char *request)
                                                      : "";
         g_strlcpy(fixture->last, word, sizeof fixture->last);
         fixture->removals += g_str_equal(word, "rm");
+        if (g_str_equal(word, "mktemp"))
+            fixture->was_left = strstr(request, "\"" PLACE "\"") != NULL;
         return NULL;
     }
+    if (g_str_equal(fixture->last, "mktemp") && fixture->place_status)
+        return g_strdup(fixture->place_status);
     if (g_str_equal(fixture->last, "mktemp")) {
         g_autofree char *place = g_base64_encode((const guchar *)PLACE, strlen(PLACE));
         return g_strdup_printf(
@@ -290,6 +295,10 @@ static char *ask(gpointer data, const char *request, GError **error)
     if (strstr(request, "nowhere")) {
         g_set_error_literal(
             error, DUET_ERROR, DUET_ERROR_FAILED, "Failed to execute: No such file or directory");
+        return NULL;
+    }
+    if (fixture->no_removal && strstr(request, "\"rm\"")) {
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, "it is away");
         return NULL;
     }
     char *answer = ask_errand(fixture, request);
@@ -599,6 +608,40 @@ static void test_copy_out_fails(Fixture *fixture, gconstpointer wait)
     expect_end(fixture, DUET_FRAME_FAILED, 2, 125);
 }
 
+/* Of programs that say nothing at all, well or not. */
+static void test_silent(Fixture *fixture, gconstpointer wait)
+{
+    static const char *const silent[] = { WELL, "{\"return\":{\"exited\":true,\"exitcode\":1}}" };
+    (void)wait;
+    begin_with_agent(fixture);
+    for (guint16 i = 0; i < G_N_ELEMENTS(silent); i++) {
+        fixture->place_status = silent[i];
+        spawn(fixture, i + 1, "/etc", DUET_SPAWN_PACK);
+        expect(fixture, DUET_FRAME_STARTED, i + 1);
+        expect(fixture, DUET_FRAME_FAILED, i + 1);
+    }
+    fixture->place_status = NULL;
+    fixture->errand_status = "{\"return\":{\"exited\":true,\"exitcode\":127}}";
+    spawn(fixture, 9, "/etc", DUET_SPAWN_PACK);
+    expect(fixture, DUET_FRAME_STARTED, 9);
+    expect_end(fixture, DUET_FRAME_FAILED, 9, 125);
+}
+
+/* What could not be removed is by the next one, once. */
+static void test_left_over(Fixture *fixture, gconstpointer wait)
+{
+    static const gboolean left[] = { FALSE, TRUE, FALSE };
+    (void)wait;
+    begin_with_agent(fixture);
+    for (guint16 i = 0; i < G_N_ELEMENTS(left); i++) {
+        fixture->no_removal = i == 0;
+        spawn(fixture, i + 1, "/etc", DUET_SPAWN_PACK);
+        expect(fixture, DUET_FRAME_STARTED, i + 1);
+        g_assert_cmpuint(expect(fixture, DUET_FRAME_EXIT, i + 1)->type, ==, DUET_FRAME_EXIT);
+        g_assert_cmpint(fixture->was_left, ==, left[i]);
+    }
+}
+
 static void spawn_unpack(Fixture *fixture, guint16 session)
 {
     static const guint8 fields[] = { DUET_FIELD_ARG, 1, 0, 0, 0, '/', DUET_FIELD_ARG, 1, 0, 0, 0,
@@ -675,6 +718,14 @@ static void test_folders_fail(Fixture *fixture, gconstpointer wait)
     expect_end(fixture, DUET_FRAME_FAILED, 0, 125);
 }
 
+static void test_folders_fail_silently(Fixture *fixture, gconstpointer wait)
+{
+    (void)wait;
+    fixture->errand_status = "{\"return\":{\"exited\":true,\"exitcode\":1}}";
+    begin_with_folder(fixture);
+    expect_end(fixture, DUET_FRAME_FAILED, 0, 125);
+}
+
 static void test_wait_ip(Fixture *fixture, gconstpointer wait)
 {
     (void)wait;
@@ -712,9 +763,12 @@ int main(int argc, char **argv)
     ADD("exec-input", NULL, test_exec_input);
     ADD("copy-out", NULL, test_copy_out);
     ADD("copy-out-fails", NULL, test_copy_out_fails);
+    ADD("silent", NULL, test_silent);
+    ADD("left-over", NULL, test_left_over);
     ADD("copy-in", NULL, test_copy_in);
     ADD("folders", NULL, test_folders);
     ADD("folders-fail", NULL, test_folders_fail);
+    ADD("folders-fail-silently", NULL, test_folders_fail_silently);
     ADD("wait-ip", "ip", test_wait_ip);
     return g_test_run();
 }
