@@ -251,7 +251,9 @@ static char *ask_file(Fixture *fixture, const char *request)
     }
     gsize most = fixture->hostile ? fixture->file->len : 100000;
     gsize length = MIN(fixture->file->len - fixture->at, most);
-    g_autofree char *text = g_base64_encode(fixture->file->data + fixture->at, length);
+    /* An empty array has no data. */
+    g_autofree char *text =
+        g_base64_encode(length ? fixture->file->data + fixture->at : (const guchar *)"", length);
     fixture->at += length;
     return g_strdup_printf("{\"return\":{\"count\":%zu,\"buf-b64\":\"%s\",\"eof\":%s}}", length,
         text, fixture->at == fixture->file->len ? "true" : "false");
