@@ -269,6 +269,36 @@ static void merge(xmlNode *domain, xmlNode *patch)
             append_copy(domain, node);
 }
 
+static xmlNode *child_called(xmlNode *parent, const char *name)
+{
+    xmlNode *node = xmlFirstElementChild(parent);
+    while (node && (node->ns || !g_str_equal(name_of(node), name)))
+        node = xmlNextElementSibling(node);
+    return node;
+}
+
+/*
+ * libvirt would make another one up for each start, and a system that was told to use the card with
+ * the first would have no network after the second.
+ */
+static void give_macs(xmlNode *domain)
+{
+    xmlNode *uuid = child_called(domain, "uuid"), *devices = child_called(domain, "devices");
+    xmlChar *id = uuid ? xmlNodeGetContent(uuid) : NULL;
+    guint index = 0;
+    for (xmlNode *node = xmlFirstElementChild(devices); node; node = xmlNextElementSibling(node)) {
+        if (!g_str_equal(name_of(node), "interface") || child_called(node, "mac"))
+            continue;
+        g_autofree char *seed = g_strdup_printf("%s card %u", id ? (char *)id : "", index++);
+        g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, seed, -1);
+        g_autofree char *mac =
+            g_strdup_printf("52:54:00:%.2s:%.2s:%.2s", sum, sum + 2, sum + 4); /* QEMU's range */
+        xmlNode *element = xmlNewChild(node, NULL, (const xmlChar *)"mac", NULL);
+        xmlNewProp(element, (const xmlChar *)"address", (const xmlChar *)mac);
+    }
+    xmlFree(id);
+}
+
 char *duet_vm_xml_patch_apply(const char *xml, const char *patch, GError **error)
 {
     xmlDoc *changes = parse(patch, error);
@@ -278,6 +308,7 @@ char *duet_vm_xml_patch_apply(const char *xml, const char *patch, GError **error
         xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOBLANKS);
     g_assert(document);
     merge(xmlDocGetRootElement(document), xmlDocGetRootElement(changes));
+    give_macs(xmlDocGetRootElement(document));
     xmlFreeDoc(changes);
     xmlChar *text = NULL;
     int length = 0;

@@ -9,7 +9,8 @@ G_BEGIN_DECLS
  * `--xml-patch`: what of libvirt's domain XML duet has no option for. The patch's root is <domain>.
  * What is in its <devices>, or in <qemu:commandline>, is added to ours (a <memballoon> or <panic>
  * replaces ours, of which there can be one); its other children replace ours of the same name, or
- * are added. libvirt may be root, and QEMU never is: what libvirt itself would open is refused.
+ * are added. A network card without a MAC gets one that follows from the instance's id, the same at
+ * each start. libvirt may be root, and QEMU never is: what libvirt itself would open is refused.
  * What an instance stands on can't be changed: who it is, its kernel, its limits, its console, and
  * how it ends.
  */
