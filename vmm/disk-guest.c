@@ -3,13 +3,12 @@
 #include "vmm/disk.h"
 #include "vmm/guest-ready.h"
 #include "vmm/seed.h"
+#include "vmm/xml-patch.h"
 #include "core/util.h"
 
 #include <duet/error.h>
 
 #include <errno.h>
-#include <libxml/parser.h>
-#include <string.h>
 #include <unistd.h>
 
 #define QEMU_IMG "qemu-img"
@@ -46,26 +45,11 @@ const char *duet_disk_guest_loader(const DuetSpec *spec)
     return firmware ? firmware->code : NULL;
 }
 
-/* A card can come by the patch alone. */
-static gboolean has_card(const char *patch)
-{
-    xmlDoc *document = patch ? xmlReadMemory(patch, (int)strlen(patch), NULL, NULL,
-                                   XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING)
-                             : NULL;
-    xmlNode *domain = document ? xmlDocGetRootElement(document) : NULL;
-    gboolean found = FALSE;
-    for (xmlNode *node = domain ? domain->children : NULL; node; node = node->next)
-        for (xmlNode *device = xmlStrEqual(node->name, (const xmlChar *)"devices") ? node->children
-                                                                                   : NULL;
-             device; device = device->next)
-            found |= xmlStrEqual(device->name, (const xmlChar *)"interface");
-    xmlFreeDoc(document);
-    return found;
-}
-
 static gboolean check_card(const DuetSpec *spec, GError **error)
 {
-    if (!g_str_equal(spec->wait, DUET_WAIT_IP) || has_card(spec->xml_patch))
+    /* A card can come by the patch alone. */
+    if (!g_str_equal(spec->wait, DUET_WAIT_IP) ||
+        (spec->xml_patch && duet_vm_xml_patch_has_card(spec->xml_patch)))
         return TRUE;
     g_set_error_literal(error, DUET_ERROR, DUET_ERROR_INVALID,
         "--wait ip: it has no network card, which no address can come without: add an <interface> "

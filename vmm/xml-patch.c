@@ -206,6 +206,25 @@ gboolean duet_vm_xml_patch_check(const char *patch, GError **error)
     return document != NULL;
 }
 
+static xmlNode *child_called(xmlNode *parent, const char *name)
+{
+    xmlNode *node = xmlFirstElementChild(parent);
+    while (node && (node->ns || !g_str_equal(name_of(node), name)))
+        node = xmlNextElementSibling(node);
+    return node;
+}
+
+gboolean duet_vm_xml_patch_has_card(const char *patch)
+{
+    xmlDoc *document = parse(patch, NULL);
+    xmlNode *node = document ? xmlFirstElementChild(xmlDocGetRootElement(document)) : NULL;
+    while (node && !(is_devices(node) && child_called(node, "interface")))
+        node = xmlNextElementSibling(node);
+    gboolean found = node != NULL;
+    xmlFreeDoc(document);
+    return found;
+}
+
 static gboolean is_same_name(const xmlNode *a, const xmlNode *b)
 {
     const char *a_space = a->ns ? (const char *)a->ns->href : NULL;
@@ -267,14 +286,6 @@ static void merge(xmlNode *domain, xmlNode *patch)
     for (xmlNode *node = xmlFirstElementChild(patch); node; node = xmlNextElementSibling(node))
         if (!is_devices(node) && !is_qemu_commandline(node))
             append_copy(domain, node);
-}
-
-static xmlNode *child_called(xmlNode *parent, const char *name)
-{
-    xmlNode *node = xmlFirstElementChild(parent);
-    while (node && (node->ns || !g_str_equal(name_of(node), name)))
-        node = xmlNextElementSibling(node);
-    return node;
 }
 
 /*

@@ -23,6 +23,9 @@ G_BEGIN_DECLS
  */
 gboolean duet_vm_xml_patch_check(const char *patch, GError **error);
 
+/** duet_vm_xml_patch_has_card: whether it adds a network card; %FALSE of what can't be merged. */
+gboolean duet_vm_xml_patch_has_card(const char *patch);
+
 /**
  * duet_vm_xml_patch_apply: a pure function.
  * Returns: (transfer full): @xml, a domain of ours, with @patch merged into it; or NULL with

@@ -209,6 +209,8 @@ static void test_patch(void)
     g_autoptr(DuetSpec) spec = spec_new();
     g_autoptr(GPtrArray) none = folders_new();
     g_autoptr(GError) error = NULL;
+    g_assert_true(duet_vm_xml_patch_has_card(patch));
+    g_assert_false(duet_vm_xml_patch_has_card("<domain><devices/></domain>"));
     for (int kvm = 0; kvm < 2; kvm++) {
         DuetVmPlan plan = plan_of(kvm, none);
         g_autofree char *xml = duet_vm_domain_xml(spec, &plan);
