@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/owned.h"
 #include "core/events.h"
+#include "core/stats.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,15 +37,12 @@ typedef struct {
     guint64 began, space;
 } Owner;
 
-/* proc_pid_stat(5): field 22; the name, which is the second, may have blanks. */
 static guint64 began_at(gint64 pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/stat", pid);
     g_autofree char *text = duet_file_read(AT_FDCWD, path, 1 << 16, NULL, NULL);
-    const char *at = text ? strrchr(text, ')') : NULL;
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    return at ? g_ascii_strtoull(at, NULL, 10) : 0;
+    DuetProcessTimes times;
+    return text && duet_stat_parse(text, &times) ? times.began : 0;
 }
 
 static guint64 pid_space(void)

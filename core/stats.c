@@ -33,13 +33,16 @@ gboolean duet_stat_parse(const char *text, DuetProcessTimes *out_times)
     /* A name may have anything in it. */
     const char *rest = strrchr(text, ')');
     unsigned long own[2];
+    unsigned long long began = 0;
     long children[2], threads;
     if (!rest ||
-        sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld %*d %*d %ld",
-            &own[0], &own[1], &children[0], &children[1], &threads) != 5)
+        sscanf(rest,
+            ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld %*d %*d %ld %*d %llu",
+            &own[0], &own[1], &children[0], &children[1], &threads, &began) < 5)
         return FALSE;
     out_times->ticks = own[0] + own[1] + (guint64)children[0] + (guint64)children[1];
     out_times->threads = (guint64)threads;
+    out_times->began = began;
     return TRUE;
 }
 

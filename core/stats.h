@@ -8,10 +8,12 @@ G_BEGIN_DECLS
 /**
  * DuetProcessTimes: of /proc/PID/stat.
  * @ticks: CPU time, that of children that were waited for among it
+ * @began: since the host's boot, in ticks; 0: not told
  */
 typedef struct {
     guint64 ticks;
     guint64 threads;
+    guint64 began;
 } DuetProcessTimes;
 
 /** duet_stat_parse: Returns: %FALSE for a text that is none. */

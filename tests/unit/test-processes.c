@@ -97,6 +97,7 @@ static void test_stat(void)
         &times));
     g_assert_cmpuint(times.ticks, ==, 575);
     g_assert_cmpuint(times.threads, ==, 9);
+    g_assert_cmpuint(times.began, ==, 100);
     g_assert_false(duet_stat_parse("", &times));
     g_assert_false(duet_stat_parse("12 (a", &times));
     g_assert_false(duet_stat_parse("12 (a) S 1 12 12 0 -1 4194560 1 2 3 4 500", &times));
