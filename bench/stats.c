@@ -140,6 +140,11 @@ double duet_stats_median(const double *values, gsize n)
     return duet_stats_take_median(copy, n);
 }
 
+double duet_stats_array_median(const GArray *values)
+{
+    return duet_stats_median(duet_stats_doubles(values), values->len);
+}
+
 void duet_stats_interval(double *values, gsize n, double *out_low, double *out_high)
 {
     qsort(values, n, sizeof *values, compare_doubles);

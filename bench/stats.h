@@ -67,6 +67,8 @@ const double *duet_stats_doubles(const GArray *array);
 
 /** duet_stats_median: of @values in any order. Returns: NaN if @n is 0. */
 double duet_stats_median(const double *values, gsize n);
+/** duet_stats_array_median: of an array of doubles, as duet_stats_median(). */
+double duet_stats_array_median(const GArray *values);
 
 /**
  * duet_stats_take_median: the same, to the last bit, of @values that get into another order. They

@@ -45,7 +45,7 @@ static double median_at(const DuetRun *run, guint arm, DuetMemoryMetric metric, 
     g_autoptr(GArray) x = NULL, y = NULL;
 
     duet_memory_points(run, arm, metric, count, &x, &y);
-    return duet_stats_median(duet_stats_doubles(y), y->len);
+    return duet_stats_array_median(y);
 }
 
 static void describe_count(const DuetRun *run, guint arm, DuetMemoryRow *row)

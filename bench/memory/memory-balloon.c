@@ -13,11 +13,6 @@ static void add(GArray *values, double value)
         g_array_append_val(values, value);
 }
 
-static double median_of(GArray *values)
-{
-    return duet_stats_median(duet_stats_doubles(values), values->len);
-}
-
 /* What the balloons of a sample gave back, of each instance. */
 static double freed(const DuetSample *sample, DuetMemoryMetric metric)
 {
@@ -87,7 +82,7 @@ static void describe_row(const DuetRun *run, guint arm, DuetMemoryRow *row)
             of_guests(shrunk, G_STRUCT_OFFSET(DuetHostMemory, available_bytes)));
     }
     for (guint i = 0; i < DUET_SHRUNK_COUNT; i++)
-        row->shrunk[i] = median_of(values->pdata[i]);
+        row->shrunk[i] = duet_stats_array_median(values->pdata[i]);
 }
 
 void duet_memory_balloon_rows(const DuetRun *run, guint arm, DuetMemoryRow *rows, guint n_rows)
@@ -198,11 +193,13 @@ void duet_memory_balloon_markdown(
     if (run->plan->balloon_bytes == 0)
         return;
     g_autofree char *size = duet_text_bytes((double)run->plan->balloon_bytes);
-    g_string_append_printf(out,
-        "\n## Each, once it is shrunk to %s\n\n"
-        "| arm | N | ok | freed: PSS | cgroup | host | guest RAM | took | guest has | available |\n"
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-        size);
+    g_string_append_printf(out, "\n## Each, once it is shrunk to %s\n\n| arm | N | ok |", size);
+    for (gsize k = 0; k < G_N_ELEMENTS(columns); k++)
+        g_string_append_printf(out, " %s |", columns[k].label);
+    g_string_append(out, "\n|---|--:|--:|");
+    for (gsize k = 0; k < G_N_ELEMENTS(columns); k++)
+        g_string_append(out, "--:|");
+    g_string_append_c(out, '\n');
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         g_autofree char *name = duet_text_markdown(duet_run_arm(run, arm)->name);
         for (guint i = 0; i < analysis->n_rows; i++) {

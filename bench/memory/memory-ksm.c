@@ -9,11 +9,6 @@
 #include "memory-analysis.h"
 #include "memory-view.h"
 
-static double median_of(GArray *values)
-{
-    return duet_stats_median(duet_stats_doubles(values), values->len);
-}
-
 static void describe_row(const DuetRun *run, guint arm, DuetMemoryRow *row)
 {
     g_autoptr(GArray) saved = g_array_new(FALSE, FALSE, sizeof(double));
@@ -35,9 +30,9 @@ static void describe_row(const DuetRun *run, guint arm, DuetMemoryRow *row)
             g_array_append_val(cpu, cpu_ns);
         row->ksm_settled += sample->memory->ksm.settled;
     }
-    row->ksm_saved_bytes = median_of(saved);
-    row->ksm_waited_ns = median_of(waited);
-    row->ksm_cpu_ns = median_of(cpu);
+    row->ksm_saved_bytes = duet_stats_array_median(saved);
+    row->ksm_waited_ns = duet_stats_array_median(waited);
+    row->ksm_cpu_ns = duet_stats_array_median(cpu);
 }
 
 void duet_memory_ksm_rows(const DuetRun *run, guint arm, DuetMemoryRow *rows, guint n_rows)
