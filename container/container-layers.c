@@ -118,11 +118,18 @@ static gboolean make_upper(
         return duet_error_set_errno(error, errno, "cannot make '%s/work'", dir);
     if (faccessat(instance_fd, "upper", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return TRUE;
+    if (fstat(top->fd, &info) != 0)
+        return duet_error_set_errno(error, errno, "cannot read the image's root directory");
+    /* The monitor's umask takes nothing from what most images have. */
+    if (info.st_uid == 0 && info.st_gid == 0 && (info.st_mode & 07777) == 0755) {
+        if (mkdirat(instance_fd, "upper", 0755) == 0)
+            return TRUE;
+        return duet_error_set_errno(error, errno, "cannot make '%s/upper'", dir);
+    }
     /* By that name only when it is complete: who starts it again takes it as it is. */
     if (mkdirat(instance_fd, "upper.new", 0700) != 0 && errno != EEXIST)
         return duet_error_set_errno(error, errno, "cannot make '%s/upper'", dir);
-    if (fstat(top->fd, &info) != 0 ||
-        ((info.st_uid != 0 || info.st_gid != 0) &&
+    if (((info.st_uid != 0 || info.st_gid != 0) &&
             fchownat(instance_fd, "upper.new", info.st_uid, info.st_gid, 0) != 0) ||
         fchmodat(instance_fd, "upper.new", info.st_mode & 07777, 0) != 0 ||
         renameat(instance_fd, "upper.new", instance_fd, "upper") != 0)

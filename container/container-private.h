@@ -106,6 +106,17 @@ typedef struct {
 } DuetReport;
 
 /**
+ * duet_go_send: tells the child to go on
+ * @byte: %DUET_GO_MAPPED or %DUET_GO_MOUNTS
+ * @fds: (array length=count): for it to have
+ * @out_gone: that it is gone, so that its report is waiting
+ *
+ * Returns: %FALSE with @error when it can't be told, and would wait for ever.
+ */
+gboolean duet_go_send(
+    int sync_fd, char byte, const int *fds, int count, gboolean *out_gone, GError **error);
+
+/**
  * duet_report_receive: waits until the child executed the agent, or reported, or ended.
  * Returns: whether there is a report.
  */

@@ -2,6 +2,7 @@
 #include "container-private.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <duet/error.h>
@@ -48,6 +49,35 @@ static const struct {
         "the kernel has no CONFIG_SECCOMP_FILTER; --security-opt seccomp=unconfined goes without" },
     [DUET_STEP_EXEC] = { "execute the agent", ENOEXEC, "duet was built for another machine" },
 };
+
+gboolean duet_go_send(
+    int sync_fd, char byte, const int *fds, int count, gboolean *out_gone, GError **error)
+{
+    struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * DUET_CHILD_FDS_MAX)];
+    } control;
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    if (count > 0) {
+        gsize bytes = sizeof(int) * (gsize)count;
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(bytes);
+        control.header = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET,
+            .cmsg_type = SCM_RIGHTS,
+            .cmsg_len = CMSG_LEN(bytes),
+        };
+        memcpy(CMSG_DATA(&control.header), fds, bytes);
+    }
+    gssize sent;
+    do
+        sent = sendmsg(sync_fd, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    *out_gone = sent < 0 && (errno == EPIPE || errno == ECONNRESET);
+    return sent == 1 || *out_gone ||
+        duet_error_set_errno(error, errno, "cannot tell the new process to go on");
+}
 
 gboolean duet_report_receive(int sync_fd, DuetReport *out_report)
 {

@@ -207,37 +207,6 @@ static gboolean clone_error(GError **error, int err, const char *name)
     return FALSE;
 }
 
-/* Tells the child to go on. Returns: %FALSE with @error when it can't be told, and would wait for
- * ever; @out_gone says that it is gone, so that its report is waiting. */
-static gboolean send_go(
-    const Start *start, char byte, const int *fds, int count, gboolean *out_gone, GError **error)
-{
-    struct iovec part = { .iov_base = &byte, .iov_len = 1 };
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int) * DUET_CHILD_FDS_MAX)];
-    } control;
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-    if (count > 0) {
-        gsize bytes = sizeof(int) * (gsize)count;
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(bytes);
-        control.header = (struct cmsghdr){
-            .cmsg_level = SOL_SOCKET,
-            .cmsg_type = SCM_RIGHTS,
-            .cmsg_len = CMSG_LEN(bytes),
-        };
-        memcpy(CMSG_DATA(&control.header), fds, bytes);
-    }
-    gssize sent;
-    do
-        sent = sendmsg(start->sync[0], &message, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    *out_gone = sent < 0 && (errno == EPIPE || errno == ECONNRESET);
-    return sent == 1 || *out_gone ||
-        duet_error_set_errno(error, errno, "cannot tell the container's first process to go on");
-}
-
 static gboolean mount_volumes(
     Start *start, const Container *container, int userns_fd, GError **error)
 {
@@ -300,15 +269,16 @@ static gboolean start_child(Container *container, Start *start, DuetMarks *marks
     if (dev_fd < 0 && !container->rootless)
         return FALSE;
     gboolean gone = FALSE;
-    if (!send_go(start, DUET_GO_MAPPED, &dev_fd, dev_fd >= 0 ? 1 : 0, &gone, error))
+    if (!duet_go_send(start->sync[0], DUET_GO_MAPPED, &dev_fd, dev_fd >= 0 ? 1 : 0, &gone, error))
         return FALSE;
     if (!gone &&
         (!make_mounts(container, start, error) ||
-            !send_go(start, DUET_GO_MOUNTS, start->fds, start->fds_count, &gone, error)))
+            !duet_go_send(
+                start->sync[0], DUET_GO_MOUNTS, start->fds, start->fds_count, &gone, error)))
         return FALSE;
     /* From here on the child has its own memory, and runs nothing but the agent until that is told
      * to. */
-    return wait_child(container, start, error) &&
+    return duet_place_meanwhile(container->place, error) && wait_child(container, start, error) &&
         duet_attributes_apply(container->spec, start->clone.pid, error) &&
         duet_sysctls_write(
             start->clone.pidfd, container->place->id_base, container->spec->sysctls, error);

@@ -132,19 +132,25 @@ static gboolean attach_volume(
     return fd >= 0 && attach_at(native, fd, volume->target, is_dir, error);
 }
 
-static gboolean make_root(Native *native, char **out_notice, GError **error)
+/* What the child needs to execute the agent. */
+static gboolean make_root(Native *native, GError **error)
 {
     const DuetSpec *spec = native->spec;
-    if (!duet_overlay_private_ns(&native->overlay, error) ||
-        !duet_overlay_make(&native->overlay, spec->layers, native->place->instance_dir, -1, 0,
+    if (!duet_overlay_make(&native->overlay, spec->layers, native->place->instance_dir, -1, 0,
             spec->remove_at_exit, error))
         return FALSE;
     if (move_mount(native->overlay.root_fd, "", AT_FDCWD, native->root, MOVE_MOUNT_F_EMPTY_PATH) !=
         0)
         return duet_error_set_errno(error, errno, "cannot mount on '%s'", native->root);
     native->attached = TRUE;
-    if (!attach_host_dir(native, "/proc", error) || !attach_host_dir(native, "/sys", error) ||
-        !attach_host_dir(native, "/dev", error))
+    return attach_host_dir(native, "/dev", error);
+}
+
+/* What only a payload looks for. */
+static gboolean attach_rest(Native *native, char **out_notice, GError **error)
+{
+    const DuetSpec *spec = native->spec;
+    if (!attach_host_dir(native, "/proc", error) || !attach_host_dir(native, "/sys", error))
         return FALSE;
     g_autoptr(GArray) volumes = duet_spec_volumes(spec);
     for (guint i = 0; i < volumes->len; i++)
@@ -164,8 +170,10 @@ static void drop_root(Native *native)
     duet_overlay_clear(&native->overlay);
 }
 
+/* As a container's, it gets ready while its root is made, and executes the agent while we do what
+ * that does not wait for. */
 static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClone *clone,
-    DuetMarks *marks, GError **error)
+    DuetMarks *marks, char **out_notice, GError **error)
 {
     int cgroup_fd = duet_cgroup_clone_fd(native->place->cgroup, DUET_CGROUP_PAYLOAD);
     gboolean tracked = duet_cgroup_tracks(native->place->cgroup, DUET_CGROUP_PAYLOAD);
@@ -177,9 +185,12 @@ static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClo
     if (!ok)
         return duet_error_set_errno(error, err, "cannot make a process");
     duet_marks_set(marks, DUET_MARK_SPAWNED);
-    char byte = DUET_GO_MOUNTS;
-    if (send(sync_fd, &byte, 1, MSG_NOSIGNAL) != 1 && errno != EPIPE && errno != ECONNRESET)
-        return duet_error_set_errno(error, errno, "cannot tell the process to go on");
+    if (!make_root(native, error))
+        return FALSE;
+    gboolean gone;
+    if (!duet_go_send(sync_fd, DUET_GO_MOUNTS, &native->overlay.root_fd, 1, &gone, error) ||
+        !attach_rest(native, out_notice, error) || !duet_place_meanwhile(native->place, error))
+        return FALSE;
     DuetReport report;
     if (duet_report_receive(sync_fd, &report))
         return duet_report_to_error(&report, native->spec, error);
@@ -196,7 +207,8 @@ static gboolean native_start(
     DUET_AUTO_FD exec_fd = -1;
     DuetClone clone = { .pidfd = -1, .pid = -1 };
     DUET_AUTO_FD memfd = duet_agent_memfd(error);
-    gboolean ok = memfd >= 0 && make_root(native, &notice, error);
+    /* The child is born into it. */
+    gboolean ok = memfd >= 0 && duet_overlay_private_ns(&native->overlay, error);
     if (ok &&
         (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) != 0 ||
             socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, agent) != 0 ||
@@ -213,8 +225,7 @@ static gboolean native_start(
             duet_cgroup_born_fds(native->place->cgroup, DUET_CGROUP_PAYLOAD, child->cgroup_fds);
         child->argv = native_argv;
         child->limits_asked = duet_ulimits_named(native->spec->ulimits);
-        child->fds[DUET_CHILD_FD_ROOT] = native->overlay.root_fd;
-        ok = run_child(native, child, sync[0], &clone, marks, error);
+        ok = run_child(native, child, sync[0], &clone, marks, &notice, error);
     }
     duet_fd_clear(&sync[0]);
     if (!ok) {

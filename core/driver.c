@@ -46,6 +46,11 @@ const DuetDriverOps *duet_driver_load(const DuetDriverEntry *entry, GError **err
     return ops;
 }
 
+gboolean duet_place_meanwhile(const DuetPlace *place, GError **error)
+{
+    return !place->meanwhile || place->meanwhile(place->data, error);
+}
+
 DuetRuntime *duet_runtime_new(
     const DuetDriverEntry *entry, const DuetSpec *spec, const DuetPlace *place, GError **error)
 {

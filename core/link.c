@@ -24,6 +24,7 @@ struct _DuetLink {
     /* Set while a callback runs: duet_link_free() then only marks. */
     int busy;
     gboolean freed;
+    gboolean waits; /* to be read from again when a handler of its frames has returned */
 };
 
 static void link_destroy(DuetLink *link)
@@ -53,10 +54,24 @@ static gboolean dispatch_frames(DuetLink *link)
     return got == 0;
 }
 
+static gboolean on_readable(int fd, GIOCondition condition, gpointer user_data);
+
+static void read_on(DuetLink *link)
+{
+    link->waits = FALSE;
+    link->read_source = duet_loop_add_fd(
+        link->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, G_PRIORITY_DEFAULT, on_readable, link);
+}
+
 static gboolean on_readable(int fd, GIOCondition condition, gpointer user_data)
 {
     DuetLink *link = user_data;
     size_t space;
+    if (link->busy) { /* a handler steps the loop, see monitor-live.c */
+        link->read_source = 0;
+        link->waits = TRUE;
+        return G_SOURCE_REMOVE;
+    }
     uint8_t *at = duet_frame_reader_space(&link->reader, &space);
     ssize_t n = at ? read(fd, at, space) : -1;
     (void)condition;
@@ -73,10 +88,13 @@ static gboolean on_readable(int fd, GIOCondition condition, gpointer user_data)
         link_failed(link);
     }
     link->busy--;
-    gboolean gone = link->freed;
-    if (gone && !link->busy)
+    if (link->freed) {
         link_destroy(link);
-    return !gone && alive ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+        return G_SOURCE_REMOVE;
+    }
+    if (alive && link->waits)
+        read_on(link);
+    return alive ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
 DuetLink *duet_link_new(int fd, DuetLinkFrame on_frame, DuetLinkClosed on_closed, gpointer data)
@@ -168,8 +186,7 @@ void duet_link_connect(DuetLink *link, int fd)
 {
     link->fd = fd;
     g_unix_set_fd_nonblocking(fd, TRUE, NULL);
-    link->read_source =
-        duet_loop_add_fd(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, G_PRIORITY_DEFAULT, on_readable, link);
+    read_on(link);
     write_queue(link);
 }
 

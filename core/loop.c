@@ -4,6 +4,10 @@
 static guint attach(GSource *source, GSourceFunc function, gpointer data)
 {
     g_source_set_callback(source, function, data, NULL);
+    /* Else GLib takes each source out while it is dispatched, and wakes itself up for that: two
+     * system calls and a vain round of the loop for each event. A handler that steps the loop may
+     * be met again: link.c sees to it. */
+    g_source_set_can_recurse(source, TRUE);
     guint id = g_source_attach(source, g_main_context_get_thread_default());
     g_source_unref(source);
     return id;

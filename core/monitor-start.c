@@ -46,7 +46,6 @@ static gboolean make_place(Monitor *monitor, GError **error)
     DuetContext *context = monitor->context;
     const char *id = monitor->spec->id;
     gboolean first = !monitor->run_dir;
-    gboolean goes_on = monitor_can_be_saved(monitor) && duet_saved_is_there(monitor->dir_fd);
     DuetLimits limits = monitor_limits(monitor, monitor->spec);
     monitor->cgroup = duet_cgroup_plan(id, monitor->spec->name, &limits, error);
     if (!monitor->cgroup ||
@@ -63,17 +62,38 @@ static gboolean make_place(Monitor *monitor, GError **error)
         return FALSE;
     monitor->info->cgroup = g_strdup(duet_cgroup_path(monitor->cgroup));
     int joined = duet_cgroup_join(monitor->cgroup, DUET_CGROUP_MONITOR);
-    if (joined != 0)
-        return duet_error_set_errno(
+    return joined == 0 ||
+        duet_error_set_errno(
             error, joined, "cannot join the cgroup '%s'", duet_cgroup_path(monitor->cgroup));
-    if (!first)
-        return TRUE;
+}
+
+static void keep_private(Monitor *monitor, int fd, int other_fd)
+{
+    g_array_append_val(monitor->private_fds, fd);
+    g_array_append_val(monitor->private_fds, other_fd);
+    monitor->place.private_fds = (const int *)(gpointer)monitor->private_fds->data;
+    monitor->place.n_private_fds = monitor->private_fds->len;
+}
+
+/* As DuetPlace.meanwhile: what stays from one run to the next, and neither driver nor agent needs
+ * before they have something to say. */
+static gboolean open_doors(gpointer data, GError **error)
+{
+    Monitor *monitor = data;
+    gboolean goes_on = monitor_can_be_saved(monitor) && duet_saved_is_there(monitor->dir_fd);
     if (!monitor->borrowed &&
         !duet_log_open(&monitor->log, monitor->dir_fd, monitor->spec, goes_on, error)) {
         g_prefix_error(error, "in '%s': ", monitor->dir);
         return FALSE;
     }
-    return listen_on_socket(monitor, error);
+    if (!listen_on_socket(monitor, error))
+        return FALSE;
+    keep_private(monitor, monitor->listen_fd, monitor->log.fd);
+    monitor->place.meanwhile = NULL;
+    /* Else nobody serves yet: see serve(). */
+    if (monitor->loop)
+        monitor_clients_listen(monitor);
+    return TRUE;
 }
 
 /* As DuetPlace.wait. No client is answered, so nothing more is asked of the driver; a signal's stop
@@ -146,8 +166,6 @@ gboolean monitor_prepare(Monitor *monitor, GError **error)
     monitor->info->state = DUET_STATE_STARTING;
     monitor->info->monitor_pid = getpid();
     monitor_save_state(monitor);
-    const int own[] = { monitor->lock_fd, monitor->listen_fd, monitor->log.fd, monitor->signal_fd };
-    g_array_append_vals(monitor->private_fds, own, G_N_ELEMENTS(own));
     monitor->place = (DuetPlace){
         .instance_dir = monitor->dir,
         .run_dir = monitor->run_dir,
@@ -158,10 +176,15 @@ gboolean monitor_prepare(Monitor *monitor, GError **error)
         .used_dir = monitor->used_dir,
         .save_path = monitor->save_path,
         .wait = wait_readable,
-        .wait_data = monitor,
-        .private_fds = (const int *)(gpointer)monitor->private_fds->data,
-        .n_private_fds = monitor->private_fds->len,
+        .data = monitor,
     };
+    keep_private(monitor, monitor->lock_fd, monitor->signal_fd);
+    if (monitor->listen_fd >= 0)
+        keep_private(monitor, monitor->listen_fd, monitor->log.fd);
+    else if (!monitor->entry->module)
+        monitor->place.meanwhile = open_doors;
+    else if (!open_doors(monitor, error)) /* a worker closes them */
+        return FALSE;
     monitor->runtime = duet_runtime_new(monitor->entry, monitor->spec, &monitor->place, error);
     return monitor->runtime != NULL;
 }
@@ -179,6 +202,12 @@ gboolean monitor_bring_up(Monitor *monitor, GError **error)
     monitor->starting = FALSE;
     if (!ok)
         return FALSE;
+    if (!duet_place_meanwhile(&monitor->place, error)) {
+        duet_runtime_kill(monitor->runtime, NULL);
+        monitor->pidfd = started.pidfd;
+        close(started.agent_fd);
+        return FALSE;
+    }
     /* A driver that took other ids for a moment made the kernel forget it. */
     monitor_end_with_owner(monitor);
     monitor->info->pid = started.pid;

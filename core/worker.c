@@ -234,7 +234,7 @@ static GVariant *receive(WorkerRuntime *worker, int fds[2], GError **error)
         .msg_control = control.bytes,
         .msg_controllen = sizeof control };
     const DuetPlace *place = worker->place;
-    int polled = place->wait(worker->fd, worker->timeout_ms, place->wait_data);
+    int polled = place->wait(worker->fd, worker->timeout_ms, place->data);
     ssize_t n = polled > 0 ? recvmsg(worker->fd, &message, MSG_CMSG_CLOEXEC) : -1;
     if (n <= 0) {
         g_set_error(error, DUET_ERROR, polled == 0 ? DUET_ERROR_TIMEOUT : DUET_ERROR_FAILED,

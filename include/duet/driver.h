@@ -44,6 +44,9 @@ void duet_check_free(DuetCheck *check);
  * @wait: waits at most @timeout_ms until @fd is readable; 1, 0 when it took too long,
  * -1 with errno. Who keeps the monitor waiting waits with it: the monitor reaps meanwhile (libvirt
  *     waits 20 s for each orphan of its that nobody reaps), and answers clients during start()
+ * @meanwhile: (nullable): what the monitor has to do that no new process waits for. A driver may
+ *     call it in start(), when its process is at work and it has nothing else to do; else it is
+ * done after that
  * @saved: (nullable): what save() told of the state in @saved_dir, whose file `memory` start() goes
  *     on from: it renames @saved_dir to @used_dir right before the first instruction
  * @save_path: the file that save() writes
@@ -55,7 +58,8 @@ typedef struct {
     struct _DuetCgroup *cgroup;
     guint32 id_base;
     int (*wait)(int fd, int timeout_ms, gpointer data);
-    gpointer wait_data;
+    gboolean (*meanwhile)(gpointer data, GError **error);
+    gpointer data; /* of both */
     GVariant *saved;
     const char *saved_dir;
     const char *used_dir;
@@ -63,6 +67,9 @@ typedef struct {
     const int *private_fds;
     guint n_private_fds;
 } DuetPlace;
+
+/** duet_place_meanwhile: calls @meanwhile, if there is one. */
+gboolean duet_place_meanwhile(const DuetPlace *place, GError **error);
 
 /* A guest under emulation on a loaded host has been seen to need 20 s. */
 #define DUET_BOOT_TIMEOUT_S 120
@@ -94,8 +101,16 @@ typedef struct _DuetRuntime DuetRuntime;
 /**
  * DuetEnd: what the instance's machine did of its own accord
  * @DUET_END_UNKNOWN: nothing that is known of: it was killed
+ * @DUET_END_REBOOT: its guest had it begin anew
+ * @DUET_END_RESET: somebody outside of it did, by another tool than duet
  */
-typedef enum { DUET_END_UNKNOWN, DUET_END_POWER_OFF, DUET_END_REBOOT, DUET_END_PANIC } DuetEnd;
+typedef enum {
+    DUET_END_UNKNOWN,
+    DUET_END_POWER_OFF,
+    DUET_END_REBOOT,
+    DUET_END_RESET,
+    DUET_END_PANIC
+} DuetEnd;
 
 /** The keys of an update: bytes (t) of RAM that the guest keeps, */
 #define DUET_UPDATE_MEMORY "memory"

@@ -79,7 +79,7 @@ options_of_run() {
   feature "\`-v\` of a named volume, \`volume\`" is "$(duet volume ls -q)" made
   feature "\`--label\`, \`ps --filter\`" is "$(duet ps -q --filter label=part=first | wc -l)" 1
   feature "\`--pids-limit\`" seen \
-    '(for i in $(seq 50); do sleep 1 & done; wait) 2>&1 | grep -c fork | sed "s/^[1-9].*/some/"' some
+    '(for i in $(seq 50); do sleep 3 & done; wait) 2>&1 | grep -c fork | sed "s/^[1-9].*/some/"' some
   feature "\`-m\`, \`--cpus\`, \`--cpuset-cpus\`, \`--cpu-shares\`, \`--memory-reservation\`" \
     is "$(duet inspect box | jq -r '.[0] | .memory_limit_bytes, .cpus, .cpuset_cpus, .cpu_shares' | xargs)" "134217728 1 $(cat /sys/devices/system/cpu/online) 512"
   feature "\`--oom-score-adj\`" is "$(cat "/proc/$(field box pid)/oom_score_adj")" 500
