@@ -152,7 +152,9 @@ gboolean monitor_prepare(Monitor *monitor, GError **error);
 gboolean monitor_bring_up(Monitor *monitor, GError **error);
 
 /* monitor-restart.c */
-/* Whether one run may follow another. */
+/* Whether it is to be started again by what it was made with. */
+gboolean monitor_has_policy(const Monitor *monitor);
+/* Whether one run may follow another: a daemon's machine can be reset by others as well. */
 gboolean monitor_may_restart(const Monitor *monitor);
 /* Decides whether another run follows, and waits for its time, serving clients. Returns: %FALSE:
  * it is the end. */

@@ -11,10 +11,15 @@
 
 #include <string.h>
 
-gboolean monitor_may_restart(const Monitor *monitor)
+gboolean monitor_has_policy(const Monitor *monitor)
 {
     return monitor->spec->restart != DUET_RESTART_NO ||
         (monitor->spec->health.test && monitor->spec->health.on_failure == DUET_HEALTH_RESTART);
+}
+
+gboolean monitor_may_restart(const Monitor *monitor)
+{
+    return monitor_has_policy(monitor) || monitor->spec->connect;
 }
 
 static gint64 run_ns(const DuetInfo *info)

@@ -165,15 +165,17 @@ static void tell_panic(Monitor *monitor, const char *line, gsize length)
 }
 
 /* Whoever has a machine switched off from inside got what was wanted; a reboot is another run, if
- * there may be one. */
+ * there may be one, and a reset is one that was asked for, as by `duet restart`. */
 static void take_machine_end(Monitor *monitor, DuetEnd end)
 {
     DuetInfo *info = monitor->info;
     if (end == DUET_END_POWER_OFF) {
         info->exit_code = info->exit_signal = 0;
         monitor->exit_known = TRUE;
+    } else if (end == DUET_END_RESET) {
+        monitor->again = TRUE;
     } else if (end == DUET_END_REBOOT) {
-        monitor->again = monitor_may_restart(monitor);
+        monitor->again = monitor_has_policy(monitor);
         if (!monitor->again && !info->error)
             info->error =
                 g_strdup("the guest rebooted, with which a VM ends that has no --restart");

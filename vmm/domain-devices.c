@@ -9,7 +9,8 @@
 
 #include <stdarg.h>
 
-#define VIRTIO_MODEL "virtio-non-transitional"
+/* In place of a slot: a machine without a PCI bus finds its devices in memory. */
+#define SLOT_MMIO G_MAXUINT
 
 xmlNode *duet_xml_add(xmlNode *parent, const char *name, const char *text, ...)
 {
@@ -33,10 +34,18 @@ static xmlNode *add_pci_place(xmlNode *device, guint bus, guint slot, guint func
 }
 
 /* @slot: 0: where libvirt will */
-static void add_pci_address(xmlNode *device, guint slot)
+static void add_address(xmlNode *device, guint slot)
 {
-    if (slot)
+    if (slot == SLOT_MMIO)
+        duet_xml_add(device, "address", NULL, "type", "virtio-mmio", NULL);
+    else if (slot)
         add_pci_place(device, 0, slot, 0);
+}
+
+/* On PCI, virtio 1.0 alone; elsewhere QEMU is told by an argument of its own: see domain-xml.c. */
+static const char *virtio_model(guint slot)
+{
+    return slot == SLOT_MMIO ? "virtio" : "virtio-non-transitional";
 }
 
 /**
@@ -71,10 +80,10 @@ static void add_backing(xmlNode *disk, const char *base)
     duet_xml_add(backing, "backingStore", NULL, NULL);
 }
 
-static xmlNode *add_disk(xmlNode *devices, const DiskRow *row)
+static xmlNode *add_disk(xmlNode *devices, const DiskRow *row, guint slot)
 {
     xmlNode *disk = duet_xml_add(
-        devices, "disk", NULL, "type", "file", "device", "disk", "model", VIRTIO_MODEL, NULL);
+        devices, "disk", NULL, "type", "file", "device", "disk", "model", virtio_model(slot), NULL);
     /* The host's page cache: the root disk's pages are shared by all VMs of the image. */
     xmlNode *driver = duet_xml_add(disk, "driver", NULL, "name", "qemu", "type",
         row->is_qcow2 ? "qcow2" : "raw", "cache", row->cache ? row->cache : "writeback",
@@ -96,6 +105,7 @@ static xmlNode *add_disk(xmlNode *devices, const DiskRow *row)
         duet_xml_add(disk, "boot", NULL, "order", "1", NULL);
     if (row->alias)
         duet_xml_add(disk, "alias", NULL, "name", row->alias, NULL);
+    add_address(disk, slot);
     return disk;
 }
 
@@ -112,14 +122,14 @@ static void add_folder(
     else
         duet_xml_add(device, "source", NULL, "dir", folder->path, NULL);
     duet_xml_add(device, "target", NULL, "dir", folder->tag, NULL);
-    add_pci_address(device, slot);
+    add_address(device, slot);
 }
 
 static void add_channels(xmlNode *devices, const DuetVmPlan *plan, guint slot)
 {
     xmlNode *bus = duet_xml_add(devices, "controller", NULL, "type", "virtio-serial", "index", "0",
-        "model", VIRTIO_MODEL, NULL);
-    add_pci_address(bus, slot);
+        "model", virtio_model(slot), NULL);
+    add_address(bus, slot);
     xmlNode *channel = duet_xml_add(devices, "channel", NULL, "type", "unix", NULL);
     if (plan->agent_socket)
         duet_xml_add(channel, "source", NULL, "mode", "bind", "path", plan->agent_socket, NULL);
@@ -145,7 +155,7 @@ char *duet_vm_disk_alias(int index)
     return g_strdup_printf("ua-duet-disk-%d", index);
 }
 
-static xmlNode *add_data_disk(xmlNode *devices, const DuetDataDisk *disk)
+static xmlNode *add_data_disk(xmlNode *devices, const DuetDataDisk *disk, guint slot)
 {
     /* Behind our own two. */
     g_autofree char *target = duet_data_disk_target(disk->index);
@@ -153,7 +163,7 @@ static xmlNode *add_data_disk(xmlNode *devices, const DuetDataDisk *disk)
     g_autofree char *alias = duet_vm_disk_alias(disk->index);
     const DiskRow row = { disk->path, target, serial, alias, disk->readonly, disk->is_qcow2,
         disk->cache, disk->io };
-    return add_disk(devices, &row);
+    return add_disk(devices, &row, slot);
 }
 
 /*
@@ -178,11 +188,11 @@ static void add_ports(xmlNode *devices, guint n, guint *slot)
 static void add_data_disks(xmlNode *devices, const GPtrArray *disks, guint *slot)
 {
     guint n = disks ? disks->len : 0;
-    gboolean ports = *slot != 0;
+    gboolean ports = *slot != 0 && *slot != SLOT_MMIO;
     if (ports)
         add_ports(devices, n + DUET_VM_SPARE_PORTS, slot);
     for (guint i = 0; i < n; i++) {
-        xmlNode *disk = add_data_disk(devices, disks->pdata[i]);
+        xmlNode *disk = add_data_disk(devices, disks->pdata[i], ports ? 0 : *slot);
         if (ports)
             add_pci_place(disk, i + 1, 0, 0);
     }
@@ -193,7 +203,7 @@ char *duet_vm_disk_xml(const DuetDataDisk *disk)
     xmlDoc *document = xmlNewDoc((const xmlChar *)"1.0");
     xmlNode *devices = xmlNewNode(NULL, (const xmlChar *)"devices");
     xmlDocSetRootElement(document, devices);
-    xmlNode *node = add_data_disk(devices, disk);
+    xmlNode *node = add_data_disk(devices, disk, 0);
     xmlBuffer *buffer = xmlBufferCreate();
     xmlNodeDump(buffer, document, node, 0, 0);
     char *xml = g_strdup((const char *)xmlBufferContent(buffer));
@@ -207,22 +217,22 @@ static void add_balloon(xmlNode *devices, guint slot)
     /* Not autodeflate: what was taken would be given back when the guest runs short of memory, and
      * QEMU would be killed by its cgroup for it. */
     xmlNode *balloon = duet_xml_add(
-        devices, "memballoon", NULL, "model", VIRTIO_MODEL, "freePageReporting", "on", NULL);
-    add_pci_address(balloon, slot);
+        devices, "memballoon", NULL, "model", virtio_model(slot), "freePageReporting", "on", NULL);
+    add_address(balloon, slot);
 }
 
 static void add_rng(xmlNode *devices, guint slot)
 {
-    xmlNode *rng = duet_xml_add(devices, "rng", NULL, "model", VIRTIO_MODEL, NULL);
+    xmlNode *rng = duet_xml_add(devices, "rng", NULL, "model", virtio_model(slot), NULL);
     /* QEMU's own source, the host's getrandom(): no file has to be there. */
     duet_xml_add(rng, "backend", NULL, "model", "builtin", NULL);
-    add_pci_address(rng, slot);
+    add_address(rng, slot);
 }
 
-/* The slots after *slot, or 0 again. */
+/* The slots after *slot, or what is none again. */
 static guint next_slot(guint *slot)
 {
-    return *slot ? (*slot)++ : 0;
+    return *slot && *slot != SLOT_MMIO ? (*slot)++ : *slot;
 }
 
 static void add_own_disks(xmlNode *devices, const DuetVmPlan *plan, guint *slot)
@@ -243,17 +253,20 @@ static void add_own_disks(xmlNode *devices, const DuetVmPlan *plan, guint *slot)
         { .path = plan->seed, .target = "vdb", .serial = "duet-seed", .readonly = TRUE },
     };
     for (guint i = 0; i < G_N_ELEMENTS(image); i++)
-        add_pci_address(add_disk(devices, plan->disk ? &disk[i] : &image[i]), next_slot(slot));
+        add_disk(devices, plan->disk ? &disk[i] : &image[i], next_slot(slot));
 }
 
 void duet_xml_add_devices(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *plan)
 {
-    gboolean is_q35 = duet_vm_machine_is_q35(duet_vm_machine(spec));
-    guint slot = is_q35 ? 1 : 0;
+    const char *machine = duet_vm_machine(spec);
+    gboolean is_q35 = duet_vm_machine_is_q35(machine);
+    gboolean is_microvm = duet_vm_machine_is_microvm(machine);
+    guint slot = is_microvm ? SLOT_MMIO : is_q35 ? 1 : 0;
     xmlNode *devices = duet_xml_add(domain, "devices", NULL, NULL);
     duet_xml_add(devices, "emulator", plan->emulator, NULL);
-    duet_xml_add(devices, "controller", NULL, "type", "pci", "index", "0", "model",
-        is_q35 ? "pcie-root" : "pci-root", NULL);
+    if (!is_microvm)
+        duet_xml_add(devices, "controller", NULL, "type", "pci", "index", "0", "model",
+            is_q35 ? "pcie-root" : "pci-root", NULL);
     gboolean has_screen = plan->vnc_socket || plan->vnc_password;
     if (!has_screen)
         duet_xml_add(devices, "controller", NULL, "type", "usb", "model", "none", NULL);

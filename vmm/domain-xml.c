@@ -99,7 +99,9 @@ static void add_cpu(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *pla
     xmlNode *features = duet_xml_add(domain, "features", NULL, NULL);
     duet_xml_add(features, "acpi", NULL, NULL);
     duet_xml_add(features, "apic", NULL, NULL);
-    duet_xml_add(features, "vmport", NULL, "state", "off", NULL);
+    gboolean is_microvm = duet_vm_machine_is_microvm(duet_vm_machine(spec));
+    if (!is_microvm)
+        duet_xml_add(features, "vmport", NULL, "state", "off", NULL);
     if (!plan->kvm) {
         /* Without it the cache grows to a share of the host's memory. */
         g_autofree char *mib = g_strdup_printf("%u", (guint)(DUET_VM_TB_CACHE_BYTES >> 20));
@@ -108,7 +110,8 @@ static void add_cpu(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *pla
     }
     add_cpu_model(domain, spec, plan->kvm);
     xmlNode *clock = duet_xml_add(domain, "clock", NULL, "offset", "utc", NULL);
-    duet_xml_add(clock, "timer", NULL, "name", "hpet", "present", "no", NULL);
+    if (!is_microvm)
+        duet_xml_add(clock, "timer", NULL, "name", "hpet", "present", "no", NULL);
 }
 
 /* For the eyes of those who meet it in virsh or virt-manager, and for duet_vm_daemon_remove(). */
@@ -171,15 +174,19 @@ static void add_limits(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *
 /*
  * libvirt has QEMU wait for it when the guest powers off. If the worker was killed nobody would
  * come: a guest that lost its channel and powered off must be gone without anybody's help.
+ * The transport of a microvm's devices speaks a draft of virtio unless it is told otherwise, which
+ * shared folders do not.
  */
-static void add_qemu_arguments(xmlNode *domain)
+static void add_qemu_arguments(xmlNode *domain, gboolean is_microvm)
 {
-    static const char *const arguments[] = { "-action", "shutdown=poweroff" };
+    static const char *const arguments[] = { "-action", "shutdown=poweroff", "-global",
+        "virtio-mmio.force-legacy=off" };
+    guint n = is_microvm ? G_N_ELEMENTS(arguments) : 2;
     xmlNs *qemu = xmlNewNs(domain, (const xmlChar *)"http://libvirt.org/schemas/domain/qemu/1.0",
         (const xmlChar *)"qemu");
     xmlNode *list = duet_xml_add(domain, "commandline", NULL, NULL);
     xmlSetNs(list, qemu);
-    for (guint i = 0; i < G_N_ELEMENTS(arguments); i++)
+    for (guint i = 0; i < n; i++)
         xmlSetNs(duet_xml_add(list, "arg", NULL, "value", arguments[i], NULL), qemu);
 }
 
@@ -200,14 +207,15 @@ char *duet_vm_domain_xml(const DuetSpec *spec, const DuetVmPlan *plan)
     add_boot(domain, spec, plan);
     add_cpu(domain, spec, plan);
     /* A guest that is over, in whatever way, is over: the monitor learns it from QEMU's exit. But a
-     * whole system may boot again. */
+     * whole system may boot again, and what asks a daemon for a reset wants to be told that it was
+     * done: see end-watch.c. */
     duet_xml_add(domain, "on_poweroff", "destroy", NULL);
-    duet_xml_add(domain, "on_reboot", plan->disk ? "restart" : "destroy", NULL);
+    duet_xml_add(domain, "on_reboot", plan->disk || plan->for_daemon ? "restart" : "destroy", NULL);
     duet_xml_add(domain, "on_crash", "destroy", NULL);
     duet_xml_add_devices(domain, spec, plan);
     if (plan->label)
         add_label(domain, plan->label);
-    add_qemu_arguments(domain);
+    add_qemu_arguments(domain, duet_vm_machine_is_microvm(duet_vm_machine(spec)));
     xmlChar *text = NULL;
     int length = 0;
     xmlDocDumpFormatMemory(document, &text, &length, 1);

@@ -33,19 +33,48 @@ static void on_shutdown(virConnectPtr connection, virDomainPtr domain, const cha
             vm->ended = rows[i].end;
 }
 
+/* A daemon's machine begins anew by itself. Its next run is another QEMU's, with another agent:
+ * this one has not got as far as its kernel. Its CPUs are stopped first, for which the daemon waits
+ * until it has told who asked for the reset. */
+static void on_reset(virConnectPtr connection, virDomainPtr domain, const char *event,
+    long long seconds, unsigned micros, const char *details, void *data)
+{
+    DuetVm *vm = data;
+    (void)connection;
+    (void)domain;
+    (void)event;
+    (void)seconds;
+    (void)micros;
+    vm->ended = details && strstr(details, "\"guest-reset\"") ? DUET_END_REBOOT : DUET_END_RESET;
+    virDomainSuspend(vm->domain);
+    duet_vm_qemu_kill(vm);
+}
+
+static int watch(DuetVm *vm, const char *event, virConnectDomainQemuMonitorEventCallback function)
+{
+    return virConnectDomainQemuMonitorEventRegister(
+        vm->connection, vm->domain, event, function, vm, NULL, 0);
+}
+
+static void unwatch(DuetVm *vm, int *id)
+{
+    /* A callback holds the connection. */
+    if (vm->connection && *id >= 0)
+        virConnectDomainQemuMonitorEventDeregister(vm->connection, *id);
+    *id = -1;
+}
+
 void duet_vm_end_watch(DuetVm *vm)
 {
     vm->ended = DUET_END_UNKNOWN;
-    vm->shutdown = virConnectDomainQemuMonitorEventRegister(
-        vm->connection, vm->domain, "SHUTDOWN", on_shutdown, vm, NULL, 0);
+    vm->shutdown = watch(vm, "SHUTDOWN", on_shutdown);
+    vm->reset = vm->spec->connect && !vm->spec->disk_image ? watch(vm, "RESET", on_reset) : -1;
 }
 
 void duet_vm_end_unwatch(DuetVm *vm)
 {
-    /* A callback holds the connection. */
-    if (vm->connection && vm->shutdown >= 0)
-        virConnectDomainQemuMonitorEventDeregister(vm->connection, vm->shutdown);
-    vm->shutdown = -1;
+    unwatch(vm, &vm->shutdown);
+    unwatch(vm, &vm->reset);
 }
 
 DuetEnd duet_vm_how_ended(DuetRuntime *runtime, GError **error)

@@ -18,6 +18,7 @@
 
 /* What the agent's channel needs, and what the root file system needs after that. */
 static const char *const port_modules[] = { "virtio_pci", "virtio_console", NULL };
+static const char *const mmio_port_modules[] = { "virtio_mmio", "virtio_console", NULL };
 static const char *const root_modules[] = { "virtio_blk", "squashfs", "overlay", "?crc32c_generic",
     "ext4", NULL };
 static const char *const folder_modules[] = { "fuse", "virtiofs", NULL };
@@ -135,11 +136,12 @@ static gboolean build(const char *path, const DuetGuestKernel *kernel, GBytes *a
     DuetInitramfsContents wanted_too, GError **error)
 {
     /* Resolved more than once: each part is a prefix of the whole order. */
-    g_autoptr(GPtrArray) early = duet_modules_resolve(kernel->modules_dir, port_modules, error);
+    const char *const *port = wanted_too & DUET_INITRAMFS_MMIO ? mmio_port_modules : port_modules;
+    g_autoptr(GPtrArray) early = duet_modules_resolve(kernel->modules_dir, port, error);
     if (!early)
         return FALSE;
     g_autoptr(GPtrArray) wanted = g_ptr_array_new();
-    wanted_add(wanted, port_modules);
+    wanted_add(wanted, port);
     wanted_add(wanted, root_modules);
     if (wanted_too & DUET_INITRAMFS_FOLDERS)
         wanted_add(wanted, folder_modules);

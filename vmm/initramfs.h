@@ -22,10 +22,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetInitramfs, duet_initramfs_free)
  * DuetInitramfsContents: what not every guest needs
  * @DUET_INITRAMFS_FOLDERS: shared folders (virtiofs)
  * @DUET_INITRAMFS_RNG: a virtio-rng
+ * @DUET_INITRAMFS_MMIO: devices in memory, in place of those on PCI
  */
 typedef enum {
     DUET_INITRAMFS_FOLDERS = 1,
     DUET_INITRAMFS_RNG = 2,
+    DUET_INITRAMFS_MMIO = 4,
 } DuetInitramfsContents;
 
 /**

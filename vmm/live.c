@@ -2,6 +2,7 @@
 /* What changes of a VM that runs. Each answers at once; what the guest has to do is looked at when
  * it is asked for again. */
 #include "vmm/data-disk.h"
+#include "vmm/machine.h"
 #include "vmm/mounts.h"
 #include "vmm/virt-error.h"
 #include "vmm/vm.h"
@@ -61,6 +62,18 @@ static gboolean has_disk(DuetVm *vm, const char *alias, gboolean *out_has, GErro
     return TRUE;
 }
 
+static gboolean check_room(const DuetVm *vm, GError **error)
+{
+    if (!duet_vm_machine_is_microvm(duet_vm_machine(vm->spec)))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "no disk can come or go while '%s' runs: its machine, microvm, has no bus for that; stop "
+        "it "
+        "first",
+        vm->spec->name);
+    return FALSE;
+}
+
 static gboolean attach_shown(DuetVm *vm, const DuetDataDisk *disk, GError **error)
 {
     g_autofree char *xml = duet_vm_disk_xml(disk);
@@ -118,7 +131,7 @@ static gboolean change_disk(
     DuetVm *vm, const char *text, gboolean comes, guint64 *out_left, GError **error)
 {
     g_autoptr(DuetDataDisk) disk = duet_data_disk_parse(text, error);
-    if (!disk)
+    if (!disk || !check_room(vm, error))
         return FALSE;
     g_assert(disk->index >= 0);
     return comes ? attach(vm, disk, error) : detach(vm, disk, out_left, error);

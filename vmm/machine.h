@@ -12,6 +12,9 @@ const char *duet_vm_machine(const DuetSpec *spec);
  * libvirt places them. */
 gboolean duet_vm_machine_is_q35(const char *machine);
 
+/** duet_vm_machine_is_microvm: whether it has no PCI bus, and its devices are in memory. */
+gboolean duet_vm_machine_is_microvm(const char *machine);
+
 /**
  * duet_vm_machine_check: refuses a machine type that duet has no VM of, or that is not in @listed,
  * of which it tells those that could be.
@@ -22,10 +25,11 @@ gboolean duet_vm_machine_check(const char *machine, const char *listed, GError *
 /** duet_vm_cpu_model: Returns: (transfer none): the CPU's mode in libvirt's words, or its model. */
 const char *duet_vm_cpu_model(const DuetSpec *spec, gboolean kvm);
 
-/** duet_vm_cpu_check: refuses the host's CPU without KVM. */
-gboolean duet_vm_cpu_check(const DuetSpec *spec, gboolean kvm, GError **error);
+/** duet_vm_accel_check: refuses, without KVM, the host's CPU and the machine that needs it. */
+gboolean duet_vm_accel_check(const DuetSpec *spec, gboolean kvm, GError **error);
 
-/** duet_vm_devices_check: refuses more devices than the root bus has room for. */
+/** duet_vm_devices_check: refuses more devices than the machine has room for, and what a microvm
+ * has not at all. */
 gboolean duet_vm_devices_check(const DuetSpec *spec, GError **error);
 
 /** duet_vm_spec_check: see #DuetVmSpecCheck; exported by the module. */

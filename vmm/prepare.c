@@ -116,7 +116,8 @@ static gboolean kernel_make(DuetVm *vm, GError **error)
     vm->initramfs =
         duet_initramfs_get(vm->kernel, duet_agent_start, (gsize)(duet_agent_end - duet_agent_start),
             (vm->spec->mounts->len > 0 ? DUET_INITRAMFS_FOLDERS : 0) |
-                (vm->spec->rng ? DUET_INITRAMFS_RNG : 0),
+                (vm->spec->rng ? DUET_INITRAMFS_RNG : 0) |
+                (duet_vm_machine_is_microvm(duet_vm_machine(vm->spec)) ? DUET_INITRAMFS_MMIO : 0),
             error);
     return vm->initramfs != NULL;
 }
@@ -128,7 +129,7 @@ gboolean duet_vm_prepare(DuetVm *vm, GError **error)
         (as_root && (!duet_vm_user_find(error) || !place_check(vm, error))))
         return FALSE;
     vm->emulator = duet_vm_qemu_find(vm->spec->qemu_path, error);
-    if (!vm->emulator || !accel_choose(vm, error) || !duet_vm_cpu_check(vm->spec, vm->kvm, error))
+    if (!vm->emulator || !accel_choose(vm, error) || !duet_vm_accel_check(vm->spec, vm->kvm, error))
         return FALSE;
     gboolean ok = vm->spec->disk_image ? duet_disk_guest_check(vm->spec, error)
                                        : kernel_make(vm, error) && duet_vm_console_make(vm, error);

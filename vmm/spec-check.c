@@ -52,13 +52,18 @@ static gboolean check_model_name(const DuetSpec *spec, GError **error)
 
 static gboolean check_model(const DuetSpec *spec, GError **error)
 {
-    if (!spec->cpu_model || g_str_equal(spec->cpu_model, DUET_CPU_MAX))
+    return !spec->cpu_model || g_str_equal(spec->cpu_model, DUET_CPU_MAX) ||
+        g_str_equal(spec->cpu_model, DUET_CPU_HOST) || check_model_name(spec, error);
+}
+
+/* KVM is looked at where something needs it alone. */
+static gboolean check_accel(const DuetSpec *spec, GError **error)
+{
+    if (duet_vm_accel_check(spec, FALSE, NULL))
         return TRUE;
-    if (!g_str_equal(spec->cpu_model, DUET_CPU_HOST))
-        return check_model_name(spec, error);
     g_autoptr(DuetKvm) kvm = duet_vm_kvm();
     gboolean usable = kvm->stage == DUET_KVM_USABLE && spec->accel != DUET_ACCEL_TCG;
-    return duet_vm_cpu_check(spec, usable, error);
+    return duet_vm_accel_check(spec, usable, error);
 }
 
 /* QEMU would refuse it in words of its own, when there is an instance. */
@@ -92,6 +97,6 @@ gboolean duet_vm_spec_check(const DuetSpec *spec, GError **error)
 {
     return (!spec->disk_image || duet_disk_guest_check(spec, error)) &&
         duet_vm_devices_check(spec, error) && check_machine(spec, error) &&
-        check_model(spec, error) && check_disks(spec, error) &&
+        check_model(spec, error) && check_accel(spec, error) && check_disks(spec, error) &&
         (!spec->xml_patch || duet_vm_xml_patch_check(spec->xml_patch, error));
 }

@@ -165,7 +165,7 @@ static const DuetRuntimeOps vm_ops = {
 static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
 {
     DuetVm *vm = g_new0(DuetVm, 1);
-    vm->powerdown = vm->shutdown = vm->proxy_events[0] = vm->proxy_events[1] = -1;
+    vm->powerdown = vm->shutdown = vm->reset = vm->proxy_events[0] = vm->proxy_events[1] = -1;
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;

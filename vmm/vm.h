@@ -66,6 +66,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * on under those of its source
  * @powerdown: daemon: the callback of the VM's power button, or -1
  * @shutdown: that of QEMU's last words, or -1; @ended: what they were
+ * @reset: that of a daemon's machine that begins anew, or -1
  * @console_socket: (nullable): disk guest: where QEMU listens for who is at its serial console
  * @vnc_socket, @vnc_password: (nullable): disk guest with a screen: where it is shown
  * @proxy: (nullable): disk guest: what plays its agent
@@ -108,6 +109,7 @@ struct _DuetVm {
     gint64 detach_asked_us;
     int powerdown;
     int shutdown;
+    int reset;
     DuetEnd ended;
     char *domain_id;
     char *console_socket;

@@ -44,6 +44,8 @@ G_BEGIN_DECLS
 /** The most further disks. They, the shared folders and a virtio-rng share the root PCI bus. */
 #define DUET_VM_DISKS_MAX 24
 #define DUET_VM_DEVICES_MAX 27
+/** and of a microvm, which has eight places for all: console, two disks and balloon are there */
+#define DUET_VM_MICROVM_DEVICES_MAX 4
 
 /** How long the text of an XML patch may be: it is a part of the spec, which every command reads.
  */

@@ -31,6 +31,7 @@ up() {
   shift
   duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300
 }
+runs_again() { [ "$(field "$1" restarts) $(state_of "$1")" = "1 running" ]; }
 gone() { is "$(libvirt_left "$@")" ""; }
 # disk CONNECTION NAME [OPTION...]: a tiny disk's VM that has booted. types NAME TEXT: at its console, which is left when it
 # has come back.
@@ -148,16 +149,26 @@ has_own_uid() {
 }
 
 # bats test_tags=host
-@test "virsh destroy and reset end the instance, and duet knows at once" {
-  local verb
+@test "virsh destroy ends the instance, virsh reset is another run of it, and duet knows at once" {
   up t-ended
-  for verb in destroy reset; do
-    virsh_ "$verb" duet-t-ended >/dev/null 2>&1 || true
-    wait_for 3 has_state t-ended exited
-    is "$(duet wait t-ended)" 137
-    gone t-ended
-    [ $verb = reset ] || duet start t-ended 2>/dev/null
-  done
+  duet exec t-ended sh -c 'echo kept >/kept; sync'
+  virsh_ reset duet-t-ended >/dev/null
+  wait_for 20 runs_again t-ended
+  is "$(duet exec t-ended cat /kept)" kept
+  is "$(virsh_ domstate duet-t-ended)" running
+  virsh_ destroy duet-t-ended >/dev/null
+  wait_for 3 has_state t-ended exited
+  is "$(duet wait t-ended)" 137
+  gone t-ended
+}
+
+# bats test_tags=full
+@test "a guest that reboots, or panics, is told as such in a daemon, too" {
+  expect 137 duet run "${system[@]}" --name t-boots busybox sh -c 'reboot -f; sleep 100'
+  is "$(field t-boots error)" "the guest rebooted, with which a VM ends that has no --restart"
+  expect 137 duet run "${system[@]}" --name t-panics busybox sh -c 'sleep 1.5; echo c >/proc/sysrq-trigger; sleep 100'
+  [[ $(field t-panics error) == "the guest's kernel panicked"* ]]
+  gone
 }
 
 # bats test_tags=host,full

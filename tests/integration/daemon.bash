@@ -71,7 +71,7 @@ daemon_up() {
   apparmor_before=$(echo /etc/apparmor.d/libvirt/libvirt-*)
   export apparmor_before
   ! virsh -q -c qemu:///system uri >/dev/null 2>&1 || return 0
-  "$DUET" check 2>/dev/null | grep -E '^kvm +ok' >/dev/null || broken=1
+  "$DUET" check 2>/dev/null | grep -E '^ok +kvm ' >/dev/null || broken=1
   unshare -m sleep infinity 3>&- &
   libvirt_ns=$!
   export libvirt_ns

@@ -149,13 +149,38 @@ PYTHON
 
 @test "machines, CPU models and vCPUs that are not here are refused before anything is made" {
   refused "there are: pc" --machine nosuch
-  refused "q35 or pc" --machine microvm
+  refused "needs KVM" --machine microvm --accel tcg
   refused "q35 or pc" --machine isapc
   refused "knows no 'Z80'" --cpu-model Z80
   refused "needs KVM" --cpu-model host --accel tcg
   refused "sockets times cores" --vcpus 4,sockets=3
   refused "from 1 to 255" --vcpus 0
   refused "from 1 to 255" --vcpus 256
+}
+
+# bats test_tags=host
+@test "a microvm under KVM has what others have, but for what comes and goes; without KVM it is refused" {
+  if ! duet check 2>/dev/null | grep -E '^ok +kvm ' >/dev/null; then
+    refused "needs KVM" --machine microvm
+    return
+  fi
+  refused "can't get more vCPUs" --machine microvm --vcpus 1,maxvcpus=2
+  refused "room for 4" --machine microvm --rng -v /tmp:/a -v /tmp:/b -v /tmp:/c -v /tmp:/d
+  mkdir "$scratch/folder"
+  echo shared >"$scratch/folder/file"
+  truncate -s 3M "$scratch/disk"
+  duet run -d --vm --name micro --machine microvm --rng -v "$scratch/folder:/folder:ro" --disk "$scratch/disk" busybox \
+    sh -c 'echo began; while [ ! -e /over ]; do sleep 0.1; done; exit 7' 2>/dev/null
+  is "$(field micro driver.machine)" microvm
+  is "$(duet exec micro cat /folder/file /sys/block/vdc/size)" $'shared\n6144'
+  is "$(duet exec micro sh -c 'ls /sys/bus/pci/devices 2>/dev/null; head -c 4 /dev/hwrng | wc -c')" 4
+  expect 125 duet disk attach micro "$scratch/disk"
+  [[ $output == *"stop it first"* ]]
+  duet pause micro
+  duet unpause micro
+  duet exec micro touch /over
+  is "$(duet wait micro) $(duet logs micro)" "7 began"
+  expect 0 duet run --rm --vm --machine microvm busybox poweroff -f
 }
 
 @test "for containers all of it is refused" {

@@ -31,11 +31,11 @@ static void test_machine(void)
         { "q35", -1, NULL },
         { "pc", -1, NULL },
         { "pc-i440fx-7.2", -1, NULL },
-        { "pc-q35-99", DUET_ERROR_INVALID, "there are: pc, pc-i440fx-7.2, q35" },
+        { "pc-q35-99", DUET_ERROR_INVALID, "there are: microvm, pc, pc-i440fx-7.2, q35" },
         { "", DUET_ERROR_INVALID, "there are:" },
         { "Supported", DUET_ERROR_INVALID, "there are:" },
         { "q35,accel=kvm", DUET_ERROR_INVALID, "there are:" },
-        { "microvm", DUET_ERROR_UNSUPPORTED, "ACPI" },
+        { "microvm", -1, NULL },
         { "isapc", DUET_ERROR_UNSUPPORTED, "PCI" },
     };
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -57,12 +57,32 @@ static void test_cpu(void)
     g_assert_cmpstr(duet_vm_cpu_model(spec, FALSE), ==, "maximum");
     spec->cpu_model = g_strdup("Haswell");
     g_assert_cmpstr(duet_vm_cpu_model(spec, TRUE), ==, "Haswell");
-    g_assert_true(duet_vm_cpu_check(spec, FALSE, &error));
+    g_assert_true(duet_vm_accel_check(spec, FALSE, &error));
     g_free(spec->cpu_model);
     spec->cpu_model = g_strdup("host");
-    g_assert_true(duet_vm_cpu_check(spec, TRUE, &error));
-    g_assert_false(duet_vm_cpu_check(spec, FALSE, &error));
+    g_assert_true(duet_vm_accel_check(spec, TRUE, &error));
+    g_assert_false(duet_vm_accel_check(spec, FALSE, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED);
+}
+
+static void test_microvm(void)
+{
+    g_autoptr(DuetSpec) spec = duet_spec_new();
+    g_autoptr(GError) error = NULL;
+    spec->machine = g_strdup("microvm");
+    g_assert_true(duet_vm_accel_check(spec, TRUE, &error));
+    g_assert_false(duet_vm_accel_check(spec, FALSE, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED);
+    spec->rng = TRUE;
+    for (guint i = 1; i < DUET_VM_MICROVM_DEVICES_MAX; i++)
+        g_ptr_array_add(spec->mounts, duet_mount_new("/a", "/b", FALSE));
+    g_assert_true(duet_vm_devices_check(spec, NULL));
+    g_ptr_array_add(spec->mounts, duet_mount_new("/a", "/b", FALSE));
+    g_assert_false(duet_vm_devices_check(spec, NULL));
+    spec->rng = FALSE;
+    g_assert_true(duet_vm_devices_check(spec, NULL));
+    spec->disk_image = g_strdup("/d");
+    g_assert_false(duet_vm_devices_check(spec, NULL));
 }
 
 static void test_too_many(void)
@@ -231,6 +251,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vmm-machine/machine", test_machine);
     g_test_add_func("/vmm-machine/cpu", test_cpu);
+    g_test_add_func("/vmm-machine/microvm", test_microvm);
     g_test_add_func("/vmm-machine/too-many", test_too_many);
     g_test_add_func("/vmm-machine/disks", test_disks);
     g_test_add_func("/vmm-machine/patch-refused", test_patch_refused);

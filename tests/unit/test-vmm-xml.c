@@ -168,6 +168,10 @@ static void test_machine(void)
     plan.kvm = TRUE;
     g_autofree char *kvm = duet_vm_domain_xml(spec, &plan);
     assert_golden("domain-machine-kvm.xml", kvm);
+    spec->machine = g_strdup("microvm");
+    g_autofree char *microvm = duet_vm_domain_xml(spec, &plan);
+    assert_golden("domain-machine-microvm.xml", microvm);
+    g_free(spec->machine);
     /* Slots of its root bus are taken: libvirt places the devices. */
     spec->machine = g_strdup("pc");
     g_autofree char *pc = duet_vm_domain_xml(spec, &plan);
