@@ -171,6 +171,13 @@ gboolean monitor_live_memory(
     return FALSE;
 }
 
+gboolean monitor_live_limits(Monitor *monitor, const DuetLimits *limits, GError **error)
+{
+    GVariant *values =
+        g_variant_new("(tdb)", limits->memory_bytes, limits->cpus, limits->cpus_is_guard);
+    return drive(monitor, one(DUET_UPDATE_LIMITS, values), "", error);
+}
+
 gboolean monitor_live_vcpus(Monitor *monitor, guint n, GError **error)
 {
     g_autoptr(GByteArray) none = g_byte_array_new();

@@ -227,6 +227,8 @@ void monitor_live_answer(Monitor *monitor, const struct duet_frame *frame);
 gboolean monitor_live_memory(
     Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GError **error);
 gboolean monitor_live_vcpus(Monitor *monitor, guint n, GError **error);
+/* Has another manager keep its part of @limits. */
+gboolean monitor_live_limits(Monitor *monitor, const DuetLimits *limits, GError **error);
 /* @limit: 0: none */
 gboolean monitor_live_pids(Monitor *monitor, guint64 limit, GError **error);
 gboolean monitor_live_disks(

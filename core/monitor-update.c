@@ -77,10 +77,9 @@ static gboolean asks_guest(const Monitor *monitor, const DuetSpec *to, GVariant 
 static gboolean check_vm(
     const Monitor *monitor, const DuetSpec *to, GVariant *changes, GError **error)
 {
-    if (to->connect)
-        return unsupported(error,
-            "what runs by a libvirt daemon has its limits, disks and name from its start: stop it "
-            "first");
+    if (to->connect && differs(changes, "name"))
+        return unsupported(
+            error, "what runs by a libvirt daemon has its name from its start: stop it first");
     if (to->disk_image && asks_agent(monitor, to, changes))
         return unsupported(error,
             "it is a disk's own system, and duet has no agent in it that would take its part: stop "
@@ -135,9 +134,22 @@ static gboolean tell_path(Monitor *monitor, GError **error)
     return TRUE;
 }
 
+/* A daemon keeps these two alone, see check_kind() of spec-limits.c. */
+static gboolean change_elsewhere(
+    Monitor *monitor, const DuetLimits *from, const DuetLimits *to, GError **error)
+{
+    if ((from->memory_bytes == to->memory_bytes && from->cpus == to->cpus) ||
+        monitor_live_limits(monitor, to, error))
+        return TRUE;
+    monitor_live_limits(monitor, from, NULL);
+    return FALSE;
+}
+
 static gboolean change_limits(
     Monitor *monitor, const DuetLimits *from, const DuetLimits *to, GError **error)
 {
+    if (monitor->spec->connect)
+        return change_elsewhere(monitor, from, to, error);
     if (!duet_cgroup_change_plan(monitor->cgroup, to, error))
         return FALSE;
     if (!tell_path(monitor, error)) {
@@ -166,6 +178,21 @@ DuetLimits monitor_limits(const Monitor *monitor, const DuetSpec *spec)
     return limits;
 }
 
+/* The same, of whoever keeps them. */
+static DuetLimits limits_of(const Monitor *monitor, const DuetSpec *spec)
+{
+    DuetLimits limits = monitor_limits(monitor, spec);
+    if (!spec->connect)
+        return limits;
+    g_autoptr(DuetSpec) own = duet_spec_copy(spec);
+    g_clear_pointer(&own->connect, g_free);
+    limits.memory_bytes = monitor_limits(monitor, own).memory_bytes;
+    limits.cpus = spec->cpus;
+    limits.cpus_is_guard =
+        spec->cpus == (gets_vcpus(monitor, spec) ? duet_vm_vcpus(spec) : monitor->vcpus);
+    return limits;
+}
+
 /* The guest's part: what it is most likely to refuse comes first. */
 static gboolean change_guest(
     Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
@@ -186,7 +213,7 @@ static gboolean change_guest(
 static gboolean change_vm(
     Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
 {
-    DuetLimits before = monitor_limits(monitor, from), between = monitor_limits(monitor, to);
+    DuetLimits before = limits_of(monitor, from), between = limits_of(monitor, to);
     if (gets_vcpus(monitor, to))
         between.memory_bytes += DUET_VM_VCPU_BYTES * (duet_vm_vcpus(to) - monitor->vcpus);
     between.memory_bytes = MAX(between.memory_bytes, before.memory_bytes);
@@ -200,7 +227,7 @@ static gboolean change_vm(
     /* It may have ended meanwhile, and its cgroup be as good as gone. */
     if (!check_state(monitor, NULL))
         return ok;
-    DuetLimits after = monitor_limits(monitor, ok ? to : from);
+    DuetLimits after = limits_of(monitor, ok ? to : from);
     return change_limits(monitor, &between, &after, ok ? error : NULL) && ok;
 }
 
