@@ -60,17 +60,11 @@ static gboolean gets_vcpus(const Monitor *monitor, const DuetSpec *to)
     return wanted > monitor->vcpus && wanted <= monitor->vcpus_max;
 }
 
-/* Whether the agent has a part in it. */
-static gboolean asks_agent(const Monitor *monitor, const DuetSpec *to, GVariant *changes)
-{
-    return gets_vcpus(monitor, to) || differs(changes, "memory-bytes") ||
-        differs(changes, "pids-limit");
-}
-
 /* Whether it is more than a change of its cgroup. */
 static gboolean asks_guest(const Monitor *monitor, const DuetSpec *to, GVariant *changes)
 {
-    return asks_agent(monitor, to, changes) || differs(changes, "disks");
+    return gets_vcpus(monitor, to) || differs(changes, "memory-bytes") ||
+        differs(changes, "pids-limit") || differs(changes, "disks");
 }
 
 /* Refuses what a VM can't have while it runs. */
@@ -80,10 +74,6 @@ static gboolean check_vm(
     if (to->connect && differs(changes, "name"))
         return unsupported(
             error, "what runs by a libvirt daemon has its name from its start: stop it first");
-    if (to->disk_image && asks_agent(monitor, to, changes))
-        return unsupported(error,
-            "it is a disk's own system, and duet has no agent in it that would take its part: stop "
-            "it first, and it counts at the next start");
     return (!differs(changes, "memory-bytes") || check_memory(monitor, to, error)) &&
         check_vcpus(monitor, to, error) &&
         (!asks_guest(monitor, to, changes) || monitor->info->state != DUET_STATE_PAUSED ||
@@ -217,6 +207,7 @@ static gboolean change_vm(
     if (gets_vcpus(monitor, to))
         between.memory_bytes += DUET_VM_VCPU_BYTES * (duet_vm_vcpus(to) - monitor->vcpus);
     between.memory_bytes = MAX(between.memory_bytes, before.memory_bytes);
+    g_clear_pointer(&monitor->change_notice, g_free);
     if (!change_limits(monitor, &before, &between, error))
         return FALSE;
     if (!asks_guest(monitor, to, asked))

@@ -74,6 +74,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @vnc_socket, @vnc_password: (nullable): disk guest with a screen: where it is shown
  * @proxy: (nullable): disk guest: what plays its agent
  * @proxy_events: disk guest: the callbacks that it needs, or -1
+ * @memory_watched_s: disk guest: since when its balloon is to tell of its memory, of the real time
  */
 struct _DuetVm {
     DuetRuntime base;
@@ -120,6 +121,7 @@ struct _DuetVm {
     char *vnc_password;
     struct _DuetGuestProxy *proxy;
     int proxy_events[2];
+    gint64 memory_watched_s;
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */

@@ -45,7 +45,7 @@ static gboolean shrink(DuetInstance *instance, guint64 bytes, GError **error)
     g_autoptr(DuetSpec) to = duet_spec_copy(from);
 
     to->memory_bytes = bytes;
-    return duet_instance_update(instance, duet_spec_changes(from, to), error);
+    return duet_instance_update(instance, duet_spec_changes(from, to), NULL, error);
 }
 
 gboolean duet_balloon_shrink(

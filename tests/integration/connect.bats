@@ -433,7 +433,7 @@ XML
   local disk=${DUET_DISK_GUEST:-$source_dir/build/disk-guest.qcow2} vars
   "$tests_dir/disk-guest/make" "$disk" >"$scratch/make.log" 2>&1 || { tail -n 30 "$scratch/make.log"; return 1; }
   duet image import --name deb "$disk" >/dev/null
-  duet run -d "${system[@]}" --name t-deb --hostname named --firmware uefi --wait agent deb >/dev/null 2>&1
+  duet run -d "${system[@]}" --name t-deb --hostname named --firmware uefi --vcpus maxvcpus=2 --wait agent deb >/dev/null 2>&1
   expect 7 duet exec t-deb sh -c 'echo out; echo err >&2; exit 7'
   wait_for $((120 * slow)) duet exec t-deb test -e /run/cloud-init/result.json
   is "$(duet exec t-deb hostname)" named
@@ -446,6 +446,7 @@ XML
   daemon_start
   wait_for 60 duet exec t-deb true
   is "$(field t-deb guest_agent)" true
+  debian_changes t-deb
   vars=$DUET_ROOT/instances/$(field t-deb id)/vars.fd
   duet stop t-deb
   is "$(field t-deb exit_code)" 0
