@@ -19,9 +19,12 @@ static int change(DuetCli *cli, const char *word, const DuetLimitOptions *limits
         g_free(to->name);
         to->name = g_strdup(name);
     }
+    g_autofree char *notice = NULL;
     if ((limits && !duet_cli_apply_limits(to, limits, &error)) ||
-        !duet_instance_update(instance, duet_spec_changes(from, to), &error))
+        !duet_instance_update(instance, duet_spec_changes(from, to), &notice, &error))
         return duet_cli_fail(error);
+    if (notice)
+        duet_cli_say(notice);
     return 0;
 }
 

@@ -214,11 +214,17 @@ static void on_pause(Client *client, gboolean pause)
     duet_link_send(client->link, DUET_FRAME_OK, 0, 0, NULL, 0);
 }
 
+static void tell_updated(Client *client)
+{
+    g_autofree char *notice = g_steal_pointer(&client->monitor->change_notice);
+    duet_link_send(client->link, DUET_FRAME_OK, 0, 0, notice, notice ? (guint32)strlen(notice) : 0);
+}
+
 static void on_update(Client *client, const struct duet_frame *frame)
 {
     g_autoptr(GError) error = NULL;
     if (monitor_update(client->monitor, (const char *)frame->payload, frame->length, &error))
-        duet_link_send(client->link, DUET_FRAME_OK, 0, 0, NULL, 0);
+        tell_updated(client);
     else
         send_error(client, error->code, error->message);
 }

@@ -148,14 +148,23 @@ static gboolean check_available(
     return FALSE;
 }
 
+/* Of another's system nobody knows why. */
+static const char *late_memory(const Monitor *monitor)
+{
+    return monitor->spec->disk_image
+        ? "its system does not give so much memory back: it is in use, or it has no driver of the "
+          "balloon (virtio_balloon)"
+        : "the guest does not give so much memory back: it is in use";
+}
+
 static gboolean set_memory(Monitor *monitor, guint64 from_bytes, guint64 bytes, GError **error)
 {
     g_autoptr(GByteArray) fields = g_byte_array_new();
     duet_fields_add(fields, DUET_FIELD_BALLOON, NULL, 0);
     return tell_guest(monitor, fields, 0, error) &&
         check_available(monitor, from_bytes, bytes, error) &&
-        drive(monitor, one(DUET_UPDATE_MEMORY, g_variant_new_uint64(bytes)),
-            "the guest does not give so much memory back: it is in use", error);
+        drive(monitor, one(DUET_UPDATE_MEMORY, g_variant_new_uint64(bytes)), late_memory(monitor),
+            error);
 }
 
 gboolean monitor_live_memory(
@@ -171,13 +180,36 @@ gboolean monitor_live_memory(
     return FALSE;
 }
 
+gboolean monitor_live_limits(Monitor *monitor, const DuetLimits *limits, GError **error)
+{
+    GVariant *values =
+        g_variant_new("(tdb)", limits->memory_bytes, limits->cpus, limits->cpus_is_guard);
+    return drive(monitor, one(DUET_UPDATE_LIMITS, values), "", error);
+}
+
+/* They are there, whatever its system makes of them. Returns: whether that is how it is. */
+static gboolean note_vcpus(Monitor *monitor, guint n, const GError *why)
+{
+    if (!monitor->spec->disk_image || why->code == DUET_ERROR_STATE)
+        return FALSE;
+    monitor->change_notice = g_strdup_printf(
+        "it has %u vCPUs now, but its system may have left new ones off: %s; a Linux has them by "
+        "echo 1 | tee /sys/devices/system/cpu/cpu*/online",
+        n, monitor->guest_message ? monitor->guest_message : why->message);
+    return TRUE;
+}
+
 gboolean monitor_live_vcpus(Monitor *monitor, guint n, GError **error)
 {
     g_autoptr(GByteArray) none = g_byte_array_new();
+    g_autoptr(GError) why = NULL;
     if (!drive(monitor, one(DUET_UPDATE_VCPUS, g_variant_new_uint32(n)), "", error))
         return FALSE;
     monitor->vcpus = n;
-    return tell_guest(monitor, none, n, error);
+    if (tell_guest(monitor, none, n, &why) || note_vcpus(monitor, n, why))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 gboolean monitor_live_pids(Monitor *monitor, guint64 limit, GError **error)

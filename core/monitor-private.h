@@ -126,6 +126,7 @@ struct _Monitor {
     guint guest_cpus;
     guint64 guest_available_bytes;
     char *guest_message;
+    char *change_notice; /* (nullable): what of it the guest did not do */
     guint boot_timer, run_timer, stop_timer, quit_timer, listen_source, over_source;
     guint deferred_grace_ms;
     gint64 kill_due_us; /* while there is a stop_timer: when it will be killed at the latest */
@@ -218,17 +219,21 @@ void monitor_restore_done(Monitor *monitor);
 /* monitor-update.c */
 /* Those of @spec: what QEMU may use beyond the RAM depends on how many vCPUs it has. */
 DuetLimits monitor_limits(const Monitor *monitor, const DuetSpec *spec);
-/* Changes limits and the name; @text is a client's. */
+/* Changes limits and the name; @text is a client's. What is to be said of it beside is in
+ * monitor->change_notice then. */
 gboolean monitor_update(Monitor *monitor, const char *text, gsize length, GError **error);
 
 /* monitor-live.c */
 /* The guest's word on a change. */
 void monitor_live_answer(Monitor *monitor, const struct duet_frame *frame);
 /* What a VM that runs has to get, or to give back. They serve others while the guest is at work on
- * it, and fail if it does not get done; but for vCPUs all is as it was then. */
+ * it, and fail if it does not get done; but for vCPUs all is as it was then. Of a disk's own system
+ * that leaves new vCPUs off it is no failure, but said. */
 gboolean monitor_live_memory(
     Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GError **error);
 gboolean monitor_live_vcpus(Monitor *monitor, guint n, GError **error);
+/* Has another manager keep its part of @limits. */
+gboolean monitor_live_limits(Monitor *monitor, const DuetLimits *limits, GError **error);
 /* @limit: 0: none */
 gboolean monitor_live_pids(Monitor *monitor, guint64 limit, GError **error);
 gboolean monitor_live_disks(

@@ -60,31 +60,20 @@ static gboolean gets_vcpus(const Monitor *monitor, const DuetSpec *to)
     return wanted > monitor->vcpus && wanted <= monitor->vcpus_max;
 }
 
-/* Whether the agent has a part in it. */
-static gboolean asks_agent(const Monitor *monitor, const DuetSpec *to, GVariant *changes)
-{
-    return gets_vcpus(monitor, to) || differs(changes, "memory-bytes") ||
-        differs(changes, "pids-limit");
-}
-
 /* Whether it is more than a change of its cgroup. */
 static gboolean asks_guest(const Monitor *monitor, const DuetSpec *to, GVariant *changes)
 {
-    return asks_agent(monitor, to, changes) || differs(changes, "disks");
+    return gets_vcpus(monitor, to) || differs(changes, "memory-bytes") ||
+        differs(changes, "pids-limit") || differs(changes, "disks");
 }
 
 /* Refuses what a VM can't have while it runs. */
 static gboolean check_vm(
     const Monitor *monitor, const DuetSpec *to, GVariant *changes, GError **error)
 {
-    if (to->connect)
-        return unsupported(error,
-            "what runs by a libvirt daemon has its limits, disks and name from its start: stop it "
-            "first");
-    if (to->disk_image && asks_agent(monitor, to, changes))
-        return unsupported(error,
-            "it is a disk's own system, and duet has no agent in it that would take its part: stop "
-            "it first, and it counts at the next start");
+    if (to->connect && differs(changes, "name"))
+        return unsupported(
+            error, "what runs by a libvirt daemon has its name from its start: stop it first");
     return (!differs(changes, "memory-bytes") || check_memory(monitor, to, error)) &&
         check_vcpus(monitor, to, error) &&
         (!asks_guest(monitor, to, changes) || monitor->info->state != DUET_STATE_PAUSED ||
@@ -135,9 +124,22 @@ static gboolean tell_path(Monitor *monitor, GError **error)
     return TRUE;
 }
 
+/* A daemon keeps these two alone, see check_kind() of spec-limits.c. */
+static gboolean change_elsewhere(
+    Monitor *monitor, const DuetLimits *from, const DuetLimits *to, GError **error)
+{
+    if ((from->memory_bytes == to->memory_bytes && from->cpus == to->cpus) ||
+        monitor_live_limits(monitor, to, error))
+        return TRUE;
+    monitor_live_limits(monitor, from, NULL);
+    return FALSE;
+}
+
 static gboolean change_limits(
     Monitor *monitor, const DuetLimits *from, const DuetLimits *to, GError **error)
 {
+    if (monitor->spec->connect)
+        return change_elsewhere(monitor, from, to, error);
     if (!duet_cgroup_change_plan(monitor->cgroup, to, error))
         return FALSE;
     if (!tell_path(monitor, error)) {
@@ -166,6 +168,21 @@ DuetLimits monitor_limits(const Monitor *monitor, const DuetSpec *spec)
     return limits;
 }
 
+/* The same, of whoever keeps them. */
+static DuetLimits limits_of(const Monitor *monitor, const DuetSpec *spec)
+{
+    DuetLimits limits = monitor_limits(monitor, spec);
+    if (!spec->connect)
+        return limits;
+    g_autoptr(DuetSpec) own = duet_spec_copy(spec);
+    g_clear_pointer(&own->connect, g_free);
+    limits.memory_bytes = monitor_limits(monitor, own).memory_bytes;
+    limits.cpus = spec->cpus;
+    limits.cpus_is_guard =
+        spec->cpus == (gets_vcpus(monitor, spec) ? duet_vm_vcpus(spec) : monitor->vcpus);
+    return limits;
+}
+
 /* The guest's part: what it is most likely to refuse comes first. */
 static gboolean change_guest(
     Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
@@ -186,10 +203,11 @@ static gboolean change_guest(
 static gboolean change_vm(
     Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
 {
-    DuetLimits before = monitor_limits(monitor, from), between = monitor_limits(monitor, to);
+    DuetLimits before = limits_of(monitor, from), between = limits_of(monitor, to);
     if (gets_vcpus(monitor, to))
         between.memory_bytes += DUET_VM_VCPU_BYTES * (duet_vm_vcpus(to) - monitor->vcpus);
     between.memory_bytes = MAX(between.memory_bytes, before.memory_bytes);
+    g_clear_pointer(&monitor->change_notice, g_free);
     if (!change_limits(monitor, &before, &between, error))
         return FALSE;
     if (!asks_guest(monitor, to, asked))
@@ -200,7 +218,7 @@ static gboolean change_vm(
     /* It may have ended meanwhile, and its cgroup be as good as gone. */
     if (!check_state(monitor, NULL))
         return ok;
-    DuetLimits after = monitor_limits(monitor, ok ? to : from);
+    DuetLimits after = limits_of(monitor, ok ? to : from);
     return change_limits(monitor, &between, &after, ok ? error : NULL) && ok;
 }
 

@@ -125,7 +125,8 @@ static gboolean update_stopped(DuetInstance *instance, GVariant *changes, GError
     return to && replace_marked(instance, from, to, error);
 }
 
-static gboolean update_living(DuetInstance *instance, int fd, GVariant *changes, GError **error)
+static gboolean update_living(
+    DuetInstance *instance, int fd, GVariant *changes, char **out_notice, GError **error)
 {
     g_autofree char *text = g_variant_print(changes, TRUE);
     if (strlen(text) > DUET_FRAME_MAX_BYTES) {
@@ -134,17 +135,19 @@ static gboolean update_living(DuetInstance *instance, int fd, GVariant *changes,
     }
     g_autofree char *answer = duet_control_ask(
         instance, fd, DUET_FRAME_UPDATE, text, (guint32)strlen(text), DUET_FRAME_OK, error);
+    if (answer && *answer && out_notice)
+        *out_notice = g_strdup_printf("the instance '%s': %s", instance->spec->name, answer);
     return answer != NULL;
 }
 
-static gboolean update(DuetInstance *instance, GVariant *changes, GError **error)
+static gboolean update(DuetInstance *instance, GVariant *changes, char **out_notice, GError **error)
 {
     /* Ours is the lock of one that was created just now. */
     if (instance->lock_fd >= 0)
         return update_stopped(instance, changes, error);
     DUET_AUTO_FD fd = duet_control_connect(instance);
     if (fd >= 0)
-        return update_living(instance, fd, changes, error);
+        return update_living(instance, fd, changes, out_notice, error);
     DUET_AUTO_FD lock_fd = duet_control_lock(instance);
     if (lock_fd >= 0)
         return update_stopped(instance, changes, error);
@@ -161,7 +164,7 @@ static gboolean change_disks(
 {
     g_auto(GVariantDict) changes = G_VARIANT_DICT_INIT(NULL);
     g_variant_dict_insert(&changes, key, "^ay", text);
-    return duet_instance_update(instance, g_variant_dict_end(&changes), error);
+    return duet_instance_update(instance, g_variant_dict_end(&changes), NULL, error);
 }
 
 gboolean duet_instance_attach_disk(DuetInstance *instance, const char *text, GError **error)
@@ -174,13 +177,14 @@ gboolean duet_instance_detach_disk(DuetInstance *instance, const char *word, GEr
     return change_disks(instance, detach_key, word, error);
 }
 
-gboolean duet_instance_update(DuetInstance *instance, GVariant *changes, GError **error)
+gboolean duet_instance_update(
+    DuetInstance *instance, GVariant *changes, char **out_notice, GError **error)
 {
     g_autoptr(GVariant) owned = g_variant_ref_sink(changes);
     const char *name = NULL;
     if (g_variant_lookup(owned, "name", "^&ay", &name) && duet_name_is_valid(name))
         duet_name_recover(instance->context, name);
-    if (!update(instance, owned, error))
+    if (!update(instance, owned, out_notice, error))
         return FALSE;
     g_autoptr(DuetSpec) changed = duet_spec_with(instance->spec, owned, NULL);
     if (changed) {

@@ -146,13 +146,10 @@ static gboolean name_is_free(const DuetVm *vm, const char *name, GError **error)
     return FALSE;
 }
 
-/*
- * RAM plus allowance, as vm-limits.h has it. Set while QEMU is paused, for in the XML it would also
- * be a limit of locked memory, which not every root may raise.
+/* Not in the XML: there it would also be a limit of locked memory, which not every root may raise.
  */
-static gboolean limit_memory(const DuetVm *vm, GError **error)
+static gboolean limit_memory(const DuetVm *vm, guint64 bytes, GError **error)
 {
-    guint64 bytes = duet_vm_memory_bytes(vm->spec) + duet_vm_memory_allowance_bytes(vm->spec);
     virTypedParameter hard = { .type = VIR_TYPED_PARAM_ULLONG, .value.ul = bytes / 1024 };
     g_strlcpy(hard.field, VIR_DOMAIN_MEMORY_HARD_LIMIT, sizeof hard.field);
     return virDomainSetMemoryParameters(vm->domain, &hard, 1, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
@@ -199,19 +196,49 @@ static void watch_folders(DuetVm *vm)
 }
 
 /* An ordinary user's daemon has no cgroups: what can't be kept is said, or refused. */
-static gboolean limits_check(DuetVm *vm, GError **error)
+static gboolean limits_check(const DuetVm *vm, double cpus, gboolean is_guard, GError **error)
 {
-    double cpus = vm->spec->cpus;
-    if (vm->label || cpus == 0)
+    if (vm->label || cpus == 0 || is_guard)
         return TRUE;
-    if (cpus != (double)duet_vm_vcpus(vm->spec)) {
-        g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "'%s' has no cgroups, so --cpus %g can't be kept; give whole CPUs, or leave out "
-            "--connect",
-            vm->spec->connect, cpus);
-        return FALSE;
-    }
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "'%s' has no cgroups, so --cpus %g can't be kept; give whole CPUs, as many as it has, or "
+        "leave out --connect",
+        vm->spec->connect, cpus);
+    return FALSE;
+}
+
+/* As add_quota() of domain-xml.c. A daemon may lack what it takes, and needs it then only. */
+static gboolean limit_cpus(DuetVm *vm, double cpus, GError **error)
+{
+    virTypedParameter quota[] = {
+        { .type = VIR_TYPED_PARAM_ULLONG, .value.ul = DUET_VM_QUOTA_PERIOD_US },
+        { .type = VIR_TYPED_PARAM_LLONG,
+            .value.l = cpus > 0 ? (long long)(cpus * DUET_VM_QUOTA_PERIOD_US + 0.5) : -1 },
+    };
+    if (cpus == vm->cpus)
+        return TRUE;
+    g_strlcpy(quota[0].field, VIR_DOMAIN_SCHEDULER_GLOBAL_PERIOD, sizeof quota[0].field);
+    g_strlcpy(quota[1].field, VIR_DOMAIN_SCHEDULER_GLOBAL_QUOTA, sizeof quota[1].field);
+    if (virDomainSetSchedulerParametersFlags(
+            vm->domain, quota, G_N_ELEMENTS(quota), VIR_DOMAIN_AFFECT_LIVE) < 0)
+        return duet_virt_error_set(error, "cannot limit the CPU time of '%s'", vm->spec->name);
+    vm->cpus = cpus;
     return TRUE;
+}
+
+static gboolean daemon_limit(
+    DuetVm *vm, guint64 bytes, double cpus, gboolean is_guard, GError **error)
+{
+    return limits_check(vm, cpus, is_guard, error) &&
+        (!vm->label || (limit_memory(vm, bytes, error) && limit_cpus(vm, cpus, error)));
+}
+
+/* What it may use beyond the RAM is in vm-limits.h. */
+static gboolean limit_start(const DuetVm *vm, GError **error)
+{
+    const DuetSpec *spec = vm->spec;
+    return !vm->label ||
+        limit_memory(vm, duet_vm_memory_bytes(spec) + duet_vm_memory_allowance_bytes(spec), error);
 }
 
 /* In both cases it is paused. One that was defined before a memory is loaded into it stays so. */
@@ -229,7 +256,9 @@ static gboolean daemon_create(DuetVm *vm, GError **error)
 {
     g_autofree char *name = duet_vm_domain_name(vm->spec);
     g_autofree char *pid_file = duet_vm_daemon_pid_file(vm->label != NULL, name);
-    if (!limits_check(vm, error) || !name_is_free(vm, name, error))
+    vm->cpus = vm->spec->cpus;
+    if (!limits_check(vm, vm->cpus, vm->cpus == duet_vm_vcpus(vm->spec), error) ||
+        !name_is_free(vm, name, error))
         return FALSE;
     vm->defined = TRUE;
     vm->domain = virDomainDefineXMLFlags(
@@ -237,7 +266,7 @@ static gboolean daemon_create(DuetVm *vm, GError **error)
     if (!vm->domain)
         return duet_virt_error_set(error, "cannot define '%s'", name);
     if (!domain_start(vm, error) || !duet_vm_qemu_find_pid(vm, pid_file, error) ||
-        (vm->label && !limit_memory(vm, error)) || !find_channel(vm, error))
+        !limit_start(vm, error) || !find_channel(vm, error))
         return FALSE;
     find_cgroup(vm);
     watch_folders(vm);
@@ -265,5 +294,6 @@ const DuetVmLibvirtOps duet_vm_daemon = {
     .show_folder = daemon_show_folder,
     .show_disk = daemon_show_disk,
     .create = daemon_create,
+    .limit = daemon_limit,
     .end = daemon_end,
 };

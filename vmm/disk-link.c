@@ -60,8 +60,8 @@ static void explain(const DuetVm *vm, virDomainPtr domain, GError **error)
             "a file, or leave out --connect: ");
     } else if (error && strstr((*error)->message, FORBIDDEN)) {
         g_prefix_error(error,
-            "its guest agent is forbidden to do that; allow guest-exec and guest-file-* in its "
-            "configuration (qemu-ga's --allow-rpcs or --block-rpcs; RHEL: "
+            "its guest agent is forbidden to do that; allow guest-exec, guest-file-* and "
+            "guest-*-vcpus in its configuration (qemu-ga's --allow-rpcs or --block-rpcs; RHEL: "
             "/etc/sysconfig/qemu-ga): ");
     }
 }
@@ -116,7 +116,41 @@ static void on_power_off(gpointer data)
         syscall(SYS_pidfd_send_signal, vm->pidfd, SIGTERM, NULL, 0);
 }
 
-static const DuetGuestHost host = { on_ask, on_press, on_power_off };
+static void on_watch_memory(gpointer data, gboolean on)
+{
+    DuetVm *vm = data;
+    vm->memory_watched_s = g_get_real_time() / G_USEC_PER_SEC;
+    duet_fd_clear(&vm->hold);
+    /* What has no balloon is an error of the change itself. */
+    if (vm->domain)
+        virDomainSetMemoryStatsPeriod(vm->domain, on ? 1 : 0, VIR_DOMAIN_AFFECT_LIVE);
+    duet_vm_hold(vm);
+}
+
+static guint64 on_available(gpointer data)
+{
+    DuetVm *vm = data;
+    virDomainMemoryStatStruct stats[VIR_DOMAIN_MEMORY_STAT_NR];
+    unsigned long long told_s = 0, usable_kib = 0;
+    duet_fd_clear(&vm->hold);
+    int n = vm->domain ? virDomainMemoryStats(vm->domain, stats, VIR_DOMAIN_MEMORY_STAT_NR, 0) : -1;
+    duet_vm_hold(vm);
+    for (int i = 0; i < n; i++) {
+        if (stats[i].tag == VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE)
+            told_s = stats[i].val;
+        else if (stats[i].tag == VIR_DOMAIN_MEMORY_STAT_USABLE)
+            usable_kib = stats[i].val;
+    }
+    return told_s >= (guint64)vm->memory_watched_s ? usable_kib * 1024 : 0;
+}
+
+static const DuetGuestHost host = {
+    .ask = on_ask,
+    .press = on_press,
+    .power_off = on_power_off,
+    .watch_memory = on_watch_memory,
+    .available = on_available,
+};
 
 static void set_agent(DuetVm *vm, gboolean is_there)
 {

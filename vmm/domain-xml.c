@@ -144,9 +144,8 @@ static void add_label(xmlNode *domain, const char *label)
 /* What the cgroup's quota is for a libvirt of our own. The memory's limit: daemon.c. */
 static void add_quota(xmlNode *domain, double cpus)
 {
-    static const int period_us = 100000;
-    g_autofree char *period = g_strdup_printf("%d", period_us);
-    g_autofree char *quota = g_strdup_printf("%.0f", cpus * period_us);
+    g_autofree char *period = g_strdup_printf("%d", DUET_VM_QUOTA_PERIOD_US);
+    g_autofree char *quota = g_strdup_printf("%.0f", cpus * DUET_VM_QUOTA_PERIOD_US);
     xmlNode *tune = duet_xml_add(domain, "cputune", NULL, NULL);
     duet_xml_add(tune, "global_period", period, NULL);
     duet_xml_add(tune, "global_quota", quota, NULL);

@@ -78,6 +78,7 @@ typedef struct {
 #define DUET_VM_CPU_TCG "maximum"
 
 /** The XML namespace of the element in a daemon's domain that says whose it is. */
+#define DUET_VM_QUOTA_PERIOD_US 100000
 #define DUET_VM_XML_NAMESPACE "urn:duet:instance"
 
 /** duet_vm_domain_name: Returns: (transfer full): what a daemon calls the VM: "duet-<name>". */

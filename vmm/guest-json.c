@@ -3,6 +3,7 @@
 #include "core/json-guard.h"
 
 #include <duet/error.h>
+#include <duet/vm-limits.h>
 
 #include <gio/gio.h>
 #include <json-glib/json-glib.h>
@@ -324,4 +325,45 @@ char **duet_guest_addresses(const char *reply)
     for (guint i = 0; rows && i < json_array_get_length(rows); i++)
         add_addresses(found, json_array_get_element(rows, i));
     return g_strv_builder_end(found);
+}
+
+int duet_guest_vcpus(const char *reply, GArray **out_off, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(GArray) off = g_array_new(FALSE, FALSE, sizeof(gint64));
+    JsonNode *node = read_answer(parser, reply);
+    JsonArray *rows = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    int on = 0;
+    if (!rows || json_array_get_length(rows) > DUET_VM_VCPUS_MAX) {
+        set_nonsense(error);
+        return -1;
+    }
+    for (guint i = 0; i < json_array_get_length(rows); i++) {
+        JsonNode *row = json_array_get_element(rows, i);
+        JsonObject *vcpu = JSON_NODE_HOLDS_OBJECT(row) ? json_node_get_object(row) : NULL;
+        gint64 id = vcpu ? number_of(vcpu, "logical-id", -1) : -1;
+        gboolean is_on = vcpu && truth_of(vcpu, "online");
+        on += is_on;
+        if (id >= 0 && !is_on)
+            g_array_append_val(off, id);
+    }
+    *out_off = g_steal_pointer(&off);
+    return on;
+}
+
+char *duet_guest_switch_on_request(const GArray *vcpus)
+{
+    g_autoptr(JsonBuilder) builder = request_begin("guest-set-vcpus");
+    json_builder_set_member_name(builder, "vcpus");
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < vcpus->len; i++) {
+        json_builder_begin_object(builder);
+        json_builder_set_member_name(builder, "logical-id");
+        json_builder_add_int_value(builder, g_array_index(vcpus, gint64, i));
+        json_builder_set_member_name(builder, "online");
+        json_builder_add_boolean_value(builder, TRUE);
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+    return request_end(builder);
 }

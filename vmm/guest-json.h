@@ -76,6 +76,17 @@ GByteArray *duet_guest_file_bytes(const char *reply, gsize most, gboolean *out_e
  */
 char **duet_guest_addresses(const char *reply);
 
+#define DUET_GUEST_VCPUS_REQUEST "{\"execute\":\"guest-get-vcpus\"}"
+/**
+ * duet_guest_vcpus: reads the answer to it.
+ * @out_off: (transfer full) (element-type gint64): those that are off, and can be switched on
+ *
+ * Returns: how many are on, or -1 with @error.
+ */
+int duet_guest_vcpus(const char *reply, GArray **out_off, GError **error);
+/** duet_guest_switch_on_request: Returns: (transfer full): switches these on. */
+char *duet_guest_switch_on_request(const GArray *vcpus);
+
 /** A request to shut down, which is not answered. */
 #define DUET_GUEST_SHUTDOWN_REQUEST "{\"execute\":\"guest-shutdown\"}"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/guest-proxy.h"
+#include "vmm/guest-change.h"
 #include "vmm/guest-console.h"
 #include "vmm/guest-exec.h"
 #include "vmm/guest-json.h"
@@ -26,6 +27,7 @@ struct _DuetGuestProxy {
     DuetGuestExecs *execs;
     DuetGuestConsole *console;
     DuetGuestReady *ready;
+    DuetGuestChange *change;
     gboolean agent_is_there, started, spawned, failed, powered_off, console_over, end_told;
     guint press_source, why_source;
 };
@@ -161,6 +163,9 @@ static void on_payload_frame(DuetGuestProxy *proxy, const struct duet_frame *fra
     case DUET_FRAME_SHUTDOWN:
         proxy->host->power_off(proxy->host_data);
         break;
+    case DUET_FRAME_CHANGE:
+        duet_guest_change_frame(proxy->change, frame);
+        break;
     default:
         break;
     }
@@ -201,6 +206,7 @@ DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, int monitor_fd, int c
     proxy->console = duet_guest_console_new(console_fd, &events, proxy);
     proxy->monitor = duet_link_new(monitor_fd, on_frame, on_closed, proxy);
     proxy->execs = duet_guest_execs_new(proxy->monitor, proxy->agent, proxy->places);
+    proxy->change = duet_guest_change_new(proxy->monitor, proxy->agent, host, host_data);
     say_hello(proxy);
     return proxy;
 }
@@ -215,6 +221,7 @@ void duet_guest_proxy_free(DuetGuestProxy *proxy)
         g_source_remove(proxy->why_source);
     duet_guest_agent_free(proxy->agent);
     duet_guest_execs_free(proxy->execs);
+    duet_guest_change_free(proxy->change);
     duet_guest_ready_free(proxy->ready);
     duet_guest_places_free(proxy->places);
     duet_guest_console_free(proxy->console);
@@ -226,6 +233,7 @@ void duet_guest_proxy_set_agent(DuetGuestProxy *proxy, gboolean is_there)
 {
     proxy->agent_is_there = is_there;
     duet_guest_execs_set_agent(proxy->execs, is_there);
+    duet_guest_change_set_agent(proxy->change, is_there);
     duet_guest_ready_set_agent(proxy->ready, is_there);
 }
 

@@ -18,11 +18,15 @@ typedef struct _DuetGuestProxy DuetGuestProxy;
  * @ask: a question to the guest agent; in a thread
  * @press: the power button; does not wait for what comes of it
  * @power_off: the plug
+ * @watch_memory: whether its balloon is to tell of its memory
+ * @available: Returns: the bytes of it that are not in use, or 0: not told since
  */
 typedef struct {
     DuetGuestAsk ask;
     void (*press)(gpointer data);
     void (*power_off)(gpointer data);
+    void (*watch_memory)(gpointer data, gboolean on);
+    guint64 (*available)(gpointer data);
 } DuetGuestHost;
 
 /**

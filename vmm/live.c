@@ -142,6 +142,8 @@ gboolean duet_vm_update(DuetRuntime *runtime, GVariant *changes, guint64 *out_le
     DuetVm *vm = (DuetVm *)runtime;
     guint64 bytes;
     guint32 vcpus;
+    double cpus;
+    gboolean is_guard;
     const char *text;
     *out_left = 0;
     if (!duet_vm_reach(vm, error))
@@ -150,6 +152,8 @@ gboolean duet_vm_update(DuetRuntime *runtime, GVariant *changes, guint64 *out_le
         return set_memory(vm, bytes, out_left, error);
     if (g_variant_lookup(changes, DUET_UPDATE_VCPUS, "u", &vcpus))
         return set_vcpus(vm, vcpus, error);
+    if (g_variant_lookup(changes, DUET_UPDATE_LIMITS, "(tdb)", &bytes, &cpus, &is_guard))
+        return vm->libvirt->limit(vm, bytes, cpus, is_guard, error);
     if (g_variant_lookup(changes, DUET_UPDATE_ATTACH, "^&ay", &text))
         return change_disk(vm, text, TRUE, out_left, error);
     if (g_variant_lookup(changes, DUET_UPDATE_DETACH, "^&ay", &text))

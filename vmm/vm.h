@@ -24,6 +24,8 @@ typedef struct _DuetVm DuetVm;
  * @show_folder: the same for spec->mounts[@index]
  * @show_disk: the same for a further disk, the VM's @index-th, of which @fd is open
  * @create: the domain of vm->domain_xml, paused; sets vm->domain, vm->pid, vm->pidfd
+ * @limit: (nullable): bounds what runs: bytes of memory, and @cpus of time, 0 for all; @is_guard:
+ *     its vCPUs can't take more
  * @end: takes away what create() and open() made, whatever of it is there; may be called twice
  */
 typedef struct {
@@ -33,6 +35,7 @@ typedef struct {
     DuetVmFolder *(*show_folder)(DuetVm *vm, const DuetMount *mount, guint index, GError **error);
     char *(*show_disk)(DuetVm *vm, const DuetDataDisk *disk, guint index, int fd, GError **error);
     gboolean (*create)(DuetVm *vm, GError **error);
+    gboolean (*limit)(DuetVm *vm, guint64 bytes, double cpus, gboolean is_guard, GError **error);
     gboolean (*end)(DuetVm *vm, GError **error);
 } DuetVmLibvirtOps;
 
@@ -57,6 +60,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @label: daemon: "+uid:+gid" that QEMU runs as; NULL: the daemon is an ordinary user's
  * @qemu_uid, @qemu_gid: daemon: the same as numbers
  * @cgroup: daemon: see #DuetStarted
+ * @cpus: daemon: the CPU time that it has it keep to, 0 for all
  * @defined: daemon: it may know the domain
  * @retry_source, @retries: daemon: how often it was tried since it was lost
  * @detaching: the disk that the guest is asked to let go of, its index and 1, or 0
@@ -71,6 +75,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @vnc_socket, @vnc_password: (nullable): disk guest with a screen: where it is shown
  * @proxy: (nullable): disk guest: what plays its agent
  * @proxy_events: disk guest: the callbacks that it needs, or -1
+ * @memory_watched_s: disk guest: since when its balloon is to tell of its memory, of the real time
  */
 struct _DuetVm {
     DuetRuntime base;
@@ -102,6 +107,7 @@ struct _DuetVm {
     guint32 qemu_uid;
     guint32 qemu_gid;
     char *cgroup;
+    double cpus;
     gboolean defined;
     guint retry_source;
     guint retries;
@@ -117,6 +123,7 @@ struct _DuetVm {
     char *vnc_password;
     struct _DuetGuestProxy *proxy;
     int proxy_events[2];
+    gint64 memory_watched_s;
 };
 
 /** duet_vm_cmdline: Returns: (transfer full): the command line of the guest's kernel. */

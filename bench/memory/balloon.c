@@ -25,10 +25,7 @@ gboolean duet_balloon_check(const DuetBenchRequest *request, GError **error)
         guint64 has = vm ? duet_vm_memory_bytes(spec) : spec->memory_bytes;
         g_autofree char *has_text = duet_format_bytes(has);
         g_autofree char *why = NULL;
-        if (spec->connect)
-            why = g_strdup("runs by a libvirt daemon (--connect), and has its memory from its "
-                           "start; leave one of them out");
-        else if (vm && bytes < DUET_VM_MEMORY_MIN_BYTES)
+        if (vm && bytes < DUET_VM_MEMORY_MIN_BYTES)
             why = g_strdup("can't be left so little; give 80m or more");
         else if (has > 0 && bytes >= has)
             why = g_strdup_printf("has %s from its start; give less", has_text);
@@ -45,7 +42,7 @@ static gboolean shrink(DuetInstance *instance, guint64 bytes, GError **error)
     g_autoptr(DuetSpec) to = duet_spec_copy(from);
 
     to->memory_bytes = bytes;
-    return duet_instance_update(instance, duet_spec_changes(from, to), error);
+    return duet_instance_update(instance, duet_spec_changes(from, to), NULL, error);
 }
 
 gboolean duet_balloon_shrink(

@@ -118,8 +118,11 @@ typedef enum {
 #define DUET_UPDATE_VCPUS "vcpus"
 /** a disk (ay), of duet_data_disk_to_text() with its target, that comes, */
 #define DUET_UPDATE_ATTACH "attach"
-/** and one that goes. */
+/** one that goes, */
 #define DUET_UPDATE_DETACH "detach"
+/** and, where the payload's cgroup is another manager's, what that is to keep (tdb): bytes of
+ * memory, CPU time in CPUs, 0 for no limit, and whether its vCPUs can't take more. */
+#define DUET_UPDATE_LIMITS "limits"
 
 /**
  * DuetRuntimeOps: one living instance. Optional members may be NULL: the dispatch then answers

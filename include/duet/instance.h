@@ -285,11 +285,13 @@ gboolean duet_instance_resume(DuetInstance *instance, GError **error);
  * duet_instance_update: changes limits, or the name, now and for later runs: all of @changes or
  * none.
  * @changes: (transfer floating): a{sv} of duet_spec_to_variant()'s members, see duet_spec_changes()
+ * @out_notice: (optional) (nullable) (transfer full): what its user should know of it
  *
  * Returns: %FALSE with %DUET_ERROR_EXISTS for a name that is in use, with %DUET_ERROR_UNSUPPORTED
  *     for what this kind, this host, or one that runs can't change.
  */
-gboolean duet_instance_update(DuetInstance *instance, GVariant *changes, GError **error);
+gboolean duet_instance_update(
+    DuetInstance *instance, GVariant *changes, char **out_notice, GError **error);
 /**
  * duet_instance_attach_disk: gives a VM a further disk, now and for later runs.
  * @text: of duet_data_disk_to_text(); it has the first target that is free if it names none

@@ -52,6 +52,10 @@ session() { as virsh -q -c qemu:///session "$@"; }
   is "$(duet run --rm --vm --connect qemu:///session -v "$place/folder:/f:ro" busybox cat /f/file)" mine
   is "$(session domstate duet-box)" running
   is "$(duet exec box echo lives)" lives
+  expect 125 duet update --cpus 0.5 box
+  [[ $output == *"has no cgroups"* ]]
+  duet update --cpus 1 -m 128m box
+  [ "$(duet exec box awk '/^MemTotal/ { print $2 }' /proc/meminfo)" -lt 131072 ]
   pid=$(field box pid)
   is "$(stat -c %U "/proc/$pid")" "$user"
   # No cgroup is this VM's alone: what is not known is not made up.

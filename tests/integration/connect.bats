@@ -88,14 +88,26 @@ shows() { [[ $(duet logs "$1") == *"$2"* ]]; }
   [[ $output == *"may not open"* ]]
   chmod 666 "$disk"
   echo '<domain><devices><channel type="unix"><target type="virtio" name="of.a.test"/></channel></devices></domain>' >"$patch"
-  up t-disk --machine pc --vcpus 2 --rng --disk "$disk" --xml-patch "$patch"
+  up t-disk --machine pc --vcpus 1,maxvcpus=2 --rng --disk "$disk" --xml-patch "$patch"
   is "$(duet exec t-disk sh -c 'nproc; cat /sys/block/vdc/size; head -c 4 /dev/hwrng | wc -c; cat /sys/class/virtio-ports/*/name | grep test')" \
-    $'2\n2048\n4\nof.a.test'
+    $'1\n2048\n4\nof.a.test'
   expect 125 duet run --rm "${system[@]}" --name t-second --disk "$disk" busybox true
   [[ $output == *"another VM has it"* ]]
+  # And while it runs, one that comes and goes, and one CPU more.
+  truncate -s 2M "$disk.more"
+  expect 125 duet disk attach t-disk "$disk.more"
+  [[ $output == *"may not open '$disk.more'"* ]]
+  chmod 666 "$disk.more"
+  duet disk attach t-disk "$disk.more"
+  wait_for 10 duet exec t-disk grep -qx 4096 /sys/block/vdd/size
+  [[ $(virsh_ domblklist duet-t-disk) == *"$disk.more"* ]]
+  duet disk detach t-disk vdd
+  wait_for 10 duet exec t-disk test ! -e /sys/block/vdd
+  [ "$(nproc)" = 1 ] || duet update --cpus 2 t-disk
+  [ "$(nproc)" = 1 ] || is "$(duet exec t-disk nproc)" 2
   duet rm -f t-disk
   gone t-disk
-  is "$(stat -c '%u %a' "$disk")" "0 666"
+  is "$(stat -c '%u %a' "$disk" "$disk.more")" $'0 666\n0 666'
 }
 
 # bats test_tags=host
@@ -108,10 +120,24 @@ shows() { [[ $(duet logs "$1") == *"$2"* ]]; }
   [[ $(virsh_ schedinfo duet-t-limits) == *"global_quota   : 50000"* ]]
   # 192 MiB of RAM and the allowance: 128 + 64 + 3 + 16.
   is "$(virsh_ memtune duet-t-limits | awk '/^hard_limit/ { print $3 }')" "$(((192 + 211) * 1024))"
-  [ "$(duet exec t-limits sh -c 'grep MemTotal /proc/meminfo | tr -dc 0-9')" -lt 196608 ]
+  total() { duet exec t-limits sh -c 'grep MemTotal /proc/meminfo | tr -dc 0-9'; }
+  [ "$(total)" -lt 196608 ]
   duet stats --no-stream --format json t-limits >"$scratch/stats"
   jq -e '.[0] | .cpu_ns > 1e8 and .memory_limit_bytes == (192 + 211) * 1048576 and .memory_bytes > 5e7
     and .memory_bytes < .memory_limit_bytes and .pids > 1 and .read_bytes != null' "$scratch/stats"
+  # All of it changes while it runs, but for the name.
+  duet update -m 128m --cpus 0.7 t-limits
+  [[ $(virsh_ schedinfo duet-t-limits) == *"global_quota   : 70000"* ]]
+  is "$(duet stats --no-stream --format json t-limits | jq '.[0].memory_limit_bytes')" $(((128 + 210) << 20))
+  [ "$(total)" -lt 131072 ]
+  expect 125 duet update -m 200m --cpus 0.6 t-limits
+  [[ $output == *"was started with 192.0 MiB"* ]]
+  expect 125 duet rename t-limits t-other
+  [[ $output == *"name from its start"* ]]
+  duet update -m 192m --cpus 0 t-limits
+  [ "$(total)" -gt 131072 ]
+  [[ $(virsh_ schedinfo duet-t-limits) != *"global_quota   : 70000"* ]]
+  is "$(virsh_ memtune duet-t-limits | awk '/^hard_limit/ { print $3 }')" "$(((192 + 211) * 1024))"
   duet stop -t 1 t-limits
   [ "$(field t-limits payload_cpu_ns)" -gt 100000000 ]
   [ "$(field t-limits peak_memory_bytes)" -gt 50000000 ]
@@ -418,7 +444,7 @@ XML
   local disk=${DUET_DISK_GUEST:-$source_dir/build/disk-guest.qcow2} vars
   "$tests_dir/disk-guest/make" "$disk" >"$scratch/make.log" 2>&1 || { tail -n 30 "$scratch/make.log"; return 1; }
   duet image import --name deb "$disk" >/dev/null
-  duet run -d "${system[@]}" --name t-deb --hostname named --firmware uefi --wait agent deb >/dev/null 2>&1
+  duet run -d "${system[@]}" --name t-deb --hostname named --firmware uefi --vcpus maxvcpus=2 --wait agent deb >/dev/null 2>&1
   expect 7 duet exec t-deb sh -c 'echo out; echo err >&2; exit 7'
   wait_for $((120 * slow)) duet exec t-deb test -e /run/cloud-init/result.json
   is "$(duet exec t-deb hostname)" named
@@ -431,6 +457,7 @@ XML
   daemon_start
   wait_for 60 duet exec t-deb true
   is "$(field t-deb guest_agent)" true
+  debian_changes t-deb
   vars=$DUET_ROOT/instances/$(field t-deb id)/vars.fd
   duet stop t-deb
   is "$(field t-deb exit_code)" 0

@@ -158,8 +158,8 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
 @test "what needs an agent of duet's is refused at once, and it runs on" {
   local verb
   truncate -s 1M "$scratch/more"
-  up t --vcpus maxvcpus=2
-  for verb in 'save t' 'snapshot create --stateful t' 'update -m 100m t' 'update --cpus 2 t' 'update --pids-limit 9 t'; do
+  up t
+  for verb in 'save t' 'snapshot create --stateful t' 'update --pids-limit 9 t'; do
     SECONDS=0
     # shellcheck disable=SC2086 # words
     expect 125 duet $verb
@@ -176,6 +176,26 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   duet start t 2>/dev/null
   is "$(field t driver.memory_bytes)" $((128 << 20))
   is "$(duet disk ls t | awk '{ print $1, $4 }' | tail -n 1)" "vdc $scratch/more"
+}
+
+@test "without a driver and an agent memory stays, and vCPUs are plugged in, which is said" {
+  up t --vcpus maxvcpus=2
+  expect 125 duet update -m 100m --cpus 0.7 t
+  [[ $output == *"no driver of the balloon"* && $(wc -l <<<"$output") = 1 ]] || { echo "$output"; return 1; }
+  is "$(duet inspect t | jq -c '.[0] | [.memory_limit_bytes, .cpus]')" '[0,0]'
+  if [ "$(nproc)" -gt 1 ]; then
+    expect 0 duet update --cpus 2 t
+    [[ $output == *"it has 2 vCPUs now"*"no guest agent answers"* && $(wc -l <<<"$output") = 2 ]] || { echo "$output"; return 1; }
+    is "$(field t cpus)" 2
+    is "$(duet update --cpus 1 t 2>&1)" t
+  fi
+  [[ $(typed t hello) == *hello* ]]
+  # Its end in the middle of a change.
+  "$DUET" update -m 100m t >/dev/null 2>&1 &
+  sleep 0.5
+  kill -9 "$(field t pid)"
+  wait_for 5 has_state t exited
+  wait $! || true
 }
 
 @test "compare and bench refuse a disk" {
@@ -229,7 +249,7 @@ debian() {
   echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
   mkdir -p "$scratch/folder" && echo host >"$scratch/folder/file" && chown 1234:4321 "$scratch/folder/file"
   duet run -d --vm --name d --hostname named --user-data "$scratch/user-data" --ssh-key "$scratch/key.pub" \
-    --disk-size 3g -v "$scratch/folder:/srv/a folder" -v "$scratch/key.pub:/etc/key:ro" -v vol:/vol deb >/dev/null 2>&1
+    --disk-size 3g --vcpus maxvcpus=2 -v "$scratch/folder:/srv/a folder" -v "$scratch/key.pub:/etc/key:ro" -v vol:/vol deb >/dev/null 2>&1
   is "$(field d guest_agent)" true
   wait_for $((120 * slow)) duet exec d test -e /run/cloud-init/result.json
   is "$(duet exec d hostname)" named
@@ -262,6 +282,7 @@ debian() {
   duet exec d umount /bin/sh
   folders_are_there
   copies_and_top 1M
+  debian_changes d
   [[ $(duet logs d) == *"named login:"* ]]
   duet stop d >/dev/null
   is "$(field d exit_code) $(field d guest_agent)" "0 false"

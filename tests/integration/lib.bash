@@ -228,3 +228,32 @@ for error in errors[:5]:
 sys.exit(bool(errors))
 PYTHON
 }
+
+# debian_changes NAME: a Debian with a guest agent, 1 GiB and maxvcpus=2 that runs gets other memory, vCPUs and disks, and
+# its system sees them.
+debian_changes() {
+  local full less disk=$DUET_ROOT/more.img
+  total_kib() { duet exec "$1" grep MemTotal /proc/meminfo | tr -dc 0-9; }
+  full=$(total_kib "$1")
+  duet update -m 640m "$1" >/dev/null
+  less=$(total_kib "$1")
+  echo "$full KiB, then $less"
+  [ $((full - less)) -gt 380000 ] && [ $((full - less)) -lt 400000 ]
+  expect 125 duet update -m 80m "$1"
+  [[ $output == *"not in use"* ]] || { echo "$output"; return 1; }
+  is "$(field "$1" memory_limit_bytes)" $((640 << 20))
+  is "$(duet exec "$1" nproc)" 1
+  if [ "$(nproc)" -gt 1 ]; then
+    # Nothing beside the name: its agent has switched them on.
+    is "$(duet update --cpus 2 "$1" 2>&1)" "$1"
+    is "$(duet exec "$1" cat /sys/devices/system/cpu/online)" 0-1
+  fi
+  truncate -s 2M "$disk"
+  chmod 666 "$disk"
+  duet disk attach "$1" "$disk" >/dev/null
+  wait_for 20 duet exec "$1" sh -c 'grep -qx duet-disk-0 /sys/block/*/serial'
+  duet disk detach "$1" vdc >/dev/null
+  wait_for 20 duet exec "$1" sh -c '! grep -qx duet-disk-0 /sys/block/*/serial'
+  duet update -m 0 "$1" >/dev/null
+  is "$(total_kib "$1")" "$full"
+}

@@ -404,12 +404,11 @@ static void test_balloon_refusals(void)
 {
     static const struct {
         guint64 balloon, memory;
-        const char *connect, *says;
+        const char *says;
     } rows[] = {
-        { 79 * MIB, 0, NULL, "can't be left so little" },
-        { 256 * MIB, 0, NULL, "has 256.0 MiB from its start" },
-        { 200 * MIB, 128 * MIB, NULL, "has 128.0 MiB from its start" },
-        { 128 * MIB, 0, "qemu:///system", "libvirt daemon" },
+        { 79 * MIB, 0, "can't be left so little" },
+        { 256 * MIB, 0, "has 256.0 MiB from its start" },
+        { 200 * MIB, 128 * MIB, "has 128.0 MiB from its start" },
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -419,7 +418,6 @@ static void test_balloon_refusals(void)
         DuetBenchRequest request = { .arms = &arm, .n_arms = 1, .balloon_bytes = rows[i].balloon };
         spec->kind = DUET_KIND_VM;
         spec->memory_bytes = rows[i].memory;
-        spec->connect = g_strdup(rows[i].connect);
         g_assert_false(duet_balloon_check(&request, &error));
         g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
         g_test_message("%s", error->message);

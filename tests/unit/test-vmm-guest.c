@@ -224,6 +224,9 @@ typedef struct {
     const char *errand_status;
     gboolean hostile, has_address, no_removal, was_left;
     const char *place_status; /* NULL: made well */
+    guint watches; /* of its memory; odd: it is watched */
+    guint64 available;
+    gboolean second_is_on, stays_off;
     char last[64];
 } Fixture;
 
@@ -290,6 +293,21 @@ static char *ask_errand(Fixture *fixture, const char *request)
     return *fixture->last ? g_strdup(fixture->errand_status) : NULL;
 }
 
+/* Two CPUs, of which one may be off. */
+static char *ask_vcpus(Fixture *fixture, const char *request)
+{
+    if (strstr(request, "set-vcpus")) {
+        g_assert_cmpstr(request, ==,
+            "{\"execute\":\"guest-set-vcpus\",\"arguments\":{\"vcpus\":[{\"logical-id\":1,"
+            "\"online\":true}]}}");
+        fixture->second_is_on = !fixture->stays_off;
+        return g_strdup("{\"return\":1}");
+    }
+    return g_strdup_printf("{\"return\":[{\"logical-id\":0,\"online\":true},{\"logical-id\":1,"
+                           "\"online\":%s,\"can-offline\":true}]}",
+        fixture->second_is_on ? "true" : "false");
+}
+
 /* A guest agent whose every program runs for a moment and writes 300000 bytes. */
 static char *ask(gpointer data, const char *request, GError **error)
 {
@@ -303,7 +321,8 @@ static char *ask(gpointer data, const char *request, GError **error)
         g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, "it is away");
         return NULL;
     }
-    char *answer = ask_errand(fixture, request);
+    char *answer =
+        strstr(request, "-vcpus") ? ask_vcpus(fixture, request) : ask_errand(fixture, request);
     if (answer)
         return answer;
     if (strstr(request, "\"guest-exec\""))
@@ -326,7 +345,19 @@ static void power_off(gpointer data)
     ((Fixture *)data)->power_offs++;
 }
 
-static const DuetGuestHost host = { ask, press, power_off };
+static void watch_memory(gpointer data, gboolean on)
+{
+    Fixture *fixture = data;
+    fixture->watches++;
+    g_assert_cmpint(on, ==, fixture->watches % 2);
+}
+
+static guint64 available(gpointer data)
+{
+    return ((Fixture *)data)->available;
+}
+
+static const DuetGuestHost host = { ask, press, power_off, watch_memory, available };
 
 static void set_up(Fixture *fixture, gconstpointer wait)
 {
@@ -745,6 +776,68 @@ static void test_wait_ip(Fixture *fixture, gconstpointer wait)
     g_assert_not_reached();
 }
 
+static void test_vcpus(void)
+{
+    static const char *const wrong[] = { "", "{\"return\":{}}", "{\"return\":1}" };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GArray) off = NULL;
+    g_assert_cmpint(duet_guest_vcpus("{\"return\":[1,{},{\"logical-id\":-3},{\"logical-id\":2},"
+                                     "{\"logical-id\":0,\"online\":true}]}",
+                        &off, &error),
+        ==, 1);
+    g_assert_cmpuint(off->len, ==, 1);
+    g_assert_cmpint(g_array_index(off, gint64, 0), ==, 2);
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_assert_cmpint(duet_guest_vcpus(wrong[i], &off, &error), ==, -1);
+        g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
+        g_clear_error(&error);
+    }
+}
+
+/* Has the guest do what @field asks. Returns: what it says, which may be nothing. */
+static char *change(Fixture *fixture, guint8 number, guint8 field, guint32 cpus, guint64 bytes)
+{
+    const guint8 fields[] = { field, 0, 0, 0, 0 };
+    tell(fixture, DUET_FRAME_CHANGE, number, 0, fields, field ? sizeof fields : 0);
+    const struct duet_frame *frame = NULL;
+    for (guint i = 0; i < 10 && !frame; i++)
+        frame = next(fixture);
+    g_assert_nonnull(frame);
+    g_assert_cmpuint(frame->type, ==, DUET_FRAME_CHANGE);
+    g_assert_cmpuint(frame->channel, ==, number);
+    g_assert_cmpuint(frame->length, >=, DUET_CHANGE_ANSWER_BYTES);
+    g_assert_cmpuint(duet_get_u32(frame->payload), ==, cpus);
+    g_assert_cmpuint(duet_get_u64(frame->payload + 4), ==, bytes);
+    return g_strndup((const char *)frame->payload + DUET_CHANGE_ANSWER_BYTES,
+        frame->length - DUET_CHANGE_ANSWER_BYTES);
+}
+
+static void test_change(Fixture *fixture, gconstpointer wait)
+{
+    (void)wait;
+    begin(fixture);
+    expect(fixture, DUET_FRAME_STARTED, 0);
+    /* Its balloon needs no agent, and may say nothing. */
+    g_autofree char *silent = change(fixture, 1, DUET_FIELD_BALLOON, 0, 0);
+    fixture->available = 5 << 20;
+    g_autofree char *tells = change(fixture, 2, DUET_FIELD_BALLOON, 0, 5 << 20);
+    g_assert_cmpstr(silent, ==, "");
+    g_assert_cmpstr(tells, ==, "");
+    g_assert_cmpuint(fixture->watches, ==, 4);
+    g_autofree char *none = change(fixture, 3, 0, 0, 0);
+    g_assert_nonnull(strstr(none, "no guest agent answers"));
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    /* One that says that it did, and did not, is asked no more. */
+    fixture->stays_off = TRUE;
+    g_autofree char *off = change(fixture, 4, 0, 1, 0);
+    fixture->stays_off = FALSE;
+    g_autofree char *on = change(fixture, 5, 0, 2, 0);
+    g_autofree char *again = change(fixture, 6, 0, 2, 0);
+    g_assert_cmpstr(off, ==, "");
+    g_assert_cmpstr(on, ==, "");
+    g_assert_cmpstr(again, ==, "");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -753,6 +846,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-guest/replies", test_replies);
     g_test_add_func("/vmm-guest/files", test_files);
     g_test_add_func("/vmm-guest/addresses", test_addresses);
+    g_test_add_func("/vmm-guest/vcpus", test_vcpus);
     g_test_add_func("/vmm-guest/seed", test_seed);
     g_test_add_func("/vmm-guest/wait", test_wait);
 #define ADD(name, wait, function)                                                                  \
@@ -772,5 +866,6 @@ int main(int argc, char **argv)
     ADD("folders-fail", NULL, test_folders_fail);
     ADD("folders-fail-silently", NULL, test_folders_fail_silently);
     ADD("wait-ip", "ip", test_wait_ip);
+    ADD("change", NULL, test_change);
     return g_test_run();
 }
