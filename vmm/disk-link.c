@@ -116,7 +116,17 @@ static void on_power_off(gpointer data)
         syscall(SYS_pidfd_send_signal, vm->pidfd, SIGTERM, NULL, 0);
 }
 
-static const DuetGuestHost host = { on_ask, on_press, on_power_off };
+/* Why it can't be, if it can't, the save is told as well. */
+static void on_set_paused(gpointer data, gboolean paused)
+{
+    DuetVm *vm = data;
+    if (paused)
+        duet_runtime_pause(&vm->base, NULL);
+    else
+        duet_runtime_resume(&vm->base, NULL);
+}
+
+static const DuetGuestHost host = { on_ask, on_press, on_power_off, on_set_paused };
 
 static void set_agent(DuetVm *vm, gboolean is_there)
 {
@@ -161,6 +171,15 @@ gboolean duet_disk_guest_listen(DuetVm *vm, GError **error)
     return TRUE;
 }
 
+static DuetGuestBegin begin_of(const DuetVm *vm)
+{
+    gboolean had_agent = FALSE;
+    if (!vm->place->saved)
+        return DUET_GUEST_BOOTS;
+    g_variant_lookup(vm->place->saved, DUET_SAVED_AGENT, "b", &had_agent);
+    return had_agent ? DUET_GUEST_GOES_ON_WITH_AGENT : DUET_GUEST_GOES_ON;
+}
+
 int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
 {
     int ends[2];
@@ -177,7 +196,11 @@ int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
         duet_error_set_errno(error, errno, "cannot make a socket for '%s'", vm->spec->name);
         return -1;
     }
-    vm->proxy = duet_guest_proxy_new(vm->spec, ends[1], duet_fd_steal(&console), &host, vm);
+    vm->proxy =
+        duet_guest_proxy_new(vm->spec, begin_of(vm), ends[1], duet_fd_steal(&console), &host, vm);
+    /* The agent in a memory that was loaded may have been heard already. */
+    if (vm->place->saved)
+        duet_disk_guest_catch_up(vm);
     return ends[0];
 }
 

@@ -76,6 +76,9 @@ GByteArray *duet_guest_file_bytes(const char *reply, gsize most, gboolean *out_e
  */
 char **duet_guest_addresses(const char *reply);
 
+/** duet_guest_set_time_request: Returns: (transfer full): one that sets its clock, and its RTC. */
+char *duet_guest_set_time_request(gint64 ns);
+
 /** A request to shut down, which is not answered. */
 #define DUET_GUEST_SHUTDOWN_REQUEST "{\"execute\":\"guest-shutdown\"}"
 
