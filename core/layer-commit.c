@@ -25,7 +25,8 @@
 #define OLD "old"
 /* In place of a disk: there is to be none. */
 #define NO_DISK "no-disk"
-#define DISK "rw.img"
+/* An image's VM has the first, a disk's the second. */
+static const char *const disks[] = { "rw.img", "rw.qcow2" };
 
 static gboolean move(int from_fd, const char *from, int to_fd, const char *to)
 {
@@ -42,9 +43,11 @@ static gboolean put_old_away(int dir_fd, int commit_fd)
 
 static gboolean put_disk(int dir_fd, int commit_fd)
 {
-    if (faccessat(commit_fd, NO_DISK, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return unlinkat(dir_fd, DISK, 0) == 0 || errno == ENOENT;
-    return move(commit_fd, DISK, dir_fd, DISK);
+    gboolean none = faccessat(commit_fd, NO_DISK, F_OK, AT_SYMLINK_NOFOLLOW) == 0, ok = TRUE;
+    for (guint i = 0; i < G_N_ELEMENTS(disks) && ok; i++)
+        ok = none ? unlinkat(dir_fd, disks[i], 0) == 0 || errno == ENOENT
+                  : move(commit_fd, disks[i], dir_fd, disks[i]);
+    return ok;
 }
 
 gboolean duet_layer_finish(int dir_fd)
@@ -57,19 +60,19 @@ gboolean duet_layer_finish(int dir_fd)
         move(commit_fd, DUET_SAVED, dir_fd, DUET_SAVED) && duet_remove_tree(dir_fd, COMMIT, NULL);
 }
 
-static gboolean mark_empty(int new_fd)
+static gboolean mark_empty(const DuetLayerWork *work)
 {
     DUET_AUTO_FD fd = -1;
-    if (faccessat(new_fd, DISK, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    if (faccessat(work->new_fd, work->layer->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return TRUE;
-    fd = openat(new_fd, NO_DISK, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    fd = openat(work->new_fd, NO_DISK, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     return fd >= 0;
 }
 
 gboolean duet_layer_commit(const DuetLayerWork *work, GError **error)
 {
     int dir_fd = work->instance->dir_fd;
-    return (mark_empty(work->new_fd) && syncfs(work->new_fd) == 0 &&
+    return (mark_empty(work) && syncfs(work->new_fd) == 0 &&
                renameat(dir_fd, DUET_COPY_DIR, dir_fd, COMMIT) == 0 && duet_layer_finish(dir_fd)) ||
         duet_error_set_errno(error, errno, "cannot put back the files and the memory of '%s'",
             work->instance->spec->name);

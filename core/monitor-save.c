@@ -11,6 +11,9 @@
  * A restore is a start: the driver loads the memory, renames `saved` away, and lets the CPUs run.
  * GO_ON, and what was kept, is sent in place of CONFIG and SPAWN; the agent's HELLO says that its
  * payload runs. If the driver can't, `saved` is still there, and nothing is lost.
+ *
+ * Of a disk guest the agent is the driver's (vmm/guest-proxy.c): it ends with each run, and the
+ * next one knows nothing of its sessions and begins with all credit.
  */
 #include "core/fields.h"
 #include "core/loop.h"
@@ -128,20 +131,33 @@ static GVariant *sessions(const Monitor *monitor)
 {
     GVariantBuilder list;
     g_variant_builder_init(&list, G_VARIANT_TYPE("aq"));
-    for (guint16 i = 1; i < DUET_SESSIONS_MAX; i++)
+    for (guint16 i = 1; i < DUET_SESSIONS_MAX && !monitor->spec->disk_image; i++)
         if (monitor->taken[i])
             g_variant_builder_add(&list, "q", i);
     return g_variant_builder_end(&list);
 }
 
-static GVariant *bytes_new(gconstpointer bytes, gsize length)
+/* Whether a disk guest itself is meant by the frame: its power button. */
+static gboolean is_for_disk(const guint8 *frame)
 {
-    return g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, bytes, length, 1);
+    return frame[0] == DUET_FRAME_SIGNAL && frame[2] == 0 && frame[3] == 0;
+}
+
+static GVariant *held_new(const Monitor *monitor)
+{
+    const GByteArray *held = duet_link_held(monitor->agent);
+    g_autoptr(GByteArray) kept = g_byte_array_new();
+    guint length;
+    for (guint at = 0; at < held->len; at += length) {
+        length = DUET_FRAME_HEADER_BYTES + duet_get_u32(held->data + at + 4);
+        if (!monitor->spec->disk_image || is_for_disk(held->data + at))
+            g_byte_array_append(kept, held->data + at, length);
+    }
+    return g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, kept->data, kept->len, 1);
 }
 
 static GVariant *about_new(const Monitor *monitor, GVariant *driver)
 {
-    const GByteArray *held = duet_link_held(monitor->agent);
     gint64 ran_us = g_get_real_time() - monitor->info->started_us;
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_variant_dict_insert(&dict, DUET_SAVED_PROTOCOL, "u", DUET_PROTOCOL_VERSION);
@@ -150,7 +166,7 @@ static GVariant *about_new(const Monitor *monitor, GVariant *driver)
     g_variant_dict_insert(&dict, DUET_SAVED_VCPUS_MAX, "u", monitor->vcpus_max);
     g_variant_dict_insert(&dict, DUET_SAVED_MEMORY_MAX, "t", monitor->memory_max_bytes);
     g_variant_dict_insert_value(&dict, DUET_SAVED_SESSIONS, sessions(monitor));
-    g_variant_dict_insert_value(&dict, DUET_SAVED_HELD, bytes_new(held->data, held->len));
+    g_variant_dict_insert_value(&dict, DUET_SAVED_HELD, held_new(monitor));
     g_variant_dict_insert(&dict, DUET_SAVED_INPUT_ENDED, "b", monitor->input_ended);
     g_variant_dict_insert(&dict, DUET_SAVED_RAN_MS, "x", monitor->ran_ms + MAX(ran_us, 0) / 1000);
     g_variant_dict_insert(&dict, DUET_SAVED_DRIVER, "@a{sv}", driver);

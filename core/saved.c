@@ -72,6 +72,12 @@ gboolean duet_saved_drop(DuetContext *context, int dir_fd, const char *id, GErro
     return TRUE;
 }
 
+/* Nobody writes to it again. */
+static gboolean link_file(int from_fd, int to_fd, const char *path)
+{
+    return linkat(from_fd, path, to_fd, path, 0) == 0;
+}
+
 /* `about` is small, and is read again and again by those who copy it. */
 static gboolean copy_about(int from_fd, int to_fd, GError **error)
 {
@@ -81,10 +87,11 @@ static gboolean copy_about(int from_fd, int to_fd, GError **error)
 
 gboolean duet_saved_link(int from_fd, int to_fd, GError **error)
 {
-    static const char memory[] = DUET_SAVED "/" DUET_SAVED_MEMORY;
     if (!duet_saved_is_there(from_fd))
         return TRUE;
-    if (mkdirat(to_fd, DUET_SAVED, 0700) < 0 || linkat(from_fd, memory, to_fd, memory, 0) < 0)
+    if (mkdirat(to_fd, DUET_SAVED, 0700) < 0 ||
+        !link_file(from_fd, to_fd, DUET_SAVED "/" DUET_SAVED_MEMORY) ||
+        (!link_file(from_fd, to_fd, DUET_SAVED "/" DUET_SAVED_SEED) && errno != ENOENT))
         return duet_error_set_errno(error, errno, "cannot copy the saved state");
     return copy_about(from_fd, to_fd, error);
 }
@@ -95,9 +102,6 @@ gboolean duet_save_check(const DuetSpec *spec, GError **error)
     if (spec->kind != DUET_KIND_VM)
         why = "a container's state is its host's kernel's; CRIU is not used. A VM (--vm) can be "
               "saved";
-    else if (spec->disk_image)
-        why = "it is a disk's own system, and duet has no agent in it that would be silent "
-              "meanwhile; stop it, and `duet snapshot create` keeps its files";
     else if (spec->mounts->len > 0)
         why = "it shares folders of the host (-v), and virtiofs can't be saved with a VM's memory; "
               "use a disk (--disk)";

@@ -7,8 +7,9 @@ G_BEGIN_DECLS
 
 /*
  * The saved memory of an instance that does not run: the directory `saved` in its own, with
- * `memory`, the driver's file, and `about`, an a{sv}. It is there as a whole or not at all, and
- * while it is, the instance is %DUET_STATE_SAVED, whatever its state file says.
+ * `memory`, the driver's file, `about`, an a{sv}, and, of a disk guest, its `seed`. It is there as
+ * a whole or not at all, and while it is, the instance is %DUET_STATE_SAVED, whatever its state
+ * file says.
  */
 
 #define DUET_SAVED "saved"
@@ -17,11 +18,13 @@ G_BEGIN_DECLS
 /* Of an instance that went on from it. */
 #define DUET_SAVED_USED "saved.used"
 #define DUET_SAVED_MEMORY "memory"
+/* What its guest has of cloud-init's data: a clone's would be another. */
+#define DUET_SAVED_SEED "seed"
 
 /* The members of `about`: what the monitor must know of the run that was saved. */
 #define DUET_SAVED_PROTOCOL "protocol" /* u: of the agent */
 #define DUET_SAVED_HOSTNAME "hostname" /* ay: the guest's */
-#define DUET_SAVED_SESSIONS "sessions" /* aq: exec sessions that the agent has */
+#define DUET_SAVED_SESSIONS "sessions" /* aq: exec sessions that the agent in there has */
 #define DUET_SAVED_HELD "held" /* ay: frames to the agent that are still to be sent */
 #define DUET_SAVED_INPUT_ENDED "input-ended" /* b */
 /* u, u, t: what it had of vCPUs, and the most of them and of RAM that it can have */
@@ -48,7 +51,7 @@ gboolean duet_saved_tidy(int dir_fd);
 gboolean duet_saved_drop(DuetContext *context, int dir_fd, const char *id, GError **error);
 /**
  * duet_saved_link: gives the state in @from_fd's directory to that of @to_fd; nothing if there is
- * none. The memory, which nobody writes to again, is one file with two names.
+ * none. What nobody writes to again is one file with two names.
  */
 gboolean duet_saved_link(int from_fd, int to_fd, GError **error);
 

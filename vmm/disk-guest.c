@@ -4,6 +4,7 @@
 #include "vmm/guest-ready.h"
 #include "vmm/seed.h"
 #include "vmm/xml-patch.h"
+#include "core/saved.h"
 #include "core/util.h"
 
 #include <duet/error.h>
@@ -104,6 +105,26 @@ static gboolean vars_make(const char *path, GError **error)
     return duet_file_clone(firmware->vars, fresh, 0600, error) && duet_disk_put(fresh, path, error);
 }
 
+gboolean duet_disk_guest_keep_seed(const DuetVm *vm, GError **error)
+{
+    g_autofree char *seed = g_build_filename(vm->place->instance_dir, DUET_DISK_SEED, NULL);
+    g_autofree char *dir = g_path_get_dirname(vm->place->save_path);
+    g_autofree char *kept = g_build_filename(dir, DUET_SAVED_SEED, NULL);
+    return duet_file_clone(seed, kept, 0600, error);
+}
+
+/* Each time: a clone has another id and name. But what a guest has seen goes with its memory. */
+static gboolean seed_make(const DuetVm *vm, const char *path, guint32 uid, GError **error)
+{
+    if (!vm->place->saved)
+        return duet_seed_make(vm->spec, path, uid, error);
+    g_autofree char *kept = g_build_filename(vm->place->saved_dir, DUET_SAVED_SEED, NULL);
+    g_autofree char *fresh = g_strconcat(path, ".new", NULL);
+    unlink(fresh);
+    return duet_file_clone(kept, fresh, 0600, error) && duet_disk_put(fresh, path, error) &&
+        duet_disk_give(path, uid, error);
+}
+
 gboolean duet_disk_guest_make(const DuetVm *vm, guint32 uid, GError **error)
 {
     const char *dir = vm->place->instance_dir;
@@ -115,6 +136,5 @@ gboolean duet_disk_guest_make(const DuetVm *vm, guint32 uid, GError **error)
     if (is_uefi(vm->spec) &&
         ((access(vars, F_OK) != 0 && !vars_make(vars, error)) || !duet_disk_give(vars, uid, error)))
         return FALSE;
-    /* Each time: a clone has another id and name. */
-    return duet_disk_give(overlay, uid, error) && duet_seed_make(vm->spec, seed, uid, error);
+    return duet_disk_give(overlay, uid, error) && seed_make(vm, seed, uid, error);
 }

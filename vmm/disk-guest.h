@@ -23,6 +23,12 @@ const char *duet_disk_guest_loader(const DuetSpec *spec);
 /** duet_disk_guest_make: makes what is missing of these files; they belong to @uid alone. */
 gboolean duet_disk_guest_make(const DuetVm *vm, guint32 uid, GError **error);
 
+/** duet_disk_guest_keep_seed: its seed goes beside the memory that is about to be saved. */
+gboolean duet_disk_guest_keep_seed(const DuetVm *vm, GError **error);
+
+/** Of what a save says: b: whether the guest's agent was there. */
+#define DUET_SAVED_AGENT "guest-agent"
+
 /**
  * duet_disk_guest_link: plays the agent of a domain that is there and paused.
  * @console_fd: connection to its serial console; taken over

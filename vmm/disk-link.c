@@ -144,12 +144,23 @@ static guint64 on_available(gpointer data)
     return told_s >= (guint64)vm->memory_watched_s ? usable_kib * 1024 : 0;
 }
 
+/* Why it can't be, if it can't, the save is told as well. */
+static void on_set_paused(gpointer data, gboolean paused)
+{
+    DuetVm *vm = data;
+    if (paused)
+        duet_runtime_pause(&vm->base, NULL);
+    else
+        duet_runtime_resume(&vm->base, NULL);
+}
+
 static const DuetGuestHost host = {
     .ask = on_ask,
     .press = on_press,
     .power_off = on_power_off,
     .watch_memory = on_watch_memory,
     .available = on_available,
+    .set_paused = on_set_paused,
 };
 
 static void set_agent(DuetVm *vm, gboolean is_there)
@@ -195,6 +206,15 @@ gboolean duet_disk_guest_listen(DuetVm *vm, GError **error)
     return TRUE;
 }
 
+static DuetGuestBegin begin_of(const DuetVm *vm)
+{
+    gboolean had_agent = FALSE;
+    if (!vm->place->saved)
+        return DUET_GUEST_BOOTS;
+    g_variant_lookup(vm->place->saved, DUET_SAVED_AGENT, "b", &had_agent);
+    return had_agent ? DUET_GUEST_GOES_ON_WITH_AGENT : DUET_GUEST_GOES_ON;
+}
+
 int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
 {
     int ends[2];
@@ -211,7 +231,11 @@ int duet_disk_guest_link(DuetVm *vm, int console_fd, GError **error)
         duet_error_set_errno(error, errno, "cannot make a socket for '%s'", vm->spec->name);
         return -1;
     }
-    vm->proxy = duet_guest_proxy_new(vm->spec, ends[1], duet_fd_steal(&console), &host, vm);
+    vm->proxy =
+        duet_guest_proxy_new(vm->spec, begin_of(vm), ends[1], duet_fd_steal(&console), &host, vm);
+    /* The agent in a memory that was loaded may have been heard already. */
+    if (vm->place->saved)
+        duet_disk_guest_catch_up(vm);
     return ends[0];
 }
 

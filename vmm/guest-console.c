@@ -18,13 +18,14 @@ struct _DuetGuestConsole {
     gpointer data;
     GByteArray *past;
     GByteArray *typed;
-    guint64 credit;
+    gint64 credit;
     gboolean over;
     guint read_source, write_source;
 };
 
-static void remember(DuetGuestConsole *console, const guint8 *bytes, guint length)
+static void take(DuetGuestConsole *console, const guint8 *bytes, guint length)
 {
+    console->credit -= length;
     g_byte_array_append(console->past, bytes, length);
     if (console->past->len > REMEMBERED_BYTES)
         g_byte_array_remove_range(console->past, 0, console->past->len - REMEMBERED_BYTES);
@@ -35,15 +36,13 @@ static gboolean on_readable(int fd, GIOCondition condition, gpointer data)
     DuetGuestConsole *console = data;
     guint8 bytes[READ_BYTES];
     (void)condition;
-    ssize_t n = recv(fd, bytes, MIN(sizeof bytes, console->credit), MSG_DONTWAIT);
+    ssize_t n = recv(fd, bytes, MIN(sizeof bytes, (gsize)console->credit), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
     gboolean more = n > 0;
     console->over = !more;
-    if (more) {
-        console->credit -= (guint64)n;
-        remember(console, bytes, (guint)n);
-    }
+    if (more)
+        take(console, bytes, (guint)n);
     more = more && console->credit > 0;
     if (!more)
         console->read_source = 0;
@@ -107,6 +106,19 @@ void duet_guest_console_grant(DuetGuestConsole *console, guint32 bytes)
 {
     console->credit += bytes;
     watch(console);
+}
+
+void duet_guest_console_stop(DuetGuestConsole *console)
+{
+    guint8 bytes[READ_BYTES];
+    ssize_t n;
+    if (console->read_source)
+        g_source_remove(console->read_source);
+    console->read_source = 0;
+    while ((n = recv(console->fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0) {
+        take(console, bytes, (guint)n);
+        console->events->output(console->data, bytes, (guint32)n);
+    }
 }
 
 void duet_guest_console_type(DuetGuestConsole *console, const guint8 *bytes, guint32 length)

@@ -29,6 +29,9 @@ void duet_guest_console_free(DuetGuestConsole *console);
 
 /** duet_guest_console_grant: so many bytes more may be read. */
 void duet_guest_console_grant(DuetGuestConsole *console, guint32 bytes);
+/** duet_guest_console_stop: reads all that is there now, whatever may be read, and then nothing
+ * before the next grant. */
+void duet_guest_console_stop(DuetGuestConsole *console);
 void duet_guest_console_type(DuetGuestConsole *console, const guint8 *bytes, guint32 length);
 /** duet_guest_console_past: Returns: (transfer none): some KiB of what was written last. */
 const GByteArray *duet_guest_console_past(const DuetGuestConsole *console);

@@ -306,6 +306,17 @@ void duet_guest_execs_frame(DuetGuestExecs *execs, const struct duet_frame *fram
         on_signal(session, frame);
 }
 
+gboolean duet_guest_execs_has_errand(const DuetGuestExecs *execs)
+{
+    GHashTableIter iter;
+    gpointer session;
+    g_hash_table_iter_init(&iter, execs->sessions);
+    while (g_hash_table_iter_next(&iter, NULL, &session))
+        if (((Session *)session)->errand)
+            return TRUE;
+    return FALSE;
+}
+
 void duet_guest_execs_set_agent(DuetGuestExecs *execs, gboolean is_there)
 {
     execs->agent_is_there = is_there;

@@ -26,6 +26,10 @@ void duet_guest_execs_free(DuetGuestExecs *execs);
 /** duet_guest_execs_set_agent: whether the guest's agent is there; no exec begins without. */
 void duet_guest_execs_set_agent(DuetGuestExecs *execs, gboolean is_there);
 
+/** duet_guest_execs_has_errand: Returns: whether one is under way, which leaves files in the guest
+ * until its end. */
+gboolean duet_guest_execs_has_errand(const DuetGuestExecs *execs);
+
 /** duet_guest_execs_frame: takes a frame of a session other than 0. */
 void duet_guest_execs_frame(DuetGuestExecs *execs, const struct duet_frame *frame);
 

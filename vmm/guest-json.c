@@ -105,6 +105,12 @@ char *duet_guest_status_request(gint64 pid)
     return request_end(builder);
 }
 
+char *duet_guest_set_time_request(gint64 ns)
+{
+    g_autoptr(JsonBuilder) builder = request_begin_of("guest-set-time", "time", ns);
+    return request_end(builder);
+}
+
 char *duet_guest_file_open_request(const char *path, const char *mode)
 {
     g_autoptr(JsonBuilder) builder = request_begin("guest-file-open");

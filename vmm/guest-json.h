@@ -86,6 +86,8 @@ char **duet_guest_addresses(const char *reply);
 int duet_guest_vcpus(const char *reply, GArray **out_off, GError **error);
 /** duet_guest_switch_on_request: Returns: (transfer full): switches these on. */
 char *duet_guest_switch_on_request(const GArray *vcpus);
+/** duet_guest_set_time_request: Returns: (transfer full): one that sets its clock, and its RTC. */
+char *duet_guest_set_time_request(gint64 ns);
 
 /** A request to shut down, which is not answered. */
 #define DUET_GUEST_SHUTDOWN_REQUEST "{\"execute\":\"guest-shutdown\"}"

@@ -5,6 +5,7 @@
 #include "vmm/guest-exec.h"
 #include "vmm/guest-json.h"
 #include "vmm/guest-ready.h"
+#include "vmm/guest-wake.h"
 
 #include <duet/error.h>
 #include <duet/protocol.h>
@@ -16,9 +17,20 @@
 #define PRESS_AGAIN_S 3
 /* QEMU has closed its console, and libvirt is about to tell why; the monitor waits a second. */
 #define WHY_MS 700
+/* How often to look whether an errand is over that a save waits for. */
+#define LOOK_AGAIN_MS 50
+/* How long a guest agent may take, after a restore, that was there at the save. */
+#define AGENT_PATIENCE_S 30
 
+/**
+ * DuetGuestProxy:
+ * @restoring: it goes on from a saved state, and HELLO was not said yet
+ * @news: (nullable): what GO_ON brought for the guest, until there is an agent that takes it
+ * @quiet: see DUET_FRAME_QUIET
+ */
 struct _DuetGuestProxy {
     const DuetSpec *spec;
+    DuetGuestBegin begin;
     const DuetGuestHost *host;
     gpointer host_data;
     DuetLink *monitor;
@@ -28,8 +40,11 @@ struct _DuetGuestProxy {
     DuetGuestConsole *console;
     DuetGuestReady *ready;
     DuetGuestChange *change;
+    DuetGuestWake *wake;
+    GByteArray *news;
     gboolean agent_is_there, started, spawned, failed, powered_off, console_over, end_told;
-    guint press_source, why_source;
+    gboolean restoring, quiet;
+    guint press_source, why_source, quiet_source, patience_source;
 };
 
 static gboolean press(gpointer data)
@@ -86,6 +101,96 @@ static void say_hello(DuetGuestProxy *proxy)
     guint8 hello[20] = { 0 };
     duet_put_u32(hello, DUET_PROTOCOL_VERSION);
     duet_link_send(proxy->monitor, DUET_FRAME_HELLO, 0, 0, hello, sizeof hello);
+}
+
+/* ---- silence, and what follows it ---- */
+
+static void remove_source(guint *source)
+{
+    if (*source)
+        g_source_remove(*source);
+    *source = 0;
+}
+
+/* What runs in the guest may be saved in the middle; an errand would leave its files there. */
+static gboolean be_quiet(gpointer data)
+{
+    DuetGuestProxy *proxy = data;
+    if (proxy->wake || duet_guest_execs_has_errand(proxy->execs))
+        return G_SOURCE_CONTINUE;
+    proxy->quiet_source = 0;
+    proxy->quiet = TRUE;
+    /* From there on nothing more comes from its console, and what came is on this side. */
+    proxy->host->set_paused(proxy->host_data, TRUE);
+    duet_guest_console_stop(proxy->console);
+    duet_link_send(proxy->monitor, DUET_FRAME_QUIET, 0, 0, NULL, 0);
+    return G_SOURCE_REMOVE;
+}
+
+static void quiesce(DuetGuestProxy *proxy)
+{
+    if (!proxy->quiet_source && !proxy->quiet && be_quiet(proxy) == G_SOURCE_CONTINUE)
+        proxy->quiet_source = g_timeout_add(LOOK_AGAIN_MS, be_quiet, proxy);
+}
+
+static void be_restored(DuetGuestProxy *proxy)
+{
+    remove_source(&proxy->patience_source);
+    if (proxy->restoring)
+        say_hello(proxy);
+    proxy->restoring = FALSE;
+}
+
+static void on_awake(gpointer data)
+{
+    DuetGuestProxy *proxy = data;
+    g_clear_pointer(&proxy->wake, duet_guest_wake_free);
+    be_restored(proxy);
+}
+
+static void wake_up(DuetGuestProxy *proxy)
+{
+    if (!proxy->news)
+        return;
+    proxy->wake = duet_guest_wake_new(proxy->agent, proxy->places, proxy->news, on_awake, proxy);
+    g_clear_pointer(&proxy->news, g_byte_array_unref);
+}
+
+static gboolean on_patience_over(gpointer data)
+{
+    DuetGuestProxy *proxy = data;
+    proxy->patience_source = 0;
+    be_restored(proxy);
+    return G_SOURCE_REMOVE;
+}
+
+/* One that was saved without an agent may get one at any time: it is told then. */
+static void go_on_restored(DuetGuestProxy *proxy, const struct duet_frame *frame)
+{
+    proxy->news = g_byte_array_new();
+    g_byte_array_append(proxy->news, frame->payload, frame->length);
+    if (proxy->agent_is_there)
+        wake_up(proxy);
+    if (!proxy->wake && proxy->begin != DUET_GUEST_GOES_ON_WITH_AGENT)
+        be_restored(proxy);
+    else
+        proxy->patience_source = g_timeout_add_seconds(AGENT_PATIENCE_S, on_patience_over, proxy);
+}
+
+/* Of a save that came to nothing, or the first word after a restore. */
+static void go_on(DuetGuestProxy *proxy, const struct duet_frame *frame)
+{
+    if (proxy->restoring) {
+        go_on_restored(proxy, frame);
+        return;
+    }
+    remove_source(&proxy->quiet_source);
+    if (proxy->quiet) {
+        proxy->quiet = FALSE;
+        proxy->host->set_paused(proxy->host_data, FALSE);
+        duet_guest_console_grant(proxy->console, 0);
+    }
+    say_hello(proxy);
 }
 
 /* ---- the end ---- */
@@ -160,6 +265,12 @@ static void on_payload_frame(DuetGuestProxy *proxy, const struct duet_frame *fra
     case DUET_FRAME_SIGNAL:
         shut_down(proxy);
         break;
+    case DUET_FRAME_QUIESCE:
+        quiesce(proxy);
+        break;
+    case DUET_FRAME_GO_ON:
+        go_on(proxy, frame);
+        break;
     case DUET_FRAME_SHUTDOWN:
         proxy->host->power_off(proxy->host_data);
         break;
@@ -191,13 +302,16 @@ static void on_closed(DuetLink *link, gpointer data)
 
 /* ---- its life ---- */
 
-DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, int monitor_fd, int console_fd,
-    const DuetGuestHost *host, gpointer host_data)
+DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, DuetGuestBegin begin, int monitor_fd,
+    int console_fd, const DuetGuestHost *host, gpointer host_data)
 {
     static const DuetGuestConsoleEvents events = { on_console, on_typed };
     static const DuetGuestReadyEvents ready_events = { on_ready_changed, on_never_ready };
     DuetGuestProxy *proxy = g_new0(DuetGuestProxy, 1);
     proxy->spec = spec;
+    proxy->begin = begin;
+    /* What it was waited for was before it was saved. */
+    proxy->restoring = proxy->started = begin != DUET_GUEST_BOOTS;
     proxy->host = host;
     proxy->host_data = host_data;
     proxy->agent = duet_guest_agent_new(host->ask, host_data);
@@ -207,7 +321,8 @@ DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, int monitor_fd, int c
     proxy->monitor = duet_link_new(monitor_fd, on_frame, on_closed, proxy);
     proxy->execs = duet_guest_execs_new(proxy->monitor, proxy->agent, proxy->places);
     proxy->change = duet_guest_change_new(proxy->monitor, proxy->agent, host, host_data);
-    say_hello(proxy);
+    if (!proxy->restoring)
+        say_hello(proxy);
     return proxy;
 }
 
@@ -215,11 +330,13 @@ void duet_guest_proxy_free(DuetGuestProxy *proxy)
 {
     if (!proxy)
         return;
-    if (proxy->press_source)
-        g_source_remove(proxy->press_source);
-    if (proxy->why_source)
-        g_source_remove(proxy->why_source);
+    remove_source(&proxy->press_source);
+    remove_source(&proxy->why_source);
+    remove_source(&proxy->quiet_source);
+    remove_source(&proxy->patience_source);
     duet_guest_agent_free(proxy->agent);
+    duet_guest_wake_free(proxy->wake);
+    g_clear_pointer(&proxy->news, g_byte_array_unref);
     duet_guest_execs_free(proxy->execs);
     duet_guest_change_free(proxy->change);
     duet_guest_ready_free(proxy->ready);
@@ -235,11 +352,19 @@ void duet_guest_proxy_set_agent(DuetGuestProxy *proxy, gboolean is_there)
     duet_guest_execs_set_agent(proxy->execs, is_there);
     duet_guest_change_set_agent(proxy->change, is_there);
     duet_guest_ready_set_agent(proxy->ready, is_there);
+    if (is_there)
+        wake_up(proxy);
+}
+
+gboolean duet_guest_proxy_has_agent(const DuetGuestProxy *proxy)
+{
+    return proxy->agent_is_there;
 }
 
 void duet_guest_proxy_powered_off(DuetGuestProxy *proxy)
 {
     proxy->powered_off = TRUE;
+    be_restored(proxy);
     /* Its last words are read, whoever reads them how slowly. */
     duet_link_send(proxy->monitor, DUET_FRAME_ENDED, 0, 0, NULL, 0);
     tell_end(proxy);

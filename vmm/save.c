@@ -10,6 +10,8 @@
  * off.
  */
 #include "vmm/data-disk.h"
+#include "vmm/disk-guest.h"
+#include "vmm/guest-proxy.h"
 #include "vmm/machine.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
@@ -43,6 +45,7 @@ static const struct {
     { "vcpus", "number of vCPUs" },
     { "memory", "amount of memory" },
     { "kernel", "guest kernel" },
+    { "firmware", "firmware" },
     { "root-disk", "disk of its image" },
     { "rw-disk", "state of its writable disk" },
     { "disk-list", "list of its further disks" },
@@ -103,7 +106,7 @@ static void put_spec(GVariantDict *dict, const DuetVm *vm, const DuetSpec *spec)
     put(dict, "vcpus", vcpus);
     put(dict, "memory", bytes);
     put(dict, "pids-limit", pids);
-    put_file(dict, "root-disk", spec->root_disk);
+    put_file(dict, "root-disk", spec->disk_image ? spec->disk_image : spec->root_disk);
     put_disks(dict, spec);
 }
 
@@ -118,10 +121,28 @@ static void put_daemon(GVariantDict *dict, const DuetSpec *spec)
  * which is another user at each start. */
 static GVariant *paths_new(const DuetVm *vm)
 {
+    const char *of_image[] = { "", "", vm->spec->disk_image };
+    if (!vm->spec->disk_image) {
+        of_image[0] = vm->kernel->boot_path;
+        of_image[1] = vm->initramfs->path;
+        of_image[2] = vm->spec->root_disk;
+    }
     const char *const paths[] = { vm->place->run_dir, vm->place->instance_dir, vm->emulator,
-        vm->kernel->boot_path, vm->initramfs->path, vm->spec->root_disk, vm->label ? vm->label : "",
-        NULL };
+        of_image[0], of_image[1], of_image[2], vm->label ? vm->label : "", NULL };
     return g_variant_new_bytestring_array(paths, -1);
+}
+
+/* A disk guest has its own kernel. Its UEFI's variables are a part of the memory, and its seed is
+ * kept beside that. */
+static void put_guest(GVariantDict *dict, const DuetVm *vm)
+{
+    if (!vm->spec->disk_image) {
+        put(dict, "kernel", vm->kernel->sha256);
+        return;
+    }
+    put(dict, "firmware", duet_disk_guest_loader(vm->spec));
+    g_variant_dict_insert(
+        dict, DUET_SAVED_AGENT, "b", vm->proxy && duet_guest_proxy_has_agent(vm->proxy));
 }
 
 /* Returns: (transfer floating): as it is now. @memory: path of the saved memory */
@@ -129,10 +150,11 @@ static GVariant *facts_new(const DuetVm *vm, const DuetSpec *spec, const char *m
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_autofree char *qemu = duet_vm_qemu_version(vm->emulator, NULL);
-    g_autofree char *rw = g_build_filename(vm->place->instance_dir, "rw.img", NULL);
+    g_autofree char *rw = g_build_filename(
+        vm->place->instance_dir, spec->disk_image ? DUET_DISK_OVERLAY : "rw.img", NULL);
     put(&dict, "qemu", qemu);
     put(&dict, "accel", vm->kvm ? "kvm" : "tcg");
-    put(&dict, "kernel", vm->kernel->sha256);
+    put_guest(&dict, vm);
     put(&dict, DOMAIN_ID, vm->domain_id);
     put_spec(&dict, vm, spec);
     if (spec->connect)
@@ -160,7 +182,7 @@ gboolean duet_vm_save(DuetRuntime *runtime, GVariant **out_facts, GError **error
     g_autoptr(DuetSpec) spec = spec_of_now(vm, error);
     if (!spec)
         return FALSE;
-    if (!duet_vm_reach(vm, error))
+    if (!duet_vm_reach(vm, error) || (spec->disk_image && !duet_disk_guest_keep_seed(vm, error)))
         return FALSE;
     duet_fd_clear(&vm->hold);
     if (virDomainSaveFlags(vm->domain, path, NULL, 0) < 0) {
@@ -245,6 +267,19 @@ static void drop_memory_limit(GString *xml)
         g_string_erase(xml, start - xml->str, end + strlen(to) - start);
 }
 
+/* A screen's, which is another at each start. */
+static void replace_password(GString *xml, const char *password)
+{
+    static const char name[] = "passwd='";
+    char *graphics = password ? strstr(xml->str, "<graphics type='vnc'") : NULL;
+    char *at = graphics ? strstr(graphics, name) : NULL;
+    if (!at || at > strchr(graphics, '>'))
+        return;
+    gssize start = at + strlen(name) - xml->str;
+    g_string_erase(xml, start, (gssize)strcspn(xml->str + start, "'"));
+    g_string_insert(xml, start, password);
+}
+
 /* Returns: (nullable): of the machine that was saved, which may have been another instance's. */
 static char *saved_xml(const DuetVm *vm, const char *memory)
 {
@@ -260,6 +295,7 @@ static char *saved_xml(const DuetVm *vm, const char *memory)
     gboolean known = g_variant_lookup(vm->place->saved, PATHS, "^a&ay", &were);
     for (guint i = 0; known && were[i] && are[i]; i++)
         replace(xml, were[i], are[i]);
+    replace_password(xml, vm->vnc_password);
     if (vm->spec->connect)
         drop_memory_limit(xml);
     return g_strdup(xml->str);

@@ -411,6 +411,30 @@ XML
   shows t-disk "boot 2"
 }
 
+# bats test_tags=host,full
+@test "a disk's VM is saved, and goes on by the daemon" {
+  disk qemu:///system t-disk --graphics unix
+  types t-disk i
+  duet save t-disk
+  is "$(state_of t-disk)" saved
+  gone t-disk
+  expect 125 duet clone t-disk t-twin
+  [[ $output == *"gives a saved memory to no VM of another name"* ]]
+  duet restore t-disk 2>/dev/null
+  is "$(virsh_ domstate duet-t-disk)" running
+  types t-disk hello
+  is "$(duet snapshot create --stateful t-disk live 2>/dev/null)" live
+  types t-disk again
+  # The button is ignored by what is in its memory.
+  duet stop -t 1 t-disk
+  is "$(field t-disk exit_code)" 137
+  gone t-disk
+  duet snapshot restore t-disk live
+  duet start t-disk 2>/dev/null
+  types t-disk back
+  run ! shows t-disk "boot 2"
+}
+
 # bats test_tags=full
 @test "a disk's end by virsh, a kill, and a daemon that comes back" {
   local qemu
@@ -441,7 +465,7 @@ XML
 
 # bats test_tags=full
 @test "a Debian in the daemon: its agent answers, also to a daemon that comes back; UEFI keeps its variables" {
-  local disk=${DUET_DISK_GUEST:-$source_dir/build/disk-guest.qcow2} vars
+  local disk=${DUET_DISK_GUEST:-$source_dir/build/disk-guest.qcow2} boot vars
   "$tests_dir/disk-guest/make" "$disk" >"$scratch/make.log" 2>&1 || { tail -n 30 "$scratch/make.log"; return 1; }
   duet image import --name deb "$disk" >/dev/null
   duet run -d "${system[@]}" --name t-deb --hostname named --firmware uefi --vcpus maxvcpus=2 --wait agent deb >/dev/null 2>&1
@@ -452,6 +476,13 @@ XML
   expect 125 duet exec t-deb head -c 5000000 /dev/zero
   [[ $output == *"3 MiB"*"to a file"* ]]
   is "$(duet exec t-deb echo lives)" lives
+  boot=$(duet exec t-deb cat /proc/sys/kernel/random/boot_id)
+  duet save t-deb
+  gone t-deb
+  sleep 5
+  duet restore t-deb 2>/dev/null
+  is "$(duet exec t-deb cat /proc/sys/kernel/random/boot_id)" "$boot"
+  [ $(($(date +%s) - $(duet exec t-deb date +%s))) -le 4 ]
   daemon_stop KILL
   expect 125 duet exec t-deb true
   daemon_start

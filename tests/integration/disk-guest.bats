@@ -155,16 +155,12 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   [[ $output == *"no serial console"* ]]
 }
 
-@test "what needs an agent of duet's is refused at once, and it runs on" {
-  local verb
+@test "a limit of its processes is refused at once, and other changes count" {
   truncate -s 1M "$scratch/more"
   up t
-  for verb in 'save t' 'snapshot create --stateful t' 'update --pids-limit 9 t'; do
-    SECONDS=0
-    # shellcheck disable=SC2086 # words
-    expect 125 duet $verb
-    [[ $output == *"disk's own system"* && $(wc -l <<<"$output") = 1 && $SECONDS -lt 4 ]] || { echo "$verb: $output"; return 1; }
-  done
+  SECONDS=0
+  expect 125 duet update --pids-limit 9 t
+  [[ $output == *"disk's own system"* && $(wc -l <<<"$output") = 1 && $SECONDS -lt 4 ]] || { echo "$output"; return 1; }
   duet update --cpus 0.9 t
   is "$(duet inspect t | jq -c '.[0] | [.memory_limit_bytes, .pids_limit, .cpus]')" '[0,0,0.9]'
   duet disk attach t "$scratch/more"
@@ -234,6 +230,109 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   is "$(blkid -o value -s LABEL "$seed")" CIDATA
 }
 
+# not_there NAME: nothing of it runs, or is half made.
+not_there() {
+  local id
+  id=$(field "$1" id)
+  is "$(find "$DUET_ROOT/live" -mindepth 1 -name "$id"
+    find "$(run_base)/$id" "$DUET_ROOT/instances/$id"/{sock,saved.new,saved.used,copy.new,copy.commit} -maxdepth 0 2>/dev/null || true
+    pgrep -f "guest=$id" || true)" ""
+}
+
+@test "a disk without an agent is saved, and goes on where it was" {
+  local qemu
+  up t --restart always
+  qemu=$(field t pid)
+  "$DUET" attach t >/dev/null 2>&1 &
+  sleep 0.5
+  expect 125 duet save t
+  [[ $output == *attached* ]]
+  kill -9 $!
+  wait $! || true
+  is "$(duet save t)" t
+  is "$(state_of t)" saved
+  process_gone "$qemu"
+  not_there t
+  duet restore t 2>/dev/null
+  [[ $(typed t hello) == *hello* ]]
+  # Its end is followed by a start, as before; what the button does is in its memory alone.
+  typed t p >/dev/null
+  wait_for 20 booted t 2
+  typed t i >/dev/null
+  duet save t
+  duet start t 2>/dev/null
+  duet stop -t 1 t >/dev/null
+  is "$(field t exit_code)" 137
+  [[ $(duet logs t) == *"boot 2"*i*button* ]]
+  # What was saved goes with a boot.
+  duet start t 2>/dev/null
+  duet save t
+  duet start --force-boot t 2>/dev/null
+  wait_for 5 booted t 4
+  duet save t
+  touch "$DUET_ROOT/instances/$(field t id)/rw.qcow2"
+  expect 125 duet restore t
+  [[ $output == *"another state of its writable disk"* ]]
+  duet create --vm -v "$scratch:/s" --name v tiny >/dev/null
+  expect 125 duet save v
+  [[ $output == *virtiofs* ]]
+}
+
+@test "a disk's memory is in its snapshots and clones" {
+  local name
+  up t
+  typed t i >/dev/null
+  is "$(duet snapshot create --stateful t live 2>/dev/null)" live
+  is "$(state_of t)" running
+  is "$(duet snapshot ls --format json t | jq -c '.[0].stateful')" true
+  typed t r >/dev/null
+  wait_for 5 booted t 2
+  duet save t
+  duet clone --snapshot live t one >/dev/null
+  duet clone t two >/dev/null
+  duet snapshot restore t live
+  is "$(state_of t) $(state_of one) $(state_of two)" "saved saved saved"
+  duet restore t one two >/dev/null 2>&1
+  for name in t one two; do typed "$name" "$name" >/dev/null; done
+  # In the memory of two the button does what it did at its boot.
+  duet stop -t 1 t one two >/dev/null
+  is "$(field t exit_code) $(field one exit_code) $(field two exit_code)" "137 137 0"
+  [[ $(duet logs one) == one*button* && $(duet logs two) == two*button* ]]
+  grep -qa "$(field one id)" "$DUET_ROOT/instances/$(field t id)/seed.img" && return 1
+  cmp "$DUET_ROOT/instances/$(field t id)/seed.img" "$DUET_ROOT/instances/$(field one id)/seed.img"
+  duet start one 2>/dev/null
+  grep -qa "$(field one id)" "$DUET_ROOT/instances/$(field one id)/seed.img"
+}
+
+# bats test_tags=full
+@test "whatever is killed in a save or a restore, a disk runs, is saved, or ended" {
+  local round what victim id
+  # Of more than nine boots the number is no digit.
+  duet run -d --vm --wait 'console:boot .' --name t tiny >/dev/null 2>&1
+  for round in {save,restore}:{client,monitor,qemu,worker}{,,,}; do
+    what=${round%:*} victim=${round#*:}
+    [ "$(state_of t)" = running ] || duet start t >/dev/null 2>&1
+    [ "$what" = save ] || duet save t
+    id=$(field t id)
+    "$DUET" "$what" t >/dev/null 2>&1 &
+    sleep "0.$((RANDOM % 9))"
+    case $victim in
+    client) kill -9 $! || true ;;
+    monitor) kill -9 "$(monitors t | head -n 1)" || true ;;
+    worker) kill -9 "$(monitors t | tail -n 1)" || true ;;
+    qemu) kill -9 "$(pgrep -f "guest=$id" | head -n 1)" || true ;;
+    esac
+    wait $! || true
+    wait_for 20 eval '[[ $(state_of t) =~ ^(running|saved|exited)$ ]]'
+    [ "$victim" != client ] || sleep 3
+    echo "$round: $(state_of t)"
+    [ "$(state_of t)" != exited ] || [ "$victim" != client ]
+    [ "$(state_of t)" = running ] || wait_for 5 not_there t
+    [ "$(state_of t)" != saved ] || duet restore t >/dev/null 2>&1
+    [ "$(state_of t)" = exited ] || [[ $(typed t alive) == *alive* ]]
+  done
+}
+
 # debian: the image of a real Debian, made where tests/run has it made beforehand.
 debian() {
   local disk=${DUET_DISK_GUEST:-$source_dir/build/disk-guest.qcow2}
@@ -241,15 +340,14 @@ debian() {
   duet image import --name deb "$disk" >/dev/null
 }
 
-@test "a Debian: cloud-init, the guest agent, and a shutdown" {
+@test "a Debian: cloud-init, the guest agent, a save and a restore, and a shutdown" {
   debian
   local deb
   deb=$(vm_disk deb | xargs sha256sum)
   printf '#cloud-config\nwrite_files: [ { path: /root/told, content: by user-data } ]\n' >"$scratch/user-data"
   echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
-  mkdir -p "$scratch/folder" && echo host >"$scratch/folder/file" && chown 1234:4321 "$scratch/folder/file"
-  duet run -d --vm --name d --hostname named --user-data "$scratch/user-data" --ssh-key "$scratch/key.pub" \
-    --disk-size 3g --vcpus maxvcpus=2 -v "$scratch/folder:/srv/a folder" -v "$scratch/key.pub:/etc/key:ro" -v vol:/vol deb >/dev/null 2>&1
+  duet run -d --vm --name d --wait agent --hostname named --user-data "$scratch/user-data" --ssh-key "$scratch/key.pub" \
+    --disk-size 3g --vcpus maxvcpus=2 --health-cmd 'test -e /run/marker' --health-interval 5s deb >/dev/null 2>&1
   is "$(field d guest_agent)" true
   wait_for $((120 * slow)) duet exec d test -e /run/cloud-init/result.json
   is "$(duet exec d hostname)" named
@@ -280,15 +378,41 @@ debian() {
   expect 125 duet top d
   [[ $output == *"no place for a program"* ]] || { echo "$output"; return 1; }
   duet exec d umount /bin/sh
-  folders_are_there
   copies_and_top 1M
   debian_changes d
   [[ $(duet logs d) == *"named login:"* ]]
+  saved_and_restored
   duet stop d >/dev/null
   is "$(field d exit_code) $(field d guest_agent)" "0 false"
   [[ $(duet logs d) == *"Power down"* ]]
   is "$(sha256sum "${deb#*  }")" "$deb"
 }
+
+# Of the Debian d.
+saved_and_restored() {
+  local was up asked told
+  was=$(duet exec d sh -c 'sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >/run/marker; cat /run/marker /proc/sys/kernel/random/boot_id')
+  up=$(duet exec d cut -d. -f1 /proc/uptime)
+  duet exec d sleep 2 &
+  sleep 0.5
+  expect 125 duet save d
+  [[ $output == *"exec"*"under way"* ]]
+  wait $!
+  duet save d
+  not_there d
+  sleep 5
+  duet restore d 2>/dev/null
+  # Not later than it was asked, but for what it takes to tell it; nor ahead.
+  asked=$(date +%s) told=$(duet exec d date +%s)
+  [ "$told" -ge $((asked - 4)) ] && [ "$told" -le "$(($(date +%s) + 1))" ] || { echo "$asked: $told"; return 1; }
+  is "$(duet exec d sh -c 'kill -0 $(cat /run/marker) && cat /run/marker /proc/sys/kernel/random/boot_id; ls /var/tmp | grep duet' 2>&1)" "$was"
+  [ "$(duet exec d cut -d. -f1 /proc/uptime)" -ge "$up" ]
+  wait_for 20 is_healthy d
+  { printf '\nroot\n'; sleep 3; printf 'echo so $((40 + 2))\n'; wait_for 20 wrote_words d 'so 42'; printf '\020\021'; } | duet console d >/dev/null 2>&1
+  wrote_words d 'so 42'
+}
+is_healthy() { is "$(field "$1" health.status)" healthy; }
+wrote_words() { [[ $(duet logs "$1") == *"$2"* ]]; }
 
 # Of the Debian d: what is asked of it in one word costs one word.
 folders_are_there() {
@@ -322,11 +446,13 @@ copies_and_top() {
 @test "a Debian by UEFI is what its firmware says, and reboots" {
   debian
   echo "<domain><devices><interface type='user'><model type='virtio'/></interface></devices></domain>" >"$scratch/card.xml"
-  mkdir -p "$scratch/folder"
+  echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
+  mkdir -p "$scratch/folder" && echo host >"$scratch/folder/file" && chown 1234:4321 "$scratch/folder/file"
   duet run -d --vm --name d --firmware uefi --xml-patch "$scratch/card.xml" --wait ip \
-    -v "$scratch/folder:/srv/folder" deb >/dev/null 2>&1
+    -v "$scratch/folder:/srv/a folder" -v "$scratch/key.pub:/etc/key:ro" -v vol:/vol deb >/dev/null 2>&1
   duet exec d test -d /sys/firmware/efi
   [[ $(duet exec d ip -4 -o addr) == *" 10.0.2."* ]]
+  folders_are_there
   copies_and_top 12M
   # One whose client is killed in the middle.
   "$DUET" cp "$scratch/tree" d:/tmp/ &
@@ -336,7 +462,7 @@ copies_and_top() {
   boot=$(duet exec d cat /proc/sys/kernel/random/boot_id)
   duet exec -d d reboot
   wait_for $((400 * slow)) other_boot d "$boot"
-  wait_for $((60 * slow)) duet exec d grep -q 'duet-vol-0 /srv/folder virtiofs' /proc/mounts
+  wait_for $((60 * slow)) duet exec d grep -q 'duet-vol-0 /srv/a.040folder virtiofs' /proc/mounts
   duet stop d >/dev/null
   is "$(field d exit_code)" 0
   # More than libvirt takes; its agent is lost until it begins anew.
@@ -345,6 +471,33 @@ copies_and_top() {
   expect 125 duet exec d head -c 9000000 /dev/zero
   [[ $output == *"7 MiB"*"to a file"* ]]
   is "$(field d guest_agent)" false
+}
+
+# bats test_tags=full
+@test "clones of a Debian by UEFI that go on from one memory" {
+  local boot name randoms names
+  debian
+  duet run -d --vm --name d --firmware uefi --wait agent deb >/dev/null 2>&1
+  boot=$(duet exec d cat /proc/sys/kernel/random/boot_id)
+  is "$(duet snapshot create --stateful d live 2>/dev/null)" live
+  is "$(duet exec d cat /proc/sys/kernel/random/boot_id)" "$boot"
+  duet save d
+  duet clone d one >/dev/null
+  duet clone --snapshot live d two >/dev/null
+  duet restore d one two >/dev/null 2>&1
+  for name in d one two; do
+    is "$(duet exec "$name" cat /proc/sys/kernel/random/boot_id)" "$boot"
+    names+="$(duet exec "$name" uname -n) "
+    randoms+="$(duet exec "$name" cat /proc/sys/kernel/random/uuid)"$'\n'
+  done
+  is "$names" "$(field d id) $(field one id) $(field two id) "
+  is "$(printf %s "$randoms" | sort -u | wc -l)" 3
+  # Its next boot is that of a machine of its own.
+  duet stop d one two >/dev/null
+  duet start one >/dev/null 2>&1
+  wait_for $((120 * slow)) duet exec one test -e /run/cloud-init/result.json
+  is "$(duet exec one hostname)" "$(field one id)"
+  run ! grep -qx "$boot" <(duet exec one cat /proc/sys/kernel/random/boot_id)
 }
 copies() { duet exec "$1" sh -c 'ls -d /var/tmp/duet-errand.*' >/dev/null 2>&1; }
 nothing_left() { duet exec "$1" sh -c '! ls -d /var/tmp/duet-errand.*' 2>/dev/null; }

@@ -398,6 +398,9 @@ forbidden() {
   screen=$(duet view --print t)
   is "$(stat -c '%u %a' "$(dirname "${screen#vnc+unix://}")")" "$uid 700"
   is "$(as python3 "$place/tests/integration/vnc-look.py" "$screen" | head -n 1)" 'ways 1'
+  duet save t >/dev/null
+  duet restore t >/dev/null 2>&1
+  is "$(stat -c %u "/proc/$(field t pid)")" "$uid"
   duet stop t >/dev/null
   is "$(field t exit_code)" 0
   [[ $(duet logs t) == *button* ]]

@@ -65,6 +65,19 @@ is_painted() { is "$(look "$@" | tail -n 1)" "lit 288000"; }
   [ "$(field other driver.graphics_password)" != "$password" ]
 }
 
+@test "a screen of a VM that was saved shows the same, by another password" {
+  local uri password fresh
+  duet run -d --vm --name box --graphics loopback painter 2>/dev/null
+  { read -r uri && read -r _ password; } < <(duet view --print box)
+  wait_for 20 is_painted "$uri" "$password"
+  duet save box
+  duet restore box 2>/dev/null
+  { read -r uri && read -r _ fresh; } < <(duet view --print box)
+  run look "$uri" "$password"
+  is "$status $output" "2 ways 2"
+  wait_for 20 is_painted "$uri" "$fresh"
+}
+
 @test "a viewer is started where there is one and a display" {
   mkdir "$scratch/bin"
   printf '#!/bin/sh\necho "$1"; case $1 in *.vv) stat -c %%a "$1"; cat "$1"; rm "$1";; esac\n' >"$scratch/bin/remote-viewer"

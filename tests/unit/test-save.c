@@ -70,10 +70,20 @@ static void tell(int fd, const struct duet_frame *frame)
     say_text(fd, text);
 }
 
-/* Writes when it is to be silent, and is then; says what comes all the same. A SIGNAL ends it, with
- * the signal's number as its code. */
+static gboolean tells_credit;
+
+static void tell_credit(int fd, guint32 bytes)
+{
+    g_autofree char *text = g_strdup_printf("+%u.", bytes);
+    say_text(fd, text);
+}
+
+/* Writes when it is to be silent, and is then; says what comes all the same, and how much credit
+ * came first after a silence. A SIGNAL ends it, with the signal's number as its code. */
 static void serve(int fd)
 {
+    gboolean woken = FALSE;
+
     for (;;) {
         struct duet_frame frame = hear(fd);
         guint8 status[8] = { 0 };
@@ -86,12 +96,16 @@ static void serve(int fd)
         case DUET_FRAME_GO_ON:
             hello(fd);
             say_text(fd, "on.");
+            woken = tells_credit;
             break;
         case DUET_FRAME_SIGNAL:
             duet_put_u32(status, duet_get_u32(frame.payload));
             say(fd, DUET_FRAME_EXIT, 0, status, sizeof status);
             break;
         case DUET_FRAME_CREDIT:
+            if (woken)
+                tell_credit(fd, duet_get_u32(frame.payload));
+            woken = FALSE;
             break;
         case DUET_FRAME_SHUTDOWN:
             _exit(0);
@@ -150,7 +164,7 @@ typedef struct {
 } Fake;
 
 static void (*agent)(int fd);
-static gboolean save_fails, restore_fails;
+static gboolean save_fails, restore_fails, keeps_seed;
 
 static gboolean fake_start(
     DuetRuntime *runtime, DuetMarks *marks, DuetStarted *out_started, GError **error)
@@ -206,6 +220,11 @@ static gboolean fake_save(DuetRuntime *runtime, GVariant **out_facts, GError **e
         return FALSE;
     }
     g_assert_true(g_file_set_contents(fake->place->save_path, "memory", -1, NULL));
+    if (keeps_seed) {
+        g_autofree char *dir = g_path_get_dirname(fake->place->save_path);
+        g_autofree char *seed = g_build_filename(dir, DUET_SAVED_SEED, NULL);
+        g_assert_true(g_file_set_contents(seed, "seed", -1, NULL));
+    }
     *out_facts = g_variant_ref_sink(g_variant_dict_end(&dict));
     kill(fake->pid, SIGKILL);
     return TRUE;
@@ -238,20 +257,25 @@ static const DuetDriverEntry drivers[] = {
 
 /* ---- tests ---- */
 
+/* @layer: what a VM's disk is called */
 typedef struct {
     char *root;
     DuetContext *context;
     DuetInstance *instance;
+    const char *layer;
 } Fixture;
 
-static void set_up(Fixture *fixture, gconstpointer data)
+/* @is_disk: non-NULL: a disk guest */
+static void set_up(Fixture *fixture, gconstpointer is_disk)
 {
     g_autoptr(GError) error = NULL;
     DuetSpec *spec = duet_spec_new();
 
-    (void)data;
     agent = begins;
-    save_fails = restore_fails = FALSE;
+    save_fails = restore_fails = tells_credit = FALSE;
+    keeps_seed = is_disk != NULL;
+    fixture->layer = is_disk ? "rw.qcow2" : "rw.img";
+    spec->disk_image = g_strdup(is_disk);
     fixture->root = g_dir_make_tmp("duet-save-XXXXXX", NULL);
     fixture->context = duet_context_new(fixture->root, drivers, &error);
     g_assert_no_error(error);
@@ -349,6 +373,18 @@ static void test_there_and_back(Fixture *fixture, gconstpointer data)
     assert_state(fixture, DUET_STATE_EXITED);
 }
 
+/* An agent in a memory has the credit that it had, and gets the rest; a disk guest's is another. */
+static void test_credit(Fixture *fixture, gconstpointer is_disk)
+{
+    tells_credit = TRUE;
+    start(fixture);
+    wait_for_log(fixture, "first.");
+    save(fixture);
+    start(fixture);
+    wait_for_log(fixture, is_disk ? "first.last.on.+3." : "first.last.on.+5.");
+    end(fixture, SIGTERM);
+}
+
 /* What is to be told to a silent agent waits, and comes behind GO_ON. */
 static void test_held(Fixture *fixture, gconstpointer data)
 {
@@ -426,26 +462,27 @@ static void test_kept(Fixture *fixture, gconstpointer data)
 static void test_commit_steps(Fixture *fixture, gconstpointer data)
 {
     int dir_fd = fixture->instance->dir_fd;
+    g_autofree char *in_commit = g_build_filename("copy.commit", fixture->layer, NULL);
 
     (void)data;
     for (int step = 0; step < 4; step++) {
         g_assert_cmpint(mkdirat(dir_fd, "copy.commit", 0700), ==, 0);
         g_assert_cmpint(mkdirat(dir_fd, "copy.commit/saved", 0700), ==, 0);
         g_assert_true(duet_file_replace(dir_fd, "copy.commit/saved/about", "new", 3, NULL));
-        g_assert_true(duet_file_replace(dir_fd, "copy.commit/rw.img", "new", 3, NULL));
+        g_assert_true(duet_file_replace(dir_fd, in_commit, "new", 3, NULL));
         g_assert_true(duet_remove_tree(dir_fd, "saved", NULL));
         g_assert_cmpint(mkdirat(dir_fd, "saved", 0700), ==, 0);
         g_assert_true(duet_file_replace(dir_fd, "saved/about", "old", 3, NULL));
-        g_assert_true(duet_file_replace(dir_fd, "rw.img", "old", 3, NULL));
+        g_assert_true(duet_file_replace(dir_fd, fixture->layer, "old", 3, NULL));
         if (step > 0)
             g_assert_cmpint(renameat(dir_fd, "saved", dir_fd, "copy.commit/old"), ==, 0);
         if (step > 1)
-            g_assert_cmpint(renameat(dir_fd, "copy.commit/rw.img", dir_fd, "rw.img"), ==, 0);
+            g_assert_cmpint(renameat(dir_fd, in_commit, dir_fd, fixture->layer), ==, 0);
         if (step > 2)
             g_assert_cmpint(renameat(dir_fd, "copy.commit/saved", dir_fd, "saved"), ==, 0);
         g_assert_true(duet_layer_finish(dir_fd));
         g_autofree char *about = duet_file_read(dir_fd, "saved/about", 16, NULL, NULL);
-        g_autofree char *disk = duet_file_read(dir_fd, "rw.img", 16, NULL, NULL);
+        g_autofree char *disk = duet_file_read(dir_fd, fixture->layer, 16, NULL, NULL);
         g_assert_cmpstr(about, ==, "new");
         g_assert_cmpstr(disk, ==, "new");
         g_assert_cmpint(faccessat(dir_fd, "copy.commit", F_OK, AT_SYMLINK_NOFOLLOW), ==, -1);
@@ -459,27 +496,28 @@ static void test_snapshots(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
     int dir_fd = fixture->instance->dir_fd;
 
-    (void)data;
-    g_assert_true(duet_file_replace(dir_fd, "rw.img", "one", 3, NULL));
+    g_assert_true(duet_file_replace(dir_fd, fixture->layer, "one", 3, NULL));
     start(fixture);
     save(fixture);
     g_free(duet_snapshot_create(fixture->instance, "kept", &error));
     g_assert_no_error(error);
-    g_assert_true(duet_file_replace(dir_fd, "rw.img", "two", 3, NULL));
+    g_assert_true(duet_file_replace(dir_fd, fixture->layer, "two", 3, NULL));
     g_assert_true(duet_instance_forget_saved(fixture->instance, NULL));
     g_free(duet_snapshot_create(fixture->instance, "plain", &error));
     g_assert_no_error(error);
     g_assert_true(duet_snapshot_restore(fixture->instance, "kept", &error));
     assert_state(fixture, DUET_STATE_SAVED);
-    g_autofree char *disk = duet_file_read(dir_fd, "rw.img", 16, NULL, NULL);
+    g_autofree char *disk = duet_file_read(dir_fd, fixture->layer, 16, NULL, NULL);
     g_assert_cmpstr(disk, ==, "one");
     g_autoptr(DuetInstance) clone = duet_instance_clone(fixture->instance, NULL, "twin", &error);
     g_assert_no_error(error);
     g_autoptr(DuetInfo) info = duet_instance_info(clone, NULL);
     g_assert_cmpint(info->state, ==, DUET_STATE_SAVED);
+    g_assert_cmpint(
+        faccessat(clone->dir_fd, DUET_SAVED "/" DUET_SAVED_SEED, F_OK, 0), ==, data ? 0 : -1);
     g_assert_true(duet_snapshot_restore(fixture->instance, "plain", &error));
     assert_state(fixture, DUET_STATE_EXITED);
-    g_autofree char *plain = duet_file_read(dir_fd, "rw.img", 16, NULL, NULL);
+    g_autofree char *plain = duet_file_read(dir_fd, fixture->layer, 16, NULL, NULL);
     g_assert_cmpstr(plain, ==, "two");
     g_assert_true(duet_instance_remove(clone, FALSE, &error));
 }
@@ -488,19 +526,24 @@ int main(int argc, char **argv)
 {
     static const struct {
         const char *path;
+        const char *disk;
         void (*run)(Fixture *fixture, gconstpointer data);
     } tests[] = {
-        { "/save/there-and-back", test_there_and_back },
-        { "/save/held", test_held },
-        { "/save/unasked", test_unasked },
-        { "/save/ends-instead", test_ends_instead },
-        { "/save/kept", test_kept },
-        { "/save/commit-steps", test_commit_steps },
-        { "/save/snapshots", test_snapshots },
+        { "/save/there-and-back", NULL, test_there_and_back },
+        { "/save/held", NULL, test_held },
+        { "/save/unasked", NULL, test_unasked },
+        { "/save/ends-instead", NULL, test_ends_instead },
+        { "/save/kept", NULL, test_kept },
+        { "/save/commit-steps", NULL, test_commit_steps },
+        { "/save/snapshots", NULL, test_snapshots },
+        { "/save/credit", NULL, test_credit },
+        { "/save/disk/commit-steps", "/disk", test_commit_steps },
+        { "/save/disk/snapshots", "/disk", test_snapshots },
+        { "/save/disk/credit", "/disk", test_credit },
     };
 
     g_test_init(&argc, &argv, NULL);
     for (guint i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].run, tear_down);
+        g_test_add(tests[i].path, Fixture, tests[i].disk, set_up, tests[i].run, tear_down);
     return g_test_run();
 }

@@ -216,7 +216,9 @@ typedef struct {
     int monitor, console;
     struct duet_frame_reader reader;
     guint presses, power_offs;
+    gboolean paused;
     gint asked; /* atomic: by a thread */
+    gint64 set_time_ns;
     /* Errands: what the guest has, and was asked; by a thread, but only one at a time. */
     GByteArray *written, *file;
     gsize at;
@@ -321,6 +323,11 @@ static char *ask(gpointer data, const char *request, GError **error)
         g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, "it is away");
         return NULL;
     }
+    const char *at = strstr(request, "\"guest-set-time\",\"arguments\":{\"time\":");
+    if (at) {
+        fixture->set_time_ns = g_ascii_strtoll(strrchr(at, ':') + 1, NULL, 10);
+        return g_strdup("{\"return\":{}}");
+    }
     char *answer =
         strstr(request, "-vcpus") ? ask_vcpus(fixture, request) : ask_errand(fixture, request);
     if (answer)
@@ -357,9 +364,14 @@ static guint64 available(gpointer data)
     return ((Fixture *)data)->available;
 }
 
-static const DuetGuestHost host = { ask, press, power_off, watch_memory, available };
+static void set_paused(gpointer data, gboolean paused)
+{
+    ((Fixture *)data)->paused = paused;
+}
 
-static void set_up(Fixture *fixture, gconstpointer wait)
+static const DuetGuestHost host = { ask, press, power_off, watch_memory, available, set_paused };
+
+static void make(Fixture *fixture, const char *wait, DuetGuestBegin how)
 {
     int monitor[2], console[2];
     fixture->written = g_byte_array_new();
@@ -372,7 +384,19 @@ static void set_up(Fixture *fixture, gconstpointer wait)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, console), ==, 0);
     fixture->monitor = monitor[0];
     fixture->console = console[0];
-    fixture->proxy = duet_guest_proxy_new(fixture->spec, monitor[1], console[1], &host, fixture);
+    fixture->proxy =
+        duet_guest_proxy_new(fixture->spec, how, monitor[1], console[1], &host, fixture);
+}
+
+static void set_up(Fixture *fixture, gconstpointer wait)
+{
+    make(fixture, wait, DUET_GUEST_BOOTS);
+}
+
+/* What it was to wait for when it booted does not come again. */
+static void set_up_saved(Fixture *fixture, gconstpointer how)
+{
+    make(fixture, "console:login: ", GPOINTER_TO_INT(how));
 }
 
 static void tear_down(Fixture *fixture, gconstpointer wait)
@@ -838,6 +862,119 @@ static void test_change(Fixture *fixture, gconstpointer wait)
     g_assert_cmpstr(again, ==, "");
 }
 
+/* ---- saving, and going on ---- */
+
+/* All that is on its console comes before it is silent, and nothing then. */
+static void test_quiet(Fixture *fixture, gconstpointer wait)
+{
+    g_autofree char *bytes = g_strnfill(DUET_CREDIT_INITIAL_BYTES + 1000, 'x');
+    guint64 at = 0, got = 0, all = DUET_CREDIT_INITIAL_BYTES + 1000;
+    const struct duet_frame *frame;
+    (void)wait;
+    begin(fixture);
+    expect(fixture, DUET_FRAME_STARTED, 0);
+    while (at < all) {
+        ssize_t n = send(fixture->console, bytes + at, all - at, MSG_DONTWAIT);
+        at += n > 0 ? (guint64)n : 0;
+        while ((frame = next(fixture)))
+            got += frame->length;
+    }
+    g_assert_cmpuint(got, ==, DUET_CREDIT_INITIAL_BYTES);
+    tell(fixture, DUET_FRAME_QUIESCE, 0, 0, "", 0);
+    frame = expect(fixture, DUET_FRAME_DATA, 0);
+    g_assert_cmpuint(frame->length, ==, 1000);
+    expect(fixture, DUET_FRAME_QUIET, 0);
+    g_assert_true(fixture->paused);
+    g_assert_true(duet_write_all(fixture->console, "ab", 2));
+    g_assert_null(next(fixture));
+    /* It comes to nothing; what was read beyond the credit counts. */
+    tell(fixture, DUET_FRAME_GO_ON, 0, 0, "", 0);
+    expect(fixture, DUET_FRAME_HELLO, 0);
+    g_assert_false(fixture->paused);
+    tell_u32(fixture, DUET_FRAME_CREDIT, DUET_CHANNEL_STDOUT, 0, 1000);
+    g_assert_null(next(fixture));
+    tell_u32(fixture, DUET_FRAME_CREDIT, DUET_CHANNEL_STDOUT, 0, 2);
+    frame = expect(fixture, DUET_FRAME_DATA, 0);
+    g_assert_cmpmem(frame->payload, frame->length, "ab", 2);
+}
+
+/* A program is saved in the middle; an errand ends before, or the silence is given up. */
+static void test_quiet_errand(Fixture *fixture, gconstpointer wait)
+{
+    (void)wait;
+    fill(fixture, 2 * DUET_CREDIT_INITIAL_BYTES);
+    begin_with_agent(fixture);
+    spawn(fixture, 1, "/etc", DUET_SPAWN_PACK);
+    while (next(fixture))
+        ;
+    tell(fixture, DUET_FRAME_QUIESCE, 0, 0, "", 0);
+    g_assert_null(next(fixture));
+    tell(fixture, DUET_FRAME_GO_ON, 0, 0, "", 0);
+    expect(fixture, DUET_FRAME_HELLO, 0);
+    tell(fixture, DUET_FRAME_QUIESCE, 0, 0, "", 0);
+    g_assert_null(next(fixture));
+    g_assert_false(fixture->paused);
+    tell_u32(fixture, DUET_FRAME_SIGNAL, 0, 1, SIGHUP);
+    expect(fixture, DUET_FRAME_FAILED, 1);
+    expect(fixture, DUET_FRAME_QUIET, 0);
+    g_assert_true(fixture->paused);
+    g_assert_cmpuint(fixture->removals, ==, 1);
+}
+
+static const guint8 news[] = { DUET_FIELD_TIME, 8, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8,
+    DUET_FIELD_ENTROPY, 4, 0, 0, 0, 'r', 'a', 'n', 'd', DUET_FIELD_HOSTNAME, 1, 0, 0, 0, 'n' };
+
+/* The time of now, and the rest by an errand. */
+static void assert_woken(const Fixture *fixture)
+{
+    gint64 now_ns = g_get_real_time() * 1000;
+    g_assert_cmpint(ABS(now_ns - fixture->set_time_ns), <, 5 * G_GINT64_CONSTANT(1000000000));
+    g_assert_cmpmem(fixture->written->data, fixture->written->len, news + 13, sizeof news - 13);
+    g_assert_cmpuint(fixture->removals, ==, 1);
+    g_assert_cmpuint(fixture->opened, ==, 0);
+}
+
+static void test_goes_on(Fixture *fixture, gconstpointer how)
+{
+    (void)how;
+    g_assert_null(next(fixture));
+    tell(fixture, DUET_FRAME_GO_ON, 0, 0, news, sizeof news);
+    expect(fixture, DUET_FRAME_HELLO, 0);
+    g_assert_null(next(fixture));
+    tell(fixture, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, 0, "typed", 5);
+    expect(fixture, DUET_FRAME_CREDIT, 0);
+    /* An agent comes late, and is told once. */
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    g_assert_null(next(fixture));
+    assert_woken(fixture);
+    duet_guest_proxy_set_agent(fixture->proxy, FALSE);
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    g_assert_null(next(fixture));
+    g_assert_cmpuint(fixture->removals, ==, 1);
+}
+
+static void test_goes_on_with_agent(Fixture *fixture, gconstpointer how)
+{
+    (void)how;
+    tell(fixture, DUET_FRAME_GO_ON, 0, 0, news, sizeof news);
+    g_assert_null(next(fixture));
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    expect(fixture, DUET_FRAME_HELLO, 0);
+    assert_woken(fixture);
+}
+
+/* Its end is that of one that ran. */
+static void test_goes_on_to_its_end(Fixture *fixture, gconstpointer how)
+{
+    (void)how;
+    tell(fixture, DUET_FRAME_GO_ON, 0, 0, news, sizeof news);
+    g_assert_null(next(fixture));
+    duet_guest_proxy_powered_off(fixture->proxy);
+    expect(fixture, DUET_FRAME_HELLO, 0);
+    expect(fixture, DUET_FRAME_ENDED, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -867,5 +1004,12 @@ int main(int argc, char **argv)
     ADD("folders-fail-silently", NULL, test_folders_fail_silently);
     ADD("wait-ip", "ip", test_wait_ip);
     ADD("change", NULL, test_change);
+    ADD("quiet", NULL, test_quiet);
+    ADD("quiet-errand", NULL, test_quiet_errand);
+#define ADD_SAVED(name, how, function)                                                             \
+    g_test_add("/vmm-guest/" name, Fixture, GINT_TO_POINTER(how), set_up_saved, function, tear_down)
+    ADD_SAVED("goes-on", DUET_GUEST_GOES_ON, test_goes_on);
+    ADD_SAVED("goes-on-with-agent", DUET_GUEST_GOES_ON_WITH_AGENT, test_goes_on_with_agent);
+    ADD_SAVED("goes-on-to-its-end", DUET_GUEST_GOES_ON_WITH_AGENT, test_goes_on_to_its_end);
     return g_test_run();
 }

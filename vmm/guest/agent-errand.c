@@ -8,7 +8,8 @@
  *  - "pack PATH" and "unpack OPTIONS TARGET NAME" are DUET_SPAWN_PACK and DUET_SPAWN_UNPACK,
  *  - "processes" is DUET_SPAWN_PROCESSES,
  *  - "mount TAG TARGET OPTIONS ..." are fields DUET_FIELD_MOUNT. One that is there already, as the
- *    guest's agent began anew and the guest did not, is left alone.
+ *    guest's agent began anew and the guest did not, is left alone,
+ *  - "go-on" takes over what GO_ON brings a guest that was saved, whose fields are its input.
  *
  * What it may do, and who can do the same, is decided by whoever started it.
  */
@@ -73,6 +74,19 @@ static int mount_all(int argc, char **argv)
     return 0;
 }
 
+static int take_over(void)
+{
+    struct agent_text error = { 0 };
+    uint8_t fields[1024];
+    size_t length = 0;
+    ssize_t n;
+
+    while ((n = read(STDIN_FILENO, fields + length, sizeof(fields) - length)) > 0)
+        length += (size_t)n;
+    agent_take_over(fields, length, &error);
+    return error.length ? say_failure(&error) : 0;
+}
+
 static int list_processes(void)
 {
     struct agent_text error = { 0 };
@@ -107,5 +121,7 @@ int agent_errand(int argc, char **argv)
         return list_processes();
     else if (argc > 1 && argc % 3 == 1 && strcmp(argv[0], "mount") == 0)
         return mount_all(argc - 1, argv + 1);
+    else if (argc == 1 && strcmp(argv[0], "go-on") == 0)
+        return take_over();
     return 125;
 }

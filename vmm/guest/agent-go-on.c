@@ -50,22 +50,28 @@ static void add_entropy(const uint8_t *bytes, size_t length, struct agent_text *
         close(fd);
 }
 
-void agent_guest_go_on(struct agent *agent, const struct duet_frame *frame)
+void agent_take_over(const uint8_t *fields, size_t size, struct agent_text *error)
 {
-    struct agent_text error = { 0 };
     size_t cursor = 0;
     const uint8_t *bytes;
     uint32_t length;
     uint8_t tag;
 
-    while (duet_field_next(frame->payload, frame->length, &cursor, &tag, &bytes, &length) > 0) {
+    while (duet_field_next(fields, size, &cursor, &tag, &bytes, &length) > 0) {
         if (tag == DUET_FIELD_TIME && length == 8)
-            set_clock(duet_get_u64(bytes), &error);
+            set_clock(duet_get_u64(bytes), error);
         else if (tag == DUET_FIELD_ENTROPY && length <= ENTROPY_MAX_BYTES)
-            add_entropy(bytes, length, &error);
+            add_entropy(bytes, length, error);
         else if (tag == DUET_FIELD_HOSTNAME && sethostname((const char *)bytes, length) < 0)
-            agent_text_fail(&error, "cannot set", "the host name", errno);
+            agent_text_fail(error, "cannot set", "the host name", errno);
     }
+}
+
+void agent_guest_go_on(struct agent *agent, const struct duet_frame *frame)
+{
+    struct agent_text error = { 0 };
+
+    agent_take_over(frame->payload, frame->length, &error);
     if (error.length)
         agent_guest_say(agent, error.bytes);
 }

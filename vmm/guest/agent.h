@@ -338,6 +338,8 @@ void agent_guest_change(struct agent *agent, const struct duet_frame *frame);
  * while. */
 bool agent_guest_has_idle_work(const struct agent *agent);
 void agent_guest_idle_work(struct agent *agent);
+/** agent_take_over: time, entropy and name among @fields; adds what failed to @error. */
+void agent_take_over(const uint8_t *fields, size_t size, struct agent_text *error);
 /** agent_guest_go_on: what GO_ON asks of it; best effort, told on the console. */
 void agent_guest_go_on(struct agent *agent, const struct duet_frame *frame);
 /** agent_guest_say: a line for the console. */
