@@ -80,7 +80,7 @@ static void keep_private(Monitor *monitor, int fd, int other_fd)
 static gboolean open_doors(gpointer data, GError **error)
 {
     Monitor *monitor = data;
-    gboolean goes_on = monitor_can_be_saved(monitor) && duet_saved_is_there(monitor->dir_fd);
+    gboolean goes_on = monitor->restored != NULL;
     if (!monitor->borrowed &&
         !duet_log_open(&monitor->log, monitor->dir_fd, monitor->spec, goes_on, error)) {
         g_prefix_error(error, "in '%s': ", monitor->dir);
