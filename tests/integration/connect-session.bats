@@ -93,7 +93,7 @@ session() { as virsh -q -c qemu:///session "$@"; }
   duet image import --disk-format raw --name tiny "$place/tiny"
   duet run -d --vm --connect qemu:///session --graphics unix --wait 'console:boot [0-9]' --name disk tiny
   is "$(session domstate duet-disk)" running
-  [[ $({ printf hello; sleep 0.5; printf '\020\021'; } | duet console disk) == *hello* ]]
+  types disk hello
   duet stop disk
   is "$(field disk exit_code)" 0
   is "$(session list --all --name | tr -d '\n')" ""

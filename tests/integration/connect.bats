@@ -33,11 +33,8 @@ up() {
 }
 runs_again() { [ "$(field "$1" restarts) $(state_of "$1")" = "1 running" ]; }
 gone() { is "$(libvirt_left "$@")" ""; }
-# disk CONNECTION NAME [OPTION...]: a tiny disk's VM that has booted. types NAME TEXT: at its console, which is left when it
-# has come back.
+# disk CONNECTION NAME [OPTION...]: a tiny disk's VM that has booted.
 disk() { duet run -d --vm --connect "$1" --wait 'console:boot [0-9]' --name "$2" "${@:3}" tiny 2>/dev/null >/dev/null; }
-types() { { printf %s "$2"; wait_for 10 shows "$1" "$2"; printf '\020\021'; } | duet console "$1" 2>/dev/null >/dev/null && shows "$1" "$2"; }
-shows() { [[ $(duet logs "$1") == *"$2"* ]]; }
 
 # bats test_tags=host
 @test "a run in the daemon gives output, exit code and nothing that stays" {

@@ -214,6 +214,10 @@ cgroups_for_crun() {
   mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb || true
 }
 
+# types NAME TEXT: at a disk's console, which is left when it has come back.
+types() { { printf %s "$2"; wait_for 10 shows "$1" "$2"; printf '\020\021'; } | duet console "$1" 2>/dev/null >/dev/null && shows "$1" "$2"; }
+shows() { [[ $(duet logs "$1") == *"$2"* ]]; }
+
 # valid_result FILE: against the schema that is installed.
 valid_result() {
   # Debian's Python, which has Debian's modules.
