@@ -168,14 +168,14 @@ PYTHON
   refused "room for 4" --machine microvm --rng -v /tmp:/a -v /tmp:/b -v /tmp:/c -v /tmp:/d
   mkdir "$scratch/folder"
   echo shared >"$scratch/folder/file"
-  truncate -s 3M "$scratch/disk"
+  truncate -s 3M "$scratch/disk" "$scratch/late"
   duet run -d --vm --name micro --machine microvm --rng -v "$scratch/folder:/folder:ro" --disk "$scratch/disk" busybox \
     sh -c 'echo began; while [ ! -e /over ]; do sleep 0.1; done; exit 7' 2>/dev/null
   is "$(field micro driver.machine)" microvm
   is "$(duet exec micro cat /folder/file /sys/block/vdc/size)" $'shared\n6144'
   is "$(duet exec micro sh -c 'ls /sys/bus/pci/devices 2>/dev/null; head -c 4 /dev/hwrng | wc -c')" 4
-  expect 125 duet disk attach micro "$scratch/disk"
-  [[ $output == *"stop it first"* ]]
+  expect 125 duet disk attach micro "$scratch/late"
+  [[ $output == *"stop it first"* ]] || { echo "$output"; return 1; }
   duet pause micro
   duet unpause micro
   duet exec micro touch /over
