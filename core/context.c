@@ -145,6 +145,12 @@ int duet_lock_take(int dir_fd, int flags)
     return duet_fd_steal(&fd);
 }
 
+/* Mostly it ends there: that is cheaper to see than to do again. */
+static gboolean cut_after(int fd, off_t length)
+{
+    return lseek(fd, 0, SEEK_END) <= length || ftruncate(fd, length) == 0;
+}
+
 gboolean duet_live_mark(
     DuetContext *context, const char *id, const char *cgroup, gboolean borrowed, GError **error)
 {
@@ -154,10 +160,10 @@ gboolean duet_live_mark(
     size_t length = text ? strlen(text) : 0;
     /* Not O_TRUNC: ext4 writes such a file out when it is closed, and this one soon goes. */
     DUET_AUTO_FD fd = openat(context->root_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 ||
-        (length > 0 && (!duet_write_all(fd, text, length) || ftruncate(fd, (off_t)length) < 0)))
-        return duet_error_set_errno(error, errno, "cannot write '%s/%s'", context->root, path);
-    return TRUE;
+    if (fd >= 0 &&
+        (length == 0 || (duet_write_all(fd, text, length) && cut_after(fd, (off_t)length))))
+        return TRUE;
+    return duet_error_set_errno(error, errno, "cannot write '%s/%s'", context->root, path);
 }
 
 gboolean duet_live_mark_layer(DuetContext *context, const char *id, GError **error)
