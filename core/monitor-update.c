@@ -236,9 +236,12 @@ static gboolean change_now(
 static gboolean update(Monitor *monitor, const DuetSpec *to, GVariant *asked, GError **error)
 {
     const DuetSpec *from = monitor->spec;
+    gboolean is_same = g_variant_n_children(asked) == 0;
+    /* What went on from a saved state may have fewer than its spec says. */
+    gboolean is_short = is_same && to->kind == DUET_KIND_VM && gets_vcpus(monitor, to);
     /* Between two runs it counts from the next on. */
-    gboolean now = has_limits(asked) && !monitor->resting;
-    if (to->kind == DUET_KIND_VM && !monitor->resting && g_variant_n_children(asked) > 0 &&
+    gboolean now = (has_limits(asked) || is_short) && !monitor->resting;
+    if (to->kind == DUET_KIND_VM && !monitor->resting && (!is_same || is_short) &&
         !check_vm(monitor, to, asked, error))
         return FALSE;
     if (now && !change_now(monitor, from, to, asked, error))
