@@ -226,7 +226,7 @@ static gboolean change_now(
     Monitor *monitor, const DuetSpec *from, const DuetSpec *to, GVariant *asked, GError **error)
 {
     DuetLimits before = duet_spec_limits(from), after = duet_spec_limits(to);
-    if (!check_state(monitor, error) || !check_use(monitor, to, error))
+    if (!check_use(monitor, to, error))
         return FALSE;
     return to->kind == DUET_KIND_VM ? change_vm(monitor, from, to, asked, error)
                                     : change_limits(monitor, &before, &after, error);
@@ -236,16 +236,22 @@ static gboolean change_now(
 static gboolean update(Monitor *monitor, const DuetSpec *to, GVariant *asked, GError **error)
 {
     const DuetSpec *from = monitor->spec;
+    gboolean is_same = g_variant_n_children(asked) == 0;
+    /* What went on from a saved state may have fewer than its spec says. */
+    gboolean is_short = is_same && to->kind == DUET_KIND_VM && gets_vcpus(monitor, to);
     /* Between two runs it counts from the next on. */
-    gboolean now = has_limits(asked) && !monitor->resting;
-    if (to->kind == DUET_KIND_VM && !monitor->resting && g_variant_n_children(asked) > 0 &&
+    gboolean now = (has_limits(asked) || is_short) && !monitor->resting;
+    /* Before it has started nothing is known of what it can have. */
+    if (now && !check_state(monitor, error))
+        return FALSE;
+    if (to->kind == DUET_KIND_VM && !monitor->resting && (!is_same || is_short) &&
         !check_vm(monitor, to, asked, error))
         return FALSE;
     if (now && !change_now(monitor, from, to, asked, error))
         return FALSE;
     if (duet_spec_replace(monitor->context, monitor->dir_fd, from, to, error))
         return TRUE;
-    if (now)
+    if (now && check_state(monitor, NULL))
         change_now(monitor, to, from, asked, NULL);
     return FALSE;
 }

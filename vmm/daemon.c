@@ -233,12 +233,15 @@ static gboolean daemon_limit(
         (!vm->label || (limit_memory(vm, bytes, error) && limit_cpus(vm, cpus, error)));
 }
 
-/* What it may use beyond the RAM is in vm-limits.h. */
+/* What it may use beyond the RAM is in vm-limits.h. A memory that was loaded may have more vCPUs
+ * than a start gives it. */
 static gboolean limit_start(const DuetVm *vm, GError **error)
 {
     const DuetSpec *spec = vm->spec;
-    return !vm->label ||
-        limit_memory(vm, duet_vm_memory_bytes(spec) + duet_vm_memory_allowance_bytes(spec), error);
+    int has = virDomainGetVcpusFlags(vm->domain, VIR_DOMAIN_AFFECT_LIVE);
+    guint64 more = (guint64)MAX(has - (int)duet_vm_vcpus(spec), 0) * DUET_VM_VCPU_BYTES;
+    guint64 allowance = duet_vm_memory_allowance_bytes(spec) + more;
+    return !vm->label || limit_memory(vm, duet_vm_memory_bytes(spec) + allowance, error);
 }
 
 /* In both cases it is paused. One that was defined before a memory is loaded into it stays so. */

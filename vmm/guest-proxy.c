@@ -116,7 +116,7 @@ static void remove_source(guint *source)
 static gboolean be_quiet(gpointer data)
 {
     DuetGuestProxy *proxy = data;
-    if (proxy->wake || duet_guest_execs_has_errand(proxy->execs))
+    if (duet_guest_wake_has_errand(proxy->wake) || duet_guest_execs_has_errand(proxy->execs))
         return G_SOURCE_CONTINUE;
     proxy->quiet_source = 0;
     proxy->quiet = TRUE;

@@ -9,7 +9,8 @@ G_BEGIN_DECLS
 /*
  * What a disk guest that was saved can't know by itself when it goes on: the time, which its guest
  * agent sets, and, as others may go on from the same memory, randomness and a name of its own,
- * which an errand gives it. What can't be done is left out.
+ * which an errand gives it. What can't be done is left out; an agent that does not answer (an
+ * error of %DUET_ERROR_TIMEOUT) is asked again until it does.
  */
 typedef struct _DuetGuestWake DuetGuestWake;
 
@@ -21,6 +22,8 @@ typedef struct _DuetGuestWake DuetGuestWake;
  */
 DuetGuestWake *duet_guest_wake_new(DuetGuestAgent *agent, DuetGuestPlaces *places,
     const GByteArray *fields, void (*done)(gpointer data), gpointer data);
+/** duet_guest_wake_has_errand: Returns: whether @wake (nullable) has a program in the guest. */
+gboolean duet_guest_wake_has_errand(const DuetGuestWake *wake);
 /** duet_guest_wake_free: earlier only once @agent is gone. */
 void duet_guest_wake_free(DuetGuestWake *wake);
 

@@ -98,7 +98,8 @@ static void put_disks(GVariantDict *dict, const DuetSpec *spec)
 
 static void put_spec(GVariantDict *dict, const DuetVm *vm, const DuetSpec *spec)
 {
-    g_autofree char *vcpus = g_strdup_printf("%u", duet_vm_vcpus(spec));
+    /* How many of them there are is the memory's; more can come. */
+    g_autofree char *vcpus = g_strdup_printf("%u", duet_vm_vcpus_max(spec));
     g_autofree char *bytes = duet_format_bytes(duet_vm_memory_bytes(spec));
     g_autofree char *pids = g_strdup_printf("%" G_GUINT64_FORMAT, spec->pids_limit);
     put(dict, "machine", duet_vm_machine(spec));

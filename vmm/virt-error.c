@@ -19,6 +19,7 @@ static int code_of(const virError *error)
     case VIR_ERR_ARGUMENT_UNSUPPORTED:
         return DUET_ERROR_UNSUPPORTED;
     case VIR_ERR_OPERATION_TIMEOUT:
+    case VIR_ERR_AGENT_UNRESPONSIVE:
         return DUET_ERROR_TIMEOUT;
     case VIR_ERR_ACCESS_DENIED:
     case VIR_ERR_AUTH_FAILED:

@@ -296,8 +296,17 @@ XML
 
 # bats test_tags=host
 @test "a VM is saved, and goes on: by the daemon, under its name" {
-  local pid
-  up t-saved -m 128m
+  local pid was disk=$DUET_ROOT/disk
+  up t-saved -m 160m --vcpus maxvcpus=2
+  # What changed of it goes with it.
+  truncate -s 3M "$disk"
+  chmod 666 "$disk"
+  duet disk attach t-saved "$disk"
+  duet update -m 128m t-saved
+  [ "$(nproc)" = 1 ] || duet update --cpus 2 t-saved
+  duet update --cpus 0.9 t-saved
+  look() { duet exec t-saved sh -c 'grep MemTotal /proc/meminfo; nproc; cat /sys/block/vdc/size'; virsh_ memtune duet-t-saved; }
+  was=$(look)
   duet exec t-saved sh -c 'echo remembered >/dev/shm/memory; sleep 1000 >/dev/null 2>&1 &'
   pid=$(duet exec t-saved pidof sleep)
   duet save t-saved
@@ -308,7 +317,10 @@ XML
   is "$(virsh_ domstate duet-t-saved)" running
   is "$(virsh_ dominfo duet-t-saved | awk '/^Persistent/ { print $2 }')" yes
   is "$(duet exec t-saved sh -c 'cat /dev/shm/memory; pidof sleep')" "remembered"$'\n'"$pid"
-  is "$(virsh_ memtune duet-t-saved | awk '/^hard_limit/ { print $3 }')" "$((($(field t-saved driver.memory_bytes) + $(field t-saved driver.memory_allowance_bytes)) / 1024))"
+  is "$(look)" "$was"
+  # And it changes again.
+  duet update -m 160m t-saved
+  duet disk detach t-saved vdc
   duet rm -f t-saved
   gone t-saved
 }

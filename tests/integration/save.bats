@@ -163,6 +163,18 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
   duet rm -f lively twin >/dev/null
 }
 
+@test "a saved VM may get more vCPUs: it goes on with those it has, and the next update brings them" {
+  limited && [ "$(nproc)" -gt 1 ] || skip "more CPUs can't be given here"
+  duet run -d --vm -m 128m --vcpus 1,maxvcpus=2 --name few busybox sleep 1000 2>/dev/null
+  duet save few
+  duet update --cpus 2 few
+  quietly duet restore few
+  is "$(duet exec few nproc)" 1
+  duet update --cpus 2 few
+  is "$(duet exec few nproc)" 2
+  duet rm -f few >/dev/null
+}
+
 @test "a state that does not fit is one clear error, and is kept (stays)" {
   local dir stamp
   counts box

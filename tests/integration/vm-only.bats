@@ -150,6 +150,8 @@ teardown_file() { root_down; }
     run timeout 10 "$DUET" exec long true
     is "$status" 125
     [[ $output == *"is starting"* ]]
+    expect 125 timeout 10 "$DUET" update -m 200m long
+    [[ $output == *"is starting"* ]]
     [ "$end" != "kill -INT" ] || end="kill -INT $client"
     $end
     code=0

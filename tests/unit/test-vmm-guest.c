@@ -228,7 +228,7 @@ typedef struct {
     const char *place_status; /* NULL: made well */
     guint watches; /* of its memory; odd: it is watched */
     guint64 available;
-    gboolean second_is_on, stays_off;
+    gboolean second_is_on, stays_off, is_deaf;
     char last[64];
 } Fixture;
 
@@ -324,6 +324,11 @@ static char *ask(gpointer data, const char *request, GError **error)
         return NULL;
     }
     const char *at = strstr(request, "\"guest-set-time\",\"arguments\":{\"time\":");
+    if (at && fixture->is_deaf) {
+        fixture->is_deaf = FALSE;
+        g_set_error_literal(error, DUET_ERROR, DUET_ERROR_TIMEOUT, "it does not answer");
+        return NULL;
+    }
     if (at) {
         fixture->set_time_ns = g_ascii_strtoll(strrchr(at, ':') + 1, NULL, 10);
         return g_strdup("{\"return\":{}}");
@@ -964,6 +969,24 @@ static void test_goes_on_with_agent(Fixture *fixture, gconstpointer how)
     assert_woken(fixture);
 }
 
+/* An agent that does not answer at first is told later, and is nothing that a save waits for. */
+static void test_goes_on_deaf(Fixture *fixture, gconstpointer how)
+{
+    (void)how;
+    fixture->is_deaf = TRUE;
+    tell(fixture, DUET_FRAME_GO_ON, 0, 0, news, sizeof news);
+    expect(fixture, DUET_FRAME_HELLO, 0);
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    tell(fixture, DUET_FRAME_QUIESCE, 0, 0, "", 0);
+    expect(fixture, DUET_FRAME_QUIET, 0);
+    g_assert_cmpint(fixture->set_time_ns, ==, 0);
+    tell(fixture, DUET_FRAME_GO_ON, 0, 0, "", 0);
+    expect(fixture, DUET_FRAME_HELLO, 0);
+    while (fixture->removals == 0)
+        g_main_context_iteration(NULL, TRUE);
+    assert_woken(fixture);
+}
+
 /* Its end is that of one that ran. */
 static void test_goes_on_to_its_end(Fixture *fixture, gconstpointer how)
 {
@@ -1010,6 +1033,7 @@ int main(int argc, char **argv)
     g_test_add("/vmm-guest/" name, Fixture, GINT_TO_POINTER(how), set_up_saved, function, tear_down)
     ADD_SAVED("goes-on", DUET_GUEST_GOES_ON, test_goes_on);
     ADD_SAVED("goes-on-with-agent", DUET_GUEST_GOES_ON_WITH_AGENT, test_goes_on_with_agent);
+    ADD_SAVED("goes-on-deaf", DUET_GUEST_GOES_ON, test_goes_on_deaf);
     ADD_SAVED("goes-on-to-its-end", DUET_GUEST_GOES_ON_WITH_AGENT, test_goes_on_to_its_end);
     return g_test_run();
 }
