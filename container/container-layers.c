@@ -109,6 +109,11 @@ static gboolean map_group(DuetLayerPlan *plan, guint first, int userns_fd, GErro
     return TRUE;
 }
 
+static gboolean is_plain(const struct stat *info)
+{
+    return info->st_uid == 0 && info->st_gid == 0 && (info->st_mode & 07777) == 0755;
+}
+
 /* The container's "/" takes owner and mode from the writable layer: they must be the image's. */
 static gboolean make_upper(
     int instance_fd, const DuetLayerSource *top, const char *dir, GError **error)
@@ -120,17 +125,21 @@ static gboolean make_upper(
         return TRUE;
     if (fstat(top->fd, &info) != 0)
         return duet_error_set_errno(error, errno, "cannot read the image's root directory");
-    /* The monitor's umask takes nothing from what most images have. */
-    if (info.st_uid == 0 && info.st_gid == 0 && (info.st_mode & 07777) == 0755) {
-        if (mkdirat(instance_fd, "upper", 0755) == 0)
+    /* The monitor's umask takes nothing from what most images have; the directory above it may. */
+    if (is_plain(&info)) {
+        struct stat made;
+        if (mkdirat(instance_fd, "upper", 0755) != 0 ||
+            fstatat(instance_fd, "upper", &made, AT_SYMLINK_NOFOLLOW) != 0)
+            return duet_error_set_errno(error, errno, "cannot make '%s/upper'", dir);
+        if (is_plain(&made))
             return TRUE;
-        return duet_error_set_errno(error, errno, "cannot make '%s/upper'", dir);
+        unlinkat(instance_fd, "upper", AT_REMOVEDIR);
     }
     /* By that name only when it is complete: who starts it again takes it as it is. */
     if (mkdirat(instance_fd, "upper.new", 0700) != 0 && errno != EEXIST)
         return duet_error_set_errno(error, errno, "cannot make '%s/upper'", dir);
-    if (((info.st_uid != 0 || info.st_gid != 0) &&
-            fchownat(instance_fd, "upper.new", info.st_uid, info.st_gid, 0) != 0) ||
+    if ((fchownat(instance_fd, "upper.new", info.st_uid, info.st_gid, 0) != 0 &&
+            (info.st_uid != 0 || info.st_gid != 0)) ||
         fchmodat(instance_fd, "upper.new", info.st_mode & 07777, 0) != 0 ||
         renameat(instance_fd, "upper.new", instance_fd, "upper") != 0)
         return duet_error_set_errno(error, errno, "cannot set up '%s/upper'", dir);

@@ -161,6 +161,12 @@ static gboolean take_lock_to_start(DuetInstance *instance, GError **error)
     if (instance->lock_fd >= 0)
         return TRUE;
     instance->lock_fd = duet_control_lock(instance);
+    /* Its monitor died since this command began. */
+    if (instance->lock_fd >= 0 && duet_live_is_marked(instance->context, instance->spec->id)) {
+        duet_fd_clear(&instance->lock_fd);
+        duet_live_recover(instance->context, instance->spec->id);
+        instance->lock_fd = duet_control_lock(instance);
+    }
     if (instance->lock_fd < 0) {
         int err = errno;
         g_autoptr(DuetInfo) info = duet_instance_info(instance, NULL);

@@ -24,7 +24,8 @@ struct _DuetLink {
     /* Set while a callback runs: duet_link_free() then only marks. */
     int busy;
     gboolean freed;
-    gboolean waits; /* to be read from again when a handler of its frames has returned */
+    /* When a handler of its frames has returned: to be read from again, or told as closed. */
+    gboolean waits, broken;
 };
 
 static void link_destroy(DuetLink *link)
@@ -48,7 +49,7 @@ static gboolean dispatch_frames(DuetLink *link)
     int got;
     while ((got = duet_frame_reader_next(&link->reader, &frame)) > 0) {
         link->on_frame(link, &frame, link->data);
-        if (link->freed)
+        if (link->freed || link->broken)
             return FALSE;
     }
     return got == 0;
@@ -128,10 +129,14 @@ static gboolean on_broken(gpointer user_data)
 {
     DuetLink *link = user_data;
     link->close_source = 0;
+    if (link->busy) { /* its handler's data go with the link */
+        link->broken = TRUE;
+        return G_SOURCE_REMOVE;
+    }
     link->busy++;
     link_failed(link);
     link->busy--;
-    if (link->freed && !link->busy)
+    if (link->freed)
         link_destroy(link);
     return G_SOURCE_REMOVE;
 }
@@ -193,7 +198,7 @@ void duet_link_connect(DuetLink *link, int fd)
 void duet_link_send(DuetLink *link, guint8 type, guint8 channel, guint16 session,
     const void *payload, guint32 length)
 {
-    if (link->freed || link->close_source)
+    if (link->freed || link->close_source || link->broken)
         return;
     if (link->queue->len - link->queue_start > QUEUE_MAX_BYTES ||
         (link->held && link->held->len > QUEUE_MAX_BYTES)) {
@@ -227,7 +232,7 @@ const GByteArray *duet_link_held(const DuetLink *link)
 
 void duet_link_send_frames(DuetLink *link, gconstpointer frames, gsize length)
 {
-    if (link->freed || link->close_source || length == 0)
+    if (link->freed || link->close_source || link->broken || length == 0)
         return;
     g_byte_array_append(link->queue, frames, (guint)length);
     if (!link->write_source)

@@ -31,10 +31,11 @@ static gint64 run_ns(const DuetInfo *info)
 static gboolean is_due(const Monitor *monitor)
 {
     const DuetInfo *info = monitor->info;
-    return monitor->ran && !monitor->for_good && !monitor->left_behind &&
+    return !monitor->for_good && !monitor->left_behind &&
         (monitor->again ||
-            duet_restart_due(
-                monitor->spec, info->restarts, monitor->failure || info->exit_code != 0));
+            (monitor->ran &&
+                duet_restart_due(
+                    monitor->spec, info->restarts, monitor->failure || info->exit_code != 0)));
 }
 
 static gboolean on_rested(gpointer data)

@@ -195,8 +195,9 @@ static void judge_machine(Monitor *monitor, DuetEnd end)
         return;
     g_autofree char *tail = duet_runtime_console_tail(monitor->runtime);
     const char *line = tail ? strstr(tail, panic) : NULL;
-    /* A payload may write to the console whatever it likes; no panic switches a machine off. */
-    if (end == DUET_END_PANIC || (line && end != DUET_END_POWER_OFF))
+    /* A payload may write to the console whatever it likes; no panic switches a machine off, or has
+     * somebody else reset it. */
+    if (end == DUET_END_PANIC || (line && end != DUET_END_POWER_OFF && end != DUET_END_RESET))
         tell_panic(monitor, line, line ? strcspn(line, "\n") : 0);
     else
         take_machine_end(monitor, end);
@@ -224,7 +225,9 @@ static void judge_exit(Monitor *monitor)
     DuetEnd machine_end = is_unexplained(monitor)
         ? duet_runtime_how_ended(monitor->runtime, &monitor->failure)
         : DUET_END_UNKNOWN;
-    if (!monitor->failure && !monitor->started && !monitor->asked_to_stop) {
+    /* Whoever resets a machine that boots has it boot anew. */
+    if (!monitor->failure && !monitor->started && !monitor->asked_to_stop &&
+        machine_end != DUET_END_RESET) {
         g_autofree char *end = process_end(monitor);
         g_set_error(&monitor->failure, DUET_ERROR, DUET_ERROR_BOOT,
             "the instance ended before its payload could be started%s", end);

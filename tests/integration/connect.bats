@@ -32,6 +32,7 @@ up() {
   duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300
 }
 runs_again() { [ "$(field "$1" restarts) $(state_of "$1")" = "1 running" ]; }
+resets() { [ "$(virsh_ domstate "duet-$1")" = running ] && virsh_ reset "duet-$1" >/dev/null; }
 gone() { is "$(libvirt_left "$@")" ""; }
 # disk CONNECTION NAME [OPTION...]: a tiny disk's VM that has booted.
 disk() { duet run -d --vm --connect "$1" --wait 'console:boot [0-9]' --name "$2" "${@:3}" tiny 2>/dev/null >/dev/null; }
@@ -183,6 +184,15 @@ has_own_uid() {
   wait_for 3 has_state t-ended exited
   is "$(duet wait t-ended)" 137
   gone t-ended
+}
+
+# bats test_tags=full
+@test "virsh reset of a VM that boots has it boot anew" {
+  duet run -d "${system[@]}" --name t-early busybox sleep 300 3>&- &
+  wait_for 20 resets t-early
+  wait $!
+  runs_again t-early
+  is "$(duet exec t-early echo lives)" lives
 }
 
 # bats test_tags=full

@@ -369,3 +369,12 @@ PYTHON
   duet start once
   wait_for 10 none_listed
 }
+
+@test "the root is the image's below a directory with a group of its own" {
+  needs_root "to give a directory to another group"
+  local store=$scratch/group
+  mkdir -p -m 0711 "$store/instances"
+  chgrp 1234 "$store/instances" && chmod g+s "$store/instances"
+  duet --root "$store" image import --name busybox "$scratch/busybox.tar" >/dev/null
+  is "$(duet --root "$store" run --rm busybox stat -c '%u:%g %a' /)" "0:0 755"
+}
