@@ -136,7 +136,8 @@ static gboolean attach_volume(
 static gboolean make_root(Native *native, GError **error)
 {
     const DuetSpec *spec = native->spec;
-    if (!duet_overlay_make(&native->overlay, spec->layers, native->place->instance_dir, -1, 0,
+    if (!duet_overlay_private_ns(&native->overlay, error) ||
+        !duet_overlay_make(&native->overlay, spec->layers, native->place->instance_dir, -1, 0,
             spec->remove_at_exit, error))
         return FALSE;
     if (move_mount(native->overlay.root_fd, "", AT_FDCWD, native->root, MOVE_MOUNT_F_EMPTY_PATH) !=
@@ -170,8 +171,8 @@ static void drop_root(Native *native)
     duet_overlay_clear(&native->overlay);
 }
 
-/* As a container's, it gets ready while its root is made, and executes the agent while we do what
- * that does not wait for. */
+/* It is not made before its root is there: one that sleeps must be woken, which costs more than it
+ * can do meanwhile. It executes the agent while we do what that does not wait for. */
 static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClone *clone,
     DuetMarks *marks, char **out_notice, GError **error)
 {
@@ -185,10 +186,8 @@ static gboolean run_child(Native *native, DuetChild *child, int sync_fd, DuetClo
     if (!ok)
         return duet_error_set_errno(error, err, "cannot make a process");
     duet_marks_set(marks, DUET_MARK_SPAWNED);
-    if (!make_root(native, error))
-        return FALSE;
     gboolean gone;
-    if (!duet_go_send(sync_fd, DUET_GO_MOUNTS, &native->overlay.root_fd, 1, &gone, error) ||
+    if (!duet_go_send(sync_fd, DUET_GO_MOUNTS, NULL, 0, &gone, error) ||
         !attach_rest(native, out_notice, error) || !duet_place_meanwhile(native->place, error))
         return FALSE;
     DuetReport report;
@@ -207,8 +206,7 @@ static gboolean native_start(
     DUET_AUTO_FD exec_fd = -1;
     DuetClone clone = { .pidfd = -1, .pid = -1 };
     DUET_AUTO_FD memfd = duet_agent_memfd(error);
-    /* The child is born into it. */
-    gboolean ok = memfd >= 0 && duet_overlay_private_ns(&native->overlay, error);
+    gboolean ok = memfd >= 0 && make_root(native, error);
     if (ok &&
         (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) != 0 ||
             socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, agent) != 0 ||
@@ -224,6 +222,7 @@ static gboolean native_start(
         child->cgroup_fds_count =
             duet_cgroup_born_fds(native->place->cgroup, DUET_CGROUP_PAYLOAD, child->cgroup_fds);
         child->argv = native_argv;
+        child->fds[DUET_CHILD_FD_ROOT] = native->overlay.root_fd;
         child->limits_asked = duet_ulimits_named(native->spec->ulimits);
         ok = run_child(native, child, sync[0], &clone, marks, &notice, error);
     }
