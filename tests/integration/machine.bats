@@ -148,7 +148,7 @@ PYTHON
 }
 
 @test "machines, CPU models and vCPUs that are not here are refused before anything is made" {
-  refused "there are: pc" --machine nosuch
+  refused "there are: microvm, pc" --machine nosuch
   refused "needs KVM" --machine microvm --accel tcg
   refused "q35 or pc" --machine isapc
   refused "knows no 'Z80'" --cpu-model Z80
