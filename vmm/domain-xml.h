@@ -77,8 +77,10 @@ typedef struct {
 #define DUET_VM_CPU_KVM "host-passthrough"
 #define DUET_VM_CPU_TCG "maximum"
 
-/** The XML namespace of the element in a daemon's domain that says whose it is. */
+/** Of which a quota of CPU time is a part. */
 #define DUET_VM_QUOTA_PERIOD_US 100000
+
+/** The XML namespace of the element in a daemon's domain that says whose it is. */
 #define DUET_VM_XML_NAMESPACE "urn:duet:instance"
 
 /** duet_vm_domain_name: Returns: (transfer full): what a daemon calls the VM: "duet-<name>". */

@@ -156,7 +156,6 @@ void duet_guest_change_free(DuetGuestChange *change)
 {
     if (!change)
         return;
-    if (change->poll_source)
-        g_source_remove(change->poll_source);
+    g_clear_handle_id(&change->poll_source, g_source_remove);
     g_free(change);
 }

@@ -105,13 +105,6 @@ static void say_hello(DuetGuestProxy *proxy)
 
 /* ---- silence, and what follows it ---- */
 
-static void remove_source(guint *source)
-{
-    if (*source)
-        g_source_remove(*source);
-    *source = 0;
-}
-
 /* What runs in the guest may be saved in the middle; an errand would leave its files there. */
 static gboolean be_quiet(gpointer data)
 {
@@ -135,7 +128,7 @@ static void quiesce(DuetGuestProxy *proxy)
 
 static void be_restored(DuetGuestProxy *proxy)
 {
-    remove_source(&proxy->patience_source);
+    g_clear_handle_id(&proxy->patience_source, g_source_remove);
     if (proxy->restoring)
         say_hello(proxy);
     proxy->restoring = FALSE;
@@ -184,7 +177,7 @@ static void go_on(DuetGuestProxy *proxy, const struct duet_frame *frame)
         go_on_restored(proxy, frame);
         return;
     }
-    remove_source(&proxy->quiet_source);
+    g_clear_handle_id(&proxy->quiet_source, g_source_remove);
     if (proxy->quiet) {
         proxy->quiet = FALSE;
         proxy->host->set_paused(proxy->host_data, FALSE);
@@ -330,10 +323,10 @@ void duet_guest_proxy_free(DuetGuestProxy *proxy)
 {
     if (!proxy)
         return;
-    remove_source(&proxy->press_source);
-    remove_source(&proxy->why_source);
-    remove_source(&proxy->quiet_source);
-    remove_source(&proxy->patience_source);
+    g_clear_handle_id(&proxy->press_source, g_source_remove);
+    g_clear_handle_id(&proxy->why_source, g_source_remove);
+    g_clear_handle_id(&proxy->quiet_source, g_source_remove);
+    g_clear_handle_id(&proxy->patience_source, g_source_remove);
     duet_guest_agent_free(proxy->agent);
     duet_guest_wake_free(proxy->wake);
     g_clear_pointer(&proxy->news, g_byte_array_unref);

@@ -103,8 +103,7 @@ void duet_guest_wake_free(DuetGuestWake *wake)
 {
     if (!wake)
         return;
-    if (wake->again_source)
-        g_source_remove(wake->again_source);
+    g_clear_handle_id(&wake->again_source, g_source_remove);
     duet_guest_errand_free(wake->errand);
     g_byte_array_unref(wake->fields);
     g_free(wake);

@@ -45,8 +45,7 @@ void duet_check_free(DuetCheck *check);
  * -1 with errno. Who keeps the monitor waiting waits with it: the monitor reaps meanwhile (libvirt
  *     waits 20 s for each orphan of its that nobody reaps), and answers clients during start()
  * @meanwhile: (nullable): what the monitor has to do that no new process waits for. A driver may
- *     call it in start(), when its process is at work and it has nothing else to do; else it is
- * done after that
+ *     call it in start(), when its process is at work and it has nothing else to do; else core does
  * @saved: (nullable): what save() told of the state in @saved_dir, whose file `memory` start() goes
  *     on from: it renames @saved_dir to @used_dir right before the first instruction
  * @save_path: the file that save() writes
