@@ -4,6 +4,7 @@
 /* The one name that the executable looks up in the module; all others stay inside. */
 __attribute__((visibility("default"))) const DuetBenchOps duet_bench = {
     .boot = duet_job_boot,
+    .cost = duet_job_cost,
     .load = duet_job_load,
     .compare = duet_job_compare,
     .memory = duet_job_memory,

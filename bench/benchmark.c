@@ -3,6 +3,7 @@
 
 static const DuetBenchmark *const benchmarks[] = {
     &duet_benchmark_boot,
+    &duet_benchmark_cost,
     &duet_benchmark_memory,
     &duet_benchmark_density,
     &duet_benchmark_overhead,

@@ -57,6 +57,7 @@ struct DuetBenchmark {
 };
 
 extern const DuetBenchmark duet_benchmark_boot;
+extern const DuetBenchmark duet_benchmark_cost;
 extern const DuetBenchmark duet_benchmark_memory;
 extern const DuetBenchmark duet_benchmark_density;
 extern const DuetBenchmark duet_benchmark_overhead;

@@ -30,8 +30,8 @@ static gboolean check_saved(const DuetBenchRequest *request, GError **error)
     return TRUE;
 }
 
-gboolean duet_job_boot(
-    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
+static gboolean measure(const DuetBenchRequest *request, const DuetBenchmark *benchmark,
+    char **out_text, int *out_exit_code, GError **error)
 {
     if (!duet_job_check(request, error))
         return FALSE;
@@ -41,8 +41,8 @@ gboolean duet_job_boot(
         return FALSE;
     if (with_peers && !(peers = duet_peers_open(request, DUET_PEERS_COMMANDS, error)))
         return FALSE;
-    g_autoptr(DuetRun) run = duet_job_run(
-        request, &duet_benchmark_boot, duet_job_boot_plan(request, duet_peers_count(peers)));
+    g_autoptr(DuetRun) run =
+        duet_job_run(request, benchmark, duet_job_boot_plan(request, duet_peers_count(peers)));
     if (peers)
         duet_peers_join(peers, run);
     g_autoptr(DuetJournal) journal = NULL;
@@ -62,4 +62,16 @@ gboolean duet_job_boot(
         return FALSE;
     *out_exit_code = duet_job_exit_code(run, duet_analysis_bad_arm(analysis));
     return TRUE;
+}
+
+gboolean duet_job_boot(
+    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
+{
+    return measure(request, &duet_benchmark_boot, out_text, out_exit_code, error);
+}
+
+gboolean duet_job_cost(
+    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error)
+{
+    return measure(request, &duet_benchmark_cost, out_text, out_exit_code, error);
 }

@@ -107,15 +107,6 @@ gboolean duet_job_take(const DuetRunner *runner, DuetRun *run, GError **error)
     return taken;
 }
 
-static const DuetSpec *native_spec(const DuetBenchRequest *request)
-{
-    for (gsize i = 0; i < request->n_arms; i++) {
-        if (request->arms[i].spec->kind == DUET_KIND_NATIVE)
-            return request->arms[i].spec;
-    }
-    return NULL;
-}
-
 gboolean duet_job_is_plain(const DuetBenchRequest *request)
 {
     return !request->ready && (!request->cache_mode || g_str_equal(request->cache_mode, "warm"));
@@ -132,8 +123,9 @@ gboolean duet_job_carry_out(const DuetBenchRequest *request, DuetSampleFunc take
         peers ? (gpointer)peers : (gpointer)sampler, journal);
 
     g_auto(DuetCostSampler) cost = { .bare.fd = -1 };
-    if (!sampler->capture && duet_job_is_plain(request))
-        duet_cost_sampler_init(&cost, &runner, run, native_spec(request));
+    if (run->benchmark == &duet_benchmark_cost &&
+        !duet_cost_sampler_init(&cost, &runner, request->arms[0].spec, error))
+        return FALSE;
     return duet_job_take(&runner, run, error);
 }
 

@@ -16,6 +16,8 @@ G_BEGIN_DECLS
 
 gboolean duet_job_boot(
     const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
+gboolean duet_job_cost(
+    const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
 gboolean duet_job_load(
     const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
 gboolean duet_job_compare(

@@ -5,6 +5,7 @@
 
 #include <duet/bench.h>
 
+#include "benchmark.h"
 #include "environment.h"
 #include "words.h"
 
@@ -150,7 +151,7 @@ GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
             "%s: no guest boots in it: each sample is a clone of one VM that was saved when it was "
             "ready, and its exec is its agent's first word after the restore",
             DUET_BENCH_ARM_SAVED);
-    else if (analysis->headline_to == DUET_MARK_EXEC)
+    else if (analysis->headline_to == DUET_MARK_EXEC && run->benchmark != &duet_benchmark_cost)
         duet_notes_add(notes, "silent", TRUE,
             "the payload printed nothing in some sample: times are to its exec");
     duet_notes_peers(notes, run);

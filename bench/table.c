@@ -360,7 +360,7 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
     arms(out, run, analysis);
     comparisons(out, analysis);
     duet_bench_table_phases(out, run, analysis);
-    g_autofree char *cost = duet_cost_line(run, analysis);
+    g_autofree char *cost = duet_cost_line(analysis);
     g_autofree char *share = duet_share_line(run, analysis);
     if (share)
         duet_text_append_wrapped(out, "\nmanaging    ", "            ", share);

@@ -419,6 +419,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
     request.options = words;
     gboolean (*const benchmarks[])(const DuetBenchRequest *, char **, int *, GError **) = {
         [DUET_BENCH_BOOT] = bench->boot,
+        [DUET_BENCH_COST] = bench->cost,
         [DUET_BENCH_LOAD] = bench->load,
         [DUET_BENCH_COMPARE] = bench->compare,
         [DUET_BENCH_MEMORY] = bench->memory,

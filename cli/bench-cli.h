@@ -129,6 +129,7 @@ GArray *duet_bench_cli_levels(const DuetBenchCli *options, guint *out_starts, GE
 
 typedef enum {
     DUET_BENCH_BOOT,
+    DUET_BENCH_COST,
     DUET_BENCH_LOAD,
     DUET_BENCH_COMPARE,
     DUET_BENCH_MEMORY,
@@ -152,6 +153,7 @@ gboolean duet_bench_cli_measure(DuetCli *cli, const DuetBenchCli *options, DuetB
 int duet_bench_cli_run(DuetCli *cli, const DuetBenchCli *options, DuetBenchWhat what);
 
 int duet_bench_boot(DuetCli *cli, int argc, char **argv);
+int duet_bench_cost(DuetCli *cli, int argc, char **argv);
 int duet_bench_memory(DuetCli *cli, int argc, char **argv);
 int duet_bench_density(DuetCli *cli, int argc, char **argv);
 int duet_bench_overhead(DuetCli *cli, int argc, char **argv);

@@ -39,7 +39,7 @@ typedef struct {
  * Part: a benchmark of the suite.
  * @kinds: those of the suite's that it takes
  * @all, @quick: its share of the budget; 0: left out. The rest is for the trial and the claims.
- * @image: (nullable): its own; without it in the store the part is left out
+ * @own: (nullable): sets an image or a payload of its own. Returns: %FALSE: the part is left out
  * @fit: sets what of the options depends on @share_s. Returns: how long it will take, about
  */
 typedef struct {
@@ -47,15 +47,61 @@ typedef struct {
     DuetBenchWhat what;
     const char *kinds;
     double all, quick;
-    const char *image;
+    gboolean (*own)(DuetCli *cli, DuetBenchCli *options);
     double (*fit)(const Suite *suite, double share_s, DuetBenchCli *options);
 } Part;
+
+static gboolean left_out(const char *name, const char *why)
+{
+    fprintf(stderr, "duet: %s: left out: %s\n", name, why);
+    return FALSE;
+}
+
+/* Empty, whatever the image or the user would run. */
+static gboolean own_payload(DuetCli *cli, DuetBenchCli *options)
+{
+    static char *none[] = { NULL };
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    int code = 0;
+
+    options->run.entrypoint = (char *)"true";
+    options->command = none;
+    DuetBenchCli once = *options;
+    once.n = 1;
+    once.output = NULL;
+    if (!duet_bench_cli_measure(cli, &once, DUET_BENCH_COST, &text, &code, &error))
+        return left_out("cost", error->message);
+    return code != 1 || left_out("cost", "the image has no command `true` that ends well");
+}
+
+/* Its tools are in an image of their own, and the user's command is none of them. */
+static gboolean own_image(DuetCli *cli, DuetBenchCli *options)
+{
+    g_autoptr(GError) error = NULL;
+
+    options->image = (char *)DUET_BENCH_CLI_OVERHEAD_IMAGE;
+    options->command = NULL;
+    options->run.entrypoint = NULL;
+    return duet_bench_cli_overhead_image(cli, options->image, &error) ||
+        left_out("overhead", error->message);
+}
 
 static double fit_boot(const Suite *suite, double share_s, DuetBenchCli *options)
 {
     /* One more: the warm-up. */
     options->n = (gint)CLAMP(share_s / suite->block_s - 1, DUET_BENCH_N_MIN, DUET_BENCH_N_DEFAULT);
     return (options->n + 1) * suite->block_s;
+}
+
+static double fit_cost(const Suite *suite, double share_s, DuetBenchCli *options)
+{
+    /* A sample, with the rest after it. */
+    const double sample_s = 0.1;
+
+    (void)suite;
+    options->n = (gint)CLAMP(share_s / sample_s - 1, DUET_BENCH_N_MIN, DUET_BENCH_N_DEFAULT * 2);
+    return (options->n + 1) * sample_s;
 }
 
 static double fit_memory(const Suite *suite, double share_s, DuetBenchCli *options)
@@ -124,10 +170,11 @@ static double fit_overhead(const Suite *suite, double share_s, DuetBenchCli *opt
 }
 
 static const Part parts[] = {
+    { "cost", DUET_BENCH_COST, "native", 0.02, 0.02, own_payload, fit_cost },
     { "boot", DUET_BENCH_BOOT, ARMS, 0.35, 0.28, NULL, fit_boot },
     { "memory", DUET_BENCH_MEMORY, "vm,container", 0.2, 0.3, NULL, fit_memory },
     { "density", DUET_BENCH_DENSITY, "vm,container", 0.15, 0, NULL, fit_density },
-    { "overhead", DUET_BENCH_OVERHEAD, ARMS, 0.2, 0, DUET_BENCH_CLI_OVERHEAD_IMAGE, fit_overhead },
+    { "overhead", DUET_BENCH_OVERHEAD, ARMS, 0.2, 0, own_image, fit_overhead },
 };
 
 static double share(const Part *part, gboolean quick)
@@ -315,21 +362,6 @@ static gboolean trial(DuetCli *cli, Suite *suite, int *out_code, GError **error)
     return TRUE;
 }
 
-/* Its tools are in an image of their own, and the user's command is none of them. */
-static gboolean use_image(DuetCli *cli, const Part *part, DuetBenchCli *options)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (!duet_bench_cli_overhead_image(cli, part->image, &error)) {
-        fprintf(stderr, "duet: %s: left out: %s\n", part->name, error->message);
-        return FALSE;
-    }
-    options->image = (char *)part->image;
-    options->command = NULL;
-    options->run.entrypoint = NULL;
-    return TRUE;
-}
-
 /* Returns: the exit code of the benchmark, or -1 with @error. */
 static int carry_out(DuetCli *cli, Suite *suite, const Part *part, double share_s, GError **error)
 {
@@ -350,7 +382,7 @@ static int carry_out(DuetCli *cli, Suite *suite, const Part *part, double share_
     options.kinds = kinds;
     options.output = path;
     options.after_own = TRUE;
-    if (part->image && !use_image(cli, part, &options))
+    if (part->own && !part->own(cli, &options))
         return 0;
     double takes_s = part->fit(suite, share_s, &options);
     /* Those that can't go on begin anew. */
@@ -385,8 +417,8 @@ static int judge(DuetCli *cli, const Suite *suite)
     }
     for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autofree char *path = result_path(suite, parts[i].name, ".json");
-        /* No claim rests on what has an image of its own. */
-        if (!parts[i].image && access(path, F_OK) == 0)
+        /* No claim rests on what has an image or a payload of its own. */
+        if (!parts[i].own && access(path, F_OK) == 0)
             g_strv_builder_add_many(words, "--results", path, NULL);
     }
     g_auto(GStrv) argv = g_strv_builder_end(words);

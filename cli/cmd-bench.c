@@ -3,6 +3,8 @@
 
 const DuetCommand duet_bench_commands[] = {
     { "boot", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure start and end", duet_bench_boot },
+    { "cost", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure what duet itself costs",
+        duet_bench_cost },
     { "memory", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure memory of many at a time",
         duet_bench_memory },
     { "density", "[OPTION...] IMAGE [-- COMMAND [ARG...]]", "measure how many run at a time",

@@ -7,18 +7,13 @@
 
 #define MEMBER "bare_spawn_ns"
 
-static gboolean is_native(const DuetRun *run, guint arm)
-{
-    return g_strcmp0(duet_run_arm(run, arm)->kind, "native") == 0;
-}
-
 static gboolean take(DuetSample *sample, gpointer data, GError **error)
 {
     DuetCostSampler *sampler = data;
 
     if (!sampler->take(sample, sampler->data, error))
         return FALSE;
-    if (is_native(sampler->run, sample->arm) && sample->status == DUET_SAMPLE_OK)
+    if (sample->status == DUET_SAMPLE_OK)
         sample->bare_spawn_ns = duet_bare_take(&sampler->bare);
     return TRUE;
 }
@@ -30,23 +25,21 @@ static gboolean interrupted(const DuetSample *sample, gpointer data)
     return sampler->interrupted(sample, sampler->data);
 }
 
-void duet_cost_sampler_init(
-    DuetCostSampler *sampler, DuetRunner *runner, const DuetRun *run, const DuetSpec *native)
+gboolean duet_cost_sampler_init(
+    DuetCostSampler *sampler, DuetRunner *runner, const DuetSpec *native, GError **error)
 {
     *sampler = (DuetCostSampler){
         .take = runner->take,
         .interrupted = runner->interrupted,
         .data = runner->data,
-        .run = run,
         .bare.fd = -1,
     };
-    /* Without it the run only does not tell what duet costs. */
-    sampler->started = native && duet_bare_start(&sampler->bare, native, NULL);
-    if (!sampler->started)
-        return;
+    if (!duet_bare_start(&sampler->bare, native, error))
+        return FALSE;
     runner->take = take;
     runner->interrupted = interrupted;
     runner->data = sampler;
+    return TRUE;
 }
 
 void duet_cost_sampler_clear(DuetCostSampler *sampler)
@@ -54,13 +47,12 @@ void duet_cost_sampler_clear(DuetCostSampler *sampler)
     duet_bare_clear(&sampler->bare);
 }
 
-double duet_cost_of(
-    const DuetRun *run, const DuetAnalysis *analysis, double *out_native, double *out_bare)
+double duet_cost_of(const DuetAnalysis *analysis, double *out_native, double *out_bare)
 {
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         const DuetSummary *native = &analysis->arms[arm].summary[DUET_METRIC_TOTAL];
         const DuetSummary *bare = &analysis->arms[arm].summary[DUET_METRIC_BARE_SPAWN];
-        if (!is_native(run, arm) || native->n == 0 || bare->n == 0)
+        if (native->n == 0 || bare->n == 0)
             continue;
         if (out_native)
             *out_native = native->median;
@@ -71,9 +63,9 @@ double duet_cost_of(
     return NAN;
 }
 
-char *duet_cost_line(const DuetRun *run, const DuetAnalysis *analysis)
+char *duet_cost_line(const DuetAnalysis *analysis)
 {
-    double native = NAN, bare = NAN, cost = duet_cost_of(run, analysis, &native, &bare);
+    double native = NAN, bare = NAN, cost = duet_cost_of(analysis, &native, &bare);
 
     if (isnan(cost))
         return NULL;

@@ -9,26 +9,24 @@
 G_BEGIN_DECLS
 
 /**
- * DuetCostSampler: another sampler, which takes a bare spawn of the same payload after each sample
- * of `native`. The difference of both is what duet itself costs.
+ * DuetCostSampler: another sampler, of `native`, which takes a bare spawn of the same payload after
+ * each sample. The difference of both is what duet itself costs.
  * @take, @interrupted, @data: the other's
- * @started: there is a @bare
  */
 typedef struct {
     DuetSampleFunc take;
     gboolean (*interrupted)(const DuetSample *sample, gpointer data);
     gpointer data;
-    const DuetRun *run;
-    gboolean started;
     DuetBare bare;
 } DuetCostSampler;
 
 /**
- * duet_cost_sampler_init: wraps what @runner has, if a bare spawn is possible.
- * @native: (nullable): what the arm `native` runs, if there is one
+ * duet_cost_sampler_init: wraps what @runner has.
+ * @native: what it samples
+ * Returns: %FALSE with @error where a bare spawn is not possible: see duet_bare_start().
  */
-void duet_cost_sampler_init(
-    DuetCostSampler *sampler, DuetRunner *runner, const DuetRun *run, const DuetSpec *native);
+gboolean duet_cost_sampler_init(
+    DuetCostSampler *sampler, DuetRunner *runner, const DuetSpec *native, GError **error);
 void duet_cost_sampler_clear(DuetCostSampler *sampler);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetCostSampler, duet_cost_sampler_clear)
 
@@ -38,11 +36,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetCostSampler, duet_cost_sampler_clear)
  * @out_native, @out_bare: (nullable) (out): the two
  * Returns: nanoseconds, or NAN if the run does not tell.
  */
-double duet_cost_of(
-    const DuetRun *run, const DuetAnalysis *analysis, double *out_native, double *out_bare);
+double duet_cost_of(const DuetAnalysis *analysis, double *out_native, double *out_bare);
 
 /** duet_cost_line: Returns: (transfer full): the same in words, or NULL. */
-char *duet_cost_line(const DuetRun *run, const DuetAnalysis *analysis);
+char *duet_cost_line(const DuetAnalysis *analysis);
 
 /* Its member of result files. */
 void duet_cost_sample_write(const DuetSample *sample, JsonObject *object);

@@ -193,7 +193,7 @@ char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis)
         duet_export_markdown_comparisons(out, title, &analysis->match, rows);
     }
     phases(out, run, analysis);
-    g_autofree char *cost = duet_cost_line(run, analysis);
+    g_autofree char *cost = duet_cost_line(analysis);
     g_autofree char *share = duet_share_line(run, analysis);
     g_autofree char *harmless = share ? duet_text_markdown(share) : NULL;
     if (harmless)

@@ -301,7 +301,7 @@ static void add(DuetReport *report, const DuetRun *run, const char *id)
     if (duet_bench_table_has(analysis, DUET_METRIC_TOTAL))
         add_phases(report, run, analysis);
     g_autofree char *share = duet_share_line(run, analysis);
-    g_autofree char *cost = duet_cost_line(run, analysis);
+    g_autofree char *cost = duet_cost_line(analysis);
     g_autofree char *managing = share ? g_strdup_printf(_("Managing: %s."), share) : NULL;
     g_autofree char *own = cost ? g_strdup_printf(_("What duet itself costs: %s."), cost) : NULL;
     if (managing)
@@ -311,11 +311,17 @@ static void add(DuetReport *report, const DuetRun *run, const char *id)
     duet_report_notes(report, analysis->notes);
 }
 
+static void samples(GString *command, const DuetRun *run)
+{
+    g_string_append_printf(
+        command, " -n %u --timeout %g", run->plan->n, run->plan->timeout_ms / 1000.0);
+}
+
 static void options(GString *command, const DuetRun *run)
 {
     const DuetPlan *plan = run->plan;
 
-    g_string_append_printf(command, " -n %u --timeout %g", plan->n, plan->timeout_ms / 1000.0);
+    samples(command, run);
     duet_report_option(command, "cache", plan->mode);
     if (plan->ready)
         duet_report_option(command, "ready", plan->ready);
@@ -328,4 +334,11 @@ const DuetReportPart duet_report_boot = {
     .title = N_("Start and end"),
     .add = add,
     .options = options,
+};
+
+const DuetReportPart duet_report_cost = {
+    .benchmark = "cost",
+    .title = N_("What duet itself costs"),
+    .add = add,
+    .options = samples,
 };

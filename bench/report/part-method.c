@@ -94,7 +94,9 @@ static void append_bench(GString *command, const DuetRun *run)
 
     g_string_append_printf(command, "duet bench %s",
         benchmark == &duet_benchmark_load ? duet_benchmark_boot.name : benchmark->name);
-    append_arms(command, run);
+    /* It has one, which nobody chooses. */
+    if (benchmark != &duet_benchmark_cost)
+        append_arms(command, run);
     duet_report_part(run)->options(command, run);
     append_limits(command, run);
     g_string_append_printf(command, " --seed %" G_GUINT64_FORMAT, run->plan->seed);

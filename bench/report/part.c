@@ -19,8 +19,8 @@ static const struct {
 };
 static const char *const others[] = { "#CC79A7", "#E69F00", "#56B4E9", "#666666" };
 
-static const DuetReportPart *const parts[] = { &duet_report_boot, &duet_report_memory,
-    &duet_report_density, &duet_report_overhead, &duet_report_load };
+static const DuetReportPart *const parts[] = { &duet_report_boot, &duet_report_cost,
+    &duet_report_memory, &duet_report_density, &duet_report_overhead, &duet_report_load };
 
 const DuetReportPart *duet_report_part(const DuetRun *run)
 {

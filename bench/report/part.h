@@ -107,7 +107,7 @@ GPtrArray *duet_report_time_cells(
 /** duet_report_time_table: Returns: (transfer none): a table of such rows, with its head. */
 DuetReportTable *duet_report_time_table(DuetReport *report, const char *caption);
 
-extern const DuetReportPart duet_report_boot, duet_report_memory, duet_report_density,
-    duet_report_overhead, duet_report_load;
+extern const DuetReportPart duet_report_boot, duet_report_cost, duet_report_memory,
+    duet_report_density, duet_report_overhead, duet_report_load;
 
 G_END_DECLS

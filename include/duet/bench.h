@@ -173,6 +173,12 @@ typedef struct {
     gboolean (*boot)(
         const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
     /**
+     * cost: the same of one arm, `native`, with a bare spawn of its payload after each sample: what
+     * duet itself costs is the difference. Root's alone.
+     */
+    gboolean (*cost)(
+        const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);
+    /**
      * load: the same with many starts at once, or arriving at a rate. @out_exit_code as of boot;
      * 1 when all starts of an arm at a level failed.
      */

@@ -414,11 +414,11 @@ all_of() {
 }
 
 # Of 0.45 s half are the instance's and half the bare spawn's: the signal comes in both, and between.
-@test "bench boot: whenever it is interrupted, there is a table and a file of what was measured" {
+@test "bench cost: whenever it is interrupted, there is a table and a file of what was measured" {
   needs_root "to spawn bare"
   local tenths pid
   for tenths in 0 1 2 3 4 5; do
-    setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --arms native -n 30 -o "$scratch/cut.json" busybox -- \
+    setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench cost -n 30 -o "$scratch/cut.json" busybox -- \
       sleep 0.2 >"$scratch/table" 2>/dev/null 3>&- &
     pid=$!
     wait_for 10 eval '[ "$(wc -l 2>/dev/null <"$scratch/cut.json.part")" -ge 3 ]'
@@ -433,22 +433,26 @@ all_of() {
   done
 }
 
-@test "bench boot: a bare spawn ends with the benchmark, and leaves nothing" {
+@test "bench cost: a bare spawn ends with the benchmark, and leaves nothing" {
   needs_root "to spawn bare"
-  duet bench boot --arms native -n 2 -o "$scratch/bare.json" busybox -- true >/dev/null 2>&1
+  duet bench cost -n 2 -o "$scratch/bare.json" busybox >"$scratch/table" 2>/dev/null
+  grep -q '^duet itself .* native takes' "$scratch/table"
+  valid_result "$scratch/bare.json"
+  expect 125 duet bench cost -v "$scratch:/mnt" busybox
+  [[ $output == *"without folders of the host"* ]]
   jq -e 'all(.samples[]; .bare_spawn_ns > 0)' "$scratch/bare.json"
   # Ends under duet, and waits where nobody made it a /dev.
   local command=(busybox -- sh -c '[ -c /dev/null ] || exec sleep 98764')
   bare_runs() { pgrep -f '^sleep 98764' >/dev/null; }
   for signal in INT KILL; do
-    "$DUET" bench boot --arms native -n 2 "${command[@]}" >/dev/null 2>&1 3>&- &
+    "$DUET" bench cost -n 2 "${command[@]}" >/dev/null 2>&1 3>&- &
     local pid=$!
     wait_for 10 bare_runs
     kill -$signal $pid
     wait $pid || true
     wait_for 5 eval '! bare_runs'
   done
-  duet bench boot --arms native -n 2 --timeout 1 -o "$scratch/bare.json" "${command[@]}" >/dev/null 2>&1
+  duet bench cost -n 2 --timeout 1 -o "$scratch/bare.json" "${command[@]}" >/dev/null 2>&1
   jq -e 'all(.samples[]; .status == "ok" and (has("bare_spawn_ns") | not))' "$scratch/bare.json"
   run bare_runs
   is "$status" 1

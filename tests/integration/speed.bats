@@ -125,7 +125,7 @@ print(statistics.median(ours) / statistics.median(theirs))' "${ours[@]}" "${thei
 
 # shellcheck disable=SC2016 # as_debian's shell expands it
 native_ratio() {
-  as_debian '"$DUET" bench boot --arms native -n 30 -o "$scratch/native.json" busybox -- true >/dev/null 2>&1'
+  as_debian '"$DUET" bench cost -n 30 -o "$scratch/native.json" busybox >/dev/null 2>&1'
   jq -r 'def median: sort | .[length / 2 | floor]; [.samples[] | select(.discarded | not)]
     | (map(.marks_ns.released - .marks_ns.request) | median) as $native | (map(.bare_spawn_ns) | median) as $bare
     | "native \($native) ns, bare \($bare) ns", ($native - $bare) / $bare' "$scratch/native.json"

@@ -33,11 +33,13 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   expect 125 duet bench all --resume -o "$scratch/run"
   expect 0 duet bench quick --resume -o "$scratch/run"
   cmp "$scratch/boot.json" "$scratch/run/boot.json"
+  jq -e '.plan.seed == 7 and .benchmark == "cost" and [.arms[] | [.kind, .command]] == [["native", ["true"]]] and
+    all(.samples[]; .status == "ok" and .bare_spawn_ns > 0)' "$scratch/run/cost.json"
   jq -e '.plan.seed == 7 and .benchmark == "boot" and .plan.n >= 10 and .interrupted == false' "$scratch/run/boot.json"
   jq -e '.plan.seed == 7 and .benchmark == "memory" and .interrupted == false and
     ([.samples[].arm] | unique) == ["container"] and .arms[0].limits.memory_bytes == 67108864 and
     ([.samples[] | select(.discarded | not)] | length) == .plan.n * (.plan.counts | length)' "$scratch/run/memory.json"
-  is "$(ls "$scratch/run")" $'boot.json\nmemory.json\nsuite.conf'
+  is "$(ls "$scratch/run")" $'boot.json\ncost.json\nmemory.json\nsuite.conf'
   [[ $output == *"=== claims"*"containers"* ]]
   expect 125 quick --resume other
   none_listed
@@ -46,7 +48,7 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
 }
 
 @test "a benchmark that was interrupted goes on with --resume as well" {
-  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench quick --arms container,native --budget 1s --seed 7 \
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench quick --arms container,native --budget 1s --seed 7 -v "$scratch:/mnt" \
     -o "$scratch/cut" busybox >/dev/null 2>&1 3>&- &
   local pid=$!
   wait_for 60 test -s "$scratch/cut/memory.json.part"
@@ -56,6 +58,7 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   is "$status" 130
   jq -e '.interrupted' "$scratch/cut/memory.json"
   expect 0 duet bench quick --arms container,native --budget 1s -o "$scratch/cut" --resume busybox
+  [[ $output == *"cost: left out: only root can spawn a payload bare, and one of root's without folders"* ]]
   [[ $output != *"=== boot"* && $output == *"=== memory"* ]]
   jq -e '.plan.seed == 7 and (.interrupted | not) and any(.warnings[]; startswith("it was cut short")) and
     ([.samples[] | select(.discarded | not)] | length) == .plan.n * (.plan.counts | length)' "$scratch/cut/memory.json"
@@ -79,6 +82,7 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
 
 @test "bench all measures work, too, where the store has the image with the tools" {
   expect 0 duet bench all --arms container,native --budget 1s -o "$scratch/all" busybox
+  [[ $output == *"=== cost: $scratch/all/cost.json"*"duet itself "*" spawned bare "*"=== boot"* ]]
   [[ $output == *"overhead: left out: there is no image 'bench'"*"images/recipes/bench"* ]]
   [ ! -e "$scratch/all/overhead.json" ]
   stock_image bench
@@ -88,6 +92,10 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
     [.arms[].name] == ["cpu:container", "cpu:native"] and
     all(.samples[]; .status == "ok") and .comparisons[0].verdict != "too few samples"' "$scratch/all/overhead.json"
   valid_result "$scratch/all/overhead.json"
+  # What is not alike is not set side by side.
+  run duet report "$scratch"/all/*.json
+  is "$status" 0
+  [[ $output == *"== Start and end =="*"== What duet itself costs =="* && $output != *"the change =="* ]]
   expect 0 duet bench compare "$scratch/all/overhead.json" "$scratch/all/overhead.json"
   [[ $output == *"cpu.events_per_s, second / first"*"both files hold the same run"* ]]
 }
