@@ -58,6 +58,9 @@ typedef struct {
     char **default_argv;
 } DuetBenchCli;
 
+/* All kinds, in the order of most tables. */
+#define DUET_BENCH_CLI_ARMS "vm,container,native"
+
 void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **default_argv);
 void duet_bench_cli_clear(DuetBenchCli *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetBenchCli, duet_bench_cli_clear)

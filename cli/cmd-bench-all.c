@@ -2,7 +2,7 @@
 /* `bench all` and `bench quick`: the benchmarks one after the other, a result file of each in one
  * folder, and the claims at the end. What a sample takes is known from a trial; a budget then says
  * how many there are, which is fixed before each benchmark begins. */
-#include "cli/bench-cli.h"
+#include "cli/bench-part.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,6 @@
 
 #include <duet/error.h>
 
-#define ARMS "vm,container,native"
 #define SUITE_FILE "suite.conf"
 #define SUITE_GROUP "suite"
 
@@ -35,149 +34,7 @@ typedef struct {
     char *cut;
 } Suite;
 
-/**
- * Part: a benchmark of the suite.
- * @kinds: those of the suite's that it takes
- * @all, @quick: its share of the budget; 0: left out. The rest is for the trial and the claims.
- * @own: (nullable): sets an image or a payload of its own. Returns: %FALSE: the part is left out
- * @fit: sets what of the options depends on @share_s. Returns: how long it will take, about
- */
-typedef struct {
-    const char *name;
-    DuetBenchWhat what;
-    const char *kinds;
-    double all, quick;
-    gboolean (*own)(DuetCli *cli, DuetBenchCli *options);
-    double (*fit)(const Suite *suite, double share_s, DuetBenchCli *options);
-} Part;
-
-static gboolean left_out(const char *name, const char *why)
-{
-    fprintf(stderr, "duet: %s: left out: %s\n", name, why);
-    return FALSE;
-}
-
-/* Empty, whatever the image or the user would run. */
-static gboolean own_payload(DuetCli *cli, DuetBenchCli *options)
-{
-    static char *none[] = { NULL };
-    g_autoptr(GError) error = NULL;
-    g_autofree char *text = NULL;
-    int code = 0;
-
-    options->run.entrypoint = (char *)"true";
-    options->command = none;
-    DuetBenchCli once = *options;
-    once.n = 1;
-    once.output = NULL;
-    if (!duet_bench_cli_measure(cli, &once, DUET_BENCH_COST, &text, &code, &error))
-        return left_out("cost", error->message);
-    return code != 1 || left_out("cost", "the image has no command `true` that ends well");
-}
-
-/* Its tools are in an image of their own, and the user's command is none of them. */
-static gboolean own_image(DuetCli *cli, DuetBenchCli *options)
-{
-    g_autoptr(GError) error = NULL;
-
-    options->image = (char *)DUET_BENCH_CLI_OVERHEAD_IMAGE;
-    options->command = NULL;
-    options->run.entrypoint = NULL;
-    return duet_bench_cli_overhead_image(cli, options->image, &error) ||
-        left_out("overhead", error->message);
-}
-
-static double fit_boot(const Suite *suite, double share_s, DuetBenchCli *options)
-{
-    /* One more: the warm-up. */
-    options->n = (gint)CLAMP(share_s / suite->block_s - 1, DUET_BENCH_N_MIN, DUET_BENCH_N_DEFAULT);
-    return (options->n + 1) * suite->block_s;
-}
-
-static double fit_cost(const Suite *suite, double share_s, DuetBenchCli *options)
-{
-    /* A sample, with the rest after it. */
-    const double sample_s = 0.1;
-
-    (void)suite;
-    options->n = (gint)CLAMP(share_s / sample_s - 1, DUET_BENCH_N_MIN, DUET_BENCH_N_DEFAULT * 2);
-    return (options->n + 1) * sample_s;
-}
-
-static double fit_memory(const Suite *suite, double share_s, DuetBenchCli *options)
-{
-    /* From what `bench memory` does unasked down to a line through three points. */
-    static const struct {
-        const char *counts;
-        int cells, instances, rounds;
-        double age_s;
-    } plans[] = {
-        { "0,1,2,4,8", 5, 15, 3, 10 },
-        { "0,1,2,4", 4, 7, 3, 10 },
-        { "0,1,2,4", 4, 7, 2, 5 },
-        { "0,1,2", 3, 3, 2, 3 },
-        { "0,1,2", 3, 3, 2, 1 },
-    };
-    double takes_s = 0;
-
-    for (gsize i = 0; i < G_N_ELEMENTS(plans); i++) {
-        /* Two arms; a second to settle before each reading. */
-        takes_s = plans[i].rounds *
-            (2 * plans[i].cells * (plans[i].age_s + 1) + plans[i].instances * suite->block_s);
-        options->counts = (char *)plans[i].counts;
-        options->n = plans[i].rounds;
-        options->age_s = plans[i].age_s;
-        if (takes_s <= share_s)
-            break;
-    }
-    options->idle = TRUE;
-    return takes_s;
-}
-
-static double fit_density(const Suite *suite, double share_s, DuetBenchCli *options)
-{
-    /* Two arms; what was started must be ended, too. */
-    options->time_limit_s = MAX(share_s / 2 * 0.7, 2 * suite->block_s);
-    options->age_s = DUET_BENCH_DENSITY_AGE_DEFAULT_MS / 1000.0;
-    options->idle = TRUE;
-    return 2 * options->time_limit_s / 0.7;
-}
-
-static double fit_overhead(const Suite *suite, double share_s, DuetBenchCli *options)
-{
-    /* Each begins with those before it: first what a lecture shows. */
-    static const char *const tests[] = {
-        "cpu,process,disk,syscall,memory,network,switch",
-        "cpu,process,disk,syscall,memory",
-        "cpu,process,disk-read,syscall,memory-read",
-        "cpu,process,disk-read",
-        "cpu,process",
-        "cpu",
-    };
-    static const int counts[] = { 10, 7, 5, 3, 2, 1 };
-    double takes_s = 0;
-
-    options->n = DUET_BENCH_N_MIN;
-    options->duration_s = 1;
-    for (gsize i = 0; i < G_N_ELEMENTS(tests); i++) {
-        options->tests = (char *)tests[i];
-        /* Three arms; one sample more: the warm-up. */
-        takes_s = counts[i] * (options->n + 1) * (suite->block_s + 3 * options->duration_s);
-        if (takes_s <= share_s)
-            break;
-    }
-    return takes_s;
-}
-
-static const Part parts[] = {
-    { "cost", DUET_BENCH_COST, "native", 0.02, 0.02, own_payload, fit_cost },
-    { "boot", DUET_BENCH_BOOT, ARMS, 0.35, 0.28, NULL, fit_boot },
-    { "memory", DUET_BENCH_MEMORY, "vm,container", 0.2, 0.3, NULL, fit_memory },
-    { "density", DUET_BENCH_DENSITY, "vm,container", 0.15, 0, NULL, fit_density },
-    { "overhead", DUET_BENCH_OVERHEAD, ARMS, 0.2, 0, own_image, fit_overhead },
-};
-
-static double share(const Part *part, gboolean quick)
+static double share(const DuetBenchPart *part, gboolean quick)
 {
     return quick ? part->quick : part->all;
 }
@@ -363,7 +220,8 @@ static gboolean trial(DuetCli *cli, Suite *suite, int *out_code, GError **error)
 }
 
 /* Returns: the exit code of the benchmark, or -1 with @error. */
-static int carry_out(DuetCli *cli, Suite *suite, const Part *part, double share_s, GError **error)
+static int carry_out(
+    DuetCli *cli, Suite *suite, const DuetBenchPart *part, double share_s, GError **error)
 {
     DuetBenchCli options = suite->options;
     g_autofree char *path = result_path(suite, part->name, ".json");
@@ -384,7 +242,7 @@ static int carry_out(DuetCli *cli, Suite *suite, const Part *part, double share_
     options.after_own = TRUE;
     if (part->own && !part->own(cli, &options))
         return 0;
-    double takes_s = part->fit(suite, share_s, &options);
+    double takes_s = part->fit(suite->block_s, share_s, &options);
     /* Those that can't go on begin anew. */
     options.resume = cut || (suite->resume && exists(suite, part->name, ".json.part"));
     fprintf(stderr, "duet: %s: about %.0f s%s\n", part->name, takes_s,
@@ -415,10 +273,10 @@ static int judge(DuetCli *cli, const Suite *suite)
         duet_bench_cli_add_options(words, &suite->options.run, TRUE);
         g_strv_builder_add(words, suite->options.image);
     }
-    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
-        g_autofree char *path = result_path(suite, parts[i].name, ".json");
+    for (const DuetBenchPart *part = duet_bench_parts; part->name; part++) {
+        g_autofree char *path = result_path(suite, part->name, ".json");
         /* No claim rests on what has an image or a payload of its own. */
-        if (!parts[i].own && access(path, F_OK) == 0)
+        if (!part->own && access(path, F_OK) == 0)
             g_strv_builder_add_many(words, "--results", path, NULL);
     }
     g_auto(GStrv) argv = g_strv_builder_end(words);
@@ -454,11 +312,10 @@ static int run_parts(DuetCli *cli, Suite *suite, gboolean quick, GError **error)
 
     if (!begin(cli, suite, &worst, error))
         return worst == DUET_BENCH_EXIT_INTERRUPTED ? worst : -1;
-    for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
-        double part_share = share(&parts[i], quick);
-        int code = part_share > 0
-            ? carry_out(cli, suite, &parts[i], part_share * suite->budget_s, error)
-            : 0;
+    for (const DuetBenchPart *part = duet_bench_parts; part->name; part++) {
+        double part_share = share(part, quick);
+        int code =
+            part_share > 0 ? carry_out(cli, suite, part, part_share * suite->budget_s, error) : 0;
         if (code < 0 || code == DUET_BENCH_EXIT_INTERRUPTED)
             return code;
         worst = MAX(worst, code);
@@ -485,7 +342,7 @@ static gboolean parse(Suite *suite, char *const *words, gboolean quick, GError *
     /* Options are taken out of it. */
     g_autofree char **argv = g_memdup2(words, (argc + 1) * sizeof *words);
 
-    duet_bench_cli_init(&suite->options, ARMS, echo);
+    duet_bench_cli_init(&suite->options, DUET_BENCH_CLI_ARMS, echo);
     suite->words = words;
     suite->budget = g_strdup(quick ? "3m" : "20m");
     suite->options.budget = g_strdup("4G");

@@ -10,7 +10,7 @@ int duet_bench_boot(DuetCli *cli, int argc, char **argv)
     g_auto(DuetBenchCli) options = { 0 };
     g_autoptr(GError) error = NULL;
 
-    duet_bench_cli_init(&options, "vm,container,native", echo);
+    duet_bench_cli_init(&options, DUET_BENCH_CLI_ARMS, echo);
     const GOptionEntry entries[] = {
         { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
             "what to compare: vm, container, native (default: all three)", "KIND,..." },
