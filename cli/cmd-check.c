@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What this host can do, and what to do about a no. Each layer brings its own lines. */
 #include "cli/cli.h"
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "core/module.h"
 #include "core/rootless.h"
 #include "core/util.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/cli.h"
-#include "core/monitor.h"
+#include "core/monitor/monitor.h"
 #include "core/util.h"
 
 #include <duet/error.h>

@@ -26,7 +26,7 @@
 #include <linux/filter.h>
 #include <signal.h>
 
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 
 G_BEGIN_DECLS
 

@@ -30,7 +30,7 @@
 #include "container.h"
 #include "core/agent.h"
 #include "core/attributes.h"
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "core/rootless.h"
 #include "core/util.h"
 

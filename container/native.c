@@ -29,7 +29,7 @@
 #include "container.h"
 #include "core/agent.h"
 #include "core/attributes.h"
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "core/util.h"
 #include "raw.h"
 

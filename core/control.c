@@ -2,7 +2,7 @@
 /* Living instances: starting them, and asking their monitors. */
 #include "core/control.h"
 #include "core/events.h"
-#include "core/monitor.h"
+#include "core/monitor/monitor.h"
 #include "core/recover.h"
 #include "core/saved.h"
 #include "core/session.h"

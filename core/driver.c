@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/module.h"
-#include "core/worker.h"
+#include "core/monitor/worker.h"
 
 #include <duet/driver.h>
 #include <duet/error.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 
 #include <duet/spec.h>
 

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 
 G_BEGIN_DECLS
 

@@ -2,10 +2,10 @@
 #include "vmm/apparmor.h"
 #include "vmm/vm.h"
 #include "vmm/kvm-probe.h"
-#include "vmm/modules.h"
+#include "vmm/kernel/modules.h"
 #include "vmm/folders.h"
 #include "vmm/root.h"
-#include "vmm/vmlinux.h"
+#include "vmm/kernel/vmlinux.h"
 #include "core/rootless.h"
 #include "core/util.h"
 

@@ -4,7 +4,7 @@
  * opened, so the files are root's. The guest's root may write there without end: what is old is
  * given back to the disk.
  */
-#include "vmm/guest-proxy.h"
+#include "vmm/disk-guest/guest-proxy.h"
 #include "vmm/vm.h"
 #include "core/util.h"
 

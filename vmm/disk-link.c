@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Between a disk guest's libvirt and the proxy that plays its agent. */
-#include "vmm/daemon.h"
-#include "vmm/disk-guest.h"
-#include "vmm/guest-proxy.h"
+#include "vmm/daemon/daemon.h"
+#include "vmm/disk-guest/disk-guest.h"
+#include "vmm/disk-guest/guest-proxy.h"
 #include "vmm/virt-error.h"
 #include "core/util.h"
 

@@ -5,7 +5,7 @@
 #include "vmm/root.h"
 #include "vmm/virt-error.h"
 #include "vmm/vm.h"
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "core/rootless.h"
 #include "core/stray.h"
 #include "core/util.h"

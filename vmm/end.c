@@ -2,7 +2,7 @@
 #include "vmm/vm.h"
 #include "vmm/apparmor.h"
 #include "vmm/hold.h"
-#include "vmm/disk-guest.h"
+#include "vmm/disk-guest/disk-guest.h"
 #include "core/util.h"
 
 #include <errno.h>

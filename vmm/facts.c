@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
-#include "vmm/disk-guest.h"
+#include "vmm/disk-guest/disk-guest.h"
 #include "vmm/domain-xml.h"
 #include "vmm/graphics.h"
 #include "vmm/machine.h"

@@ -2,7 +2,7 @@
 #include "vmm/folders.h"
 #include "vmm/mounts.h"
 #include "vmm/userns.h"
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "core/rootless.h"
 #include "core/util.h"
 

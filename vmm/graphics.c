@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/graphics.h"
-#include "vmm/daemon.h"
+#include "vmm/daemon/daemon.h"
 #include "vmm/domain-devices.h"
 #include "core/util.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/cache.h"
-#include "vmm/disk-guest.h"
+#include "vmm/disk-guest/disk-guest.h"
 #include "vmm/disk.h"
 #include "vmm/kvm-probe.h"
 #include "vmm/machine.h"

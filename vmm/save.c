@@ -10,8 +10,8 @@
  * off.
  */
 #include "vmm/data-disk.h"
-#include "vmm/disk-guest.h"
-#include "vmm/guest-proxy.h"
+#include "vmm/disk-guest/disk-guest.h"
+#include "vmm/disk-guest/guest-proxy.h"
 #include "vmm/machine.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a VM's spec asks of this host's QEMU and libvirt, looked at before there is an instance. */
 #include "vmm/data-disk.h"
-#include "vmm/disk-guest.h"
+#include "vmm/disk-guest/disk-guest.h"
 #include "vmm/machine.h"
 #include "vmm/root.h"
 #include "vmm/virt-error.h"

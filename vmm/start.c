@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/vm.h"
 #include "vmm/data-disk.h"
-#include "vmm/disk-guest.h"
+#include "vmm/disk-guest/disk-guest.h"
 #include "vmm/folders.h"
 #include "vmm/graphics.h"
 #include "vmm/root.h"

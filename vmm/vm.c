@@ -4,7 +4,7 @@
  * process's environment and mounts, and libvirt brings threads along.
  */
 #include "vmm/vm.h"
-#include "vmm/daemon.h"
+#include "vmm/daemon/daemon.h"
 #include "vmm/folders.h"
 #include "vmm/virt-error.h"
 #include "core/places.h"

@@ -3,8 +3,8 @@
 
 #include "vmm/domain-xml.h"
 #include "core/machine.h"
-#include "vmm/initramfs.h"
-#include "vmm/kernel.h"
+#include "vmm/kernel/initramfs.h"
+#include "vmm/kernel/kernel.h"
 #include "vmm/kvm-probe.h"
 
 #include <duet/driver.h>

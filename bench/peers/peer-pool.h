@@ -3,7 +3,7 @@
 
 #include <duet/instance.h>
 
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "peer-run.h"
 
 G_BEGIN_DECLS

@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 
 /** cgroup_child_in: a child that is in the payload part and then does nothing; its pid is in the
  * part on return. */

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "core/util.h"
 
 #define WAIT_MS 60000

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "vmm/guest-proxy.h"
+#include "vmm/disk-guest/guest-proxy.h"
 
 #include <duet/protocol.h>
 

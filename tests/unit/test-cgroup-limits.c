@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Limits: what can be asked, what is written for it in both versions, and how it is changed. */
-#include "core/cgroup-private.h"
+#include "core/cgroup/cgroup-private.h"
 #include "cgroup-fixture.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "core/cgroup-private.h"
+#include "core/cgroup/cgroup-private.h"
 #include "cgroup-fixture.h"
 
 #include <errno.h>

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "core/rootless.h"
 #include "core/util.h"
 

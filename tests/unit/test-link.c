@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A link whose handler steps the loop, as that of a change does (core/monitor-live.c). */
-#include "core/link.h"
+/* A link whose handler steps the loop, as that of a change does (core/monitor/monitor-live.c). */
+#include "core/monitor/link.h"
 #include "core/loop.h"
 #include "core/util.h"
 

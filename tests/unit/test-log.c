@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The log: its bound, its parts, who reads it meanwhile, and which lines are shown. */
 #include "core/duration.h"
-#include "core/log-lines.h"
-#include "core/log-parts.h"
-#include "core/log.h"
+#include "core/log/log-lines.h"
+#include "core/log/log-parts.h"
+#include "core/log/log.h"
 #include "core/util.h"
 
 #include <duet/error.h>

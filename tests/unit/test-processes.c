@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is read of processes: the list that an agent writes, and the kernel's files on the host. */
-#include "core/cgroup-private.h"
+#include "core/cgroup/cgroup-private.h"
 #include "core/processes.h"
 #include "core/stats.h"
 

@@ -4,7 +4,7 @@
  * one won't lose jobs or fail them on demand; tests/integration/systemd.bats has the real one. What
  * becomes of a job is in the unit's name.
  */
-#include "core/scope.h"
+#include "core/cgroup/scope.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is read of a libvirt daemon's doings; the rest is in connect.bats. */
-#include "core/cgroup.h"
-#include "vmm/daemon-ssh.h"
-#include "vmm/daemon.h"
+#include "core/cgroup/cgroup.h"
+#include "vmm/daemon/daemon-ssh.h"
+#include "vmm/daemon/daemon.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -3,9 +3,9 @@
  */
 #include "guest-fixture.h"
 
-#include "vmm/guest-json.h"
-#include "vmm/guest-ready.h"
-#include "vmm/seed.h"
+#include "vmm/disk-guest/guest-json.h"
+#include "vmm/disk-guest/guest-ready.h"
+#include "vmm/disk-guest/seed.h"
 #include "core/util.h"
 
 #include <duet/error.h>

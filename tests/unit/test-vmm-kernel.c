@@ -2,10 +2,10 @@
 #include "vmm-fixtures.h"
 
 #include "core/util.h"
-#include "vmm/initramfs.h"
-#include "vmm/modules.h"
-#include "vmm/unpack.h"
-#include "vmm/vmlinux.h"
+#include "vmm/kernel/initramfs.h"
+#include "vmm/kernel/modules.h"
+#include "vmm/kernel/unpack.h"
+#include "vmm/kernel/vmlinux.h"
 
 #include <duet/error.h>
 

@@ -3,9 +3,9 @@
  * The VM driver, really: this process plays the monitor (subreaper, reaps at once), core's worker
  * runs the driver, and Debian's kernel boots as far as the agent's first frame.
  */
-#include "core/cgroup.h"
+#include "core/cgroup/cgroup.h"
 #include "core/util.h"
-#include "core/worker.h"
+#include "core/monitor/worker.h"
 #include "vmm/kvm-probe.h"
 #include "vmm/vm.h"
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a daemon does of its own accord while a VM runs: it goes away, or tells of a button. */
+#include "daemon.h"
+#include "vmm/disk-guest/disk-guest.h"
+#include "vmm/vm.h"
+
+#include <libvirt/libvirt-qemu.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* A daemon that does not come back within so many seconds is waited for no longer; whoever needs
+ * it tries once more. */
+#define RETRIES_MAX 60
+/* One that hangs has answered nothing for a minute; no call waits for it longer. */
+#define KEEPALIVE_S 10
+#define KEEPALIVES 6
+
+static gboolean on_retry(gpointer data)
+{
+    DuetVm *vm = data;
+    /* reopen() waits for a daemon that is on its way; here the next second does. */
+    virConnectPtr probe = duet_vm_daemon_connect(vm->spec, NULL);
+    if (!probe && ++vm->retries < RETRIES_MAX)
+        return G_SOURCE_CONTINUE;
+    vm->retry_source = 0;
+    if (probe) {
+        virConnectClose(probe);
+        vm->libvirt->reopen(vm, NULL);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static void on_closed(virConnectPtr connection, int reason, void *data)
+{
+    DuetVm *vm = data;
+    (void)connection;
+    (void)reason;
+    if (!vm->retry_source)
+        vm->retry_source = g_timeout_add_seconds(1, on_retry, vm);
+}
+
+/* Our guest has no driver for its power button: it means what SIGTERM means to the monitor. A
+ * disk's own system has one. */
+static void on_powerdown(virConnectPtr connection, virDomainPtr domain, const char *event,
+    long long seconds, unsigned micros, const char *details, void *data)
+{
+    (void)connection;
+    (void)domain;
+    (void)event;
+    (void)seconds;
+    (void)micros;
+    (void)details;
+    (void)data;
+    kill(getppid(), SIGTERM);
+}
+
+void duet_vm_daemon_link(DuetVm *vm)
+{
+    vm->retries = 0;
+    virConnectSetKeepAlive(vm->connection, KEEPALIVE_S, KEEPALIVES);
+    virConnectRegisterCloseCallback(vm->connection, on_closed, vm, NULL);
+    vm->powerdown = vm->domain && !vm->spec->disk_image
+        ? virConnectDomainQemuMonitorEventRegister(
+              vm->connection, vm->domain, "POWERDOWN", on_powerdown, NULL, NULL, 0)
+        : -1;
+}
+
+void duet_vm_daemon_unlink(DuetVm *vm)
+{
+    if (vm->retry_source)
+        g_source_remove(vm->retry_source);
+    vm->retry_source = 0;
+    if (!vm->connection)
+        return;
+    virConnectUnregisterCloseCallback(vm->connection, on_closed);
+    duet_disk_guest_deafen(vm);
+    /* A callback holds the connection. */
+    if (vm->powerdown >= 0)
+        virConnectDomainQemuMonitorEventDeregister(vm->connection, vm->powerdown);
+    vm->powerdown = -1;
+}
