@@ -306,25 +306,14 @@ not_there() {
 
 # bats test_tags=full
 @test "whatever is killed in a save or a restore, a disk runs, is saved, or ended" {
-  local round what victim id
+  local round what victim
   # Of more than nine boots the number is no digit.
   duet run -d --vm --wait 'console:boot .' --name t tiny >/dev/null 2>&1
   for round in {save,restore}:{client,monitor,qemu,worker}{,,,}; do
     what=${round%:*} victim=${round#*:}
     [ "$(state_of t)" = running ] || duet start t >/dev/null 2>&1
     [ "$what" = save ] || duet save t
-    id=$(field t id)
-    "$DUET" "$what" t >/dev/null 2>&1 &
-    sleep "0.$((RANDOM % 9))"
-    case $victim in
-    client) kill -9 $! || true ;;
-    monitor) kill -9 "$(monitors t | head -n 1)" || true ;;
-    worker) kill -9 "$(monitors t | tail -n 1)" || true ;;
-    qemu) kill -9 "$(pgrep -f "guest=$id" | head -n 1)" || true ;;
-    esac
-    wait $! || true
-    wait_for 20 eval '[[ $(state_of t) =~ ^(running|saved|exited)$ ]]'
-    [ "$victim" != client ] || sleep 3
+    killed_in "$what" t "$victim"
     echo "$round: $(state_of t)"
     [ "$(state_of t)" != exited ] || [ "$victim" != client ]
     [ "$(state_of t)" = running ] || wait_for 5 not_there t

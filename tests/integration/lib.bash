@@ -69,6 +69,26 @@ monitors() {
     ! grep -qzxF "DUET_ROOT=$DUET_ROOT" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
   done
 }
+# killed_in VERB NAME VICTIM: `duet VERB NAME`, of which the client, monitor, worker or QEMU is killed somewhere in
+# the middle; then the VM NAME runs, is saved, or ended.
+killed_in() {
+  local id name=$2
+  # Not while it is at work: it would answer late.
+  id=$(field "$name" id)
+  "$DUET" "$1" "$name" >/dev/null 2>&1 &
+  sleep "0.$((RANDOM % 9))"
+  case $3 in
+  client) kill -9 $! || true ;;
+  monitor) kill -9 "$(monitors "$name" | head -n 1)" || true ;;
+  worker) kill -9 "$(monitors "$name" | tail -n 1)" || true ;;
+  qemu) kill -9 "$(pgrep -f "guest=$id" | head -n 1)" || true ;;
+  esac
+  wait $! || true
+  # A monitor whose client was killed goes on with what it does.
+  wait_for 20 eval "[[ \$(state_of $name) =~ ^(running|saved|exited)\$ ]]"
+  [ "$3" != client ] || sleep 3
+}
+
 # Whether a process of ours is one that this test left; other tests may run beside this one. A monitor has our
 # environment, QEMU has files of our root open or as arguments.
 is_left() {

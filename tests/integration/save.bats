@@ -266,27 +266,14 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
 }
 
 @test "kill -9 at random moments leaves a VM that runs, is saved, or ended, and nothing half" {
-  local rounds='save:client restore:monitor save:qemu' what victim state id
+  local rounds='save:client restore:monitor save:qemu' what victim state
   [ -z "${DUET_TEST_FULL:-}" ] ||
     rounds=$(for _ in $(seq 6); do echo {save,restore}:{client,monitor,qemu,worker}; done)
   for round in $rounds; do
     what=${round%:*} victim=${round#*:}
     counts box
     [ "$what" = save ] || duet save box
-    # not while it is at work: it would answer late
-    id=$(field box id)
-    "$DUET" "$what" box >/dev/null 2>&1 &
-    sleep "0.$((RANDOM % 9))"
-    case $victim in
-    client) kill -9 $! || true ;;
-    monitor) kill -9 "$(monitors box | head -n 1)" || true ;;
-    worker) kill -9 "$(monitors box | tail -n 1)" || true ;;
-    qemu) kill -9 "$(pgrep -f "guest=$id" | head -n 1)" || true ;;
-    esac
-    wait $! || true
-    # a monitor whose client was killed goes on with what it does
-    wait_for 20 eval '[[ $(state_of box) =~ ^(running|saved|exited)$ ]]'
-    [ "$victim" != client ] || sleep 3
+    killed_in "$what" box "$victim"
     state=$(state_of box)
     echo "$round: $state"
     [ "$state" != exited ] || [ "$victim" != client ]

@@ -277,3 +277,18 @@ void guest_fill(GuestFixture *fixture, guint length)
     for (guint i = 0; i < length; i++)
         g_byte_array_append(fixture->file, (const guint8[]){ (guint8)(i * 7 + i / 251) }, 1);
 }
+
+void guest_flood(GuestFixture *fixture, guint beyond_bytes)
+{
+    const gsize all = DUET_CREDIT_INITIAL_BYTES + beyond_bytes;
+    g_autofree char *bytes = g_strnfill(all, 'x');
+    const struct duet_frame *frame;
+    gsize at = 0, got = 0;
+    while (at < all) {
+        ssize_t n = send(fixture->console, bytes + at, all - at, MSG_DONTWAIT);
+        at += n > 0 ? (gsize)n : 0;
+        while ((frame = guest_next(fixture)))
+            got += frame->length;
+    }
+    g_assert_cmpuint(got, ==, DUET_CREDIT_INITIAL_BYTES);
+}

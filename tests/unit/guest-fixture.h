@@ -55,5 +55,7 @@ void guest_begin(GuestFixture *fixture);
 void guest_begin_with_agent(GuestFixture *fixture);
 /* After it the guest has nothing of ours. */
 void guest_expect_end(GuestFixture *fixture, guint8 type, guint16 session, guint32 code);
+/* Writes so much more to the console than there is credit for; what there is credit for came. */
+void guest_flood(GuestFixture *fixture, guint beyond_bytes);
 /* The file that an errand leaves in the guest. */
 void guest_fill(GuestFixture *fixture, guint length);
