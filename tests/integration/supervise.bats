@@ -56,7 +56,8 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   local id
   duet run -d --name one --restart always busybox sh -c 'exit 7'
   id=$(field one id)
-  wait_for 10 restarts_are one 4
+  # the more runs, the longer the rest: enough for what follows, on a slow host as well
+  wait_for 10 restarts_are one $((slow > 1 ? 6 : 4))
   wait_for 5 has_state one restarting
   [[ $(duet ps --filter status=restarting) == *"Restarting (7)"* ]]
   is "$(field one exit_code)" 7
@@ -75,7 +76,6 @@ refused() { expect 125 "${@:2}" && { [[ $output == *"$1"* ]] || { echo "$output"
   wait_for 5 eval '[ -z "$(left_now "$id" | grep -v -e /names/ -e /instances/)" ]'
   duet rm one
 
-  # before the fourth run there are 0.4 s: too little on a slow host
   duet run -d --name one --restart always busybox sh -c 'exit 7'
   wait_for 10 restarts_are one $((slow > 1 ? 6 : 3))
   duet wait one >"$scratch/wait" &
