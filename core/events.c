@@ -32,6 +32,7 @@
 static const char *const names[DUET_EVENT_COUNT] = {
     [DUET_EVENT_CREATE] = "create",
     [DUET_EVENT_START] = "start",
+    [DUET_EVENT_READY] = "ready",
     [DUET_EVENT_PAUSE] = "pause",
     [DUET_EVENT_UNPAUSE] = "unpause",
     [DUET_EVENT_HEALTH_STATUS] = "health_status",

@@ -17,6 +17,9 @@ G_BEGIN_DECLS
 
 /** DuetEventType: podman's, as far as there is the same; in the order of a life.
  * @DUET_EVENT_START: the payload was executed, of a VM that is after its boot
+ * @DUET_EVENT_READY: it answers, once a run: it is healthy for the first time, where it has a
+ * check; else a disk guest is what `--wait` waited for, or without that has a guest agent; else
+ * with the start
  * @DUET_EVENT_OOM: the kernel killed one of its processes: told when the run is over
  * @DUET_EVENT_PANIC: a guest's kernel did
  * @DUET_EVENT_DIED: a run is over, also one whose payload could not be started
@@ -27,6 +30,7 @@ G_BEGIN_DECLS
 typedef enum {
     DUET_EVENT_CREATE,
     DUET_EVENT_START,
+    DUET_EVENT_READY,
     DUET_EVENT_PAUSE,
     DUET_EVENT_UNPAUSE,
     DUET_EVENT_HEALTH_STATUS,

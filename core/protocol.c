@@ -72,6 +72,7 @@ static int64_t frame_bound(uint8_t type)
     case DUET_FRAME_QUIESCE:
     case DUET_FRAME_QUIET:
     case DUET_FRAME_GO_ON:
+    case DUET_FRAME_READY:
     case DUET_FRAME_ATTACH:
     case DUET_FRAME_STOP:
     case DUET_FRAME_KILL:

@@ -13,16 +13,27 @@
 #include <duet/error.h>
 #include <duet/vm-limits.h>
 
+#include <unistd.h>
+
+/* More than there is would fail in QEMU's words, or not before the guest has touched it. */
+static gboolean memory_check(guint64 bytes, GError **error)
+{
+    guint64 ram = (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
+    guint64 bound = bytes < DUET_VM_MEMORY_MIN_BYTES ? DUET_VM_MEMORY_MIN_BYTES : ram;
+    if (bytes >= DUET_VM_MEMORY_MIN_BYTES && bytes <= ram)
+        return TRUE;
+    g_autofree char *wanted = duet_format_bytes(bytes);
+    g_autofree char *limit = duet_format_bytes(bound);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        bound == ram ? "%s of memory is too much for a VM: this host has %s; give less with -m"
+                     : "%s of memory is too little for a VM: its kernel needs at least %s",
+        wanted, limit);
+    return FALSE;
+}
+
 static gboolean limits_check(const DuetSpec *spec, GError **error)
 {
-    if (duet_vm_memory_bytes(spec) < DUET_VM_MEMORY_MIN_BYTES) {
-        g_autofree char *wanted = duet_format_bytes(spec->memory_bytes);
-        g_autofree char *minimum = duet_format_bytes(DUET_VM_MEMORY_MIN_BYTES);
-        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-            "%s of memory is too little for a VM: its kernel needs at least %s", wanted, minimum);
-        return FALSE;
-    }
-    if (!duet_vm_devices_check(spec, error))
+    if (!memory_check(duet_vm_memory_bytes(spec), error) || !duet_vm_devices_check(spec, error))
         return FALSE;
     if (spec->cpus > DUET_VM_VCPUS_MAX) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,

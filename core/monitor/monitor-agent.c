@@ -47,7 +47,7 @@ static void on_started(Monitor *monitor, Client *client, guint16 session)
         monitor->info->started_us = g_get_real_time();
         monitor_health_begin(monitor);
         monitor_save_state(monitor);
-        monitor_tell_event(monitor, DUET_EVENT_START, NULL);
+        monitor_tell_start(monitor);
         monitor_clients_tell_started(monitor);
     } else if (session != 0 && client) {
         duet_link_send(client->link, DUET_FRAME_STARTED, 0, 0, NULL, 0);
@@ -207,6 +207,10 @@ static void on_frame(DuetLink *link, const struct duet_frame *frame, gpointer da
         break;
     case DUET_FRAME_STARTED:
         on_started(monitor, client, session);
+        break;
+    case DUET_FRAME_READY:
+        if (monitor->started && !monitor->info->health)
+            monitor_tell_ready(monitor);
         break;
     case DUET_FRAME_FAILED:
         on_failed(monitor, client, session, frame);

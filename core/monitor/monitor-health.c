@@ -94,6 +94,8 @@ static void note(Monitor *monitor, int exit_code, const char *output, gsize leng
     if (health->status != before) {
         monitor_save_state(monitor);
         tell_status(monitor);
+        if (health->status == DUET_HEALTH_HEALTHY)
+            monitor_tell_ready(monitor);
     }
     tell_waiting(monitor, exit_code == 0);
     schedule(monitor);

@@ -95,7 +95,8 @@ struct _Monitor {
     /* @borrowed: see duet_instance_borrow() */
     gboolean borrowed;
     /* @payload_ended: its process did; the rest of its output is on its way */
-    gboolean starting, waiting, helper_gone, hello, started, exit_known, payload_gone, over,
+    /* @ready: it was told to be */
+    gboolean starting, waiting, helper_gone, hello, started, ready, exit_known, payload_gone, over,
         stopping, asked_to_stop, left_behind, payload_ended;
     /* @input_ended: who was attached from the start is gone: no run gets more input */
     gboolean input_ended;
@@ -136,6 +137,10 @@ struct _Monitor {
 void monitor_save_state(Monitor *monitor);
 /* @attributes: see duet_event_add() */
 void monitor_tell_event(Monitor *monitor, DuetEventType type, GVariant *attributes);
+/* That its payload was executed, and is ready if nothing else is to come. */
+void monitor_tell_start(Monitor *monitor);
+/* That it is ready, once a run. */
+void monitor_tell_ready(Monitor *monitor);
 /* That the run is over, once. @removed: and the instance gone */
 void monitor_tell_end(Monitor *monitor, gboolean removed);
 /* Reaps, and hears who wants the instance to end. */

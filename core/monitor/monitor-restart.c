@@ -96,7 +96,7 @@ static void clear_run(Monitor *monitor)
     monitor->wait_status = -1;
     g_clear_error(&monitor->failure);
     memset(monitor->taken, 0, sizeof monitor->taken);
-    monitor->helper_gone = monitor->hello = monitor->started = FALSE;
+    monitor->helper_gone = monitor->hello = monitor->started = monitor->ready = FALSE;
     monitor->exit_known = monitor->payload_gone = monitor->over = FALSE;
     monitor->stopping = monitor->asked_to_stop = monitor->again = monitor->payload_ended = FALSE;
     monitor->end_told = FALSE;

@@ -275,7 +275,7 @@ void monitor_restore_connected(Monitor *monitor)
 
 void monitor_restore_done(Monitor *monitor)
 {
-    monitor->started = monitor->ran = TRUE;
+    monitor->started = monitor->ready = monitor->ran = TRUE;
     duet_loop_remove(&monitor->boot_timer);
     duet_marks_set(&monitor->info->marks, DUET_MARK_EXEC);
     monitor->info->state = DUET_STATE_RUNNING;

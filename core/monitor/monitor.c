@@ -67,6 +67,26 @@ void monitor_tell_event(Monitor *monitor, DuetEventType type, GVariant *attribut
     duet_event_write(monitor->context, text);
 }
 
+void monitor_tell_start(Monitor *monitor)
+{
+    const DuetSpec *spec = monitor->spec;
+    g_autoptr(GString) text = g_string_sized_new(1024);
+    if (monitor->borrowed)
+        return;
+    monitor->ready = !monitor->info->health && (!spec->disk_image || spec->wait);
+    duet_event_add(text, DUET_EVENT_START, spec, NULL);
+    if (monitor->ready)
+        duet_event_add(text, DUET_EVENT_READY, spec, NULL);
+    duet_event_write(monitor->context, text);
+}
+
+void monitor_tell_ready(Monitor *monitor)
+{
+    if (!monitor->ready)
+        monitor_tell_event(monitor, DUET_EVENT_READY, NULL);
+    monitor->ready = TRUE;
+}
+
 void monitor_tell_end(Monitor *monitor, gboolean removed)
 {
     g_autoptr(GString) text = g_string_sized_new(1024);

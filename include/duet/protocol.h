@@ -86,6 +86,8 @@ enum duet_frame_type {
      * are switched on. The answer, on the same channel: u32 CPUs that are on,
      * u64 bytes of memory that are available (0: not known), then what failed, if something did. */
     DUET_FRAME_CHANGE = 18,
+    /* agent -> monitor, of a disk guest: its guest agent answers for the first time */
+    DUET_FRAME_READY = 19,
 
     /* client -> monitor */
     /* u32: 1: this connection gets session 0's channels, 0: it lets go of the session that it has,

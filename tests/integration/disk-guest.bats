@@ -113,7 +113,7 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   duet pause t >/dev/null
   duet unpause t >/dev/null
   [[ $(typed t ok) == *ok* ]]
-  [[ $(duet events --since 1m --until 0s --filter container=t | tr '\n' ' ') == *create*start*pause*unpause* ]]
+  [[ $(duet events --since 1m --until 0s --filter container=t | tr '\n' ' ') == *create*start*ready*pause*unpause* ]]
 }
 
 @test "without a guest agent exec and cp say so, and what to do" {
@@ -397,6 +397,9 @@ saved_and_restored() {
   is "$(duet exec d sh -c 'kill -0 $(cat /run/marker) && cat /run/marker /proc/sys/kernel/random/boot_id; ls /var/tmp | grep duet' 2>&1)" "$was"
   [ "$(duet exec d cut -d. -f1 /proc/uptime)" -ge "$up" ]
   wait_for 20 is_healthy d
+  # It is ready when its check says so, which is after its agent answers, once a run.
+  is "$(duet events --since 1h --until 0s --filter container=d --filter event=start --filter event=ready |
+    awk '{ print $6 }' | tail -n 2 | xargs)" "start ready"
   { printf '\nroot\n'; sleep 3; printf 'echo so $((40 + 2))\n'; wait_for 20 wrote_words d 'so 42'; printf '\020\021'; } | duet console d >/dev/null 2>&1
   wrote_words d 'so 42'
 }

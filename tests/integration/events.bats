@@ -39,12 +39,12 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
 @test "a whole life, in its order, with exit codes" {
   run duet run --name one busybox sh -c 'exit 3'
   is "$status" 3
-  is "$(told)" "create start died"
+  is "$(told)" "create start ready died"
   is "$(attribute died exit_code)" 3
   duet start one
   duet wait one
   duet rm one
-  is "$(told)" "create start died start died remove"
+  is "$(told)" "create start ready died start ready died remove"
   # each tells whose it is
   is "$(history --format json | jq -r '[.name, .kind, .image] | join(" ")' | sort -u)" "one container busybox:latest"
   is "$(history --format json | jq -r .id | sort -u | wc -l)" 1
@@ -56,11 +56,11 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
 
 @test "one that goes at its end" {
   duet run --rm busybox true
-  is "$(told)" "create start died remove"
+  is "$(told)" "create start ready died remove"
   is "$(attribute died exit_code)" 0
   # what never ran died, and did not start
   expect 127 "$DUET" run --rm busybox /no/such/program
-  is "$(told)" "create start died remove create died remove"
+  is "$(told)" "create start ready died remove create died remove"
   is "$(attribute died exit_code)" 127
   [[ $(attribute died error) == *"/no/such/program"* ]]
 }
@@ -74,7 +74,7 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   duet restart -t 0 two >/dev/null
   duet pause two
   duet rm -f two
-  is "$(told)" "create start pause unpause update rename died restart start pause died remove"
+  is "$(told)" "create start ready pause unpause update rename died restart start ready pause died remove"
   is "$(attribute update changed)" pids-limit
   is "$(attribute rename old_name)" one
   is "$(attribute died exit_signal)" 9
@@ -87,7 +87,7 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
 
 @test "policies start it again, and a check tells its health" {
   run duet run --name one --restart on-failure:2 busybox false
-  is "$(told)" "create start died restart start died restart start died"
+  is "$(told)" "create start ready died restart start ready died restart start ready died"
   duet run -d --name two --health-cmd 'test -e /well' --health-interval 200ms --health-retries 1 busybox sleep 1000
   wait_for 10 has_told health_status 1
   duet exec two touch /well
@@ -96,12 +96,14 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   # only changes are told
   sleep 1
   is "$(told --filter event=health_status)" "health_status health_status"
+  # and it is ready once
+  is "$(told --filter name=two)" "create start health_status health_status ready"
 }
 
 @test "lack of memory" {
   needs_limits
   run duet run --rm --name one -m 32m busybox tail /dev/zero
-  is "$(told)" "create start oom died remove"
+  is "$(told)" "create start ready oom died remove"
 }
 
 @test "copies of files are no run of it" {
@@ -119,12 +121,12 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   wait_for 5 eval "! kill -0 $keeps $goes 2>/dev/null"
   duet ps -a >/dev/null
   duet ps -a >/dev/null
-  is "$(told --filter name=keeps)" "create start died"
-  is "$(told --filter name=goes)" "create start died remove"
+  is "$(told --filter name=keeps)" "create start ready died"
+  is "$(told --filter name=goes)" "create start ready died remove"
   is "$(attribute died exit_code)" 137
   [[ $(attribute died error) == *"monitor was killed"* ]]
   duet rm keeps
-  is "$(told --filter name=keeps)" "create start died remove"
+  is "$(told --filter name=keeps)" "create start ready died remove"
 }
 
 @test "followed from another shell, until somebody interrupts" {
@@ -134,11 +136,11 @@ has_told() { [ "$(told --filter event="$1" | wc -w)" -ge "${2:-1}" ]; }
   follow "$scratch/new"
   pid=$follower
   follow "$scratch/all" --since 1h
-  wait_for 5 eval '[ "$(wc -l <"$scratch/all")" = 4 ]'
+  wait_for 5 eval '[ "$(wc -l <"$scratch/all")" = 5 ]'
   duet run --rm --name later busybox true
-  wait_for 5 eval '[ "$(wc -l <"$scratch/new")" = 4 ]'
-  wait_for 5 eval '[ "$(wc -l <"$scratch/all")" = 8 ]'
-  is "$(jq -r .event "$scratch/new" | xargs)" "create start died remove"
+  wait_for 5 eval '[ "$(wc -l <"$scratch/new")" = 5 ]'
+  wait_for 5 eval '[ "$(wc -l <"$scratch/all")" = 10 ]'
+  is "$(jq -r .event "$scratch/new" | xargs)" "create start ready died remove"
   is "$(jq -r .name "$scratch/new" | sort -u)" later
   # a shell without job control has its background ignore SIGINT: it is blocked, and so found all the same
   kill -INT "$pid" "$follower"
@@ -188,14 +190,14 @@ EOF
 @test "filters" {
   duet run --name web --label app=web busybox true
   duet run --name db --label app=db busybox false || true
-  is "$(told --filter name=web)" "create start died"
+  is "$(told --filter name=web)" "create start ready died"
   is "$(told --filter container=web --filter event=died)" died
   is "$(told --filter container=we)" ""
   is "$(told -f event=create -f event=died)" "create died create died"
   is "$(told --filter label=app=db --filter event=start)" start
-  is "$(told --filter label=app)" "create start died create start died"
+  is "$(told --filter label=app)" "create start ready died create start ready died"
   is "$(told --filter id="$(field db id)" --filter event=died)" died
-  is "$(told --filter image=busybox --filter kind=container)" "create start died create start died"
+  is "$(told --filter image=busybox --filter kind=container)" "create start ready died create start ready died"
   is "$(told --filter kind=vm)" ""
   is "$(told --filter image=other)" ""
   refused "there is no such event" duet events --filter event=dance
@@ -234,12 +236,12 @@ EOF
   follow "$scratch/all" --since 1h
   wait_for 10 eval '[ "$(wc -l <"$scratch/all")" = 2 ]'
   duet run --rm busybox true
-  wait_for 10 eval '[ "$(wc -l <"$scratch/all")" = 6 ]'
+  wait_for 10 eval '[ "$(wc -l <"$scratch/all")" = 7 ]'
   kill -INT "$follower"
   wait "$follower"
   is "$(stat -c %i "$DUET_ROOT/events.1")" "$inode"
-  is "$(jq -r .event "$scratch/all" | xargs)" "create remove create start died remove"
-  is "$(told)" "create remove create start died remove"
+  is "$(jq -r .event "$scratch/all" | xargs)" "create remove create start ready died remove"
+  is "$(told)" "create remove create start ready died remove"
 }
 
 @test "what can't be written is lost, and nothing else" {
@@ -258,8 +260,8 @@ EOF
   duet unpause one
   duet stop -t 0 one
   duet rm one
-  is "$(told --filter kind=vm)" "create start pause unpause died remove"
-  is "$(told)" "create start pause unpause died remove"
+  is "$(told --filter kind=vm)" "create start ready pause unpause died remove"
+  is "$(told)" "create start ready pause unpause died remove"
   run_as --as vm busybox sh -c 'exit 5' || true
   is "$(attribute died exit_code)" 5
 }

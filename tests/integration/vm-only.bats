@@ -80,10 +80,13 @@ teardown_file() { root_down; }
   duet rm -f one two
 }
 
-@test "memory below the minimum, and volumes from /dev, are refused before the boot" {
+@test "memory below the minimum or above the host's, and volumes from /dev, are refused before the boot" {
   run duet run --rm --vm -m 32m busybox true
   is "$status" 125
   [[ $output == *"at least"* ]]
+  run duet run --rm --vm -m "$(($(awk '/^MemTotal/ { print $2 }' /proc/meminfo) / 1024 + 1))m" busybox true
+  is "$status" 125
+  [[ $output == *"too much for a VM: this host has "*"-m"* ]]
   run duet run --rm --vm -v /dev/shm:/shm busybox true
   is "$status" 125
   [ "$(id -u)" != 0 ] || [[ $output == *"/dev of its own"* ]]

@@ -260,6 +260,7 @@ void guest_begin_with_agent(GuestFixture *fixture)
     guest_begin(fixture);
     guest_expect(fixture, DUET_FRAME_STARTED, 0);
     duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    guest_expect(fixture, DUET_FRAME_READY, 0);
 }
 
 /* After it the guest has nothing of ours. */

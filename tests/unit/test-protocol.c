@@ -149,7 +149,7 @@ static void test_bounds(void)
     g_autoptr(GByteArray) seen = g_byte_array_new();
 
     for (guint type = 0; type < 256; type++) {
-        gboolean known = (type >= DUET_FRAME_HELLO && type <= DUET_FRAME_CHANGE) ||
+        gboolean known = (type >= DUET_FRAME_HELLO && type <= DUET_FRAME_READY) ||
             (type >= DUET_FRAME_ATTACH && type <= DUET_FRAME_UPDATE) || type == DUET_FRAME_HEALTH ||
             type == DUET_FRAME_SAVE || (type >= DUET_FRAME_OK && type <= DUET_FRAME_RELEASED);
         guint32 bound =

@@ -140,6 +140,7 @@ static void test_folders(GuestFixture *fixture, gconstpointer wait)
     (void)wait;
     begin_with_folder(fixture);
     guest_expect(fixture, DUET_FRAME_STARTED, 0);
+    guest_expect(fixture, DUET_FRAME_READY, 0);
     g_assert_cmpmem(fixture->written->data, fixture->written->len, duet_agent_start,
         (gsize)(duet_agent_end - duet_agent_start));
     g_assert_cmpuint(fixture->removals, ==, 1);

@@ -255,6 +255,11 @@ static void test_wait_agent(GuestFixture *fixture, gconstpointer wait)
     g_assert_null(guest_next(fixture));
     duet_guest_proxy_set_agent(fixture->proxy, TRUE);
     guest_expect(fixture, DUET_FRAME_STARTED, 0);
+    guest_expect(fixture, DUET_FRAME_READY, 0);
+    /* Once, also where it boots anew. */
+    duet_guest_proxy_set_agent(fixture->proxy, FALSE);
+    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    g_assert_null(guest_next(fixture));
 }
 
 static void test_wait_console(GuestFixture *fixture, gconstpointer wait)
@@ -280,6 +285,7 @@ static void test_exec(GuestFixture *fixture, gconstpointer wait)
     frame = guest_expect(fixture, DUET_FRAME_FAILED, 1);
     g_assert_cmpuint(duet_get_u32(frame->payload), ==, 125);
     duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    guest_expect(fixture, DUET_FRAME_READY, 0);
     guest_spawn(fixture, 2, "sh", DUET_SPAWN_TTY);
     guest_expect(fixture, DUET_FRAME_FAILED, 2);
     guest_spawn(fixture, 3, "nowhere", 0);
@@ -301,9 +307,7 @@ static void test_exec_input(GuestFixture *fixture, gconstpointer wait)
     static const guint8 chunk[DUET_FRAME_MAX_BYTES];
     const struct duet_frame *frame;
     (void)wait;
-    guest_begin(fixture);
-    guest_expect(fixture, DUET_FRAME_STARTED, 0);
-    duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    guest_begin_with_agent(fixture);
     /* One that nobody waits for any more does not begin with half of its input. */
     guest_spawn(fixture, 1, "cat", DUET_SPAWN_STDIN);
     guest_tell(fixture, DUET_FRAME_DATA, DUET_CHANNEL_STDIN, 1, chunk, 5);
@@ -391,6 +395,7 @@ static void test_change(GuestFixture *fixture, gconstpointer wait)
     g_autofree char *none = change(fixture, 3, 0, 0, 0);
     g_assert_nonnull(strstr(none, "no guest agent answers"));
     duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    guest_expect(fixture, DUET_FRAME_READY, 0);
     /* One that says that it did, and did not, is asked no more. */
     fixture->stays_off = TRUE;
     g_autofree char *off = change(fixture, 4, 0, 1, 0);

@@ -42,7 +42,8 @@ struct _DuetGuestProxy {
     DuetGuestChange *change;
     DuetGuestWake *wake;
     GByteArray *news;
-    gboolean agent_is_there, started, spawned, failed, powered_off, console_over, end_told;
+    gboolean agent_is_there, agent_told, started, spawned, failed, powered_off, console_over,
+        end_told;
     gboolean restoring, quiet;
     guint press_source, why_source, quiet_source, patience_source;
 };
@@ -67,6 +68,15 @@ static void shut_down(DuetGuestProxy *proxy)
 
 /* ---- the beginning ---- */
 
+/* Not of one that was saved: it was, before that. */
+static void tell_agent(DuetGuestProxy *proxy)
+{
+    if (!proxy->started || !proxy->agent_is_there || proxy->agent_told || proxy->quiet)
+        return;
+    proxy->agent_told = TRUE;
+    duet_link_send(proxy->monitor, DUET_FRAME_READY, 0, 0, NULL, 0);
+}
+
 static void start_if_ready(DuetGuestProxy *proxy)
 {
     static const guint8 no_pid[4];
@@ -75,6 +85,7 @@ static void start_if_ready(DuetGuestProxy *proxy)
         return;
     proxy->started = TRUE;
     duet_link_send(proxy->monitor, DUET_FRAME_STARTED, 0, 0, no_pid, sizeof no_pid);
+    tell_agent(proxy);
 }
 
 static void on_ready_changed(gpointer data)
@@ -184,6 +195,7 @@ static void go_on(DuetGuestProxy *proxy, const struct duet_frame *frame)
         duet_guest_console_grant(proxy->console, 0);
     }
     say_hello(proxy);
+    tell_agent(proxy);
 }
 
 /* ---- the end ---- */
@@ -304,7 +316,7 @@ DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, DuetGuestBegin begin,
     proxy->spec = spec;
     proxy->begin = begin;
     /* What it was waited for was before it was saved. */
-    proxy->restoring = proxy->started = begin != DUET_GUEST_BOOTS;
+    proxy->restoring = proxy->started = proxy->agent_told = begin != DUET_GUEST_BOOTS;
     proxy->host = host;
     proxy->host_data = host_data;
     proxy->agent = duet_guest_agent_new(host->ask, host_data);
@@ -345,6 +357,7 @@ void duet_guest_proxy_set_agent(DuetGuestProxy *proxy, gboolean is_there)
     duet_guest_execs_set_agent(proxy->execs, is_there);
     duet_guest_change_set_agent(proxy->change, is_there);
     duet_guest_ready_set_agent(proxy->ready, is_there);
+    tell_agent(proxy);
     if (is_there)
         wake_up(proxy);
 }
