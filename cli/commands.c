@@ -16,6 +16,8 @@ const DuetCommand duet_commands[] = {
     { "kill", "[OPTION...] INSTANCE...", "send a signal to instances", duet_cmd_kill },
     { "pause", "[OPTION...] [INSTANCE...]", "freeze instances", duet_cmd_pause },
     { "unpause", "[OPTION...] [INSTANCE...]", "let paused instances go on", duet_cmd_unpause },
+    { "resume", "[OPTION...] [INSTANCE...]", "let paused instances go on, as unpause does",
+        duet_cmd_unpause },
     { "save", "INSTANCE...", "keep the memory of VMs in a file, and end them", duet_cmd_save },
     { "restore", "INSTANCE...", "let saved VMs go on where they were", duet_cmd_restore },
     { "update", "[OPTION...] INSTANCE", "change the limits of an instance", duet_cmd_update },

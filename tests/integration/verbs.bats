@@ -112,7 +112,7 @@ verbs() {
   feature "\`top\`" duet top box
   feature "\`stats\`" duet stats --no-stream box
   feature "\`inspect\`, \`ps\`" is "$(duet inspect box | jq -r '.[0].state')" running
-  feature "\`pause\`, \`unpause\`" pauses
+  feature "\`pause\`, \`unpause\`, \`resume\`" pauses
   feature "\`update --cpus\`" duet update --cpus 0.5 box
   feature "\`update -m\`" duet update -m 120m box
   feature "\`update --pids-limit\`" duet update --pids-limit 60 box
@@ -128,7 +128,9 @@ verbs() {
   feature "\`rm -f\`" duet rm -f box
 }
 copies() { duet cp "$scratch/folder/file" box:/made/copy && duet cp box:/made/copy "$scratch/copy" && cmp "$scratch/folder/file" "$scratch/copy"; }
-pauses() { duet pause box && is "$(state_of box)" paused && duet unpause box && inside true; }
+pauses() {
+  duet pause box && is "$(state_of box)" paused && duet unpause box && inside true && duet pause box && duet resume box && inside true
+}
 renames() { duet rename box boxed && duet rename boxed box; }
 snapshots() { duet snapshot create box one && duet snapshot restore box one && duet snapshot rm box one; }
 restarts() { duet start box && inside true && duet restart box && inside true; }
