@@ -309,7 +309,7 @@ static pid_t fork_writer(const Fixture *fixture, int writer)
     for (int i = 0; i < EACH; i++) {
         /* some seven rotations, none of which the reader of a busy host misses */
         put_number(fixture->dir_fd, fixture->spec, writer * EACH + i, 256 << 10);
-        g_usleep(1000);
+        g_usleep(g_getenv("DUET_TEST_SLOW") ? 10000 : 1000);
     }
     _exit(0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is read of a libvirt daemon's doings; the rest is in connect.bats. */
 #include "core/cgroup/cgroup.h"
+#include "core/util.h"
 #include "vmm/daemon/daemon-ssh.h"
 #include "vmm/daemon/daemon.h"
 
@@ -77,9 +78,21 @@ static void assert_ssh(const char *uri, const char *target, const char *expected
     g_assert_cmpstr(named, ==, target);
 }
 
+/* What is looked for is only whether there is one: hosts without it test the rest. */
+static char *provide_ssh(void)
+{
+    char *dir = g_dir_make_tmp("duet-test-XXXXXX", NULL);
+    g_autofree char *program = g_build_filename(dir, "ssh", NULL);
+    g_autofree char *path = g_strconcat(g_getenv("PATH"), ":", dir, NULL);
+    g_assert_true(g_file_set_contents_full(program, "", 0, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
+    g_setenv("PATH", path, TRUE);
+    return dir;
+}
+
 /* As libvirt itself would log in there, but with nobody to ask. */
 static void test_ssh(void)
 {
+    g_autofree char *dir = provide_ssh();
     assert_ssh("qemu+ssh://far/system", "far",
         "timeout 20 ssh -o BatchMode=yes -o ConnectTimeout=10 -T -- far true");
     assert_ssh("qemu+ssh://me@[::1]:2222/session?keyfile=/k%20y&no_verify=1&command=env",
@@ -100,6 +113,7 @@ static void test_ssh(void)
     g_assert_cmpstr(more, ==, "qemu+ssh://far/system?keyfile=/k%20y&no_tty=1");
     g_assert_cmpstr(given, ==, "qemu+ssh://far/system?no_tty=0");
     g_assert_false(duet_vm_ssh_is("qemu:///system"));
+    g_assert_true(duet_remove_tree(AT_FDCWD, dir, NULL));
 }
 
 static void assert_advice(const char *said, const char *word)
