@@ -58,6 +58,8 @@ typedef struct {
     char **default_argv;
 } DuetBenchCli;
 
+/* The empty payload. */
+#define DUET_BENCH_CLI_EMPTY "true"
 /* All kinds, in the order of most tables. */
 #define DUET_BENCH_CLI_ARMS "vm,container,native"
 

@@ -19,14 +19,15 @@ static gboolean own_payload(DuetCli *cli, DuetBenchCli *options)
     g_autofree char *text = NULL;
     int code = 0;
 
-    options->run.entrypoint = (char *)"true";
+    options->run.entrypoint = (char *)DUET_BENCH_CLI_EMPTY;
     options->command = none;
     DuetBenchCli once = *options;
     once.n = 1;
     once.output = NULL;
     if (!duet_bench_cli_measure(cli, &once, DUET_BENCH_COST, &text, &code, &error))
         return left_out("cost", error->message);
-    return code != 1 || left_out("cost", "the image has no command `true` that ends well");
+    return code != 1 ||
+        left_out("cost", "the image has no command `" DUET_BENCH_CLI_EMPTY "` that ends well");
 }
 
 /* Its tools are in an image of their own, and the user's command is none of them. */

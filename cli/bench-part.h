@@ -10,7 +10,8 @@ G_BEGIN_DECLS
  * @kinds: those of the suite's that it takes
  * @all, @quick: its share of the budget; 0: left out. The rest is for the trial and the claims.
  * @own: (nullable): sets an image or a payload of its own. Returns: %FALSE: the part is left out
- * @fit: sets what of the options depends on @share_s. Returns: how long it will take, about
+ * @fit: sets what of the options depends on @share_s. @block_s: what one sample of each arm takes.
+ *     Returns: how long it will take, about
  */
 typedef struct {
     const char *name;

@@ -18,6 +18,6 @@ int duet_bench_cost(DuetCli *cli, int argc, char **argv)
             &options, "bench cost", entries, DUET_BENCH_CLI_ALL, argc, argv, &error))
         return duet_cli_fail(error);
     if (!options.command && !options.run.entrypoint)
-        options.run.entrypoint = g_strdup("true");
+        options.run.entrypoint = g_strdup(DUET_BENCH_CLI_EMPTY);
     return duet_bench_cli_run(cli, &options, DUET_BENCH_COST);
 }

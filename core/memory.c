@@ -10,8 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SMAPS_MAX_BYTES (64u << 20)
+
+guint64 duet_host_ram(void)
+{
+    return (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
+}
 
 static guint64 page_table_bytes(int pid)
 {

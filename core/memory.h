@@ -5,6 +5,9 @@
 
 G_BEGIN_DECLS
 
+/** duet_host_ram: Returns: what this host has of memory, in bytes. */
+guint64 duet_host_ram(void);
+
 /**
  * duet_smaps_guest_ram: finds a guest's RAM in /proc/PID/smaps of its QEMU. QEMU maps it in one
  * piece, between guard pages, so it is the one mapping of exactly that size.

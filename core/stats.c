@@ -6,6 +6,7 @@
  * has no parent any more is waited for by the agent, so the sum over those that live is the total.
  */
 #include "core/stats.h"
+#include "core/memory.h"
 #include "core/parts.h"
 #include "core/state.h"
 #include "core/util.h"
@@ -126,7 +127,7 @@ static void memory_of_processes(const GArray *pids, DuetStats *stats)
 
 static void take_memory(const DuetCgroupUsage *usage, const GArray *pids, DuetStats *stats)
 {
-    guint64 ram = (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
+    guint64 ram = duet_host_ram();
     stats->memory_limit_bytes =
         usage->known & DUET_CGROUP_WANT_LIMIT ? MIN(usage->limit_bytes, ram) : ram;
     stats->kernel_bytes = DUET_UNKNOWN;

@@ -7,26 +7,25 @@
 #include "vmm/machine.h"
 #include "vmm/root.h"
 #include "core/agent.h"
+#include "core/memory.h"
 #include "core/rootless.h"
 #include "core/util.h"
 
 #include <duet/error.h>
 #include <duet/vm-limits.h>
 
-#include <unistd.h>
-
 /* More than there is would fail in QEMU's words, or not before the guest has touched it. */
 static gboolean memory_check(guint64 bytes, GError **error)
 {
-    guint64 ram = (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
-    guint64 bound = bytes < DUET_VM_MEMORY_MIN_BYTES ? DUET_VM_MEMORY_MIN_BYTES : ram;
-    if (bytes >= DUET_VM_MEMORY_MIN_BYTES && bytes <= ram)
+    gboolean too_little = bytes < DUET_VM_MEMORY_MIN_BYTES;
+    guint64 ram = duet_host_ram();
+    if (!too_little && bytes <= ram)
         return TRUE;
     g_autofree char *wanted = duet_format_bytes(bytes);
-    g_autofree char *limit = duet_format_bytes(bound);
+    g_autofree char *limit = duet_format_bytes(too_little ? DUET_VM_MEMORY_MIN_BYTES : ram);
     g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-        bound == ram ? "%s of memory is too much for a VM: this host has %s; give less with -m"
-                     : "%s of memory is too little for a VM: its kernel needs at least %s",
+        too_little ? "%s of memory is too little for a VM: its kernel needs at least %s"
+                   : "%s of memory is too much for a VM: this host has %s; give less with -m",
         wanted, limit);
     return FALSE;
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cost.h"
 
-#include <math.h>
-
 #include "bench/text.h"
 
 #define MEMBER "bare_spawn_ns"
@@ -47,29 +45,28 @@ void duet_cost_sampler_clear(DuetCostSampler *sampler)
     duet_bare_clear(&sampler->bare);
 }
 
-double duet_cost_of(const DuetAnalysis *analysis, double *out_native, double *out_bare)
+/* Returns: whether an arm tells both, in nanoseconds. */
+static gboolean find(const DuetAnalysis *analysis, double *out_native, double *out_bare)
 {
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         const DuetSummary *native = &analysis->arms[arm].summary[DUET_METRIC_TOTAL];
         const DuetSummary *bare = &analysis->arms[arm].summary[DUET_METRIC_BARE_SPAWN];
         if (native->n == 0 || bare->n == 0)
             continue;
-        if (out_native)
-            *out_native = native->median;
-        if (out_bare)
-            *out_bare = bare->median;
-        return native->median - bare->median;
+        *out_native = native->median;
+        *out_bare = bare->median;
+        return TRUE;
     }
-    return NAN;
+    return FALSE;
 }
 
 char *duet_cost_line(const DuetAnalysis *analysis)
 {
-    double native = NAN, bare = NAN, cost = duet_cost_of(analysis, &native, &bare);
+    double native = 0, bare = 0;
 
-    if (isnan(cost))
+    if (!find(analysis, &native, &bare))
         return NULL;
-    g_autofree char *cost_text = duet_text_time(cost);
+    g_autofree char *cost_text = duet_text_time(native - bare);
     g_autofree char *native_text = duet_text_time(native);
     g_autofree char *bare_text = duet_text_time(bare);
     return g_strdup_printf("%s: native takes %s until released, the same command spawned bare %s",

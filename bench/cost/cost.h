@@ -30,15 +30,8 @@ gboolean duet_cost_sampler_init(
 void duet_cost_sampler_clear(DuetCostSampler *sampler);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetCostSampler, duet_cost_sampler_clear)
 
-/**
- * duet_cost_of: what duet itself costs: `native` from request to released less a bare spawn,
- * medians.
- * @out_native, @out_bare: (nullable) (out): the two
- * Returns: nanoseconds, or NAN if the run does not tell.
- */
-double duet_cost_of(const DuetAnalysis *analysis, double *out_native, double *out_bare);
-
-/** duet_cost_line: Returns: (transfer full): the same in words, or NULL. */
+/** duet_cost_line: Returns: (transfer full): what duet itself costs, in words: `native` from
+ * request to released less a bare spawn, medians; or NULL if the run does not tell. */
 char *duet_cost_line(const DuetAnalysis *analysis);
 
 /* Its member of result files. */

@@ -40,6 +40,9 @@ void guest_set_up(GuestFixture *fixture, gconstpointer wait);
 /* @how: a DuetGuestBegin. What it was to wait for when it booted does not come again. */
 void guest_set_up_saved(GuestFixture *fixture, gconstpointer how);
 void guest_tear_down(GuestFixture *fixture, gconstpointer wait);
+/* A case of that. */
+#define GUEST_TEST(name, wait, function)                                                           \
+    g_test_add("/vmm-guest/" name, GuestFixture, wait, guest_set_up, function, guest_tear_down)
 /* The other end of the proxy: sends, and gets. */
 void guest_tell(GuestFixture *fixture, guint8 type, guint8 channel, guint16 session,
     const void *payload, guint32 length);

@@ -173,15 +173,13 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
-#define ADD(name, wait, function)                                                                  \
-    g_test_add("/vmm-guest/" name, GuestFixture, wait, guest_set_up, function, guest_tear_down)
-    ADD("copy-out", NULL, test_copy_out);
-    ADD("copy-out-fails", NULL, test_copy_out_fails);
-    ADD("silent", NULL, test_silent);
-    ADD("left-over", NULL, test_left_over);
-    ADD("copy-in", NULL, test_copy_in);
-    ADD("folders", NULL, test_folders);
-    ADD("folders-fail", NULL, test_folders_fail);
-    ADD("folders-fail-silently", NULL, test_folders_fail_silently);
+    GUEST_TEST("copy-out", NULL, test_copy_out);
+    GUEST_TEST("copy-out-fails", NULL, test_copy_out_fails);
+    GUEST_TEST("silent", NULL, test_silent);
+    GUEST_TEST("left-over", NULL, test_left_over);
+    GUEST_TEST("copy-in", NULL, test_copy_in);
+    GUEST_TEST("folders", NULL, test_folders);
+    GUEST_TEST("folders-fail", NULL, test_folders_fail);
+    GUEST_TEST("folders-fail-silently", NULL, test_folders_fail_silently);
     return g_test_run();
 }

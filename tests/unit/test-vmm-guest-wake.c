@@ -132,10 +132,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
-#define ADD(name, wait, function)                                                                  \
-    g_test_add("/vmm-guest/" name, GuestFixture, wait, guest_set_up, function, guest_tear_down)
-    ADD("quiet", NULL, test_quiet);
-    ADD("quiet-errand", NULL, test_quiet_errand);
+    GUEST_TEST("quiet", NULL, test_quiet);
+    GUEST_TEST("quiet-errand", NULL, test_quiet_errand);
 #define ADD_SAVED(name, how, function)                                                             \
     g_test_add("/vmm-guest/" name, GuestFixture, GINT_TO_POINTER(how), guest_set_up_saved,         \
         function, guest_tear_down)

@@ -418,15 +418,13 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-guest/vcpus", test_vcpus);
     g_test_add_func("/vmm-guest/seed", test_seed);
     g_test_add_func("/vmm-guest/wait", test_wait);
-#define ADD(name, wait, function)                                                                  \
-    g_test_add("/vmm-guest/" name, GuestFixture, wait, guest_set_up, function, guest_tear_down)
-    ADD("console", NULL, test_console);
-    ADD("console-credit", NULL, test_console_credit);
-    ADD("wait-agent", "agent", test_wait_agent);
-    ADD("wait-console", "console:log.n: ", test_wait_console);
-    ADD("exec", NULL, test_exec);
-    ADD("exec-input", NULL, test_exec_input);
-    ADD("wait-ip", "ip", test_wait_ip);
-    ADD("change", NULL, test_change);
+    GUEST_TEST("console", NULL, test_console);
+    GUEST_TEST("console-credit", NULL, test_console_credit);
+    GUEST_TEST("wait-agent", "agent", test_wait_agent);
+    GUEST_TEST("wait-console", "console:log.n: ", test_wait_console);
+    GUEST_TEST("exec", NULL, test_exec);
+    GUEST_TEST("exec-input", NULL, test_exec_input);
+    GUEST_TEST("wait-ip", "ip", test_wait_ip);
+    GUEST_TEST("change", NULL, test_change);
     return g_test_run();
 }
