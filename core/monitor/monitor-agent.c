@@ -47,7 +47,7 @@ static void on_started(Monitor *monitor, Client *client, guint16 session)
         monitor->info->started_us = g_get_real_time();
         monitor_health_begin(monitor);
         monitor_save_state(monitor);
-        monitor_tell_start(monitor);
+        monitor_tell_start(monitor, DUET_EVENT_START);
         monitor_clients_tell_started(monitor);
     } else if (session != 0 && client) {
         duet_link_send(client->link, DUET_FRAME_STARTED, 0, 0, NULL, 0);

@@ -137,8 +137,8 @@ struct _Monitor {
 void monitor_save_state(Monitor *monitor);
 /* @attributes: see duet_event_add() */
 void monitor_tell_event(Monitor *monitor, DuetEventType type, GVariant *attributes);
-/* That its payload was executed, and is ready if nothing else is to come. */
-void monitor_tell_start(Monitor *monitor);
+/* That it runs, @type being START or RESTORE, and is ready if nothing else is to come. */
+void monitor_tell_start(Monitor *monitor, DuetEventType type);
 /* That it is ready, once a run. */
 void monitor_tell_ready(Monitor *monitor);
 /* That the run is over, once. @removed: and the instance gone */

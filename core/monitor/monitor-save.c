@@ -275,7 +275,7 @@ void monitor_restore_connected(Monitor *monitor)
 
 void monitor_restore_done(Monitor *monitor)
 {
-    monitor->started = monitor->ready = monitor->ran = TRUE;
+    monitor->started = monitor->ran = TRUE;
     duet_loop_remove(&monitor->boot_timer);
     duet_marks_set(&monitor->info->marks, DUET_MARK_EXEC);
     monitor->info->state = DUET_STATE_RUNNING;
@@ -283,6 +283,6 @@ void monitor_restore_done(Monitor *monitor)
     duet_saved_tidy(monitor->dir_fd);
     monitor_health_begin(monitor);
     monitor_save_state(monitor);
-    monitor_tell_event(monitor, DUET_EVENT_RESTORE, NULL);
+    monitor_tell_start(monitor, DUET_EVENT_RESTORE);
     monitor_clients_tell_started(monitor);
 }

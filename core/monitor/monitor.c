@@ -67,14 +67,14 @@ void monitor_tell_event(Monitor *monitor, DuetEventType type, GVariant *attribut
     duet_event_write(monitor->context, text);
 }
 
-void monitor_tell_start(Monitor *monitor)
+void monitor_tell_start(Monitor *monitor, DuetEventType type)
 {
     const DuetSpec *spec = monitor->spec;
     g_autoptr(GString) text = g_string_sized_new(1024);
     if (monitor->borrowed)
         return;
     monitor->ready = !monitor->info->health && (!spec->disk_image || spec->wait);
-    duet_event_add(text, DUET_EVENT_START, spec, NULL);
+    duet_event_add(text, type, spec, NULL);
     if (monitor->ready)
         duet_event_add(text, DUET_EVENT_READY, spec, NULL);
     duet_event_write(monitor->context, text);

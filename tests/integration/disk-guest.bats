@@ -397,11 +397,13 @@ saved_and_restored() {
   is "$(duet exec d sh -c 'kill -0 $(cat /run/marker) && cat /run/marker /proc/sys/kernel/random/boot_id; ls /var/tmp | grep duet' 2>&1)" "$was"
   [ "$(duet exec d cut -d. -f1 /proc/uptime)" -ge "$up" ]
   wait_for 20 is_healthy d
-  # It is ready when its check says so, which is after its agent answers, once a run.
-  is "$(duet events --since 1h --until 0s --filter container=d --filter event=start --filter event=ready |
-    awk '{ print $6 }' | tail -n 2 | xargs)" "start ready"
+  # It is ready when its check says so, which is after its agent answers; the check may have failed until it was saved.
+  wait_for 5 ready_again d
   { printf '\nroot\n'; sleep 3; printf 'echo so $((40 + 2))\n'; wait_for 20 wrote_words d 'so 42'; printf '\020\021'; } | duet console d >/dev/null 2>&1
   wrote_words d 'so 42'
+}
+ready_again() {
+  [[ $(duet events --since 1h --until 0s --filter container="$1" | awk '{ print $6 }' | grep -E 'restore|ready' | tail -n 2 | xargs) == "restore ready" ]]
 }
 is_healthy() { is "$(field "$1" health.status)" healthy; }
 wrote_words() { [[ $(duet logs "$1") == *"$2"* ]]; }

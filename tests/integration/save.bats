@@ -67,7 +67,8 @@ quietly() { "$@" 2> >(grep -v 'no usable KVM' >&2); }
   [ $(($(date +%s) - $(duet exec box date +%s))) -le 2 ]
   whole_log box
   [ ! -e "$(dir_of box)/saved" ]
-  is "$(duet events --until 0s --filter container=box 2>/dev/null | awk '{ print $6 }' | grep -E 'save|restore|died|^start' | xargs)" "start save restore save restore"
+  is "$(duet events --until 0s --filter container=box 2>/dev/null | awk '{ print $6 }' | grep -E 'save|restore|ready|died|^start' | xargs)" \
+    "start ready save restore ready save restore ready"
 }
 
 @test "what can't be saved is refused, and goes on (stays)" {

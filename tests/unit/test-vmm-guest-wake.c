@@ -81,6 +81,7 @@ static void test_goes_on(GuestFixture *fixture, gconstpointer how)
     /* An agent comes late, and is told once. */
     duet_guest_proxy_set_agent(fixture->proxy, TRUE);
     duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    guest_expect(fixture, DUET_FRAME_READY, 0);
     g_assert_null(guest_next(fixture));
     assert_woken(fixture);
     duet_guest_proxy_set_agent(fixture->proxy, FALSE);
@@ -96,6 +97,8 @@ static void test_goes_on_with_agent(GuestFixture *fixture, gconstpointer how)
     g_assert_null(guest_next(fixture));
     duet_guest_proxy_set_agent(fixture->proxy, TRUE);
     guest_expect(fixture, DUET_FRAME_HELLO, 0);
+    guest_expect(fixture, DUET_FRAME_READY, 0);
+    g_assert_null(guest_next(fixture));
     assert_woken(fixture);
 }
 
@@ -107,6 +110,7 @@ static void test_goes_on_deaf(GuestFixture *fixture, gconstpointer how)
     guest_tell(fixture, DUET_FRAME_GO_ON, 0, 0, news, sizeof news);
     guest_expect(fixture, DUET_FRAME_HELLO, 0);
     duet_guest_proxy_set_agent(fixture->proxy, TRUE);
+    guest_expect(fixture, DUET_FRAME_READY, 0);
     guest_tell(fixture, DUET_FRAME_QUIESCE, 0, 0, "", 0);
     guest_expect(fixture, DUET_FRAME_QUIET, 0);
     g_assert_cmpint(fixture->set_time_ns, ==, 0);

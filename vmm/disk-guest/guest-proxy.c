@@ -68,10 +68,10 @@ static void shut_down(DuetGuestProxy *proxy)
 
 /* ---- the beginning ---- */
 
-/* Not of one that was saved: it was, before that. */
 static void tell_agent(DuetGuestProxy *proxy)
 {
-    if (!proxy->started || !proxy->agent_is_there || proxy->agent_told || proxy->quiet)
+    if (!proxy->started || proxy->restoring || !proxy->agent_is_there || proxy->agent_told ||
+        proxy->quiet)
         return;
     proxy->agent_told = TRUE;
     duet_link_send(proxy->monitor, DUET_FRAME_READY, 0, 0, NULL, 0);
@@ -140,9 +140,11 @@ static void quiesce(DuetGuestProxy *proxy)
 static void be_restored(DuetGuestProxy *proxy)
 {
     g_clear_handle_id(&proxy->patience_source, g_source_remove);
-    if (proxy->restoring)
-        say_hello(proxy);
+    if (!proxy->restoring)
+        return;
     proxy->restoring = FALSE;
+    say_hello(proxy);
+    tell_agent(proxy);
 }
 
 static void on_awake(gpointer data)
@@ -316,7 +318,7 @@ DuetGuestProxy *duet_guest_proxy_new(const DuetSpec *spec, DuetGuestBegin begin,
     proxy->spec = spec;
     proxy->begin = begin;
     /* What it was waited for was before it was saved. */
-    proxy->restoring = proxy->started = proxy->agent_told = begin != DUET_GUEST_BOOTS;
+    proxy->restoring = proxy->started = begin != DUET_GUEST_BOOTS;
     proxy->host = host;
     proxy->host_data = host_data;
     proxy->agent = duet_guest_agent_new(host->ask, host_data);
