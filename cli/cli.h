@@ -289,6 +289,7 @@ char *duet_cli_check_disk(const DuetSpec *of, const char *text, GError **error);
 typedef struct {
     char *firmware;
     char *user_data;
+    char *network_config;
     char **ssh_keys;
     char *wait;
     char *graphics;

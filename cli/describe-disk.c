@@ -30,6 +30,7 @@ void duet_describe_disk(GVariantDict *dict, DuetContext *context, const DuetInfo
         &inner, "ssh_keys", "x", (gint64)(spec->ssh_keys ? g_strv_length(spec->ssh_keys) : 0));
     /* It may hold secrets. */
     g_variant_dict_insert(&inner, "has_user_data", "b", spec->user_data != NULL);
+    g_variant_dict_insert(&inner, "has_network_config", "b", spec->network_config != NULL);
     g_variant_dict_insert_value(dict, "disk", g_variant_dict_end(&inner));
     g_variant_dict_insert(dict, "guest_agent", "b", has_agent(context, info));
 }

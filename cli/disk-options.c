@@ -16,6 +16,8 @@ void duet_cli_disk_options(DuetDiskOptions *options, GArray *entries)
             "disk: bios or uefi, if not as the disk needs it (bios)", "FIRMWARE" },
         { "user-data", 0, 0, G_OPTION_ARG_FILENAME, &options->user_data,
             "disk: what its cloud-init is told, such as a #cloud-config", "FILE" },
+        { "network-config", 0, 0, G_OPTION_ARG_FILENAME, &options->network_config,
+            "disk: how its cloud-init sets up its network, of version 1 or 2", "FILE" },
         { "ssh-key", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->ssh_keys,
             "disk: public keys for the user that its cloud-init makes", "FILE" },
         { "wait", 0, 0, G_OPTION_ARG_FILENAME, &options->wait,
@@ -34,6 +36,7 @@ void duet_cli_disk_options_clear(DuetDiskOptions *options)
 {
     g_free(options->firmware);
     g_free(options->user_data);
+    g_free(options->network_config);
     g_free(options->wait);
     g_free(options->graphics);
     g_strfreev(options->ssh_keys);
@@ -85,6 +88,7 @@ static gboolean refuse_for_images(
 {
     const char *given = options->firmware ? "--firmware"
         : options->user_data              ? "--user-data"
+        : options->network_config         ? "--network-config"
         : options->ssh_keys               ? "--ssh-key"
         : options->wait                   ? "--wait"
         : options->graphics               ? "--graphics"
@@ -117,18 +121,22 @@ static gboolean apply_graphics(DuetSpec *spec, const char *graphics, GError **er
     return TRUE;
 }
 
-static gboolean apply_user_data(DuetSpec *spec, const char *path, GError **error)
+/* What @option, which may not be given, names by @path. */
+static gboolean apply_text(char **text, const char *option, const char *path, GError **error)
 {
     gsize length = 0;
     if (!path)
         return TRUE;
-    spec->user_data = duet_file_read(AT_FDCWD, path, DUET_VM_USER_DATA_MAX_BYTES, &length, error);
-    if (!spec->user_data) {
-        g_prefix_error(error, "--user-data: ");
+    *text = duet_file_read(AT_FDCWD, path, DUET_VM_USER_DATA_MAX_BYTES, &length, error);
+    if (!*text) {
+        g_prefix_error(error, "%s: ", option);
         return FALSE;
     }
-    return strlen(spec->user_data) == length ||
-        duet_cli_invalid(error, "is no text: --user-data takes what cloud-init reads", path);
+    if (strlen(*text) == length && g_utf8_validate(*text, -1, NULL))
+        return TRUE;
+    g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+        "'%s' is no text: %s takes what cloud-init reads", path, option);
+    return FALSE;
 }
 
 static gboolean add_key(GStrvBuilder *keys, const char *path, const char *line, GError **error)
@@ -178,7 +186,8 @@ gboolean duet_cli_apply_disk(
     if (!spec->disk_image)
         return refuse_for_images(spec, options, error);
     if (!refuse(spec, run, error) || !apply_firmware(spec, options->firmware, error) ||
-        !apply_user_data(spec, options->user_data, error) ||
+        !apply_text(&spec->user_data, "--user-data", options->user_data, error) ||
+        !apply_text(&spec->network_config, "--network-config", options->network_config, error) ||
         !apply_keys(spec, options->ssh_keys, error) ||
         !apply_graphics(spec, options->graphics, error) || !check_hostname(spec, error))
         return FALSE;

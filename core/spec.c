@@ -170,7 +170,8 @@ void duet_spec_free(DuetSpec *spec)
         &spec->root_disk, &spec->cwd, &spec->user, &spec->hostname, &spec->qemu_path,
         &spec->kernel_path, &spec->connect, &spec->pool, &spec->seccomp, &spec->cpuset_cpus,
         &spec->cpuset_mems, &spec->apparmor, &spec->machine, &spec->cpu_model, &spec->xml_patch,
-        &spec->disk_image, &spec->firmware, &spec->user_data, &spec->wait, &spec->graphics };
+        &spec->disk_image, &spec->firmware, &spec->user_data, &spec->network_config, &spec->wait,
+        &spec->graphics };
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(*strings[i]);
     char **lists[] = { spec->layers, spec->argv, spec->env, spec->labels, spec->ulimits,
@@ -310,6 +311,7 @@ static const Field rare_fields[] = {
     { "disk-image", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, disk_image) },
     { "firmware", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, firmware) },
     { "user-data", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, user_data) },
+    { "network-config", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, network_config) },
     { "ssh-keys", FIELD_LIST, G_STRUCT_OFFSET(DuetSpec, ssh_keys) },
     { "wait", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, wait) },
     { "graphics", FIELD_BYTES, G_STRUCT_OFFSET(DuetSpec, graphics) },

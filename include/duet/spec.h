@@ -232,6 +232,7 @@ gboolean duet_accel_from_string(const char *text, DuetAccel *out_accel);
  * itself; its serial console stands for the payload's terminal
  * @firmware: (nullable): disk guest: %DUET_FIRMWARE_UEFI or %DUET_FIRMWARE_BIOS, the default
  * @user_data: (nullable): disk guest: what cloud-init is told
+ * @network_config: (nullable): disk guest: how cloud-init sets up its network
  * @ssh_keys: (nullable): disk guest: lines of public keys for the user that the disk's cloud-init
  *     makes
  * @wait: (nullable): disk guest: it counts as started when its guest agent answers
@@ -315,6 +316,7 @@ typedef struct {
     char *disk_image;
     char *firmware;
     char *user_data;
+    char *network_config;
     char **ssh_keys;
     char *wait;
     char *graphics;

@@ -16,7 +16,7 @@ G_BEGIN_DECLS
 /** The same of a disk guest: what common systems boot with at ease, and incus gives. */
 #define DUET_VM_DISK_MEMORY_DEFAULT_BYTES (G_GUINT64_CONSTANT(1) << 30)
 
-/** How long the text of a disk guest's user-data may be, and of its keys: parts of the spec. */
+/** How long a disk guest's user-data, network-config and keys may be, each: parts of the spec. */
 #define DUET_VM_USER_DATA_MAX_BYTES (64u << 10)
 
 /** The file in a disk guest's instance directory that is there while its guest agent answers. */

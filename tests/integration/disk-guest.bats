@@ -148,6 +148,9 @@ booted() { duet logs "$1" | grep -q "boot $2"; }
   refused 'private key' --ssh-key <(echo '-----BEGIN OPENSSH PRIVATE KEY-----') tiny
   refused 'no public key' --ssh-key <(echo 'nonsense') tiny
   refused '--user-data' --user-data "$scratch/nowhere" tiny
+  refused '--network-config' --network-config "$scratch/nowhere" tiny
+  refused 'is no text' --network-config <(printf 'version: \xff') tiny
+  refused 'is for disks only' --network-config /dev/null busybox true
   refused 'is for disks only' --firmware uefi busybox true
   expect 125 duet console nobody
   duet create --name box busybox true >/dev/null
@@ -329,18 +332,27 @@ debian() {
   duet image import --name deb "$disk" >/dev/null
 }
 
+# card [XML]: a patch with a network card.
+card() {
+  echo "<domain><devices><interface type='user'>${1-}<model type='virtio'/></interface></devices></domain>" >"$scratch/card.xml"
+}
+
 @test "a Debian: cloud-init, the guest agent, a save and a restore, and a shutdown" {
   debian
   local deb
   deb=$(vm_disk deb | xargs sha256sum)
   printf '#cloud-config\nwrite_files: [ { path: /root/told, content: by user-data } ]\n' >"$scratch/user-data"
   echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
+  card "<mac address='52:54:00:00:00:01'/>"
+  echo "{ version: 2, ethernets: { card: { match: { macaddress: '52:54:00:00:00:01' }, set-name: card, addresses: [ 192.0.2.7/24 ] } } }" >"$scratch/network"
   duet run -d --vm --name d --wait agent --hostname named --user-data "$scratch/user-data" --ssh-key "$scratch/key.pub" \
+    --xml-patch "$scratch/card.xml" --network-config "$scratch/network" \
     --disk-size 3g --vcpus maxvcpus=2 --health-cmd 'test -e /run/marker' --health-interval 5s deb >/dev/null 2>&1
   is "$(field d guest_agent)" true
   wait_for $((120 * slow)) duet exec d test -e /run/cloud-init/result.json
   is "$(duet exec d hostname)" named
   is "$(duet exec d cat /root/told)" 'by user-data'
+  is "$(duet exec d ip -4 -o addr | awk '{ print $2, $4 }')" $'lo 127.0.0.1/8\ncard 192.0.2.7/24'
   [[ $(duet exec d cat /root/.ssh/authorized_keys) == *'AAAAC3Nza somebody'* ]]
   is "$(duet exec d cat /sys/block/vda/size)" $((3 << 21))
   # Both outputs, the exit code, all of the input, variables, a folder, a signal, a program that is not there.
@@ -439,7 +451,7 @@ copies_and_top() {
 # bats test_tags=full
 @test "a Debian by UEFI is what its firmware says, and reboots" {
   debian
-  echo "<domain><devices><interface type='user'><model type='virtio'/></interface></devices></domain>" >"$scratch/card.xml"
+  card
   echo 'ssh-ed25519 AAAAC3Nza somebody' >"$scratch/key.pub"
   mkdir -p "$scratch/folder" && echo host >"$scratch/folder/file" && chown 1234:4321 "$scratch/folder/file"
   duet run -d --vm --name d --firmware uefi --xml-patch "$scratch/card.xml" --wait ip \

@@ -134,6 +134,7 @@ static void test_kept(void)
     spec->disk_image = g_strdup("/a.qcow2");
     spec->firmware = g_strdup(DUET_FIRMWARE_UEFI);
     spec->user_data = g_strdup("#cloud-config\n");
+    spec->network_config = g_strdup("version: 2\n");
     spec->ssh_keys = g_strsplit("ssh-ed25519 A", "\n", -1);
     spec->wait = g_strdup(DUET_WAIT_AGENT);
     g_autoptr(DuetSpec) copy = duet_spec_copy(spec);
@@ -146,6 +147,7 @@ static void test_kept(void)
     g_assert_cmpstr(copy->disk_image, ==, "/a.qcow2");
     g_assert_cmpstr(copy->firmware, ==, DUET_FIRMWARE_UEFI);
     g_assert_cmpstr(copy->user_data, ==, "#cloud-config\n");
+    g_assert_cmpstr(copy->network_config, ==, "version: 2\n");
     g_assert_cmpstrv(copy->ssh_keys, spec->ssh_keys);
     g_assert_cmpstr(copy->wait, ==, DUET_WAIT_AGENT);
 }

@@ -170,6 +170,10 @@ static void test_seed(void)
     spec->ssh_keys = g_strdupv((char **)keys);
     /* What a start that was killed left is no hindrance, nor is what is there. */
     for (guint i = 0; i < 2; i++) {
+        g_autofree char *none = i ? read_entry(path, "network-config") : NULL;
+        g_assert_null(none);
+        if (i)
+            spec->network_config = g_strdup("version: 2\n");
         g_autofree char *left = g_strconcat(path, ".new", NULL);
         g_assert_true(g_file_set_contents(left, "x", -1, NULL));
         duet_seed_make(spec, path, geteuid(), &error);
@@ -177,6 +181,8 @@ static void test_seed(void)
     }
     g_autofree char *user_data = read_entry(path, "user-data");
     g_assert_cmpstr(user_data, ==, spec->user_data);
+    g_autofree char *network_config = read_entry(path, "network-config");
+    g_assert_cmpstr(network_config, ==, "version: 2\n");
     g_autofree char *meta_data = read_entry(path, "meta-data");
     g_assert_nonnull(strstr(meta_data, spec->id));
     g_assert_nonnull(strstr(meta_data, "\"ssh-ed25519 AAAA \\\"me\\\"\""));

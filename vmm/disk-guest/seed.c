@@ -56,6 +56,7 @@ static gboolean write_iso(const DuetSpec *spec, int fd, GError **error)
         archive_write_set_options(iso, "iso9660:volume-id=" DUET_SEED_LABEL) == ARCHIVE_OK &&
         archive_write_open_fd(iso, fd) == ARCHIVE_OK && add_file(iso, "meta-data", meta_data) &&
         add_file(iso, "user-data", spec->user_data ? spec->user_data : NO_USER_DATA) &&
+        (!spec->network_config || add_file(iso, "network-config", spec->network_config)) &&
         archive_write_close(iso) == ARCHIVE_OK;
     if (!ok)
         g_set_error(error, DUET_ERROR,
