@@ -125,10 +125,11 @@ static double fit_overhead(double block_s, double share_s, DuetBenchCli *options
 }
 
 const DuetBenchPart duet_bench_parts[] = {
-    { "cost", DUET_BENCH_COST, "native", 0.02, 0.02, own_payload, fit_cost },
-    { "boot", DUET_BENCH_BOOT, DUET_BENCH_CLI_ARMS, 0.35, 0.28, NULL, fit_boot },
-    { "memory", DUET_BENCH_MEMORY, "vm,container", 0.2, 0.3, NULL, fit_memory },
-    { "density", DUET_BENCH_DENSITY, "vm,container", 0.15, 0, NULL, fit_density },
-    { "overhead", DUET_BENCH_OVERHEAD, DUET_BENCH_CLI_ARMS, 0.2, 0, own_image, fit_overhead },
+    { "cost", DUET_BENCH_COST, "native", 0.02, 0.02, TRUE, own_payload, fit_cost },
+    { "boot", DUET_BENCH_BOOT, DUET_BENCH_CLI_ARMS, 0.35, 0.28, FALSE, NULL, fit_boot },
+    { "memory", DUET_BENCH_MEMORY, "vm,container", 0.2, 0.3, FALSE, NULL, fit_memory },
+    { "density", DUET_BENCH_DENSITY, "vm,container", 0.15, 0, FALSE, NULL, fit_density },
+    { "overhead", DUET_BENCH_OVERHEAD, DUET_BENCH_CLI_ARMS, 0.2, 0, FALSE, own_image,
+        fit_overhead },
     { 0 },
 };

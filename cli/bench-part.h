@@ -9,6 +9,8 @@ G_BEGIN_DECLS
  * DuetBenchPart: a benchmark of `bench all` and `bench quick`.
  * @kinds: those of the suite's that it takes
  * @all, @quick: its share of the budget; 0: left out. The rest is for the trial and the claims.
+ * @before_trial: it needs nothing of what a trial tells, and would suffer from the VM that ran
+ * there
  * @own: (nullable): sets an image or a payload of its own. Returns: %FALSE: the part is left out
  * @fit: sets what of the options depends on @share_s. @block_s: what one sample of each arm takes.
  *     Returns: how long it will take, about
@@ -18,6 +20,7 @@ typedef struct {
     DuetBenchWhat what;
     const char *kinds;
     double all, quick;
+    gboolean before_trial;
     gboolean (*own)(DuetCli *cli, DuetBenchCli *options);
     double (*fit)(double block_s, double share_s, DuetBenchCli *options);
 } DuetBenchPart;

@@ -20,7 +20,8 @@
  * @words: (transfer none): all that, as it was typed
  * @folder: where the results go
  * @budget: for all together; @budget_s: in seconds
- * @block_s: what one sample of each arm takes, from start to gone
+ * @block_s: what one sample of each arm takes, from start to gone; 0: a trial is to tell
+ * @early: this run measured something before the trial
  * @cut: (nullable): the benchmark that the user interrupted: its result is there, and not complete
  */
 typedef struct {
@@ -31,6 +32,7 @@ typedef struct {
     char *budget;
     double budget_s;
     double block_s;
+    gboolean early;
     char *cut;
 } Suite;
 
@@ -157,7 +159,7 @@ static gboolean load(Suite *suite, gboolean quick, char ***out_words, GError **e
     *out_words = words;
     g_autofree char *seed = g_key_file_get_string(file, SUITE_GROUP, "seed", NULL);
     double block_s = g_key_file_get_double(file, SUITE_GROUP, "block_s", NULL);
-    if (!words || !seed || !(block_s > 0)) {
+    if (!words || !seed || !(block_s >= 0)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,
             "nothing to resume: cannot read '%s': %s", path,
             failure ? failure->message : "its figures make no sense");
@@ -248,6 +250,7 @@ static int carry_out(
     fprintf(stderr, "duet: %s: about %.0f s%s\n", part->name, takes_s,
         takes_s > share_s ? ", more than its part of the budget: fewer samples would tell nothing"
                           : "");
+    suite->early = suite->early || part->before_trial;
     if (!duet_bench_cli_measure(cli, &options, part->what, &text, &code, error))
         return -1;
     printf("\n=== %s: %s\n\n%s", part->name, path, text);
@@ -285,24 +288,38 @@ static int judge(DuetCli *cli, const Suite *suite)
     return duet_bench_claims(cli, (int)g_strv_length(argv), argv);
 }
 
-/* Returns: %FALSE with @error or, where the user wanted an end, with @out_code. */
-static gboolean begin(DuetCli *cli, Suite *suite, int *out_code, GError **error)
+/* What does not come to a trial of its own payload is no run. */
+static void forget(const Suite *suite)
 {
-    if (suite->resume)
-        return TRUE;
-    if (!make_folder(suite, error))
-        return FALSE;
-    gboolean tried = trial(cli, suite, out_code, error);
-    if (tried && *out_code == 0)
-        return save(suite, error);
+    g_autofree char *known = g_build_filename(suite->folder, SUITE_FILE, NULL);
+
+    unlink(known);
+    for (const DuetBenchPart *part = duet_bench_parts; suite->early && part->before_trial; part++) {
+        g_autofree char *path = result_path(suite, part->name, ".json");
+        unlink(path);
+    }
     rmdir(suite->folder); /* unless there is something of the user's in it */
-    if (!tried)
-        return FALSE;
-    if (*out_code != DUET_BENCH_EXIT_INTERRUPTED)
+}
+
+/* Returns: 0, DUET_BENCH_EXIT_INTERRUPTED, or -1 with @error. */
+static int try_out(DuetCli *cli, Suite *suite, GError **error)
+{
+    int code = -1;
+
+    if (suite->block_s > 0)
+        return 0;
+    if (trial(cli, suite, &code, error)) {
+        if (code == 0)
+            return save(suite, error) ? 0 : -1;
+        if (code == DUET_BENCH_EXIT_INTERRUPTED)
+            return code;
         g_set_error(error, DUET_ERROR, DUET_ERROR_FAILED,
             "nothing was measured: the payload failed in a trial; `duet bench boot -n 1` tells "
             "how");
-    return FALSE;
+    }
+    if (!suite->resume)
+        forget(suite);
+    return -1;
 }
 
 /* Returns: the exit code, or -1 with @error. */
@@ -310,12 +327,13 @@ static int run_parts(DuetCli *cli, Suite *suite, gboolean quick, GError **error)
 {
     int worst = 0;
 
-    if (!begin(cli, suite, &worst, error))
-        return worst == DUET_BENCH_EXIT_INTERRUPTED ? worst : -1;
+    if (!suite->resume && (!make_folder(suite, error) || !save(suite, error)))
+        return -1;
     for (const DuetBenchPart *part = duet_bench_parts; part->name; part++) {
         double part_share = share(part, quick);
-        int code =
-            part_share > 0 ? carry_out(cli, suite, part, part_share * suite->budget_s, error) : 0;
+        int code = part->before_trial ? 0 : try_out(cli, suite, error);
+        if (code == 0 && part_share > 0)
+            code = carry_out(cli, suite, part, part_share * suite->budget_s, error);
         if (code < 0 || code == DUET_BENCH_EXIT_INTERRUPTED)
             return code;
         worst = MAX(worst, code);

@@ -78,6 +78,32 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   expect 125 duet bench all --arms container -o "$scratch/fails" busybox -- false
   [[ $output == *"the payload failed"* ]]
   [ ! -e "$scratch/none" ] && [ ! -e "$scratch/fails" ]
+  # Nor is anything left of what came before the trial, but what is the user's.
+  expect 125 duet bench all --arms container,native --budget 1s -o "$scratch/fails" busybox -- false
+  [[ $output == *"=== cost"*"the payload failed"* ]]
+  [ ! -e "$scratch/fails" ]
+  mkdir "$scratch/fails" && echo mine >"$scratch/fails/cost.json"
+  expect 125 duet bench all --arms container,native --budget 1s -o "$scratch/fails" busybox -- false
+  is "$(head "$scratch/fails"/*)" mine
+}
+
+# begun FILE ARGUMENT...: a `bench quick` that is killed in or after its trial, when FILE is there.
+begun() {
+  local file=$1
+  shift
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench quick -o "$scratch/early" "$@" >/dev/null 2>"$scratch/early.log" 3>&- &
+  local pid=$!
+  wait_for 60 grep -q 'a trial, to know' "$scratch/early.log"
+  wait_for 60 test -s "$scratch/early/$file"
+  kill -9 $pid
+}
+
+@test "one that was killed in its trial goes on with another trial" {
+  begun cost.json --arms container,native --budget 1s busybox -- sleep 0.5
+  cp "$scratch/early/cost.json" "$scratch/cost.json"
+  [ ! -e "$scratch/early/boot.json.part" ]
+  begun boot.json.part --resume
+  cmp "$scratch/cost.json" "$scratch/early/cost.json"
 }
 
 @test "bench all measures work, too, where the store has the image with the tools" {
