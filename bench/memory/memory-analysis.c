@@ -187,10 +187,20 @@ void duet_memory_analysis_free(DuetMemoryAnalysis *analysis)
     g_free(analysis);
 }
 
+/* Of no instance at all a sample is always good. */
+static gboolean is_bad(const DuetMemoryArm *arm, guint n_rows)
+{
+    guint ok = 0;
+
+    for (guint i = 0; i < n_rows; i++)
+        ok += arm->rows[i].count > 0 || arm->failed == 0 ? arm->rows[i].ok : 0;
+    return ok == 0;
+}
+
 gboolean duet_memory_analysis_bad_arm(const DuetMemoryAnalysis *analysis)
 {
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
-        if (analysis->arms[arm].ok == 0)
+        if (is_bad(&analysis->arms[arm], analysis->n_rows))
             return TRUE;
     }
     return FALSE;

@@ -266,6 +266,12 @@ static const DuetHierarchy *layout_with(const GPtrArray *layout, guint controlle
     return NULL;
 }
 
+gboolean duet_cgroup_layout_has_monitor(const GPtrArray *layout, const DuetHierarchy *hierarchy)
+{
+    return hierarchy == duet_cgroup_layout_tracking(layout, DUET_CGROUP_MONITOR) ||
+        (hierarchy->controllers & DUET_CONTROLLER_MEMORY) != 0;
+}
+
 const DuetHierarchy *duet_cgroup_layout_tracking(const GPtrArray *layout, DuetCgroupPart part)
 {
     const DuetHierarchy *v2 = duet_cgroup_layout_v2(layout);

@@ -19,7 +19,8 @@
  * and leaves by itself, which costs v2 a wait for all CPUs (8 ms where a v1 join takes 10 us), so a
  * v1 memory controller tracks it if there is one. The memory controller is always used, with both
  * parts, for memory is what duet compares. A controller that a limit needs is used for the payload
- * alone. Every further directory would cost some 100 us per start. A scope takes the place of the
+ * alone. Every further directory would cost some 100 us per start, so v1's monitor has none of its
+ * own, see duet_cgroup_part_dir(). A scope takes the place of the
  * directories in v2, see cgroup-scope.c.
  *
  * An ordinary user owns the files of the payload's limits, and so does the root of a container of
@@ -144,8 +145,7 @@ static gboolean choose_members(
                 hierarchy != tracking[1]))
             continue;
         DuetCgroupMember *member = duet_cgroup_add_own(cgroup, hierarchy, hierarchy->own);
-        member->both_parts = hierarchy == tracking[DUET_CGROUP_MONITOR] ||
-            (hierarchy->controllers & DUET_CONTROLLER_MEMORY) != 0;
+        member->both_parts = duet_cgroup_layout_has_monitor(layout, hierarchy);
         unmet &= ~hierarchy->controllers;
     }
     if (!choose_v2(cgroup, layout, limits, unmet, error))
@@ -181,9 +181,10 @@ static int make_parts(DuetCgroupMember *member, int dir_fd)
     for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names); part++) {
         if (part == DUET_CGROUP_MONITOR && !member->both_parts)
             continue;
-        if (mkdirat(dir_fd, duet_cgroup_part_names[part], 0755) != 0)
+        const char *name = duet_cgroup_part_dir(member, (DuetCgroupPart)part);
+        if (strcmp(name, ".") != 0 && mkdirat(dir_fd, name, 0755) != 0)
             return errno;
-        int fd = openat(dir_fd, duet_cgroup_part_names[part], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return errno;
         member->part_fds[part] = fd;

@@ -57,8 +57,10 @@ gboolean duet_cgroup_member_remove(DuetCgroupMember *member, GError **error)
     DUET_AUTO_FD dir_fd = openat(member->base_fd, member->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int err = 0;
     for (guint part = 0; dir_fd >= 0 && part < G_N_ELEMENTS(duet_cgroup_part_names) && err == 0;
-         part++)
-        err = remove_dir(dir_fd, duet_cgroup_part_names[part], 1);
+         part++) {
+        const char *name = duet_cgroup_part_dir(member, (DuetCgroupPart)part);
+        err = strcmp(name, ".") != 0 ? remove_dir(dir_fd, name, 1) : 0;
+    }
     if (err == 0 && !member->in_scope) {
         err = remove_dir(member->base_fd, member->dir, 0);
         if (err == 0)

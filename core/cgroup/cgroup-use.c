@@ -178,6 +178,36 @@ void duet_cgroup_drop_cache(DuetCgroup *cgroup, DuetCgroupPart part)
     }
 }
 
+/* Of all that is below a directory of v1, and @part is. */
+static void take_away(DuetCgroupUsage *usage, const DuetCgroupUsage *part)
+{
+    const struct {
+        guint64 *from, what;
+    } rows[] = {
+        { &usage->memory_bytes, part->memory_bytes },
+        { &usage->kernel_bytes, part->kernel_bytes },
+        { &usage->anon_bytes, part->anon_bytes },
+        { &usage->shmem_bytes, part->shmem_bytes },
+        { &usage->file_bytes, part->file_bytes },
+        { &usage->inactive_file_bytes, part->inactive_file_bytes },
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
+        *rows[i].from -= MIN(*rows[i].from, rows[i].what);
+}
+
+/* Without memory.use_hierarchy, which kernels before 5.11 have a choice of, a directory counts for
+ * itself alone. */
+static void usage_of_monitor(const DuetCgroupMember *member, DuetCgroupUsage *usage)
+{
+    int fd = member->part_fds[DUET_CGROUP_PAYLOAD];
+    DuetCgroupUsage payload = { 0 };
+    if (member->version != DUET_CGROUP_V1 || fd < 0 ||
+        duet_cgroup_file_number(fd, "memory.use_hierarchy") == 0)
+        return;
+    member->backend->usage(fd, member->controllers, DUET_CGROUP_WANT_MEMORY, &payload);
+    take_away(usage, &payload);
+}
+
 void duet_cgroup_usage(
     DuetCgroup *cgroup, DuetCgroupPart part, guint want, DuetCgroupUsage *out_usage)
 {
@@ -186,5 +216,7 @@ void duet_cgroup_usage(
         const DuetCgroupMember *member = &cgroup->members[i];
         if (member->part_fds[part] >= 0)
             member->backend->usage(member->part_fds[part], member->controllers, want, out_usage);
+        if (part == DUET_CGROUP_MONITOR && (want & DUET_CGROUP_WANT_MEMORY) != 0)
+            usage_of_monitor(member, out_usage);
     }
 }

@@ -18,6 +18,13 @@ const char *const duet_cgroup_part_names[] = {
     [DUET_CGROUP_PAYLOAD] = "payload",
 };
 
+const char *duet_cgroup_part_dir(const DuetCgroupMember *member, DuetCgroupPart part)
+{
+    return member->version == DUET_CGROUP_V1 && part == DUET_CGROUP_MONITOR
+        ? "."
+        : duet_cgroup_part_names[part];
+}
+
 DuetCgroupMember *duet_cgroup_add(
     DuetCgroup *cgroup, const DuetHierarchy *hierarchy, const char *base, gboolean in_scope)
 {
@@ -152,7 +159,10 @@ static void member_open(DuetCgroupMember *member)
     member->base_fd = open_beneath(mount_fd, member->base);
     for (guint part = 0; part < G_N_ELEMENTS(duet_cgroup_part_names) && member->base_fd >= 0;
          part++) {
-        g_autofree char *path = g_build_filename(member->dir, duet_cgroup_part_names[part], NULL);
+        if (part == DUET_CGROUP_MONITOR && !member->both_parts)
+            continue;
+        g_autofree char *path =
+            g_build_filename(member->dir, duet_cgroup_part_dir(member, (DuetCgroupPart)part), NULL);
         int fd = openat(member->base_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         member->part_fds[part] = fd;
         if (fd >= 0)
@@ -185,6 +195,9 @@ static gboolean open_entry(
         if (strcmp(hierarchy->name, name) != 0)
             continue;
         DuetCgroupMember *member = duet_cgroup_add(cgroup, hierarchy, base, in_scope);
+        /* Of v2 the directory tells. */
+        member->both_parts = hierarchy->version == DUET_CGROUP_V2 ||
+            duet_cgroup_layout_has_monitor(layout, hierarchy);
         member_open(member);
         member->both_parts = member->part_fds[DUET_CGROUP_MONITOR] >= 0;
         for (guint part = 0; part < G_N_ELEMENTS(cgroup->tracking); part++)

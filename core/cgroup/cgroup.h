@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 #define DUET_CGROUP_MEMBERS_MAX 10
 
 /*
- * An instance's cgroup has two children, `monitor` and `payload`. Where systemd is the init it is a
+ * An instance's cgroup has two parts, `monitor` and `payload`. Where systemd is the init it is a
  * transient scope, `duet-<id>.scope`, for systemd wants to be the only one who makes cgroups but
  * below what it delegates; else, or where its bus can't be reached, it is `<ours>/duet-<id>` in
  * each hierarchy that is used, where <ours> is the cgroup that duet itself runs in. One table maps

@@ -65,7 +65,7 @@ check_line() { duet check | grep -A1 ' cgroup-manager '; }
     is "$(cat "$(part_dir box ..)/cgroup.procs")" ""
     grep -q "^0:.*/duet-$id.scope/monitor$" "/proc/$(monitor_of box)/cgroup"
     # On a hybrid host the memory controller is v1's.
-    [ ! -d /sys/fs/cgroup/memory ] || grep -q ":memory:.*/duet-$id/monitor$" "/proc/$(monitor_of box)/cgroup"
+    [ ! -d /sys/fs/cgroup/memory ] || grep -q ":memory:.*/duet-$id$" "/proc/$(monitor_of box)/cgroup"
   else
     [[ $path == *"/duet-$id"* ]]
     [[ $path != *.scope* ]]

@@ -116,6 +116,7 @@ static void test_failures(void)
     g_assert_cmpfloat(analysis->arms[0].lines[DUET_MEMORY_PSS].slope, ==, 125.0 * MIB);
     g_assert_cmpuint(analysis->arms[0].lines[DUET_MEMORY_PSS].n, ==, 9);
     g_assert_nonnull(strstr(table, "vm: 3 of 15 samples are not in its figures: no luck (3)"));
+    g_assert_false(duet_memory_analysis_bad_arm(analysis));
     run_fixture_assert_fits(table);
 
     kinds[0].fail_count = 1;
@@ -123,6 +124,8 @@ static void test_failures(void)
     g_autoptr(DuetMemoryAnalysis) nothing = duet_memory_analysis_new(none, FALSE);
     g_autofree char *nothing_table = duet_memory_table(none, nothing);
     g_assert_true(isnan(nothing->arms[0].lines[DUET_MEMORY_PSS].slope));
+    g_assert_cmpuint(nothing->arms[0].ok, >, 0);
+    g_assert_true(duet_memory_analysis_bad_arm(nothing));
     g_assert_nonnull(strstr(nothing_table, "n/a"));
     run_fixture_assert_fits(nothing_table);
 }

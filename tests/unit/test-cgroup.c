@@ -411,6 +411,62 @@ static void test_memory(void)
     g_assert_true(duet_cgroup_remove(cgroup, NULL));
 }
 
+/* A child in @part that holds @size bytes until it is killed. */
+static pid_t holder(DuetCgroup *cgroup, DuetCgroupPart part, gsize size)
+{
+    int ends[2];
+    char byte;
+    g_assert_cmpint(pipe(ends), ==, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (duet_cgroup_join(cgroup, part) != 0)
+            _exit(1);
+        char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memset(memory, 1, size);
+        if (write(ends[1], "m", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    close(ends[1]);
+    g_assert_cmpint(read(ends[0], &byte, 1), ==, 1);
+    close(ends[0]);
+    return pid;
+}
+
+/* Of v1 the one part is below the other. */
+static void test_memory_of_parts(void)
+{
+    g_autofree char *id = new_id();
+    DuetLimits none = { 0 };
+    g_autoptr(DuetCgroup) cgroup = duet_cgroup_new(id, &none, NULL);
+    g_assert_nonnull(cgroup);
+    const pid_t pids[] = {
+        holder(cgroup, DUET_CGROUP_MONITOR, 4 << 20),
+        holder(cgroup, DUET_CGROUP_PAYLOAD, 32 << 20),
+    };
+    g_autoptr(DuetCgroup) again = duet_cgroup_open(duet_cgroup_path(cgroup), id, NULL);
+    for (guint i = 0; i < 2; i++) {
+        DuetCgroupUsage monitor, payload;
+        DuetCgroup *seen = i == 0 ? cgroup : again;
+        duet_cgroup_usage(seen, DUET_CGROUP_MONITOR, DUET_CGROUP_WANT_MEMORY, &monitor);
+        duet_cgroup_usage(seen, DUET_CGROUP_PAYLOAD, DUET_CGROUP_WANT_MEMORY, &payload);
+        g_autoptr(GArray) monitors = duet_cgroup_pids(seen, DUET_CGROUP_MONITOR);
+        g_assert_cmpuint(monitors->len, ==, 1);
+        g_assert_cmpint(g_array_index(monitors, gint, 0), ==, pids[0]);
+        if ((payload.known & DUET_CGROUP_WANT_MEMORY) == 0)
+            continue; /* no memory controller here */
+        g_assert_cmpuint(monitor.anon_bytes, >=, 3 << 20);
+        g_assert_cmpuint(monitor.anon_bytes, <, 8 << 20);
+        g_assert_cmpuint(monitor.memory_bytes, <, 16 << 20);
+        g_assert_cmpuint(payload.anon_bytes, >=, 30 << 20);
+        g_assert_cmpuint(payload.memory_bytes, <, 48 << 20);
+    }
+    for (guint i = 0; i < 2; i++)
+        g_assert_cmpint(kill(pids[i], SIGKILL) + waitpid(pids[i], NULL, 0), ==, pids[i]);
+    g_assert_true(duet_cgroup_remove(cgroup, NULL));
+    assert_gone(cgroup);
+}
+
 static void test_pids(void)
 {
     g_autoptr(GError) error = NULL;
@@ -453,7 +509,9 @@ static void test_there_and_back(void)
             duet_cgroup_join(cgroup, DUET_CGROUP_MONITOR) != 0)
             _exit(1);
         g_autofree char *where = cgroups_of(getpid());
-        g_autofree char *monitor = g_strdup_printf("/duet-%s/monitor\n", id);
+        const DuetCgroupMember *tracking = cgroup->tracking[DUET_CGROUP_MONITOR];
+        g_autofree char *monitor = g_strdup_printf(
+            "/duet-%s%s\n", id, tracking->version == DUET_CGROUP_V1 ? "" : "/monitor");
         if (strstr(where, "payload") != NULL || strstr(where, monitor) == NULL)
             _exit(2);
         /* the monitor removes the cgroup that it is in */
@@ -651,6 +709,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cgroup/pool/unsupported", test_pool_unsupported);
     g_test_add_func("/cgroup/freeze", test_freeze);
     g_test_add_func("/cgroup/memory", test_memory);
+    g_test_add_func("/cgroup/memory/parts", test_memory_of_parts);
     g_test_add_func("/cgroup/pids", test_pids);
     g_test_add_func("/cgroup/there-and-back", test_there_and_back);
     g_test_add_func("/cgroup/kill/spares-caller", test_kill_spares_caller);
