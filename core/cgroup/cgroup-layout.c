@@ -2,7 +2,10 @@
 #include "cgroup-private.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/util.h"
@@ -166,6 +169,20 @@ static gboolean parse_mount(char *line, Mount *out_mount)
     return out_mount->point != NULL && out_mount->super != NULL;
 }
 
+/* Takes @own_path. Of the hierarchy that /proc/self/cgroup calls @name, "" being v2. */
+static DuetHierarchy *hierarchy_new(const char *name, const char *mount_point, char *own_path)
+{
+    gboolean v2 = name[0] == '\0';
+    DuetHierarchy *hierarchy = g_new0(DuetHierarchy, 1);
+    hierarchy->version = v2 ? DUET_CGROUP_V2 : DUET_CGROUP_V1;
+    hierarchy->backend = v2 ? &duet_cgroup_backend_v2 : &duet_cgroup_backend_v1;
+    hierarchy->name = g_strdup(v2 ? "v2" : name);
+    hierarchy->mount_point = g_strdup(mount_point);
+    hierarchy->own = own_path;
+    hierarchy->controllers = duet_controllers_parse(name, ",");
+    return hierarchy;
+}
+
 static DuetHierarchy *hierarchy_from_mount(const Mount *mount, const GArray *owns)
 {
     gboolean v2 = strcmp(mount->type, "cgroup2") == 0;
@@ -178,16 +195,7 @@ static DuetHierarchy *hierarchy_from_mount(const Mount *mount, const GArray *own
         if ((line->name[0] == '\0') != v2 || (!v2 && !super_matches(mount->super, line->name)))
             continue;
         char *own = own_below_mount(line->path, mount->root);
-        if (own == NULL)
-            return NULL;
-        DuetHierarchy *hierarchy = g_new0(DuetHierarchy, 1);
-        hierarchy->version = v2 ? DUET_CGROUP_V2 : DUET_CGROUP_V1;
-        hierarchy->backend = v2 ? &duet_cgroup_backend_v2 : &duet_cgroup_backend_v1;
-        hierarchy->name = g_strdup(v2 ? "v2" : line->name);
-        hierarchy->mount_point = g_strdup(mount->point);
-        hierarchy->own = own;
-        hierarchy->controllers = v2 ? 0 : duet_controllers_parse(line->name, ",");
-        return hierarchy;
+        return own != NULL ? hierarchy_new(line->name, mount->point, own) : NULL;
     }
     return NULL;
 }
@@ -222,17 +230,55 @@ GPtrArray *duet_cgroup_layout_parse(const char *mountinfo, const char *self_cgro
     return layout;
 }
 
+/* A mount that shows a hierarchy from its root on has the kernel's root of it, inode 1. */
+static gboolean shows_hierarchy(const char *point, gboolean v2)
+{
+    struct statfs fs;
+    struct stat st;
+    return statfs(point, &fs) == 0 &&
+        fs.f_type == (v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC) && stat(point, &st) == 0 &&
+        st.st_ino == 1;
+}
+
+/* Returns: (transfer full) (nullable): the hierarchy of @line, where hosts have it by custom. */
+static DuetHierarchy *hierarchy_at_custom_place(const Own *line)
+{
+    gboolean v2 = line->name[0] == '\0';
+    const char *name = g_str_has_prefix(line->name, "name=") ? line->name + 5 : line->name;
+    g_autofree char *point = g_strconcat("/sys/fs/cgroup/", v2 ? "unified" : name, NULL);
+    if (v2 && shows_hierarchy("/sys/fs/cgroup", TRUE))
+        strcpy(point, "/sys/fs/cgroup");
+    else if (!shows_hierarchy(point, v2))
+        return NULL;
+    char *own = own_below_mount(line->path, "/");
+    return own != NULL ? hierarchy_new(line->name, point, own) : NULL;
+}
+
+GPtrArray *duet_cgroup_layout_guess(const char *self_cgroup)
+{
+    g_autoptr(GPtrArray) layout =
+        g_ptr_array_new_with_free_func((GDestroyNotify)duet_hierarchy_free);
+    g_autofree char *own_text = g_strdup(self_cgroup);
+    g_autoptr(GArray) owns = parse_own(own_text);
+    for (guint i = 0; i < owns->len; i++) {
+        DuetHierarchy *hierarchy = hierarchy_at_custom_place(&g_array_index(owns, Own, i));
+        if (hierarchy == NULL)
+            return NULL;
+        g_ptr_array_add(layout, hierarchy);
+    }
+    return layout->len > 0 ? g_steal_pointer(&layout) : NULL;
+}
+
 GPtrArray *duet_cgroup_layout_read(GError **error)
 {
-    g_autofree char *mountinfo =
-        duet_file_read(AT_FDCWD, "/proc/self/mountinfo", PROC_MAX_BYTES, NULL, error);
-    if (mountinfo == NULL)
-        return NULL;
     g_autofree char *self_cgroup =
         duet_file_read(AT_FDCWD, "/proc/self/cgroup", PROC_MAX_BYTES, NULL, error);
-    if (self_cgroup == NULL)
-        return NULL;
-    return duet_cgroup_layout_parse(mountinfo, self_cgroup);
+    GPtrArray *layout = self_cgroup != NULL ? duet_cgroup_layout_guess(self_cgroup) : NULL;
+    if (self_cgroup == NULL || layout != NULL)
+        return layout;
+    g_autofree char *mountinfo =
+        duet_file_read(AT_FDCWD, "/proc/self/mountinfo", PROC_MAX_BYTES, NULL, error);
+    return mountinfo != NULL ? duet_cgroup_layout_parse(mountinfo, self_cgroup) : NULL;
 }
 
 void duet_cgroup_layout_keep_delegated(GPtrArray *layout)

@@ -70,6 +70,33 @@ static void test_layout_parts(void)
     g_assert_cmpuint(broken->len, ==, 0);
 }
 
+/* What is where it is by custom is found without mountinfo, and it is the same. */
+static void test_layout_guess(void)
+{
+    static const char *const unknown[] = { "", "0\n", "0::/../other\n", "7:nothing:/\n0::/\n",
+        "7:name=../unified:/\n" };
+    g_autofree char *mountinfo = NULL, *own = NULL;
+    g_assert_true(g_file_get_contents("/proc/self/mountinfo", &mountinfo, NULL, NULL));
+    g_assert_true(g_file_get_contents("/proc/self/cgroup", &own, NULL, NULL));
+    for (gsize i = 0; i < G_N_ELEMENTS(unknown); i++)
+        g_assert_null(duet_cgroup_layout_guess(unknown[i]));
+    g_autoptr(GPtrArray) guess = duet_cgroup_layout_guess(own);
+    g_autoptr(GPtrArray) told = duet_cgroup_layout_parse(mountinfo, own);
+    if (guess == NULL) {
+        g_test_skip("cgroups are elsewhere here");
+        return;
+    }
+    g_assert_cmpuint(guess->len, ==, told->len);
+    for (guint i = 0; i < guess->len; i++) {
+        const DuetHierarchy *here = guess->pdata[i], *there = find(told, here->name);
+        g_assert_nonnull(there);
+        g_assert_cmpstr(here->mount_point, ==, there->mount_point);
+        g_assert_cmpstr(here->own, ==, there->own);
+        g_assert_cmpuint(here->controllers, ==, there->controllers);
+        g_assert_true(here->backend == there->backend && here->version == there->version);
+    }
+}
+
 typedef struct {
     char *path;
     int fd;
@@ -695,6 +722,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cgroup/layout/hybrid", test_layout_hybrid);
     g_test_add_func("/cgroup/layout/parts", test_layout_parts);
+    g_test_add_func("/cgroup/layout/guess", test_layout_guess);
     g_test_add_func("/cgroup/limits/v1", test_limits_v1);
     g_test_add_func("/cgroup/limits/v2", test_limits_v2);
     g_test_add_func("/cgroup/limits/missing-file", test_limits_missing_file);
