@@ -185,6 +185,10 @@ GVariant *duet_describe_disks(const DuetSpec *spec)
         put_text(&dict, "file", disk->path);
         put_text(&dict, "format", disk->is_qcow2 ? "qcow2" : "raw");
         g_variant_dict_insert(&dict, "readonly", "b", disk->readonly);
+        if (disk->backing) {
+            put_text(&dict, "backing_file", disk->backing->path);
+            put_text(&dict, "backing_format", disk->backing->is_qcow2 ? "qcow2" : "raw");
+        }
         g_variant_builder_add_value(&list, g_variant_dict_end(&dict));
     }
     return g_variant_builder_end(&list);

@@ -141,11 +141,13 @@ static gboolean fix_disks(DuetSpec *spec, GError **error)
 {
     for (char **text = spec->disks; text && *text; text++) {
         g_autoptr(DuetDataDisk) disk = duet_data_disk_parse(*text, NULL);
-        char *path = realpath(disk->path, NULL);
-        if (!path)
-            return duet_error_set_errno(error, errno, "cannot use '%s' as a disk", disk->path);
-        g_free(disk->path);
-        disk->path = path;
+        for (DuetDataDisk *file = disk; file; file = file->backing) {
+            char *path = realpath(file->path, NULL);
+            if (!path)
+                return duet_error_set_errno(error, errno, "cannot use '%s' as a disk", file->path);
+            g_free(file->path);
+            file->path = path;
+        }
         g_free(*text);
         *text = duet_data_disk_to_text(disk);
     }

@@ -6,7 +6,9 @@
 
 #include <string.h>
 
-#define DISK_FORM "PATH[,format=raw|qcow2][,readonly=on][,cache=MODE][,io=MODE][,target=vdX]"
+#define DISK_FORM                                                                                  \
+    "PATH[,format=raw|qcow2][,readonly=on][,cache=MODE][,io=MODE][,target=vdX]"                    \
+    "[,backing_store=PATH[,backing_format=raw|qcow2]]"
 
 static gboolean refuse(
     GError **error, int code, const char *what, const char *text, const char *why)
@@ -119,19 +121,40 @@ static gboolean read_switch(const char *value, gboolean *out_on)
     return *out_on || one_of(value, off);
 }
 
+static DuetDataDisk *backing_of(DuetDataDisk *disk)
+{
+    if (!disk->backing)
+        disk->backing = g_new0(DuetDataDisk, 1);
+    disk->backing->readonly = TRUE;
+    disk->backing->index = -1;
+    return disk->backing;
+}
+
+static const char *set_format(DuetDataDisk *disk, const char *value)
+{
+    static const char *const formats[] = { "raw", "qcow2", NULL };
+    disk->is_qcow2 = g_str_equal(value, "qcow2");
+    disk->format_given = TRUE;
+    return one_of(value, formats) ? NULL : "format is raw or qcow2";
+}
+
 /* Sets what "key=value" says. Returns: (nullable): why it can't be; *out_code is set then. */
 static const char *set_key(DuetDataDisk *disk, const char *key, const char *value, int *out_code)
 {
-    static const char *const formats[] = { "raw", "qcow2", NULL };
     static const char *const caches[] = { "default", "none", "writethrough", "writeback",
         "directsync", "unsafe", NULL };
     static const char *const ios[] = { "native", "threads", "io_uring", NULL };
     static const char *const buses[] = { "virtio", NULL };
     *out_code = DUET_ERROR_INVALID;
-    if (g_str_equal(key, "format") || g_str_equal(key, "driver.type")) {
-        disk->is_qcow2 = g_str_equal(value, "qcow2");
-        disk->format_given = TRUE;
-        return one_of(value, formats) ? NULL : "format is raw or qcow2";
+    if (g_str_equal(key, "format") || g_str_equal(key, "driver.type"))
+        return set_format(disk, value);
+    if (g_str_equal(key, "backing_format"))
+        return set_format(backing_of(disk), value);
+    if (g_str_equal(key, "backing_store")) {
+        DuetDataDisk *backing = backing_of(disk);
+        g_free(backing->path);
+        backing->path = *value ? g_canonicalize_filename(value, NULL) : NULL;
+        return backing->path ? NULL : "use " DISK_FORM;
     }
     if (g_str_equal(key, "readonly"))
         return read_switch(value, &disk->readonly) ? NULL : "readonly is on or off";
@@ -180,27 +203,38 @@ DuetDataDisk *duet_data_disk_parse(const char *text, GError **error)
     if (!why && g_strcmp0(disk->io, "native") == 0 && g_strcmp0(disk->cache, "none") != 0 &&
         g_strcmp0(disk->cache, "directsync") != 0)
         why = "io=native needs cache=none or cache=directsync";
+    if (!why && disk->backing && (!disk->backing->path || !disk->is_qcow2))
+        why = "only a disk of format=qcow2 has a backing file, which backing_store names";
     if (!why)
         return g_steal_pointer(&disk);
     refuse(error, code, "--disk", text, why);
     return NULL;
 }
 
-char *duet_data_disk_to_text(const DuetDataDisk *disk)
+static char *file_to_text(const DuetDataDisk *disk, const char *format_key)
 {
     g_auto(GStrv) parts = g_strsplit(disk->path, ",", -1);
     g_autofree char *path = g_strjoinv(",,", parts);
+    return g_strconcat(path, format_key, disk->is_qcow2 ? "qcow2" : "raw", NULL);
+}
+
+char *duet_data_disk_to_text(const DuetDataDisk *disk)
+{
+    g_autofree char *file = file_to_text(disk, ",format=");
+    g_autofree char *backing =
+        disk->backing ? file_to_text(disk->backing, ",backing_format=") : NULL;
     g_autofree char *target = disk->index >= 0 ? duet_data_disk_target(disk->index) : NULL;
-    return g_strconcat(path, ",format=", disk->is_qcow2 ? "qcow2" : "raw",
-        disk->readonly ? ",readonly=on" : "", disk->cache ? ",cache=" : "",
+    return g_strconcat(file, disk->readonly ? ",readonly=on" : "", disk->cache ? ",cache=" : "",
         disk->cache ? disk->cache : "", disk->io ? ",io=" : "", disk->io ? disk->io : "",
-        target ? ",target=" : "", target ? target : "", NULL);
+        target ? ",target=" : "", target ? target : "", backing ? ",backing_store=" : "",
+        backing ? backing : "", NULL);
 }
 
 void duet_data_disk_free(DuetDataDisk *disk)
 {
     if (!disk)
         return;
+    duet_data_disk_free(disk->backing);
     g_free(disk->path);
     g_free(disk->cache);
     g_free(disk->io);

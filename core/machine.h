@@ -26,8 +26,10 @@ gboolean duet_topology_parse(const char *text, DuetTopology *out_topology, GErro
  * @format_given: whether it was said
  * @cache, @io: (nullable): libvirt's words, NULL for the usual
  * @index: 0 is vdc, or -1: not said
+ * @backing: (nullable): the file that this one, a qcow2, is an overlay of: it is only read, and has
+ *     no backing file itself
  */
-typedef struct {
+typedef struct _DuetDataDisk {
     char *path;
     gboolean is_qcow2;
     gboolean format_given;
@@ -35,6 +37,7 @@ typedef struct {
     char *cache;
     char *io;
     int index;
+    struct _DuetDataDisk *backing;
 } DuetDataDisk;
 
 /** duet_data_disk_index: Returns: 0 for "vdc", up to "vdz"; -1 for anything else. */
@@ -44,8 +47,8 @@ char *duet_data_disk_target(int index);
 
 /**
  * duet_data_disk_parse:
- * "PATH[,format=raw|qcow2][,readonly=on][,cache=..][,io=..][,bus=virtio][,target=vdX]". A comma in
- * PATH is doubled.
+ * "PATH[,format=raw|qcow2][,readonly=on][,cache=..][,io=..][,bus=virtio][,target=vdX]
+ * [,backing_store=PATH[,backing_format=raw|qcow2]]". A comma in PATH is doubled.
  *
  * Returns: (transfer full): NULL with %DUET_ERROR_INVALID, or %DUET_ERROR_UNSUPPORTED for what
  *     libvirt has and duet has not.

@@ -17,10 +17,12 @@ typedef struct {
     guint8 magic[4];
     guint32 version;
     guint64 backing_file_offset;
-    guint8 skipped[56];
+    guint32 backing_file_size;
+    guint8 skipped[52];
     guint64 incompatible_features;
 } Qcow2Header;
 
+#define NAME_MAX_BYTES 1023 /* the format's own limit of a backing file's name */
 #define QCOW2_MAGIC "QFI\xfb"
 #define QCOW2_INCOMPATIBLE_DATA_FILE 4u
 
@@ -46,24 +48,44 @@ static gboolean check_type(const DuetDataDisk *disk, const struct stat *st, GErr
     return TRUE;
 }
 
-static gboolean check_format(const DuetDataDisk *disk, const Qcow2Header *header, GError **error)
+/* What the image says is shown as it is, and never opened. */
+static gboolean check_backing(
+    const DuetDataDisk *disk, int fd, const Qcow2Header *header, GError **error)
+{
+    char name[NAME_MAX_BYTES + 1] = "";
+    if (disk->backing && !header->backing_file_offset)
+        return refuse(
+            disk, DUET_ERROR_INVALID, "it has no backing file; leave out backing_store", error);
+    if (disk->backing || !header->backing_file_offset)
+        return TRUE;
+    gsize length = MIN(GUINT32_FROM_BE(header->backing_file_size), NAME_MAX_BYTES);
+    if (pread(fd, name, length, (off_t)GUINT64_FROM_BE(header->backing_file_offset)) < 0)
+        name[0] = '\0';
+    g_autofree char *shown = g_strescape(name, NULL);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
+        "cannot use '%s' as a disk: it has the backing file '%s', and a VM of duet opens no file "
+        "that was not named; name one such file with backing_store=FILE, or make one image of all: "
+        "qemu-img convert -O qcow2",
+        disk->path, shown);
+    return FALSE;
+}
+
+static gboolean check_format(
+    const DuetDataDisk *disk, int fd, const Qcow2Header *header, GError **error)
 {
     gboolean looks_qcow2 = memcmp(header->magic, QCOW2_MAGIC, sizeof header->magic) == 0;
     if (!disk->is_qcow2 && looks_qcow2 && !disk->format_given)
         return refuse(disk, DUET_ERROR_INVALID,
             "it looks like a qcow2 image, and no format was given; add format=qcow2, or "
-            "format=raw if the VM is to see these bytes",
+            "format=raw if the VM is to see these bytes (backing_format, of a backing file)",
             error);
     if (!disk->is_qcow2)
         return TRUE;
     if (!looks_qcow2)
         return refuse(
             disk, DUET_ERROR_INVALID, "it is no qcow2 image; leave out format=qcow2", error);
-    if (header->backing_file_offset)
-        return refuse(disk, DUET_ERROR_UNSUPPORTED,
-            "it has a backing file, and a VM of duet opens no file that was not named; make one "
-            "image of both: qemu-img convert -O qcow2",
-            error);
+    if (!check_backing(disk, fd, header, error))
+        return FALSE;
     if (GUINT32_FROM_BE(header->version) >= 3 &&
         (GUINT64_FROM_BE(header->incompatible_features) & QCOW2_INCOMPATIBLE_DATA_FILE))
         return refuse(disk, DUET_ERROR_UNSUPPORTED,
@@ -94,7 +116,7 @@ static int open_checked(const DuetDataDisk *disk, guint64 resolve, GError **erro
         return -1;
     else if (pread(fd, &header, sizeof header, 0) < 0)
         duet_error_set_errno(error, errno, "cannot read the disk '%s'", disk->path);
-    else if (check_format(disk, &header, error))
+    else if (check_format(disk, fd, &header, error))
         return duet_fd_steal(&fd);
     return -1;
 }
@@ -102,7 +124,7 @@ static int open_checked(const DuetDataDisk *disk, guint64 resolve, GError **erro
 gboolean duet_data_disk_check(const DuetDataDisk *disk, GError **error)
 {
     DUET_AUTO_FD fd = open_checked(disk, 0, error);
-    return fd >= 0;
+    return fd >= 0 && (!disk->backing || duet_data_disk_check(disk->backing, error));
 }
 
 /* Bytes of the file that stand for a right, or for its refusal to others, in QEMU's

@@ -9,7 +9,7 @@ G_BEGIN_DECLS
  * duet_data_disk_check: refuses what can't be a disk: what is no file, what is not of the format
  * that was said, and images that name other files. A file that looks like a qcow2 image must be
  * said to be one or not to be: a guest can write any first bytes, and what an image names QEMU
- * would open.
+ * would open. So a backing file is one that was said to be.
  */
 gboolean duet_data_disk_check(const DuetDataDisk *disk, GError **error);
 
@@ -18,7 +18,7 @@ gboolean duet_data_disk_check(const DuetDataDisk *disk, GError **error);
  * can write to a directory on the way, a guest that shares it among them, must not be able to put a
  * link to another file of the host there. Refuses with %DUET_ERROR_FAILED what another VM has.
  *
- * Returns: a descriptor of the file that was checked, or -1
+ * Returns: a descriptor of the file that was checked, without its backing file, or -1
  */
 int duet_data_disk_open(const DuetDataDisk *disk, GError **error);
 

@@ -52,8 +52,8 @@ static const char *virtio_model(guint slot)
  * DiskRow: one virtio-blk device.
  * @serial: how the agent finds it
  * @alias: (nullable): how libvirt is told of it later
- * @base: (nullable): what it is an overlay of
- * @boots: the firmware boots from it
+ * @base: (nullable): what it is an overlay of, a qcow2 unless @base_is_raw
+ * @boots: the firmware boots from it: an overlay of the instance's own
  */
 typedef struct {
     const char *path;
@@ -65,18 +65,19 @@ typedef struct {
     const char *cache;
     const char *io;
     const char *base;
+    gboolean base_is_raw;
     gboolean boots;
 } DiskRow;
 
 /* Else libvirt looks for what the image itself names. */
-static void add_backing(xmlNode *disk, const char *base)
+static void add_backing(xmlNode *disk, const DiskRow *row)
 {
     xmlNode *backing = duet_xml_add(disk, "backingStore", NULL, NULL);
-    if (!base)
+    if (!row->base)
         return;
     xmlNewProp(backing, (const xmlChar *)"type", (const xmlChar *)"file");
-    duet_xml_add(backing, "format", NULL, "type", "qcow2", NULL);
-    duet_xml_add(backing, "source", NULL, "file", base, NULL);
+    duet_xml_add(backing, "format", NULL, "type", row->base_is_raw ? "raw" : "qcow2", NULL);
+    duet_xml_add(backing, "source", NULL, "file", row->base, NULL);
     duet_xml_add(backing, "backingStore", NULL, NULL);
 }
 
@@ -92,11 +93,11 @@ static xmlNode *add_disk(xmlNode *devices, const DiskRow *row, guint slot)
     if (row->io)
         xmlNewProp(driver, (const xmlChar *)"io", (const xmlChar *)row->io);
     /* What the guest gives back with fstrim, its overlay does. */
-    if (row->base)
+    if (row->boots)
         xmlNewProp(driver, (const xmlChar *)"discard", (const xmlChar *)"unmap");
     duet_xml_add(disk, "source", NULL, "file", row->path, NULL);
     if (row->is_qcow2)
-        add_backing(disk, row->base);
+        add_backing(disk, row);
     duet_xml_add(disk, "target", NULL, "dev", row->target, "bus", "virtio", NULL);
     if (row->readonly)
         duet_xml_add(disk, "readonly", NULL, NULL);
@@ -161,8 +162,18 @@ static xmlNode *add_data_disk(xmlNode *devices, const DuetDataDisk *disk, guint 
     g_autofree char *target = duet_data_disk_target(disk->index);
     g_autofree char *serial = g_strdup_printf("duet-disk-%d", disk->index);
     g_autofree char *alias = duet_vm_disk_alias(disk->index);
-    const DiskRow row = { disk->path, target, serial, alias, disk->readonly, disk->is_qcow2,
-        disk->cache, disk->io };
+    const DiskRow row = {
+        .path = disk->path,
+        .target = target,
+        .serial = serial,
+        .alias = alias,
+        .readonly = disk->readonly,
+        .is_qcow2 = disk->is_qcow2,
+        .cache = disk->cache,
+        .io = disk->io,
+        .base = disk->backing ? disk->backing->path : NULL,
+        .base_is_raw = disk->backing && !disk->backing->is_qcow2,
+    };
     return add_disk(devices, &row, slot);
 }
 

@@ -87,19 +87,42 @@ static gboolean attach_shown(DuetVm *vm, const DuetDataDisk *disk, GError **erro
     return FALSE;
 }
 
+/* A backing file has the index of its disk among those. */
+static guint backing_index(int index)
+{
+    return (guint)index + DUET_VM_DISKS_MAX;
+}
+
+static gboolean show(DuetVm *vm, DuetDataDisk *file, guint index, GError **error)
+{
+    DUET_AUTO_FD fd = duet_data_disk_open(file, error);
+    char *shown = fd >= 0 ? vm->libvirt->show_disk(vm, file, index, fd, error) : NULL;
+    if (!shown)
+        return FALSE;
+    g_free(file->path);
+    file->path = shown;
+    return TRUE;
+}
+
+gboolean duet_vm_disk_show(DuetVm *vm, DuetDataDisk *disk, GError **error)
+{
+    return show(vm, disk, (guint)disk->index, error) &&
+        (!disk->backing || show(vm, disk->backing, backing_index(disk->index), error));
+}
+
+static void hide(DuetVm *vm, int index)
+{
+    if (!vm->in_namespace)
+        return;
+    duet_vm_mounts_disk_remove(vm->place, (guint)index);
+    duet_vm_mounts_disk_remove(vm->place, backing_index(index));
+}
+
 static gboolean attach(DuetVm *vm, DuetDataDisk *disk, GError **error)
 {
-    DUET_AUTO_FD fd = duet_data_disk_open(disk, error);
-    guint index = (guint)disk->index;
-    char *shown = fd >= 0 ? vm->libvirt->show_disk(vm, disk, index, fd, error) : NULL;
-    if (shown) {
-        g_free(disk->path);
-        disk->path = shown;
-        if (attach_shown(vm, disk, error))
-            return TRUE;
-    }
-    if (vm->in_namespace)
-        duet_vm_mounts_disk_remove(vm->place, index);
+    if (duet_vm_disk_show(vm, disk, error) && attach_shown(vm, disk, error))
+        return TRUE;
+    hide(vm, disk->index);
     return FALSE;
 }
 
@@ -122,8 +145,8 @@ static gboolean detach(DuetVm *vm, const DuetDataDisk *disk, guint64 *out_left, 
         return duet_virt_error_set(error, "cannot detach '%s'", disk->path);
     vm->detaching = has ? disk->index + 1 : 0;
     *out_left = has ? 1 : 0;
-    if (!has && vm->in_namespace)
-        duet_vm_mounts_disk_remove(vm->place, (guint)disk->index);
+    if (!has)
+        hide(vm, disk->index);
     return TRUE;
 }
 

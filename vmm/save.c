@@ -89,7 +89,8 @@ static void put_disks(GVariantDict *dict, const DuetSpec *spec)
         g_autofree char *text = duet_data_disk_to_text(disk);
         g_string_append_printf(list, "%s%s", i ? ", " : "", text);
         g_string_append(states, i ? ", " : "");
-        add_file(states, disk->path);
+        for (const DuetDataDisk *file = disk; file; file = file->backing)
+            add_file(states, file->path);
     }
     g_autofree char *valid = g_utf8_make_valid(list->str, -1);
     put(dict, "disk-list", valid);

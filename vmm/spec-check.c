@@ -87,8 +87,16 @@ static gboolean check_twice(const GPtrArray *disks, guint index, GError **error)
 static gboolean check_disks(const DuetSpec *spec, GError **error)
 {
     g_autoptr(GPtrArray) disks = duet_disk_list_parse(spec->disks, error);
-    for (guint i = 0; disks && i < disks->len; i++)
-        if (!duet_data_disk_check(disks->pdata[i], error) || !check_twice(disks, i, error))
+    g_autoptr(GPtrArray) files = g_ptr_array_new();
+    for (guint i = 0; disks && i < disks->len; i++) {
+        DuetDataDisk *disk = disks->pdata[i];
+        if (!duet_data_disk_check(disk, error))
+            return FALSE;
+        for (DuetDataDisk *file = disk; file; file = file->backing)
+            g_ptr_array_add(files, file);
+    }
+    for (guint i = 0; i < files->len; i++)
+        if (!check_twice(files, i, error))
             return FALSE;
     return disks != NULL;
 }

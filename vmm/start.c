@@ -32,14 +32,8 @@ static GPtrArray *disks_make(DuetVm *vm, GError **error)
 {
     g_autoptr(GPtrArray) disks = duet_disk_list_parse(vm->spec->disks, error);
     for (guint i = 0; disks && i < disks->len; i++) {
-        DuetDataDisk *disk = disks->pdata[i];
-        DUET_AUTO_FD fd = duet_data_disk_open(disk, error);
-        char *shown =
-            fd >= 0 ? vm->libvirt->show_disk(vm, disk, (guint)disk->index, fd, error) : NULL;
-        if (!shown)
+        if (!duet_vm_disk_show(vm, disks->pdata[i], error))
             return NULL;
-        g_free(disk->path);
-        disk->path = shown;
     }
     return g_steal_pointer(&disks);
 }

@@ -151,6 +151,11 @@ virDomainPtr duet_vm_domain_ref(DuetVm *vm);
 /** duet_vm_domain_set: @domain: (transfer full) (nullable): in place of the one that was there. */
 void duet_vm_domain_set(DuetVm *vm, virDomainPtr domain);
 
+/**
+ * duet_vm_disk_show: opens and shows a further disk, with its backing file, to QEMU: their paths
+ * are those that it has there from then on.
+ */
+gboolean duet_vm_disk_show(DuetVm *vm, DuetDataDisk *disk, GError **error);
 /** duet_vm_update: #DuetRuntimeOps update. */
 gboolean duet_vm_update(DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
 

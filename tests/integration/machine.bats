@@ -117,6 +117,34 @@ PYTHON
   refused "use PATH" --disk "$scratch/zeros,size=5"
 }
 
+@test "C43 an overlay has the base that it is given, and no other" {
+  local base=$scratch/dir/base,raw typed=$scratch/dir/base,,raw over=$scratch/over.qcow2 sum
+  local at="backing_store=$typed"
+  mkdir -m 0700 "$scratch/dir"
+  { echo of the base; head -c 1000000 /dev/zero; } >"$base"
+  sum=$(sha256sum <"$base")
+  qemu-img create -q -f qcow2 -b "$base" -F raw "$over"
+  refused "the backing file '$base'" --disk "$over,format=qcow2"
+  # As if it came from somebody else.
+  qemu-img rebase -u -f qcow2 -b /etc/shadow -F raw "$over"
+  run run_as --name over --disk "$over,format=qcow2,$at" busybox sh -c 'head -n 1 /dev/vdc; echo of the overlay >/dev/vdc; sync'
+  is "$output" "of the base"
+  is "$(sha256sum <"$base")" "$sum"
+  duet run -d --vm --name over --disk "$over,format=qcow2,$at" busybox sleep 300 >/dev/null 2>&1
+  is "$(duet exec over head -n 1 /dev/vdc)" "of the overlay"
+  is "$(duet inspect over | jq -r '.[0].disks[0] | .backing_file, .backing_format' | xargs)" "$base raw"
+  # It is another's to read, and nobody's to write.
+  expect 125 duet run --rm --vm --disk "$typed" busybox true
+  [[ $output == *"another VM has it"* ]] || { echo "$output"; return 1; }
+  duet disk detach over vdc >/dev/null
+  duet disk attach over "$over,format=qcow2,$at" >/dev/null
+  is "$(duet exec over head -n 1 /dev/vdc)" "of the overlay"
+  duet rm -f over >/dev/null
+  refused twice --disk "$typed" --disk "$over,format=qcow2,$at"
+  rm "$base"
+  refused "'$base' as a disk: No such file" --disk "$over,format=qcow2,$at"
+}
+
 @test "C43 a disk that another VM has is refused, and free again when that one is killed" {
   truncate -s 1M "$scratch/taken"
   local before monitor

@@ -76,6 +76,10 @@ static void test_disk(void)
         { "/with,,comma", "/with,,comma,format=raw", FALSE },
         { "/format=qcow2", "/format=qcow2,format=raw", FALSE },
         { "/a/../b", "/b,format=raw", FALSE },
+        { "/a,format=qcow2,backing_store=/x/../b,,c",
+            "/a,format=qcow2,backing_store=/b,,c,backing_format=raw", TRUE },
+        { "/a,backing_format=qcow2,backing_store=/b,format=qcow2,target=vdd",
+            "/a,format=qcow2,target=vdd,backing_store=/b,backing_format=qcow2", TRUE },
     };
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) error = NULL;
@@ -108,6 +112,10 @@ static void test_disk_refused(void)
         { "/a,io=fast", DUET_ERROR_INVALID },
         { "/a,io=native", DUET_ERROR_INVALID },
         { "/a,size=10", DUET_ERROR_INVALID },
+        { "/a,backing_store=/b", DUET_ERROR_INVALID },
+        { "/a,format=qcow2,backing_store=", DUET_ERROR_INVALID },
+        { "/a,format=qcow2,backing_format=raw", DUET_ERROR_INVALID },
+        { "/a,format=qcow2,backing_store=/b,backing_format=vdi", DUET_ERROR_INVALID },
         { "/a,bus=scsi", DUET_ERROR_UNSUPPORTED },
     };
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {

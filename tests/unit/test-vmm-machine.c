@@ -108,8 +108,11 @@ static void test_too_many(void)
 /* A qcow2 header, version 3. */
 static void write_qcow2(const char *path, guint8 backing_offset, guint8 features)
 {
+    static const char backing_name[] = "/gone\033/base";
     guint8 bytes[512] = { 'Q', 'F', 'I', 0xfb, 0, 0, 0, 3 };
     bytes[15] = backing_offset;
+    bytes[19] = backing_offset ? strlen(backing_name) : 0;
+    memcpy(bytes + 200, backing_name, sizeof backing_name);
     bytes[79] = features;
     g_assert_true(g_file_set_contents(path, (const char *)bytes, sizeof bytes, NULL));
 }
@@ -125,6 +128,19 @@ static void assert_disk(const char *path, const char *options, int code, const c
         return;
     g_assert_error(error, DUET_ERROR, code);
     g_assert_nonnull(strstr(error->message, path));
+    g_assert_nonnull(strstr(error->message, word));
+}
+
+/* It is @base that is refused. */
+static void assert_base(
+    const char *path, const char *options, const char *base, int code, const char *word)
+{
+    g_autofree char *text = g_strconcat(path, options, NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetDataDisk) disk = duet_data_disk_parse(text, NULL);
+    g_assert_false(duet_data_disk_check(disk, &error));
+    g_assert_error(error, DUET_ERROR, code);
+    g_assert_nonnull(strstr(error->message, base));
     g_assert_nonnull(strstr(error->message, word));
 }
 
@@ -157,9 +173,25 @@ static void test_disks(void)
     assert_disk(path, "", DUET_ERROR_INVALID, "format=raw");
     assert_disk(path, ",format=raw", -1, NULL);
     assert_disk(path, ",format=qcow2", -1, NULL);
-    write_qcow2(path, 1, 0);
-    assert_disk(path, ",format=qcow2", DUET_ERROR_UNSUPPORTED, "backing file");
+    g_autofree char *base = g_build_filename(dir, "base", NULL);
+    g_autofree char *on_raw = g_strconcat(",format=qcow2,backing_store=", base, NULL);
+    g_autofree char *on_qcow2 = g_strconcat(on_raw, ",backing_format=qcow2", NULL);
+    g_assert_true(g_file_set_contents(base, "x", 1, NULL));
+    assert_disk(path, on_raw, DUET_ERROR_INVALID, "no backing file");
+    write_qcow2(path, 200, 0);
+    assert_disk(path, ",format=qcow2", DUET_ERROR_UNSUPPORTED, "'/gone\\033/base'");
     assert_disk(path, ",format=raw", -1, NULL);
+    assert_disk(path, on_raw, -1, NULL);
+    assert_disk(base, on_raw, DUET_ERROR_INVALID, "no qcow2");
+    write_qcow2(base, 0, 0);
+    assert_disk(path, on_qcow2, -1, NULL);
+    write_qcow2(base, 200, 0);
+    g_autofree char *on_raw_given = g_strconcat(on_raw, ",backing_format=raw", NULL);
+    assert_disk(path, on_raw_given, -1, NULL);
+    assert_base(path, on_raw, base, DUET_ERROR_INVALID, "backing_format");
+    assert_base(path, on_qcow2, base, DUET_ERROR_UNSUPPORTED, "'/gone");
+    g_unlink(base);
+    assert_base(path, on_raw, base, DUET_ERROR_NOT_FOUND, "No such file");
     /* A link is followed when the instance is made, and never again. */
     g_autofree char *link = g_build_filename(dir, "link", NULL);
     g_assert_cmpint(symlink("disk", link), ==, 0);
