@@ -262,8 +262,13 @@ static void reap(struct agent *agent)
     pid_t pid;
     int status;
 
-    while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+        /* Most often the payload was the last: looking for others would cost more than to reap it.
+         * Whoever goes on making some must not keep us here. */
+        if (agent->ending)
+            agent_kill_all(agent);
         agent_session_exited(agent, pid, status);
+    }
     if (!agent->ending || agent->childless)
         return;
     /* Without a pid namespace, the children of whom we killed have become ours just now. */

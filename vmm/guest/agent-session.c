@@ -333,12 +333,10 @@ void agent_session_exited(struct agent *agent, pid_t pid, int status)
     /* It may have ended before we looked at its report: that comes first. */
     if (session->report_fd >= 0 && !session_report(agent, session))
         return;
-    if (session->id == 0) {
-        agent->ending = true;
-        agent_kill_all(agent);
-    } else {
+    if (session->id == 0)
+        agent->ending = true; /* see reap() */
+    else
         session_advance(agent, session);
-    }
 }
 
 void agent_session_event(struct agent *agent, uint16_t id, uint8_t kind, uint32_t events)
