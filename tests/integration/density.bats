@@ -111,7 +111,9 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
     pool=$(find $(pools) -maxdepth 1 -name memory.max -o -maxdepth 1 -name memory.limit_in_bytes)
     is "$(cat "$pool")" 67108864
     is "$(find "$(dirname "$pool")" -type d -name payload | wc -l)" 3
-    is "$(find "$(dirname "$pool")" -type d -name monitor | wc -l)" 3
+    # shellcheck disable=SC2046
+    is "$(duet inspect $(duet ps -q) | jq '.[].monitor_pid' |
+      xargs -I PID grep -l "/$(basename "$(dirname "$pool")")/duet-" /proc/PID/cgroup | wc -l)" 3
   fi
   kill -INT $bench
   status=0

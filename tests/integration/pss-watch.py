@@ -41,7 +41,7 @@ def in_cgroups(table):
         ids = os.listdir(os.path.join(os.environ["DUET_ROOT"], "live"))
     except OSError:
         ids = []
-    marks = [mark for i in ids for mark in (f"/duet-{i}/", f"/duet-{i}.scope/")]
+    marks = [mark for i in ids for mark in (f"/duet-{i}/", f"/duet-{i}\n", f"/duet-{i}.scope/")]
     return {pid for pid in table if any(mark in read(f"/proc/{pid}/cgroup") for mark in marks)}
 
 

@@ -229,7 +229,9 @@ static void assert_cgroup(const Fixture *fixture)
     g_autofree char *payload = g_strdup_printf("/duet-%s/payload\n", fixture->spec->id);
     g_assert_nonnull(strstr(text, payload));
     g_assert_null(strstr(text, "machine.slice"));
+    g_autofree char *own = g_strdup_printf("/duet-%s\n", fixture->spec->id);
     g_assert_null(strstr(text, "/monitor\n"));
+    g_assert_null(strstr(text, own));
 }
 
 static void assert_fact(const Fixture *fixture, const char *key, const char *expected)
