@@ -12,6 +12,8 @@
 
 /* /proc files of a machine with thousands of mounts stay below this. */
 #define PROC_MAX_BYTES (16u * 1024 * 1024)
+/* Where hosts have the hierarchies. */
+#define CUSTOM_PLACE "/sys/fs/cgroup"
 
 static const struct {
     const char *name;
@@ -245,10 +247,9 @@ static DuetHierarchy *hierarchy_at_custom_place(const Own *line)
 {
     gboolean v2 = line->name[0] == '\0';
     const char *name = g_str_has_prefix(line->name, "name=") ? line->name + 5 : line->name;
-    g_autofree char *point = g_strconcat("/sys/fs/cgroup/", v2 ? "unified" : name, NULL);
-    if (v2 && shows_hierarchy("/sys/fs/cgroup", TRUE))
-        strcpy(point, "/sys/fs/cgroup");
-    else if (!shows_hierarchy(point, v2))
+    g_autofree char *below = g_strconcat(CUSTOM_PLACE "/", v2 ? "unified" : name, NULL);
+    const char *point = v2 && shows_hierarchy(CUSTOM_PLACE, TRUE) ? CUSTOM_PLACE : below;
+    if (point == below && !shows_hierarchy(below, v2))
         return NULL;
     char *own = own_below_mount(line->path, "/");
     return own != NULL ? hierarchy_new(line->name, point, own) : NULL;
