@@ -104,7 +104,7 @@ static void add_cpu(xmlNode *domain, const DuetSpec *spec, const DuetVmPlan *pla
         duet_xml_add(features, "vmport", NULL, "state", "off", NULL);
     if (!plan->kvm) {
         /* Without it the cache grows to a share of the host's memory. */
-        g_autofree char *mib = g_strdup_printf("%u", (guint)(DUET_VM_TB_CACHE_BYTES >> 20));
+        g_autofree char *mib = g_strdup_printf("%u", (guint)(duet_vm_tb_cache_bytes(spec) >> 20));
         xmlNode *tcg = duet_xml_add(features, "tcg", NULL, NULL);
         duet_xml_add(tcg, "tb-cache", mib, "unit", "MiB", NULL);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What changes of a VM that runs. Each answers at once; what the guest has to do is looked at when
  * it is asked for again. */
+#include "vmm/code-cache.h"
 #include "vmm/data-disk.h"
 #include "vmm/machine.h"
 #include "vmm/mounts.h"
@@ -46,6 +47,9 @@ static gboolean set_vcpus(DuetVm *vm, guint n, GError **error)
     int now = virDomainGetVcpusFlags(vm->domain, VIR_DOMAIN_AFFECT_LIVE);
     if (now >= (int)n)
         return TRUE;
+    if (now > 0 && !vm->kvm &&
+        !duet_code_cache_check(vm->domain, (guint)now, n - (guint)now, error))
+        return FALSE;
     if (now > 0 && virDomainSetVcpusFlags(vm->domain, n, VIR_DOMAIN_AFFECT_LIVE) == 0)
         return TRUE;
     return duet_virt_error_set(error, "cannot give '%s' more vCPUs", vm->spec->name);

@@ -32,6 +32,9 @@ G_BEGIN_DECLS
 /** Upper bound of QEMU's code cache under TCG; counted in the allowance. */
 #define DUET_VM_TB_CACHE_BYTES (G_GUINT64_CONSTANT(64) << 20)
 
+/** The same where vCPUs can come while it runs: a cache that is full has no room for them. */
+#define DUET_VM_TB_CACHE_GROWING_BYTES (G_GUINT64_CONSTANT(256) << 20)
+
 /** What each vCPU's stacks and emulation state may take beside the RAM. */
 #define DUET_VM_VCPU_BYTES (G_GUINT64_CONSTANT(16) << 20)
 
@@ -83,6 +86,13 @@ static inline guint duet_vm_vcpus_max(const DuetSpec *spec)
     return MAX(duet_vm_vcpus(spec), (guint)MAX(spec->topology.max, 0));
 }
 
+/** duet_vm_tb_cache_bytes: Returns: QEMU's code cache under TCG, at most; the same when all have
+ * come. */
+static inline guint64 duet_vm_tb_cache_bytes(const DuetSpec *spec)
+{
+    return spec->topology.max > 0 ? DUET_VM_TB_CACHE_GROWING_BYTES : DUET_VM_TB_CACHE_BYTES;
+}
+
 /**
  * duet_vm_memory_allowance_bytes: what QEMU and its helpers may use beyond the guest's RAM, so the
  * limit of the payload's cgroup is duet_vm_memory_bytes() plus this. An upper bound, not a cost:
@@ -94,7 +104,7 @@ static inline guint64 duet_vm_memory_allowance_bytes(const DuetSpec *spec)
 {
     guint64 mib = G_GUINT64_CONSTANT(1) << 20;
     guint64 folders = spec->mounts ? spec->mounts->len : 0;
-    return 128 * mib + DUET_VM_TB_CACHE_BYTES + duet_vm_memory_bytes(spec) / 64 +
+    return 128 * mib + duet_vm_tb_cache_bytes(spec) + duet_vm_memory_bytes(spec) / 64 +
         DUET_VM_VCPU_BYTES * duet_vm_vcpus(spec) + 64 * mib * folders;
 }
 

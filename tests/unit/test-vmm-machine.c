@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The hardware of a VM: what of it this host has, and patches of its XML. */
+#include "vmm/code-cache.h"
 #include "vmm/data-disk.h"
 #include "vmm/machine.h"
 #include "vmm/xml-patch.h"
@@ -278,6 +279,43 @@ static void test_patch_refused(void)
     g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
 }
 
+/* What QEMU 7.2 says of caches of 64, 256, 4 and 1 MiB, and a log that has nothing of it. */
+static void test_code_cache(void)
+{
+    static const struct {
+        const char *info;
+        guint vcpus, max, more;
+        gboolean has_room;
+    } rows[] = {
+        { "Translation buffer state:\ngen code size       0/67026944\n", 1, 2, 1, TRUE },
+        /* 16 regions of 4189184 bytes, 14 of which may be full when another comes */
+        { "gen code size       60743000/67026944\n", 1, 2, 1, TRUE },
+        { "gen code size       60744000/67026944\n", 1, 2, 1, FALSE },
+        { "gen code size       67026000/67026944\n", 1, 2, 1, FALSE },
+        /* 64 of 1 MiB: each vCPU needs one */
+        { "gen code size       0/66781184\n", 1, 64, 63, TRUE },
+        { "gen code size       1043456/66781184\n", 1, 64, 63, FALSE },
+        { "gen code size       1043456/66781184\n", 1, 64, 62, TRUE },
+        /* 128 of 2 MiB */
+        { "gen code size       235353600/267780096\n", 2, 16, 14, FALSE },
+        { "gen code size       235353600/267780096\n", 2, 16, 13, TRUE },
+        /* a cache of fewer MiB than vCPUs */
+        { "gen code size       2092032/4184064\n", 1, 2, 1, FALSE },
+        { "gen code size       200000/1038336\n", 1, 2, 1, TRUE },
+        { "gen code size       300000/1038336\n", 1, 2, 1, FALSE },
+        { "Error: JIT information is only available with accel=tcg\n", 1, 2, 1, TRUE },
+        { "gen code size       0/0\n", 1, 2, 1, TRUE },
+        { "gen code size       0/1\n", 1, 0, 1, TRUE },
+        { "", 1, 2, 1, TRUE },
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_test_message("%s", rows[i].info);
+        g_assert_cmpint(
+            duet_code_cache_has_room(rows[i].info, rows[i].vcpus, rows[i].max, rows[i].more), ==,
+            rows[i].has_room);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -287,5 +325,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vmm-machine/too-many", test_too_many);
     g_test_add_func("/vmm-machine/disks", test_disks);
     g_test_add_func("/vmm-machine/patch-refused", test_patch_refused);
+    g_test_add_func("/vmm-machine/code-cache", test_code_cache);
     return g_test_run();
 }

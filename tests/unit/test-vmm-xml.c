@@ -282,7 +282,11 @@ static void test_limits(void)
     guint64 one = duet_vm_memory_allowance_bytes(spec);
     spec->cpus = 1;
     g_assert_cmpuint(duet_vm_memory_allowance_bytes(spec), <, one);
-    g_assert_cmpuint(duet_vm_memory_allowance_bytes(spec), >, DUET_VM_TB_CACHE_BYTES);
+    one = duet_vm_memory_allowance_bytes(spec);
+    g_assert_cmpuint(one, >, DUET_VM_TB_CACHE_BYTES);
+    spec->topology.max = 1;
+    g_assert_cmpuint(duet_vm_memory_allowance_bytes(spec), ==,
+        one - DUET_VM_TB_CACHE_BYTES + DUET_VM_TB_CACHE_GROWING_BYTES);
 }
 
 /* Whose name libvirt looks for; made only where the host's own libvirtd would confine VMs. */
