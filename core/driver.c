@@ -116,6 +116,13 @@ gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error)
     return runtime->ops->resume(runtime, error);
 }
 
+gboolean duet_runtime_is_paused(DuetRuntime *runtime, gboolean *out_paused, GError **error)
+{
+    if (!runtime->ops->is_paused)
+        return unsupported(runtime, "look at", error);
+    return runtime->ops->is_paused(runtime, out_paused, error);
+}
+
 gboolean duet_runtime_update(
     DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error)
 {

@@ -77,10 +77,10 @@ static gboolean vm_pause(DuetRuntime *runtime, GError **error)
         duet_virt_error_set(error, "cannot pause '%s'", vm->spec->name);
 }
 
-static gboolean is_running(const DuetVm *vm)
+static gboolean has_state(const DuetVm *vm, int wanted)
 {
     int state;
-    return virDomainGetState(vm->domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_RUNNING;
+    return virDomainGetState(vm->domain, &state, NULL, 0) == 0 && state == wanted;
 }
 
 /* Somebody else may have resumed it, with virsh. */
@@ -89,8 +89,17 @@ static gboolean vm_resume(DuetRuntime *runtime, GError **error)
     DuetVm *vm = (DuetVm *)runtime;
     if (!duet_vm_reach(vm, error))
         return FALSE;
-    return is_running(vm) || virDomainResume(vm->domain) == 0 ||
+    return has_state(vm, VIR_DOMAIN_RUNNING) || virDomainResume(vm->domain) == 0 ||
         duet_virt_error_set(error, "cannot resume '%s'", vm->spec->name);
+}
+
+static gboolean vm_is_paused(DuetRuntime *runtime, gboolean *out_paused, GError **error)
+{
+    DuetVm *vm = (DuetVm *)runtime;
+    if (!duet_vm_reach(vm, error))
+        return FALSE;
+    *out_paused = has_state(vm, VIR_DOMAIN_PAUSED);
+    return TRUE;
 }
 
 /* What asks QEMU does so without the hold, by which libvirt would not see its end. */
@@ -157,6 +166,7 @@ static const DuetRuntimeOps vm_ops = {
     .how_ended = duet_vm_how_ended,
     .pause = pause_unheld,
     .resume = resume_unheld,
+    .is_paused = vm_is_paused,
     .update = update_unheld,
     .save = duet_vm_save,
     .free = vm_free,
@@ -165,7 +175,8 @@ static const DuetRuntimeOps vm_ops = {
 static DuetRuntime *vm_create(const DuetSpec *spec, const DuetPlace *place, GError **error)
 {
     DuetVm *vm = g_new0(DuetVm, 1);
-    vm->powerdown = vm->shutdown = vm->reset = vm->proxy_events[0] = vm->proxy_events[1] = -1;
+    vm->powerdown = vm->lifecycle = vm->shutdown = vm->reset = vm->proxy_events[0] =
+        vm->proxy_events[1] = -1;
     vm->base.ops = &vm_ops;
     vm->libvirt = spec->connect ? &duet_vm_daemon : &duet_vm_embed;
     vm->spec = spec;

@@ -69,6 +69,7 @@ extern const DuetVmLibvirtOps duet_vm_daemon;
  * @domain_id: the instance whose memory it has, and so libvirt's name and uuid of it: a clone goes
  * on under those of its source
  * @powerdown: daemon: the callback of the VM's power button, or -1
+ * @lifecycle: daemon: that of who pauses it, or -1
  * @shutdown: that of QEMU's last words, or -1; @ended: what they were
  * @reset: that of a daemon's machine that begins anew, or -1
  * @console_socket: (nullable): disk guest: where QEMU listens for who is at its serial console
@@ -114,6 +115,7 @@ struct _DuetVm {
     int detaching;
     gint64 detach_asked_us;
     int powerdown;
+    int lifecycle;
     int shutdown;
     int reset;
     DuetEnd ended;

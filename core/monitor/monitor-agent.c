@@ -158,7 +158,7 @@ static void on_exit_frame(
         duet_loop_remove(&monitor->run_timer);
         monitor->info->state = DUET_STATE_STOPPING;
         /* The VM's agent waits for this before it powers off. */
-        monitor_shut_down(monitor, 10000);
+        monitor_shut_down(monitor, STOP_GRACE_MS);
     } else {
         guint8 told[8];
         duet_put_u32(told, code);

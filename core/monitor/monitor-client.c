@@ -191,27 +191,11 @@ static void on_kill(Client *client, const struct duet_frame *frame)
 
 static void on_pause(Client *client, gboolean pause)
 {
-    Monitor *monitor = client->monitor;
     g_autoptr(GError) error = NULL;
-    DuetState from = pause ? DUET_STATE_RUNNING : DUET_STATE_PAUSED;
-    if (monitor->info->state != from || monitor->saving || monitor->saved) {
-        send_error(client, DUET_ERROR_STATE,
-            monitor->saving || monitor->saved ? BEING_SAVED
-                : monitor->resting            ? RESTING
-                : pause                       ? "it is not running"
-                                              : "it is not paused");
-        return;
-    }
-    gboolean ok = pause ? duet_runtime_pause(monitor->runtime, &error)
-                        : duet_runtime_resume(monitor->runtime, &error);
-    if (!ok) {
+    if (monitor_pause(client->monitor, pause, &error))
+        duet_link_send(client->link, DUET_FRAME_OK, 0, 0, NULL, 0);
+    else
         send_error(client, error->code, error->message);
-        return;
-    }
-    monitor->info->state = pause ? DUET_STATE_PAUSED : DUET_STATE_RUNNING;
-    monitor_save_state(monitor);
-    monitor_tell_event(monitor, pause ? DUET_EVENT_PAUSE : DUET_EVENT_UNPAUSE, NULL);
-    duet_link_send(client->link, DUET_FRAME_OK, 0, 0, NULL, 0);
 }
 
 static void tell_updated(Client *client)

@@ -162,6 +162,12 @@ void monitor_end_payload(Monitor *monitor, guint grace_ms)
         monitor->stop_timer = duet_loop_add_timeout(grace_ms, on_grace_over, monitor);
 }
 
+void monitor_end_for_another(Monitor *monitor, guint grace_ms)
+{
+    monitor->again = TRUE;
+    monitor_end_payload(monitor, grace_ms);
+}
+
 static gboolean on_run_timeout(gpointer data)
 {
     Monitor *monitor = data;

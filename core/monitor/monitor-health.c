@@ -64,11 +64,10 @@ static void act(Monitor *monitor)
         monitor_shut_down(monitor, 0);
         break;
     case DUET_HEALTH_RESTART:
-        monitor->again = TRUE;
-        monitor_end_payload(monitor, DUET_HEALTH_GRACE_MS);
+        monitor_end_for_another(monitor, STOP_GRACE_MS);
         break;
     case DUET_HEALTH_STOP:
-        monitor_stop(monitor, DUET_HEALTH_GRACE_MS);
+        monitor_stop(monitor, STOP_GRACE_MS);
         break;
     case DUET_HEALTH_NOTHING:
         break;

@@ -128,7 +128,7 @@ struct _Monitor {
     guint64 guest_available_bytes;
     char *guest_message;
     char *change_notice; /* (nullable): what of it the guest did not do */
-    guint boot_timer, run_timer, stop_timer, quit_timer, listen_source, over_source;
+    guint boot_timer, run_timer, stop_timer, quit_timer, listen_source, over_source, look_source;
     guint deferred_grace_ms;
     gint64 kill_due_us; /* while there is a stop_timer: when it will be killed at the latest */
 };
@@ -174,14 +174,17 @@ void monitor_watch(Monitor *monitor);
 void monitor_kill_payload(Monitor *monitor);
 /* Asks the agent to end everything; kills through the driver if it does not obey in time. */
 void monitor_shut_down(Monitor *monitor, guint patience_ms);
+/* What a payload has where nobody says how much. */
+#define STOP_GRACE_MS 10000
 /* Stop signal now, monitor_shut_down() after the grace. */
 void monitor_stop(Monitor *monitor, guint grace_ms);
 
-/* The same, and another run may follow. */
+/* The same, and another run may follow, */
 void monitor_end_payload(Monitor *monitor, guint grace_ms);
+/* and does, but for somebody who wants no more. */
+void monitor_end_for_another(Monitor *monitor, guint grace_ms);
 
 /* monitor-health.c */
-#define DUET_HEALTH_GRACE_MS 10000
 /* The payload runs: from now on it is checked, if it is to be. */
 void monitor_health_begin(Monitor *monitor);
 /* It does not any more. */
@@ -190,6 +193,11 @@ void monitor_health_end(Monitor *monitor);
 gboolean monitor_health_run(Monitor *monitor, GError **error);
 /* The agent's word on a session that no client has. */
 void monitor_health_frame(Monitor *monitor, const struct duet_frame *frame);
+
+/* monitor-pause.c */
+gboolean monitor_pause(Monitor *monitor, gboolean pause, GError **error);
+/* Soon: whether somebody else did, or ended it. */
+void monitor_pause_look(Monitor *monitor);
 
 /* monitor-elsewhere.c */
 void monitor_elsewhere_open(Monitor *monitor, char *path);

@@ -48,7 +48,7 @@ static gboolean on_rested(gpointer data)
 static void end_sources(Monitor *monitor)
 {
     guint *const sources[] = { &monitor->boot_timer, &monitor->run_timer, &monitor->stop_timer,
-        &monitor->quit_timer, &monitor->over_source };
+        &monitor->quit_timer, &monitor->over_source, &monitor->look_source };
     for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
         duet_loop_remove(sources[i]);
     duet_link_free(g_steal_pointer(&monitor->agent));

@@ -147,8 +147,12 @@ void monitor_read_signals(Monitor *monitor)
     while (read(monitor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD)
             reap(monitor);
+        else if (info.ssi_signo == DUET_LOOK_SIGNAL)
+            monitor_pause_look(monitor);
+        else if (info.ssi_signo == DUET_AGAIN_SIGNAL)
+            monitor_end_for_another(monitor, STOP_GRACE_MS);
         else
-            monitor_stop(monitor, is_orphan(monitor) ? 0 : 10000);
+            monitor_stop(monitor, is_orphan(monitor) ? 0 : STOP_GRACE_MS);
     }
 }
 
@@ -454,6 +458,8 @@ static void become_monitor(Monitor *monitor)
     sigset_t watched;
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
+    sigaddset(&watched, DUET_LOOK_SIGNAL);
+    sigaddset(&watched, DUET_AGAIN_SIGNAL);
     /* Some may have come before this was a session of its own. */
     static const int ending[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
     for (guint i = 0; i < G_N_ELEMENTS(ending); i++)

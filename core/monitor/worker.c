@@ -39,6 +39,7 @@ typedef enum {
     OP_CONSOLE = 'c',
     OP_PAUSE = 'p',
     OP_RESUME = 'u',
+    OP_IS_PAUSED = 'i',
     OP_UPDATE = 'm',
     OP_END = 'e',
     OP_SAVE = 'w',
@@ -116,6 +117,14 @@ static gboolean worker_update(
     return ok;
 }
 
+static gboolean worker_is_paused(Worker *worker, char **out_text, GError **error)
+{
+    gboolean is_paused = FALSE;
+    gboolean ok = duet_runtime_is_paused(worker->runtime, &is_paused, error);
+    *out_text = g_strdup_printf("%d", is_paused);
+    return ok;
+}
+
 static void worker_save(Worker *worker)
 {
     DuetStarted saved = { 0 };
@@ -148,6 +157,9 @@ static void worker_serve(Worker *worker, char op, const char *bytes, gsize lengt
         break;
     case OP_RESUME:
         ok = duet_runtime_resume(worker->runtime, &failure);
+        break;
+    case OP_IS_PAUSED:
+        ok = worker_is_paused(worker, &text, &failure);
         break;
     case OP_UPDATE:
         ok = worker_update(worker, bytes, length, &text, &failure);
@@ -344,16 +356,28 @@ static gboolean worker_runtime_resume(DuetRuntime *runtime, GError **error)
     return ask_simply(runtime, OP_RESUME, error);
 }
 
+static guint64 reply_number(GVariant *reply)
+{
+    const char *text;
+    g_variant_get_child(reply, 9, "&s", &text);
+    return g_ascii_strtoull(text, NULL, 10);
+}
+
+static gboolean worker_runtime_is_paused(DuetRuntime *runtime, gboolean *out_paused, GError **error)
+{
+    g_autoptr(GVariant) reply = ask(runtime, OP_IS_PAUSED, NULL, error);
+    if (reply)
+        *out_paused = reply_number(reply) != 0;
+    return reply != NULL;
+}
+
 static gboolean worker_runtime_update(
     DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error)
 {
     g_autoptr(GVariant) reply = ask_with(runtime, OP_UPDATE, changes, NULL, error);
-    const char *text;
-    if (!reply)
-        return FALSE;
-    g_variant_get_child(reply, 9, "&s", &text);
-    *out_left = g_ascii_strtoull(text, NULL, 10);
-    return TRUE;
+    if (reply)
+        *out_left = reply_number(reply);
+    return reply != NULL;
 }
 
 static gboolean worker_runtime_save(DuetRuntime *runtime, GVariant **out_facts, GError **error)
@@ -378,10 +402,7 @@ static char *worker_runtime_console_tail(DuetRuntime *runtime)
 static DuetEnd worker_runtime_how_ended(DuetRuntime *runtime, GError **error)
 {
     g_autoptr(GVariant) reply = ask(runtime, OP_END, NULL, error);
-    const char *text = "0";
-    if (reply)
-        g_variant_get_child(reply, 9, "&s", &text);
-    return (DuetEnd)g_ascii_strtoull(text, NULL, 10);
+    return reply ? (DuetEnd)reply_number(reply) : DUET_END_UNKNOWN;
 }
 
 static void worker_runtime_free(DuetRuntime *runtime)
@@ -404,6 +425,7 @@ static const DuetRuntimeOps worker_ops = {
     .how_ended = worker_runtime_how_ended,
     .pause = worker_runtime_pause,
     .resume = worker_runtime_resume,
+    .is_paused = worker_runtime_is_paused,
     .update = worker_runtime_update,
     .save = worker_runtime_save,
     .free = worker_runtime_free,

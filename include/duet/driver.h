@@ -4,6 +4,8 @@
 #include <duet/mark.h>
 #include <duet/spec.h>
 
+#include <signal.h>
+
 G_BEGIN_DECLS
 
 /*
@@ -123,6 +125,11 @@ typedef enum {
  * memory, CPU time in CPUs, 0 for no limit, and whether its vCPUs can't take more. */
 #define DUET_UPDATE_LIMITS "limits"
 
+/** Sent to the monitor by its driver's worker: it is to ask is_paused(), */
+#define DUET_LOOK_SIGNAL SIGUSR1
+/** and somebody has it end its payload, and begin another run. */
+#define DUET_AGAIN_SIGNAL SIGUSR2
+
 /**
  * DuetRuntimeOps: one living instance. Optional members may be NULL: the dispatch then answers
  * %DUET_ERROR_UNSUPPORTED, naming the driver.
@@ -154,6 +161,11 @@ typedef struct {
     DuetEnd (*how_ended)(DuetRuntime *runtime, GError **error);
     gboolean (*pause)(DuetRuntime *runtime, GError **error); /* optional */
     gboolean (*resume)(DuetRuntime *runtime, GError **error); /* optional */
+    /**
+     * is_paused: (optional): whether it is, whoever paused it. A driver that hears of somebody else
+     * who does sends the monitor %DUET_LOOK_SIGNAL.
+     */
+    gboolean (*is_paused)(DuetRuntime *runtime, gboolean *out_paused, GError **error);
     /**
      * update: (optional): changes what runs.
      * @changes: a{sv} of one of the DUET_UPDATE_ keys
@@ -227,6 +239,7 @@ char *duet_runtime_console_tail(DuetRuntime *runtime);
 DuetEnd duet_runtime_how_ended(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_pause(DuetRuntime *runtime, GError **error);
 gboolean duet_runtime_resume(DuetRuntime *runtime, GError **error);
+gboolean duet_runtime_is_paused(DuetRuntime *runtime, gboolean *out_paused, GError **error);
 gboolean duet_runtime_update(
     DuetRuntime *runtime, GVariant *changes, guint64 *out_left, GError **error);
 gboolean duet_runtime_save(DuetRuntime *runtime, GVariant **out_facts, GError **error);

@@ -216,6 +216,37 @@ has_own_uid() {
   gone t-button
 }
 
+# bats test_tags=host
+@test "virsh suspend and resume are a pause and its end, virsh reboot is a restart" {
+  duet run -d "${system[@]}" --name t-asked busybox \
+    sh -c 'trap "echo asked; exit 3" TERM; echo up; while :; do sleep 0.1; done' 2>/dev/null
+  virsh_ suspend duet-t-asked
+  wait_for 5 has_state t-asked paused
+  expect 125 duet exec t-asked true
+  [[ $output == *"it is paused"* ]]
+  virsh_ resume duet-t-asked
+  wait_for 5 has_state t-asked running
+  # Either of them ends what the other began.
+  virsh_ suspend duet-t-asked
+  wait_for 5 has_state t-asked paused
+  duet unpause t-asked
+  is "$(virsh_ domstate duet-t-asked)" running
+  duet pause t-asked
+  virsh_ resume duet-t-asked
+  wait_for 5 has_state t-asked running
+  is "$(duet exec t-asked echo lives)" lives
+  wait_for 10 wrote t-asked up
+  virsh_ reboot duet-t-asked
+  wait_for $((30 * slow)) runs_again t-asked
+  is "$(duet exec t-asked echo lives)" lives
+  is "$(virsh_ domstate duet-t-asked)" running
+  wrote t-asked asked
+  is "$(duet events --since 5m --until 0s --filter container=t-asked --format json | jq -r .event | tr '\n' ' ')" \
+    "create start ready pause unpause pause unpause pause unpause died restart start ready "
+  duet rm -f t-asked
+  gone t-asked
+}
+
 # bats test_tags=full
 @test "a domain that is undefined and destroyed behind our back is gone, no more" {
   up t-behind

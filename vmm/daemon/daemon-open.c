@@ -114,6 +114,12 @@ char *duet_vm_daemon_pid_file(gboolean privileged, const char *name)
     return g_strdup_printf("%s/%s.pid", dir, name);
 }
 
+char *duet_vm_daemon_status_file(gboolean privileged, const char *name)
+{
+    g_autofree char *dir = pid_dir(privileged);
+    return g_strdup_printf("%s/%s.xml", dir, name);
+}
+
 /* "9-duet-box-fs0-fs.pid"; of a long name only a part is in it. */
 pid_t duet_vm_daemon_server_pid(gboolean privileged, guint domain_id, guint index)
 {

@@ -85,6 +85,8 @@ static gboolean daemon_reopen(DuetVm *vm, GError **error)
     if (vm->domain)
         duet_vm_end_watch(vm);
     duet_vm_daemon_link(vm);
+    /* What happened in between nobody told. */
+    kill(getppid(), DUET_LOOK_SIGNAL);
     if (vm->domain && vm->proxy && duet_disk_guest_listen(vm, NULL))
         duet_disk_guest_catch_up(vm);
     return TRUE;

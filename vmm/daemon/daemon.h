@@ -51,6 +51,10 @@ void duet_vm_daemon_log_remove(gboolean privileged, const char *name);
 /** duet_vm_daemon_pid_file: Returns: (transfer full): where the daemon wrote QEMU's pid. */
 char *duet_vm_daemon_pid_file(gboolean privileged, const char *name);
 
+/** duet_vm_daemon_status_file: Returns: (transfer full): where the daemon keeps what it knows of it
+ * while it runs. */
+char *duet_vm_daemon_status_file(gboolean privileged, const char *name);
+
 /** duet_vm_daemon_server_pid: Returns: of the virtiofsd that the daemon started for the @index-th
  * folder of its running domain @domain_id, or 0. */
 pid_t duet_vm_daemon_server_pid(gboolean privileged, guint domain_id, guint index);
