@@ -40,9 +40,8 @@ gboolean duet_code_cache_check(virDomainPtr domain, guint vcpus, guint more, GEr
     free(info);
     if (!has_room)
         g_set_error_literal(error, DUET_ERROR, DUET_ERROR_STATE,
-            "QEMU's code cache is too full for more vCPUs (its TCG would end the VM); it is "
-            "emptied "
-            "by `duet save` and `duet restore`, and now and then by what the guest does: then try "
+            "QEMU's code cache is too full for more vCPUs, and its TCG would end the VM: empty it "
+            "by `duet save` and `duet restore`, or wait until its guest has filled it, and try "
             "again");
     return has_room;
 }
