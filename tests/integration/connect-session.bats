@@ -56,6 +56,12 @@ session() { as virsh -q -c qemu:///session "$@"; }
   [[ $output == *"has no cgroups"* ]]
   duet update --cpus 1 -m 128m box
   [ "$(duet exec box awk '/^MemTotal/ { print $2 }' /proc/meminfo)" -lt 131072 ]
+  session suspend duet-box
+  wait_for 5 has_state box paused
+  session resume duet-box
+  wait_for 5 has_state box running
+  session reboot duet-box
+  wait_for $((30 * slow)) runs_again box
   pid=$(field box pid)
   is "$(stat -c %U "/proc/$pid")" "$user"
   # No cgroup is this VM's alone: what is not known is not made up.

@@ -31,7 +31,6 @@ up() {
   shift
   duet run -d "${system[@]}" --name "$name" "$@" busybox sleep 300
 }
-runs_again() { [ "$(field "$1" restarts) $(state_of "$1")" = "1 running" ]; }
 resets() { [ "$(virsh_ domstate "duet-$1")" = running ] && virsh_ reset "duet-$1" >/dev/null; }
 gone() { is "$(libvirt_left "$@")" ""; }
 # disk CONNECTION NAME [OPTION...]: a tiny disk's VM that has booted.

@@ -214,6 +214,8 @@ run_base() {
 
 wrote() { duet logs "$1" | grep -qx "$2"; }
 has_state() { [ "$(state_of "$1")" = "$2" ]; }
+# Its second run, and no further.
+runs_again() { [ "$(field "$1" restarts) $(state_of "$1")" = "1 running" ]; }
 # field INSTANCE NAME: of what `duet inspect` tells.
 field() { duet inspect "$1" | jq -r ".[0].$2"; }
 state_of() { field "$1" state; }
