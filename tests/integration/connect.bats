@@ -59,10 +59,6 @@ disk() { duet run -d --vm --connect "$1" --wait 'console:boot [0-9]' --name "$2"
   duet pause t-same
   is "$(virsh_ domstate duet-t-same)" paused
   duet unpause t-same
-  # Whoever it was that resumed it.
-  duet pause t-same
-  virsh_ resume duet-t-same
-  duet unpause t-same
   is "$(state_of t-same)" running
   is "$(virsh_ domstate duet-t-same)" running
   duet exec t-same sh -c 'echo kept >/kept; sync'
