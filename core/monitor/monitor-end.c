@@ -150,10 +150,8 @@ void monitor_end_payload(Monitor *monitor, guint grace_ms)
         monitor_shut_down(monitor, SHUT_DOWN_MS);
         return;
     }
-    if (monitor->info->state == DUET_STATE_PAUSED && duet_runtime_resume(monitor->runtime, NULL)) {
-        monitor->info->state = DUET_STATE_RUNNING;
-        monitor_tell_event(monitor, DUET_EVENT_UNPAUSE, NULL);
-    }
+    if (monitor->info->state == DUET_STATE_PAUSED)
+        monitor_pause(monitor, FALSE, NULL);
     give_up_save(monitor);
     if (monitor->agent)
         duet_link_send_u32(
