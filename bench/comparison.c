@@ -135,6 +135,14 @@ static gboolean tcg_favours(const DuetMatch *match, const DuetComparison *compar
     return tcg_a == a_is_worse;
 }
 
+/* Whether both, the test and the interval, tell the sides apart. */
+static gboolean shown(const DuetContrast *contrast, double floor)
+{
+    return contrast->p_holm < DUET_STATS_SIGNIFICANT &&
+        (contrast->difference_low > 0 || contrast->difference_high < 0) &&
+        duet_contrast_effect(contrast) > floor;
+}
+
 static void judge(const DuetMatch *match, DuetComparison *comparison, double p_holm, guint tests)
 {
     DuetContrast *contrast = &comparison->contrast;
@@ -143,7 +151,12 @@ static void judge(const DuetMatch *match, DuetComparison *comparison, double p_h
     contrast->detectable = duet_stats_detectable(contrast->log_sd, tests, match->floor);
     if (comparison->verdict != DUET_VERDICT_SAME)
         return;
-    if (!(p_holm < DUET_STATS_SIGNIFICANT) || !(duet_contrast_effect(contrast) > match->floor))
+    if (contrast->p_least * tests >= DUET_STATS_SIGNIFICANT) {
+        comparison->verdict = DUET_VERDICT_TOO_FEW;
+        contrast->detectable = NAN;
+        return;
+    }
+    if (!shown(contrast, match->floor))
         return;
     comparison->verdict =
         tcg_favours(match, comparison) ? DUET_VERDICT_NO_KVM : DUET_VERDICT_DIFFERS;

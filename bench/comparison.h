@@ -8,8 +8,9 @@ G_BEGIN_DECLS
 
 /**
  * DuetVerdict:
- * @DUET_VERDICT_TOO_FEW: less than DUET_STATS_INTERVAL_MIN samples on a side; there is a contrast,
- *     but neither intervals nor a chance for the test to find anything
+ * @DUET_VERDICT_TOO_FEW: less than DUET_STATS_INTERVAL_MIN samples on a side, or so few that among
+ *     as many comparisons the test has no chance to find anything: there is a contrast, but no
+ * effect is large enough
  * @DUET_VERDICT_NESTED: measured on emulated CPUs: not to be published
  * @DUET_VERDICT_MODES: the arms were not measured in one way: a ratio would compare the ways
  */

@@ -13,6 +13,7 @@ typedef struct {
     double value;
     guint block;
     guint rank; /* in its own series, ascending */
+    double place; /* among all, from 1, ascending; equal values share the mean of theirs */
     gboolean of_b;
 } Item;
 
@@ -52,9 +53,10 @@ void duet_pool_draw_medians(
     const Pool *pool, double correlation, DuetRandom *random, double *out_a, double *out_b);
 
 /**
- * duet_pool_permutation: the same test as for small series, with as many resamples, but 999 at
- * least, as some hundredths of a second have room for.
+ * duet_pool_normal_p: the permutation test of small series, by the normal distribution that the sum
+ * of the places tends to (Hoeffding 1951, Annals of Mathematical Statistics 22, 558).
+ * @off: by how much a's sum of places is off from what it is on average
  */
-double duet_pool_permutation(const Pool *pool, guint64 seed, guint resamples);
+double duet_pool_normal_p(const Pool *pool, double off);
 
 G_END_DECLS

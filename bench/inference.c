@@ -57,6 +57,20 @@ static void pool_group(Pool *pool)
     pool->start[pool->n_blocks] = pool->n;
 }
 
+static void rank(Pool *pool)
+{
+    guint ranks[2] = { 0, 0 };
+
+    for (gsize i = 0; i < pool->n; i++)
+        pool->items[i].rank = ranks[pool->items[i].of_b]++;
+    for (gsize first = 0, next; first < pool->n; first = next) {
+        for (next = first; next < pool->n && pool->items[next].value == pool->items[first].value;)
+            next++;
+        for (gsize i = first; i < next; i++)
+            pool->items[i].place = (first + 1 + next) / 2.0;
+    }
+}
+
 static void pool_init(Pool *pool, const DuetSeries *a, const DuetSeries *b)
 {
     pool->n_a = a->n;
@@ -72,9 +86,7 @@ static void pool_init(Pool *pool, const DuetSeries *a, const DuetSeries *b)
         pool->items[i].of_b = series == b;
     }
     qsort(pool->items, pool->n, sizeof *pool->items, compare_items);
-    guint ranks[2] = { 0, 0 };
-    for (gsize i = 0; i < pool->n; i++)
-        pool->items[i].rank = ranks[pool->items[i].of_b]++;
+    rank(pool);
     pool->sorted_a = duet_stats_sorted(a->values, a->n);
     pool->sorted_b = duet_stats_sorted(b->values, b->n);
     pool_group(pool);
@@ -150,50 +162,76 @@ static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContr
     }
 }
 
-/* Difference of the medians of the two groups that @labels makes of the sorted items. */
-static double labelled_difference(const Pool *pool, const guint *labels)
+/* What the sum of a's places is on average over all ways to deal out the blocks. */
+static double expected_places(const Pool *pool)
 {
-    const gsize lower[2] = { (pool->n_a - 1) / 2, (pool->n_b - 1) / 2 };
-    const gsize upper[2] = { pool->n_a / 2, pool->n_b / 2 };
-    double low[2] = { 0, 0 }, high[2] = { 0, 0 };
-    gsize seen[2] = { 0, 0 };
+    double sum = 0;
 
-    for (gsize i = 0; i < pool->n; i++) {
-        guint group = labels[i];
-        if (seen[group] == lower[group])
-            low[group] = pool->items[i].value;
-        if (seen[group] == upper[group])
-            high[group] = pool->items[i].value;
-        seen[group]++;
+    for (gsize k = 0; k < pool->n_blocks; k++) {
+        guint n = pool->start[k + 1] - pool->start[k], n_a = 0;
+        double places = 0;
+        for (guint i = pool->start[k]; i < pool->start[k + 1]; i++) {
+            places += pool->items[pool->by_block[i]].place;
+            n_a += !pool->items[pool->by_block[i]].of_b;
+        }
+        sum += places * n_a / n;
     }
-    return low[0] + (high[0] - low[0]) / 2 - (low[1] + (high[1] - low[1]) / 2);
+    return sum;
+}
+
+/* Whose the values are that stand in pool->by_block. */
+static double places_of_a(const Pool *pool, const guint *labels)
+{
+    double sum = 0;
+
+    for (gsize i = 0; i < pool->n; i++)
+        sum += labels[i] == 0 ? pool->items[pool->by_block[i]].place : 0;
+    return sum;
 }
 
 static double permutation(const Pool *pool, guint64 seed, guint resamples)
 {
     g_autofree guint *labels = g_new(guint, pool->n);
-    g_autofree guint *shuffled = g_new(guint, pool->n);
 
     for (gsize i = 0; i < pool->n; i++)
-        labels[i] = pool->items[i].of_b;
-    double observed = fabs(labelled_difference(pool, labels));
+        labels[i] = pool->items[pool->by_block[i]].of_b;
+    double expected = expected_places(pool), off = places_of_a(pool, labels) - expected;
+    if (pool->large)
+        return duet_pool_normal_p(pool, off);
+
     /* Equal arrangements must count as hits although sums of doubles round. */
-    double threshold = observed * (1 - 1e-12);
-
-    for (gsize i = 0; i < pool->n; i++)
-        shuffled[i] = labels[pool->by_block[i]];
+    double threshold = fabs(off) - 1e-9 * pool->n;
     guint hits = 0;
     DuetRandom random;
     duet_random_init(&random, seed);
     for (guint r = 0; r < resamples; r++) {
         for (gsize k = 0; k < pool->n_blocks; k++)
             duet_random_shuffle(
-                &random, shuffled + pool->start[k], pool->start[k + 1] - pool->start[k]);
-        for (gsize i = 0; i < pool->n; i++)
-            labels[pool->by_block[i]] = shuffled[i];
-        hits += fabs(labelled_difference(pool, labels)) >= threshold;
+                &random, labels + pool->start[k], pool->start[k + 1] - pool->start[k]);
+        hits += fabs(places_of_a(pool, labels) - expected) >= threshold;
     }
     return (1.0 + hits) / (1.0 + resamples);
+}
+
+/* The natural logarithm of n over k. */
+static double log_choose(guint n, guint k)
+{
+    return lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0);
+}
+
+/* Of all ways to deal out the blocks, the two that are the furthest apart. */
+static double least_p(const Pool *pool, guint resamples)
+{
+    double log_ways = 0;
+
+    for (gsize k = 0; k < pool->n_blocks; k++) {
+        guint n = pool->start[k + 1] - pool->start[k], n_a = 0;
+        for (guint i = pool->start[k]; i < pool->start[k + 1]; i++)
+            n_a += !pool->items[pool->by_block[i]].of_b;
+        log_ways += log_choose(n, n_a);
+    }
+    double least = MIN(1, 2 * exp(-log_ways));
+    return pool->large ? least : MAX(least, 1 / (1.0 + resamples));
 }
 
 static double cliffs_delta(const Pool *pool)
@@ -238,8 +276,8 @@ gboolean duet_contrast(const DuetSeries *a, const DuetSeries *b, guint64 seed, g
         .difference = median_a - median_b,
         .cliffs_delta = cliffs_delta(&pool),
     };
-    contrast.p = pool.large ? duet_pool_permutation(&pool, duet_random_derive(seed, 1), resamples)
-                            : permutation(&pool, duet_random_derive(seed, 1), resamples);
+    contrast.p = permutation(&pool, duet_random_derive(seed, 1), resamples);
+    contrast.p_least = least_p(&pool, resamples);
     contrast.p_holm = contrast.p;
     bootstrap(&pool, duet_random_derive(seed, 2), resamples, &contrast);
     *out_contrast = contrast;

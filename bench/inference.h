@@ -20,7 +20,10 @@ typedef struct {
  * DuetContrast: two series compared, a against b. NAN: not defined (null in JSON).
  * @ratio: median of a over median of b, with its 95 % bootstrap interval
  * @difference: median of a less median of b, with its 95 % bootstrap interval
- * @p: two-sided permutation test of the difference of medians, (1 + hits) / (1 + resamples)
+ * @p: two-sided permutation test, (1 + hits) / (1 + resamples), of the sum of a's places among all
+ *     values (Wilcoxon 1945, Mann and Whitney 1947; without blocks, that of @cliffs_delta): every
+ *     value has its part in it, and a wild one no more than the others
+ * @p_least: below this @p can't be, however far the series are apart
  * @p_holm: @p after duet_holm() over all comparisons of a report; @p until then
  * @cliffs_delta: how often a value of a exceeds one of b, less how often it is below: -1 to 1
  * @log_sd: the bootstrap's standard deviation of ln(@ratio)
@@ -34,7 +37,7 @@ typedef struct {
 typedef struct {
     double ratio, ratio_low, ratio_high;
     double difference, difference_low, difference_high;
-    double p, p_holm;
+    double p, p_least, p_holm;
     double cliffs_delta;
     double log_sd, detectable;
 } DuetContrast;

@@ -323,6 +323,7 @@ gboolean duet_contrast_lines(const DuetPoints *a, const DuetPoints *b, guint64 s
         .detectable = NAN,
         .p = permutation(&side_a, &side_b, duet_random_derive(seed, 1), resamples),
     };
+    contrast.p_least = 1 / (1.0 + resamples);
     contrast.p_holm = contrast.p;
     bootstrap_sides(&side_a, &side_b, duet_random_derive(seed, 2), resamples, &contrast);
     *out_contrast = contrast;

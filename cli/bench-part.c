@@ -61,17 +61,18 @@ static double fit_cost(double block_s, double share_s, DuetBenchCli *options)
 
 static double fit_memory(double block_s, double share_s, DuetBenchCli *options)
 {
-    /* From what `bench memory` does unasked down to a line through three points. */
+    /* From what `bench memory` does unasked down to the fewest points, without those of no
+     * instance, that a line with an interval needs: DUET_STATS_INTERVAL_MIN. */
     static const struct {
         const char *counts;
         int cells, instances, rounds;
         double age_s;
     } plans[] = {
+        { "0,1,2,4,8,16", 6, 31, 3, 10 },
         { "0,1,2,4,8", 5, 15, 3, 10 },
-        { "0,1,2,4", 4, 7, 3, 10 },
+        { "0,1,2,4,8", 5, 15, 2, 5 },
         { "0,1,2,4", 4, 7, 2, 5 },
-        { "0,1,2", 3, 3, 2, 3 },
-        { "0,1,2", 3, 3, 2, 1 },
+        { "0,1,2", 3, 3, 3, 1 },
     };
     double takes_s = 0;
 
@@ -112,7 +113,8 @@ static double fit_overhead(double block_s, double share_s, DuetBenchCli *options
     static const int counts[] = { 10, 7, 5, 3, 2, 1 };
     double takes_s = 0;
 
-    options->n = DUET_BENCH_N_MIN;
+    /* Of ten pairs, p could not get below 0.05 among so many comparisons. */
+    options->n = 12;
     options->duration_s = 1;
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++) {
         options->tests = (char *)tests[i];
@@ -126,8 +128,8 @@ static double fit_overhead(double block_s, double share_s, DuetBenchCli *options
 
 const DuetBenchPart duet_bench_parts[] = {
     { "cost", DUET_BENCH_COST, "native", 0.02, 0.02, TRUE, own_payload, fit_cost },
-    { "boot", DUET_BENCH_BOOT, DUET_BENCH_CLI_ARMS, 0.35, 0.28, FALSE, NULL, fit_boot },
-    { "memory", DUET_BENCH_MEMORY, "vm,container", 0.2, 0.3, FALSE, NULL, fit_memory },
+    { "boot", DUET_BENCH_BOOT, DUET_BENCH_CLI_ARMS, 0.35, 0.25, FALSE, NULL, fit_boot },
+    { "memory", DUET_BENCH_MEMORY, "vm,container", 0.2, 0.35, FALSE, NULL, fit_memory },
     { "density", DUET_BENCH_DENSITY, "vm,container", 0.15, 0, FALSE, NULL, fit_density },
     { "overhead", DUET_BENCH_OVERHEAD, DUET_BENCH_CLI_ARMS, 0.2, 0, FALSE, own_image,
         fit_overhead },

@@ -214,9 +214,9 @@ static void test_ratios(void)
     g_assert_cmpfloat_with_epsilon(row(analysis, 2)->contrast.ratio, 0.8, 0.01);
     g_assert_cmpfloat_with_epsilon(row(analysis, 5)->contrast.ratio, 1.25, 0.02);
     g_assert_cmpfloat(row(analysis, 2)->contrast.ratio_low, <, 0.81);
-    /* Holm over the whole report: no p is below four times the smallest there can be. */
-    g_assert_cmpfloat(
-        row(analysis, 2)->contrast.p_holm, >=, 4 * row(analysis, 2)->contrast.p - 1e-9);
+    /* Holm over the whole report: no p is below four times the smallest. */
+    g_assert_cmpfloat(row(analysis, 2)->contrast.p_holm, >=,
+        4 * MIN(row(analysis, 2)->contrast.p, row(analysis, 5)->contrast.p) - 1e-9);
 }
 
 /* Emulation makes a VM slow: as a lower rate or as a longer time, that is no finding. A VM that is

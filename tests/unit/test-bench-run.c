@@ -339,6 +339,25 @@ static void test_too_few(void)
     assert_fits(table);
 }
 
+/* Of six pairs p can be 2 in 64, too much where two comparisons are made; of seven it can't.
+ * However far arms are apart, the run could not have told, and so it does not say that it saw
+ * nothing. */
+static void test_too_few_for_holm(void)
+{
+    FakeArm arms[] = { container(), native() };
+    Lab lab = { .arms = arms }, again = { .arms = arms };
+    g_autoptr(DuetRun) six = lab_run(&lab, 2, 6, NULL);
+    g_autoptr(DuetAnalysis) few = duet_analysis_new(six, FALSE);
+    g_autoptr(DuetRun) seven = lab_run(&again, 2, 7, NULL);
+    g_autoptr(DuetAnalysis) enough = duet_analysis_new(seven, FALSE);
+
+    g_assert_cmpuint(few->comparisons->len, ==, 2);
+    g_assert_cmpint(comparison(few, 0)->verdict, ==, DUET_VERDICT_TOO_FEW);
+    g_assert_cmpfloat(comparison(few, 0)->contrast.ratio_low, >, 3);
+    g_assert_true(isnan(comparison(few, 0)->contrast.detectable));
+    g_assert_cmpint(comparison(enough, 0)->verdict, ==, DUET_VERDICT_DIFFERS);
+}
+
 /* A failed run must never be the fastest. */
 static void test_failures(void)
 {
@@ -681,6 +700,7 @@ int main(int argc, char **argv)
     g_test_add_func("/bench/nested-under-tcg", test_nested_under_tcg);
     g_test_add_func("/bench/floor", test_floor);
     g_test_add_func("/bench/too-few", test_too_few);
+    g_test_add_func("/bench/too-few-for-holm", test_too_few_for_holm);
     g_test_add_func("/bench/failures", test_failures);
     g_test_add_func("/bench/all-failed", test_all_failed);
     g_test_add_func("/bench/timeouts", test_timeouts);
