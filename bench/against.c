@@ -42,7 +42,12 @@ static GArray *parse_metrics(const char *text, const DuetMatch *match, GError **
                 "'%s' is no metric of these runs: choose from %s", *word, known->str);
             return NULL;
         }
-        g_array_append_val(metrics, metric);
+        for (guint i = 0; i < metrics->len && metric < measure->n_metrics; i++) {
+            if (g_array_index(metrics, guint, i) == metric)
+                metric = measure->n_metrics;
+        }
+        if (metric < measure->n_metrics)
+            g_array_append_val(metrics, metric);
     }
     gboolean any = metrics->len > 0;
     for (guint metric = 0; !any && metric < measure->n_default; metric++) {

@@ -64,6 +64,29 @@ static double censored_median(const DuetSeries *series, guint timeouts)
     return (sorted[(all - 1) / 2] + sorted[all / 2]) / 2;
 }
 
+/* What of the tail lies, or may lie, among the time-outs, is not known. */
+static void censor_tail(const DuetSeries *series, guint timeouts, DuetSummary *summary)
+{
+    gsize n = series->n, all = n + timeouts;
+    g_autofree double *padded = g_new(double, all);
+
+    for (gsize i = 0; i < all; i++)
+        padded[i] = i < n ? series->values[i] : INFINITY;
+    g_autofree double *sorted = duet_stats_sorted(padded, all);
+    struct {
+        double *value, share;
+        gsize least;
+    } tail[] = {
+        { &summary->p95, 0.95, DUET_STATS_P95_MIN },
+        { &summary->p99, 0.99, DUET_STATS_P99_MIN },
+        { &summary->max, 1, 1 },
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(tail); i++) {
+        gboolean known = all >= tail[i].least && ceil((all - 1) * tail[i].share) < n;
+        *tail[i].value = known ? duet_stats_percentile(sorted, all, tail[i].share) : NAN;
+    }
+}
+
 static void analyse_arm(const DuetRun *run, guint arm, DuetMark headline_to, DuetArmAnalysis *out)
 {
     out->exits = duet_analysis_exits(run, arm, &out->ok, &out->failed, &out->timeouts);
@@ -76,6 +99,8 @@ static void analyse_arm(const DuetRun *run, guint arm, DuetMark headline_to, Due
         if (series.n == 0 ||
             !duet_stats_summary(series.values, series.n, seed, &out->summary[metric], NULL))
             continue;
+        if (out->timeouts > 0)
+            censor_tail(&series, out->timeouts, &out->summary[metric]);
         if (metric == duet_metric_main(run, arm))
             out->censored_median_ns = censored_median(&series, out->timeouts);
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "comparison.h"
+
+#include <math.h>
+
 #include "text.h"
 
 /* Blocks pair samples of one run only. */
@@ -36,7 +39,9 @@ char *duet_measure_time_text(guint metric, double ns)
 char *duet_measure_time_difference(guint metric, const DuetContrast *c)
 {
     (void)metric;
-    DuetUnit unit = duet_unit_for(c->difference);
+    /* Of the largest: a difference near 0 has an interval that is not. */
+    DuetUnit unit = duet_unit_for(
+        fmax(fabs(c->difference), fmax(fabs(c->difference_low), fabs(c->difference_high))));
     g_autofree char *number = duet_unit_format(unit, c->difference);
     g_autofree char *interval = duet_text_interval(unit, c->difference_low, c->difference_high);
 

@@ -186,6 +186,36 @@ void duet_bench_check_host(GPtrArray *notes, const DuetRun *run)
             commit ? commit : "unknown");
 }
 
+/* Samples that were left out, taken again or taken in another order than chance gave. */
+void duet_bench_check_plan(GPtrArray *notes, const DuetRun *run)
+{
+    const DuetPlan *plan = run->plan;
+    guint cells = duet_plan_cells(plan), planned = plan->n * cells, taken = 0;
+
+    if (g_str_equal(plan->mode, DUET_PLAN_IMPORTED))
+        return;
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        guint variant;
+        if (sample->discarded)
+            continue;
+        if (taken < planned && sample->block == taken / cells &&
+            sample->arm == duet_plan_cell(plan, plan->order[taken], &variant)) {
+            taken++;
+            continue;
+        }
+        duet_notes_add(notes, "plan", TRUE,
+            "sample %u is not the one that the plan has there: some were left out, repeated or "
+            "moved",
+            sample->seq);
+        return;
+    }
+    if (taken < planned && !run->interrupted)
+        duet_notes_add(notes, "plan", TRUE,
+            "%u of %u planned samples are there, and nothing says that the run was interrupted",
+            taken, planned);
+}
+
 void duet_bench_check_record(GPtrArray *notes, const DuetRun *run)
 {
     check_mixed(notes, run);
@@ -202,6 +232,7 @@ GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis
         check_quantum(notes, run, arm, analysis->headline_to);
     }
     check_clock(notes, run);
+    duet_bench_check_plan(notes, run);
     duet_bench_check_record(notes, run);
     return notes;
 }

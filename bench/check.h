@@ -15,6 +15,10 @@ GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis
 /** duet_bench_check_record: adds what a run's record of host, tool and drivers tells against it. */
 void duet_bench_check_record(GPtrArray *notes, const DuetRun *run);
 
+/** duet_bench_check_plan: adds whether the samples are those that were planned, in that order; of
+ * plans with one sample for each entry of their order. */
+void duet_bench_check_plan(GPtrArray *notes, const DuetRun *run);
+
 /** duet_bench_check_host: adds what of it is of host, accelerator and build. */
 void duet_bench_check_host(GPtrArray *notes, const DuetRun *run);
 

@@ -12,6 +12,8 @@
 /* Drift that is worth a word: between first and last fifth, and between neighbours. The latter
  * is two standard errors of an uncorrelated series of n, 2 / sqrt(n). */
 #define DRIFT_LIMIT 0.05
+/* One series in a hundred of those that have no trend. */
+#define TREND_LIMIT 2.576
 
 static void note_free(gpointer data)
 {
@@ -48,7 +50,8 @@ void duet_notes_drop_known(GPtrArray *notes)
 gboolean duet_notes_drifts(const DuetSummary *series)
 {
     return series->n > 0 && fabs(series->drift) > DRIFT_LIMIT &&
-        series->autocorrelation > 2 / sqrt((double)series->n);
+        (series->autocorrelation > 2 / sqrt((double)series->n) ||
+            fabs(series->trend) > TREND_LIMIT);
 }
 
 static void note_failures(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)

@@ -201,6 +201,26 @@ static double drift_of(const double *values, gsize n)
     return first > 0 ? last / first - 1 : NAN;
 }
 
+/* Of pairs, how many rise less how many fall. */
+static double trend_of(const double *values, const double *sorted, gsize n)
+{
+    double variance = n * (n - 1.0) * (2.0 * n + 5) / 18;
+    gint64 score = 0;
+
+    if (n < DUET_STATS_DRIFT_MIN || n > DUET_STATS_LARGE)
+        return NAN;
+    for (gsize i = 0; i < n; i++)
+        for (gsize k = i + 1; k < n; k++)
+            score += (values[k] > values[i]) - (values[k] < values[i]);
+    for (gsize first = 0, next; first < n; first = next) {
+        for (next = first; next < n && sorted[next] == sorted[first];)
+            next++;
+        double equal = next - first;
+        variance -= equal * (equal - 1) * (2 * equal + 5) / 18;
+    }
+    return variance > 0 ? score / sqrt(variance) : 0;
+}
+
 double duet_stats_drawn_median(const double *sorted, gsize n, double z)
 {
     double share = 0.5 + z / (2 * sqrt((double)n));
@@ -275,6 +295,7 @@ gboolean duet_stats_summary(
         .p95 = n >= DUET_STATS_P95_MIN ? duet_stats_percentile(sorted, n, 0.95) : NAN,
         .p99 = n >= DUET_STATS_P99_MIN ? duet_stats_percentile(sorted, n, 0.99) : NAN,
         .drift = drift_of(values, n),
+        .trend = trend_of(values, sorted, n),
     };
     summary.mad = mad_of(values, n, summary.median);
     moments(values, n, &summary);

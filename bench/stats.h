@@ -29,6 +29,9 @@ G_BEGIN_DECLS
  *     in every other figure
  * @autocorrelation: lag 1, in the order of the series
  * @drift: median of the last fifth over that of the first fifth, less 1 (n >= 10)
+ * @trend: how far the series rises or falls as a whole, in standard deviations (n >= 10, and at
+ * most DUET_STATS_LARGE): Mann's test of 1945 (Econometrica 13, 245), by Kendall's statistic with
+ *     its variance for equal values
  * @slow_first: the first value lies above the upper fence
  */
 typedef struct {
@@ -38,7 +41,7 @@ typedef struct {
     double p95, p99;
     double low, high;
     gsize outliers;
-    double autocorrelation, drift;
+    double autocorrelation, drift, trend;
     gboolean slow_first;
 } DuetSummary;
 

@@ -33,6 +33,7 @@ GPtrArray *duet_memory_check(const DuetRun *run)
     duet_notes_drop_known(notes);
     for (guint arm = 0; arm < analysis->n_arms && !analysis->nested; arm++)
         check_arm(notes, duet_run_arm(run, arm)->name, &analysis->arms[arm]);
+    duet_bench_check_plan(notes, run);
     duet_bench_check_record(notes, run);
     return notes;
 }

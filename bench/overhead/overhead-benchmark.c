@@ -110,6 +110,7 @@ static GPtrArray *check(const DuetRun *run)
     GPtrArray *notes = duet_overhead_notes_new(run, analysis);
 
     duet_notes_drop_known(notes);
+    duet_bench_check_plan(notes, run);
     duet_bench_check_host(notes, run);
     return notes;
 }

@@ -72,8 +72,10 @@ DuetRun *run_fixture_new(guint64 seed, gint64 container_ms, guint n)
     run_fixture_add_arm(run, "vm", "vm", "kvm");
     run_fixture_add_arm(run, "container", "container", NULL);
     for (guint block = 0; block < n; block++) {
-        run_fixture_add_sample(run, &random, 0, block, 2000);
-        run_fixture_add_sample(run, &random, 1, block, container_ms);
+        for (guint arm = 0; arm < 2; arm++) {
+            run->plan->order[2 * block + arm] = arm;
+            run_fixture_add_sample(run, &random, arm, block, arm == 0 ? 2000 : container_ms);
+        }
     }
     return run;
 }

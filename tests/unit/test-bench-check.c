@@ -57,6 +57,14 @@ static void drift(DuetRun *run)
     for (guint i = 0; i < run->samples->len; i++)
         duet_run_sample(run, i)->marks.ns[DUET_MARK_OUTPUT] += i * 10 * MS;
 }
+/* Ten samples a third slower at the end, and neighbours that are not alike. */
+static void short_drift(DuetRun *run)
+{
+    g_ptr_array_set_size(run->samples, 20);
+    run->plan->n = 10;
+    for (guint i = 0; i < run->samples->len; i++)
+        duet_run_sample(run, i)->marks.ns[DUET_MARK_OUTPUT] += (i * 33 - i / 2 % 2 * 40) * MS;
+}
 static void waves(DuetRun *run)
 {
     for (guint i = 0; i < run->samples->len; i++)
@@ -98,6 +106,32 @@ static void clock_step(DuetRun *run)
 static void negative(DuetRun *run)
 {
     duet_run_sample(run, 9)->marks.ns[DUET_MARK_OUTPUT] -= 100 * MS;
+}
+static void left_out(DuetRun *run)
+{
+    g_ptr_array_remove_index(run->samples, 20);
+}
+static void last_left_out(DuetRun *run)
+{
+    g_ptr_array_set_size(run->samples, run->samples->len - 1);
+}
+static void not_counted(DuetRun *run)
+{
+    duet_run_sample(run, 20)->discarded = TRUE;
+}
+static void not_interleaved(DuetRun *run)
+{
+    for (guint i = 0; i < 30; i++)
+        duet_run_sample(run, i)->arm = 0;
+    for (guint i = 30; i < 60; i++)
+        duet_run_sample(run, i)->arm = 1;
+}
+static void repeated(DuetRun *run)
+{
+    DuetRandom random;
+
+    duet_random_init(&random, 1);
+    run_fixture_add_sample(run, &random, 0, 30, 2000);
 }
 static void load(DuetRun *run)
 {
@@ -165,6 +199,7 @@ static void test_weak(void)
         { timed_out, "failures" },
         { slow_first, "slow-first" },
         { drift, "drift" },
+        { short_drift, "drift" },
         { waves, "autocorrelated" },
         { outliers, "outliers" },
         { imprecise, "imprecise" },
@@ -173,6 +208,11 @@ static void test_weak(void)
         { quantised, "quantised" },
         { clock_step, "clock" },
         { negative, "clock" },
+        { left_out, "plan" },
+        { last_left_out, "plan" },
+        { not_counted, "plan" },
+        { not_interleaved, "plan" },
+        { repeated, "plan" },
         { load, "host" },
         { governor, "host" },
         { ksm, "host" },

@@ -49,6 +49,8 @@ static DuetRun *fresh(guint64 seed)
 {
     DuetRun *run = run_fixture_new(seed, 10, N);
 
+    duet_plan_free(run->plan);
+    run->plan = duet_plan_new(2, N, seed, 60000, 0.02);
     g_ptr_array_set_size(run->samples, 0);
     g_clear_pointer(&duet_run_arm(run, 0)->driver, json_object_unref);
     return run;

@@ -210,6 +210,11 @@ static void test_metrics(void)
 
     g_assert_cmpuint(against->comparisons->len, ==, 4);
     g_assert_nonnull(strstr(table, "\ncpu_managing, second / first\n"));
+    /* Asked for twice, a metric is one comparison. */
+    options.metrics = "cpu_managing,request_to_output,cpu_managing";
+    g_autoptr(DuetAgainst) twice = duet_against_new(first, "A", second, "B", &options, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(twice->comparisons->len, ==, 4);
     options.metrics = "speed";
     g_assert_null(duet_against_new(first, "a", second, "b", &options, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);

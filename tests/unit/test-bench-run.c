@@ -429,6 +429,20 @@ static void test_timeouts(void)
     g_assert_null(strstr(table, "10.0 s"));
     /* The eight good ones and two above them all. */
     g_assert_cmpfloat(arm->censored_median_ns, >=, arm->summary[DUET_METRIC_HEADLINE].median);
+    /* The slowest of all is one of them. */
+    g_assert_true(isnan(arm->summary[DUET_METRIC_HEADLINE].max));
+    Lab longer = { .arms = arms };
+    arms[0].timeout_every = 30;
+    g_autoptr(DuetRun) one = lab_run(&longer, 1, 30, NULL);
+    g_autoptr(DuetAnalysis) known = duet_analysis_new(one, FALSE);
+    g_assert_cmpuint(known->arms[0].timeouts, ==, 1);
+    /* Between number 28 and 29 of 30, which are good; of three time-outs number 29 is one. */
+    g_assert_true(isfinite(known->arms[0].summary[DUET_METRIC_HEADLINE].p95));
+    Lab thrice = { .arms = arms };
+    arms[0].timeout_every = 10;
+    g_autoptr(DuetRun) three = lab_run(&thrice, 1, 30, NULL);
+    g_autoptr(DuetAnalysis) unknown = duet_analysis_new(three, FALSE);
+    g_assert_true(isnan(unknown->arms[0].summary[DUET_METRIC_HEADLINE].p95));
     arms[0].timeout_every = 1;
     Lab hanging = { .arms = arms };
     g_autoptr(DuetRun) never = lab_run(&hanging, 1, 4, NULL);

@@ -143,6 +143,20 @@ static void test_order(void)
     g_assert_true(summarise(drifting, 20).slow_first);
 }
 
+/* By hand: of 10 rising values all 45 pairs rise, the variance is 10 * 9 * 25 / 18 = 125; where
+ * five and five are equal 25 rise, and 2 * 5 * 4 * 15 / 18 of the variance are lost. */
+static void test_trend(void)
+{
+    static const double rising[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
+    static const double steps[] = { 1, 1, 1, 1, 1, 2, 2, 2, 2, 2 };
+    static const double flat[10] = { 0 };
+
+    assert_near(summarise(rising, 10).trend, 45 / sqrt(125));
+    assert_near(summarise(steps, 10).trend, 25 / sqrt(125 - 600.0 / 18));
+    assert_near(summarise(flat, 10).trend, 0);
+    g_assert_true(isnan(summarise(rising, 9).trend));
+}
+
 static void test_counted_median(void)
 {
     static const double sorted[] = { 1, 2, 4, 8 };
@@ -275,6 +289,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stats/one-to-ten", test_one_to_ten);
     g_test_add_func("/stats/tails-need-samples", test_tails_need_samples);
     g_test_add_func("/stats/order", test_order);
+    g_test_add_func("/stats/trend", test_trend);
     g_test_add_func("/stats/counted-median", test_counted_median);
     g_test_add_func("/stats/take-median", test_take_median);
     g_test_add_func("/stats/median-is-quick", test_median_is_quick);
