@@ -5,6 +5,7 @@
 #include "cli/bench-part.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -201,6 +202,20 @@ static gboolean make_folder(const Suite *suite, GError **error)
     return FALSE;
 }
 
+/* What comes now, for who is watching. */
+static G_GNUC_PRINTF(1, 2) void announce(const char *format, ...)
+{
+    va_list args;
+
+    if (!isatty(STDERR_FILENO))
+        return;
+    va_start(args, format);
+    fputs("duet: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
 /* Two: what the first use of an image makes must not count. */
 static gboolean trial(DuetCli *cli, Suite *suite, int *out_code, GError **error)
 {
@@ -208,7 +223,7 @@ static gboolean trial(DuetCli *cli, Suite *suite, int *out_code, GError **error)
     g_autofree char *text = NULL;
 
     options.n = 1;
-    fprintf(stderr, "duet: a trial, to know what a sample takes\n");
+    announce("a trial, to know what a sample takes");
     for (int i = 0; i < 2; i++) {
         gint64 began_us = g_get_monotonic_time();
         g_free(g_steal_pointer(&text));
@@ -247,9 +262,13 @@ static int carry_out(
     double takes_s = part->fit(suite->block_s, share_s, &options);
     /* Those that can't go on begin anew. */
     options.resume = cut || (suite->resume && exists(suite, part->name, ".json.part"));
-    fprintf(stderr, "duet: %s: about %.0f s%s\n", part->name, takes_s,
-        takes_s > share_s ? ", more than its part of the budget: fewer samples would tell nothing"
-                          : "");
+    if (takes_s > share_s)
+        fprintf(stderr,
+            "duet: %s: about %.0f s, more than its part of the budget: fewer samples would tell "
+            "nothing\n",
+            part->name, takes_s);
+    else
+        announce("%s: about %.0f s", part->name, takes_s);
     suite->early = suite->early || part->before_trial;
     if (!duet_bench_cli_measure(cli, &options, part->what, &text, &code, error))
         return -1;
@@ -283,7 +302,7 @@ static int judge(DuetCli *cli, const Suite *suite)
             g_strv_builder_add_many(words, "--results", path, NULL);
     }
     g_auto(GStrv) argv = g_strv_builder_end(words);
-    fprintf(stderr, "duet: claims: about a minute\n");
+    announce("claims: about a minute");
     printf("\n=== claims\n\n");
     return duet_bench_claims(cli, (int)g_strv_length(argv), argv);
 }

@@ -50,7 +50,7 @@ int duet_bench_overhead(DuetCli *cli, int argc, char **argv)
 
     duet_bench_cli_init(&options, "native,container,vm", nothing);
     options.default_image = DUET_BENCH_CLI_OVERHEAD_IMAGE;
-    options.n = DUET_BENCH_N_MIN;
+    options.n = DUET_BENCH_OVERHEAD_N_DEFAULT;
     options.duration_s = DUET_BENCH_DURATION_DEFAULT_S;
     const GOptionEntry entries[] = {
         { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
@@ -58,9 +58,9 @@ int duet_bench_overhead(DuetCli *cli, int argc, char **argv)
         { "tests", 0, 0, G_OPTION_ARG_FILENAME, &options.tests,
             "cpu, syscall, switch, memory, disk, network, process (default: all)", "TEST,..." },
         { "samples", 'n', 0, G_OPTION_ARG_INT, &options.n,
-            "samples of each test and arm (default 10; below 10 are too few to rest on)", "N" },
+            "samples of each test and arm (default 15; below 10 are too few to rest on)", "N" },
         { "duration", 0, 0, G_OPTION_ARG_INT, &options.duration_s,
-            "how long the tool of a sample works (default 5)", "SECONDS" },
+            "how long the tool of a sample works (default 3)", "SECONDS" },
         { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &options.timeout_s,
             "give a sample up after this time (default 60)", "SECONDS" },
         G_OPTION_ENTRY_NULL,

@@ -12,6 +12,9 @@
 #define BOOT_N DUET_BENCH_N_MIN
 #define MEMORY_ROUNDS 2
 #define MEMORY_AGE_MS 2000
+/* Some VMs fit, and as many containers as can be started in that time. */
+#define DENSITY_BUDGET_BYTES (G_GUINT64_CONSTANT(1) << 30)
+#define DENSITY_TIME_LIMIT_NS (30 * G_GINT64_CONSTANT(1000000000))
 
 static const guint memory_counts[] = { 0, 1, 2, 4 };
 
@@ -68,6 +71,7 @@ static gboolean load_all(DuetClaimTrial *trial, GError **error)
     trial->density = take(runs, "density");
     trial->no_boot = g_strdup("give a result of `duet bench boot`");
     trial->no_memory = g_strdup("give a result of `duet bench memory`");
+    trial->no_density = g_strdup("give a result of `duet bench density`");
     if (runs->len == 0)
         return TRUE;
     const DuetRun *left = g_ptr_array_index(runs, 0);
@@ -93,7 +97,7 @@ static DuetRun *measure(
 
     if (!container)
         return NULL;
-    vm->idle = container->idle = how->n_counts > 0;
+    vm->idle = container->idle = benchmark != duet_bench.boot;
     arms[0].spec = vm;
     arms[1].spec = container;
     whole.context = request->context;
@@ -109,9 +113,25 @@ static DuetRun *measure(
     return duet_result_parse(text, -1, error);
 }
 
-static void measure_all(DuetClaimTrial *trial, guint needs)
+/* @out_why: why there is none, if there is none. */
+static DuetRun *measure_one(DuetClaimTrial *trial, gboolean needed, Measure benchmark,
+    const DuetBenchRequest *how, char **out_why)
 {
     const DuetClaimsRequest *request = trial->request;
+    const char *why = !request->container ? request->no_container
+        : !request->vm                    ? request->no_vm
+                                          : NULL;
+    g_autoptr(GError) error = NULL;
+    DuetRun *run = NULL;
+
+    if (needed && !why && request->container && !trial->interrupted)
+        run = measure(trial, benchmark, how, &error);
+    *out_why = g_strdup(error ? error->message : why);
+    return run;
+}
+
+static void measure_all(DuetClaimTrial *trial, guint needs)
+{
     const DuetBenchRequest boot = { .n = BOOT_N, .floor = DUET_BENCH_FLOOR_DEFAULT };
     const DuetBenchRequest memory = {
         .n = MEMORY_ROUNDS,
@@ -120,22 +140,23 @@ static void measure_all(DuetClaimTrial *trial, guint needs)
         .age_ms = MEMORY_AGE_MS,
         .floor = DUET_BENCH_FLOOR_DEFAULT,
     };
-    const char *why = !request->container ? request->no_container
-        : !request->vm                    ? request->no_vm
-                                          : NULL;
-    g_autoptr(GError) no_boot = NULL, no_memory = NULL;
+    const DuetBenchRequest density = {
+        .n = 1,
+        .age_ms = DUET_BENCH_DENSITY_AGE_DEFAULT_MS,
+        .density = { .budget_bytes = DENSITY_BUDGET_BYTES, .time_limit_ns = DENSITY_TIME_LIMIT_NS },
+        .floor = DUET_BENCH_FLOOR_DEFAULT,
+    };
 
-    if (!why && request->container && (needs & DUET_CLAIM_BOOT))
-        trial->boot = measure(trial, duet_bench.boot, &boot, &no_boot);
-    if (!why && request->container && (needs & DUET_CLAIM_MEMORY) && !trial->interrupted)
-        trial->memory = measure(trial, duet_bench.memory, &memory, &no_memory);
-    trial->no_boot = g_strdup(no_boot ? no_boot->message : why);
-    trial->no_memory = g_strdup(no_memory ? no_memory->message : why);
+    trial->boot =
+        measure_one(trial, needs & DUET_CLAIM_BOOT, duet_bench.boot, &boot, &trial->no_boot);
+    trial->memory = measure_one(
+        trial, needs & DUET_CLAIM_MEMORY, duet_bench.memory, &memory, &trial->no_memory);
+    trial->density = measure_one(
+        trial, needs & DUET_CLAIM_DENSITY, duet_bench.density, &density, &trial->no_density);
 }
 
 gboolean duet_claims_gather(DuetClaimTrial *trial, guint needs, GError **error)
 {
-    trial->no_density = g_strdup("give a result of `duet bench density`");
     if (trial->request->results)
         return load_all(trial, error);
     measure_all(trial, needs);

@@ -22,8 +22,11 @@ G_BEGIN_DECLS
 #define DUET_BENCH_AGE_DEFAULT_MS 10000
 #define DUET_BENCH_KSM_LIMIT_DEFAULT_S 300
 
-/* `bench overhead`: how long the tool of a sample works: the tools take whole seconds. */
-#define DUET_BENCH_DURATION_DEFAULT_S 5
+/* `bench overhead`: a sample is a tool's own figure of seconds of work, so half as many as starts
+ * need do; all tests together make so many comparisons that ten would be too few for any. */
+#define DUET_BENCH_OVERHEAD_N_DEFAULT 15
+/* How long the tool of a sample works: the tools take whole seconds. */
+#define DUET_BENCH_DURATION_DEFAULT_S 3
 #define DUET_BENCH_DURATION_MAX_S 3600
 
 /* `bench boot --from`: a saved state; one, and a boot beside it. */

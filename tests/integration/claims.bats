@@ -56,6 +56,14 @@ clean() {
   clean
 }
 
+# bats test_tags=full
+@test "more containers than VMs fit, measured at once" {
+  claims busybox --only density --format json >"$scratch/claims.json"
+  says density '.value > 5 and .unit == "container / vm" and
+    (.verdict == "holds" or (.verdict == "undecided" and (.because | contains("no KVM")) or (.because | contains("nested"))))'
+  clean
+}
+
 @test "figures come from results, and an arm that is not there is told" {
   cd "$scratch"
   duet bench boot --arms container,native -n 2 -o boot.json busybox >/dev/null 2>&1
