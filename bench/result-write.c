@@ -157,6 +157,7 @@ JsonObject *duet_result_summary(const DuetSummary *summary, const char *unit)
     json_object_set_int_member(object, "outliers", summary->outliers);
     duet_json_set_double(object, "autocorrelation_lag1", summary->autocorrelation);
     duet_json_set_double(object, "drift", summary->drift);
+    duet_json_set_double(object, "trend_z", summary->trend);
     json_object_set_boolean_member(object, "slow_first", summary->slow_first);
     return object;
 }

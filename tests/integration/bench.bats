@@ -516,3 +516,47 @@ template() { duet ps -a --filter status=saved --format json | jq -e 'length >= 1
   done
   is "$code" 130
 }
+
+# delayed ARM PAIRS SEED DELAY_S: runs one payload twice as often, half of which wait so long before they write, in random
+# order; prints the comparison of the two halves.
+# shellcheck disable=SC2016 # the payload's shell expands it
+delayed() {
+  local deal=$scratch/deal
+  mkdir -p "$deal"
+  chmod 0777 "$deal"
+  python3 "$tests_dir/integration/deal.py" plan "$2" "$3" "$4" >"$deal/plan"
+  echo 1 >"$deal/n"
+  "$DUET" bench boot --arms "$1" -n $((2 * $2)) --seed "$3" -v "$deal:/deal" -o "$scratch/dealt.json" busybox -- sh -c \
+    'read -r n </deal/n; echo $((n + 1)) >/deal/n; sleep "$(sed -n "${n}p" /deal/plan)"; echo' >/dev/null 2>&1
+  python3 "$tests_dir/integration/deal.py" split "$deal/plan" "$scratch/dealt.json" >"$scratch/halves.json"
+  "$DUET" bench show --format json "$scratch/halves.json" | jq '.comparisons[0] +
+    {plain_ns: (.summary[] | select(.arm == "plain") | .metrics.request_to_output.median_ns)}'
+}
+
+# An interval misses the truth once in twenty: three in a row are no chance.
+# found ARM PAIRS DELAY_S: that it lies in the interval, which leaves 0 out where the delay is one that such a run can tell.
+found() {
+  local seed
+  for seed in 1 2 3; do
+    delayed "$1" "$2" $seed "$3" >"$scratch/contrast.json"
+    jq -e --argjson delay "$3" '($delay * 1e9) as $ns |
+      .difference_low_ns <= $ns and $ns <= .difference_high_ns and
+      ($ns / .plain_ns <= .smallest_detectable_effect or .difference_low_ns > 0)' "$scratch/contrast.json" && return
+    jq -c . "$scratch/contrast.json"
+  done
+  return 1
+}
+
+# bats test_tags=quiet
+@test "a delay that a payload was given is found, and lies in the interval" {
+  for delay in 0.005 0.02 0.1; do found container 30 $delay; done
+}
+
+# bats test_tags=full
+@test "a delay of a VM, twice what its run can detect, is found" {
+  # Half of them wait for nothing: what can such a run detect?
+  delayed vm 12 4 0.000001 >"$scratch/none.json"
+  delay=$(jq '.smallest_detectable_effect * .plain_ns * 2 / 1e9' "$scratch/none.json")
+  found vm 12 "$delay"
+  jq -e '.verdict == "differs"' "$scratch/contrast.json"
+}

@@ -681,7 +681,6 @@ time.sleep(60)' 3>&- &
   done
 }
 
-# bats test_tags=full
 @test "a domain that virsh makes is measured beside ours, and leaves nothing" {
   run --separate-stderr duet bench boot --arms container --peers virsh -n 1 -o "$scratch/virsh.json" \
     busybox -- echo hello
