@@ -8,6 +8,7 @@
 #include "benchmark.h"
 #include "notes.h"
 #include "random.h"
+#include "record.h"
 #include "words.h"
 
 static void find_unmatched(
@@ -73,10 +74,36 @@ static void note_weakness(GPtrArray *notes, const DuetRun *run, const char *whic
             "the %s run is weak (%s): `duet bench check` tells why", which, codes->str);
 }
 
+static gboolean knows_image(const DuetRun *run)
+{
+    for (guint i = 0; i < run->arms->len; i++)
+        if (duet_run_arm(run, i)->image_digest)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean knows_host(const DuetRun *run)
+{
+    return duet_record_string(run->host, "machine_hash") ||
+        duet_record_string(run->host, "cpu.model");
+}
+
+/* Where one of the runs tells it, they were found to differ. */
+static void note_unknown(GPtrArray *notes, const DuetRun *first, const DuetRun *second)
+{
+    if (!knows_host(first) && !knows_host(second))
+        duet_notes_add(notes, "unknown-host", TRUE,
+            "neither run tells on what host it was taken: it may not be the same");
+    if (!knows_image(first) && !knows_image(second))
+        duet_notes_add(notes, "unknown-image", TRUE,
+            "neither run tells what image it ran: it may not be the same");
+}
+
 static void add_notes(DuetAgainst *against, const DuetRun *first, const DuetRun *second)
 {
     if (*first->run_id && g_str_equal(first->run_id, second->run_id))
         duet_notes_add(against->notes, "same-run", TRUE, "both files hold the same run");
+    note_unknown(against->notes, first, second);
     note_weakness(against->notes, first, _("first"));
     note_weakness(against->notes, second, _("second"));
     duet_notes_add(against->notes, "apart", FALSE,

@@ -160,6 +160,27 @@ static void test_changes(void)
     g_assert_nonnull(strstr(table, "vm qemu_version: '7.2.0' and '8.0.0'"));
 }
 
+/* Of what neither file tells nobody knows that it is the same. */
+static void test_unknown(void)
+{
+    DuetRun *runs[] = { run_fixture_new(1, 10, 10), run_fixture_new(2, 10, 10) };
+
+    for (gsize r = 0; r < G_N_ELEMENTS(runs); r++) {
+        json_object_remove_member(runs[r]->host, "machine_hash");
+        json_object_remove_member(runs[r]->host, "cpu");
+        for (guint i = 0; i < runs[r]->arms->len; i++)
+            g_clear_pointer(&duet_run_arm(runs[r], i)->image_digest, g_free);
+    }
+    g_autoptr(DuetAgainst) against = against_of(runs[0], runs[1], FALSE, NULL);
+    g_assert_nonnull(against);
+    g_autofree char *table = duet_against_table(against);
+    g_assert_nonnull(strstr(table, "neither run tells on what host it was taken"));
+    g_assert_nonnull(strstr(table, "neither run tells what image it ran"));
+    run_fixture_assert_fits(table);
+    duet_run_free(runs[0]);
+    duet_run_free(runs[1]);
+}
+
 static void test_withheld(void)
 {
     g_autoptr(DuetRun) first = run_fixture_new(1, 10, 10), second = run_fixture_new(2, 13, 10);
@@ -432,6 +453,7 @@ int main(int argc, char **argv)
     g_test_add_func("/results/unmatched", test_unmatched);
     g_test_add_func("/results/refused", test_refused);
     g_test_add_func("/results/changes", test_changes);
+    g_test_add_func("/results/unknown", test_unknown);
     g_test_add_func("/results/withheld", test_withheld);
     g_test_add_func("/results/tcg-against-kvm", test_tcg_against_kvm);
     g_test_add_func("/results/metrics", test_metrics);
