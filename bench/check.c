@@ -152,7 +152,7 @@ static void check_mixed(GPtrArray *notes, const DuetRun *run)
         check_common(notes, run, facts[i], driver_fact);
     for (guint i = 0; i < run->arms->len; i++) {
         const DuetRunArm *arm = duet_run_arm(run, i);
-        const char *guest = duet_record_string(arm->driver, "kernel_version");
+        const char *guest = duet_run_arm_kernel(run, arm);
         if (guest && host && strcmp(guest, host) != 0)
             duet_notes_add(notes, "mixed", TRUE, "%s: its kernel is %s, the host's is %s",
                 arm->name, guest, host);

@@ -12,6 +12,7 @@ static const char *const verdict_names[] = {
     [DUET_VERDICT_DIFFERS] = N_("differs"),
     [DUET_VERDICT_SAME] = N_("no difference shown"),
     [DUET_VERDICT_NO_KVM] = N_("undecided (no KVM)"),
+    [DUET_VERDICT_OTHER_KERNEL] = N_("undecided (other kernel)"),
     [DUET_VERDICT_TOO_FEW] = N_("too few samples"),
     [DUET_VERDICT_FAILURES] = N_("withheld: samples failed"),
     [DUET_VERDICT_NESTED] = N_("withheld: nested under TCG"),
@@ -143,6 +144,16 @@ static gboolean shown(const DuetContrast *contrast, double floor)
         duet_contrast_effect(contrast) > floor;
 }
 
+static DuetVerdict verdict_of_difference(const DuetMatch *match, const DuetComparison *comparison)
+{
+    if (tcg_favours(match, comparison))
+        return DUET_VERDICT_NO_KVM;
+    if (match->measure->confounded &&
+        match->measure->confounded(match, comparison->a, comparison->b))
+        return DUET_VERDICT_OTHER_KERNEL;
+    return DUET_VERDICT_DIFFERS;
+}
+
 static void judge(const DuetMatch *match, DuetComparison *comparison, double p_holm, guint tests)
 {
     DuetContrast *contrast = &comparison->contrast;
@@ -156,10 +167,8 @@ static void judge(const DuetMatch *match, DuetComparison *comparison, double p_h
         contrast->detectable = NAN;
         return;
     }
-    if (!shown(contrast, match->floor))
-        return;
-    comparison->verdict =
-        tcg_favours(match, comparison) ? DUET_VERDICT_NO_KVM : DUET_VERDICT_DIFFERS;
+    if (shown(contrast, match->floor))
+        comparison->verdict = verdict_of_difference(match, comparison);
 }
 
 void duet_match_judge(const DuetMatch *match, GArray *comparisons)

@@ -8,6 +8,7 @@ G_BEGIN_DECLS
 
 /**
  * DuetVerdict:
+ * @DUET_VERDICT_OTHER_KERNEL: they differ, and so do their kernels, which may be all of it
  * @DUET_VERDICT_TOO_FEW: less than DUET_STATS_INTERVAL_MIN samples on a side, or so few that among
  *     as many comparisons the test has no chance to find anything: there is a contrast, but no
  * effect is large enough
@@ -18,6 +19,7 @@ typedef enum {
     DUET_VERDICT_DIFFERS,
     DUET_VERDICT_SAME,
     DUET_VERDICT_NO_KVM,
+    DUET_VERDICT_OTHER_KERNEL,
     DUET_VERDICT_TOO_FEW,
     DUET_VERDICT_FAILURES,
     DUET_VERDICT_NESTED,
@@ -46,6 +48,8 @@ typedef struct DuetMatch DuetMatch;
  * @pair: (nullable): @inout_metric: one of the first @n_default: what two arms are compared by in
  * its place. Returns: %FALSE where they are not to be compared
  * @alike: (nullable): Returns: whether two arms were measured in one way; NULL: all are
+ * @confounded: (nullable): Returns: whether a difference of two arms may be that of their kernels;
+ * NULL: none is
  * @contrast: @out_n: samples of the smaller side. Returns: %FALSE where there are no data
  * @higher_is_better: (nullable): whether a metric is a rate; NULL: all are times or costs
  * @tell: (nullable): adds to @notes what of two arms of two runs is no metric
@@ -61,6 +65,7 @@ typedef struct {
     char *(*difference)(guint metric, const DuetContrast *contrast);
     gboolean (*pair)(const DuetMatch *match, guint a, guint b, guint *inout_metric);
     gboolean (*alike)(const DuetMatch *match, guint a, guint b);
+    gboolean (*confounded)(const DuetMatch *match, guint a, guint b);
     gboolean (*contrast)(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
         DuetContrast *out_contrast, gsize *out_n);
     gboolean (*higher_is_better)(const DuetRunArm *arm, guint metric);

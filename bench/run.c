@@ -108,6 +108,13 @@ const char *duet_run_arm_accel(const DuetRunArm *arm)
     return duet_record_string(arm->driver, "accel");
 }
 
+const char *duet_run_arm_kernel(const DuetRun *run, const DuetRunArm *arm)
+{
+    const char *guest = duet_record_string(arm->driver, "kernel_version");
+
+    return guest ? guest : duet_record_string(run->host, "kernel.release");
+}
+
 gboolean duet_run_arm_is_peer(const DuetRunArm *arm)
 {
     return g_strcmp0(arm->kind, DUET_RUN_ARM_PEER) == 0;

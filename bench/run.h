@@ -160,6 +160,9 @@ DuetRun *duet_run_new(const DuetBenchmark *benchmark, DuetPlan *plan);
 void duet_run_free(DuetRun *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRun, duet_run_free)
 DuetRunArm *duet_run_arm(const DuetRun *run, guint arm);
+/** duet_run_arm_kernel: Returns: (nullable): the release of the kernel that an arm's programs meet:
+ * its guest's where the driver told of one, else the host's. */
+const char *duet_run_arm_kernel(const DuetRun *run, const DuetRunArm *arm);
 /** duet_run_tcg: whether any of its arms did. */
 gboolean duet_run_tcg(const DuetRun *run);
 DuetSample *duet_run_sample(const DuetRun *run, guint i);

@@ -103,6 +103,16 @@ static gboolean alike(const DuetMatch *match, guint a, guint b)
     return !differ_a && !differ_b && (!of_a || !of_b || g_str_equal(of_a, of_b));
 }
 
+/* Of two runs, another guest kernel is a change like any other, which is told; within one, it is
+ * taken for the cost of virtualization. */
+static gboolean confounded(const DuetMatch *match, guint a, guint b)
+{
+    const char *of_a = duet_run_arm_kernel(match->a, duet_run_arm(match->a, a));
+    const char *of_b = duet_run_arm_kernel(match->b, duet_run_arm(match->b, b));
+
+    return match->a == match->b && of_a && of_b && !g_str_equal(of_a, of_b);
+}
+
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint metric, guint64 seed,
     DuetContrast *out_contrast, gsize *out_n)
 {
@@ -148,6 +158,7 @@ const DuetMeasure duet_measure_overhead = {
     .difference = difference,
     .pair = pair,
     .alike = alike,
+    .confounded = confounded,
     .contrast = contrast,
     .higher_is_better = higher_is_better,
     .tell = tell,

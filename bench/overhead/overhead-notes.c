@@ -58,12 +58,12 @@ static void note_kernels(GPtrArray *notes, const DuetRun *run)
     const char *host = duet_record_string(run->host, "kernel.release");
 
     for (guint i = 0; i < run->arms->len; i++) {
-        const char *guest = duet_record_string(duet_run_arm(run, i)->driver, "kernel_version");
+        const char *guest = duet_run_arm_kernel(run, duet_run_arm(run, i));
         if (!guest || !host || g_str_equal(guest, host))
             continue;
         duet_notes_add(notes, "kernels", TRUE,
             "the guest's kernel is %s, the host's %s: what differs between a VM and the others may "
-            "be the kernels' difference, not the virtualization's",
+            "be the kernels' difference, not the virtualization's, and is undecided",
             guest, host);
         return;
     }

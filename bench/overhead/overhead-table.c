@@ -6,7 +6,11 @@
 #include "bench/table.h"
 #include "bench/text.h"
 
-#define ARM_COLUMNS 14
+/* The longest verdict beside a ratio, "undecided (other kernel)", ends in column 80. */
+#define ARM_COLUMNS 12
+#define MEDIAN_COLUMNS 9
+#define RATIO_COLUMNS 7
+#define INTERVAL_COLUMNS 15
 #define VERDICT_INDENT 3
 
 char *duet_overhead_figure(const DuetOverheadValue *of, double value)
@@ -71,8 +75,8 @@ static void comparison_cells(GString *out, const DuetComparison *comparison)
     }
     g_autofree char *ratio = duet_text_ratio(c->ratio);
     g_autofree char *interval = duet_text_ratio_interval(c->ratio_low, c->ratio_high);
-    duet_text_append_figure(out, ratio, 7);
-    duet_text_append_figure(out, interval, 16);
+    duet_text_append_figure(out, ratio, RATIO_COLUMNS);
+    duet_text_append_figure(out, interval, INTERVAL_COLUMNS);
     g_string_append_printf(out, "  %s", verdict);
 }
 
@@ -89,7 +93,7 @@ static void arm_row(GString *out, const DuetRun *run, const DuetOverheadAnalysis
     g_string_append(out, "  ");
     duet_text_append_padded(out, kind, ARM_COLUMNS - 2);
     g_string_append_printf(out, "%4u%7u", arm->ok, arm->failed + arm->timeouts);
-    duet_text_append_figure(out, median, 11);
+    duet_text_append_figure(out, median, MEDIAN_COLUMNS);
     if (comparison)
         comparison_cells(out, comparison);
     g_string_append_c(out, '\n');
@@ -116,8 +120,8 @@ char *duet_overhead_table(const DuetRun *run, const DuetOverheadAnalysis *analys
     head(out, run, analysis);
     g_string_append_c(out, '\n');
     duet_text_append_padded(out, "test, arm", ARM_COLUMNS);
-    g_string_append_printf(
-        out, "%4s%7s%11s%7s%16s  %s\n", "ok", "failed", "median", "ratio", "95 %", "verdict");
+    g_string_append_printf(out, "%4s%7s%*s%*s%*s  %s\n", "ok", "failed", MEDIAN_COLUMNS, "median",
+        RATIO_COLUMNS, "ratio", INTERVAL_COLUMNS, "95 %", "verdict");
     for (const DuetOverheadTest *test = duet_overhead_tests(); test->name; test++) {
         if (duet_overhead_run_has(run, test))
             test_rows(out, run, analysis, test);

@@ -239,6 +239,65 @@ static void test_tcg(void)
     run_fixture_assert_fits(table);
 }
 
+static void set_guest_kernel(DuetRun *run, const char *release)
+{
+    for (guint arm = 2; arm < 6; arm += 3)
+        json_object_set_string_member(duet_run_arm(run, arm)->driver, "kernel_version", release);
+}
+
+/* With another kernel in the guest, what is slower may be that kernel: no finding in either
+ * direction. Emulation, where it favours the direction, is the stronger reason. */
+static void test_other_kernel(void)
+{
+    const struct {
+        const char *accel;
+        double slow;
+        DuetVerdict verdict;
+    } cases[] = {
+        { "kvm", 1.25, DUET_VERDICT_OTHER_KERNEL },
+        { "kvm", 0.5, DUET_VERDICT_OTHER_KERNEL },
+        { "kvm", 1, DUET_VERDICT_SAME },
+        { "tcg", 8, DUET_VERDICT_NO_KVM },
+        { "tcg", 0.5, DUET_VERDICT_OTHER_KERNEL },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(DuetRun) run = made_run(cases[i].accel, cases[i].slow);
+        set_guest_kernel(run, "6.12.0");
+        g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
+        g_assert_cmpint(row(analysis, 2)->verdict, ==, cases[i].verdict);
+        g_assert_cmpint(row(analysis, 5)->verdict, ==, cases[i].verdict);
+        g_assert_cmpint(row(analysis, 1)->verdict, ==, DUET_VERDICT_SAME);
+    }
+}
+
+/* Figures stay beside it, in all views. Two VMs of one kernel are not confounded, nor is what is
+ * not known to differ. */
+static void test_other_kernel_views(void)
+{
+    g_autoptr(DuetRun) run = made_run("kvm", 1.25);
+
+    set_guest_kernel(run, "6.12.0");
+    g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
+    g_autofree char *table = duet_overhead_table(run, analysis);
+    g_autofree char *markdown = duet_overhead_markdown(run, analysis);
+    g_autofree char *json = duet_overhead_result(run, analysis);
+    g_assert_nonnull(strstr(table, "  undecided (other kernel)\n"));
+    g_assert_nonnull(strstr(markdown, "| undecided (other kernel) |"));
+    g_assert_nonnull(strstr(json, "\"verdict\" : \"undecided (other kernel)\""));
+    g_assert_nonnull(strstr(json, "\"ratio\""));
+    run_fixture_assert_fits(table);
+    for (guint arm = 0; arm < 6; arm += 3)
+        duet_run_arm(run, arm)->driver = json_object_ref(duet_run_arm(run, arm + 2)->driver);
+    g_autoptr(DuetOverheadAnalysis) vms = duet_overhead_analysis_new(run, FALSE);
+    g_assert_cmpint(row(vms, 2)->verdict, ==, DUET_VERDICT_DIFFERS);
+    json_object_remove_member(run->host, "kernel");
+    for (guint arm = 0; arm < 6; arm += 3)
+        g_clear_pointer(&duet_run_arm(run, arm)->driver, json_object_unref);
+    g_autoptr(DuetOverheadAnalysis) unknown = duet_overhead_analysis_new(run, FALSE);
+    g_assert_cmpint(row(unknown, 2)->verdict, ==, DUET_VERDICT_DIFFERS);
+}
+
 static void test_nested(void)
 {
     g_autoptr(DuetRun) run = made_run("kvm", 2);
@@ -392,6 +451,13 @@ static void test_against(void)
     g_autoptr(DuetAgainst) shuffled = duet_against_new(first, "a", second, "b", &options, NULL);
     g_autofree char *same = duet_against_json(shuffled);
     g_assert_cmpstr(same, ==, json);
+    /* A VM against a VM: another kernel is a change that is told, not a doubt. */
+    set_guest_kernel(second, "6.12.0");
+    g_autoptr(DuetAgainst) changed = duet_against_new(first, "a", second, "b", &options, NULL);
+    g_autofree char *told = duet_against_table(changed);
+    g_assert_cmpint(
+        g_array_index(changed->comparisons, DuetComparison, 2).verdict, ==, DUET_VERDICT_DIFFERS);
+    g_assert_nonnull(strstr(told, "kernel_version"));
     options.metrics = "syscall.call_ns";
     g_autoptr(DuetAgainst) part = duet_against_new(first, "a", second, "b", &options, NULL);
     g_assert_cmpuint(part->comparisons->len, ==, 3);
@@ -504,6 +570,8 @@ int main(int argc, char **argv)
     g_test_add_func("/overhead/choose", test_choose);
     g_test_add_func("/overhead/ratios", test_ratios);
     g_test_add_func("/overhead/tcg", test_tcg);
+    g_test_add_func("/overhead/other-kernel", test_other_kernel);
+    g_test_add_func("/overhead/other-kernel/views", test_other_kernel_views);
     g_test_add_func("/overhead/nested", test_nested);
     g_test_add_func("/overhead/baseline", test_baseline);
     g_test_add_func("/overhead/notes", test_notes);
