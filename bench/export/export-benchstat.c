@@ -4,7 +4,7 @@
 #include "bench/record.h"
 
 /* A name is one word; '/', '=' and '-' have meanings in it. What is not plain becomes %XX. */
-static void append_name(GString *out, const char *name)
+void duet_benchstat_name(GString *out, const char *name)
 {
     for (const char *at = name; *at; at++) {
         if (g_ascii_isalnum(*at) || *at == '_' || *at == '.')
@@ -26,14 +26,14 @@ static void config(GString *out, const char *key, const char *value)
 
 /* The keys are those that Go writes: benchstat takes runs whose keys differ for different things,
  * so versions and ids, which differ between runs that one wants to compare, are none. */
-static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+void duet_benchstat_head(GString *out, const DuetRun *run, gboolean nested, gboolean tcg)
 {
     const char *machine = duet_record_string(run->host, "kernel.machine");
     const char *cpu = duet_record_string(run->host, "cpu.model");
 
-    if (analysis->nested)
+    if (nested)
         g_string_append(out, "# Nested under TCG: CPUs are emulated, no figure is a result.\n");
-    else if (analysis->tcg)
+    else if (tcg)
         g_string_append(
             out, "# No hardware virtualization (QEMU's TCG): VM figures are upper bounds.\n");
     config(out, "goos", "linux");
@@ -62,7 +62,7 @@ static void sample_line(
         !duet_metric_value(sample, DUET_METRIC_HEADLINE, analysis->headline_to, &headline))
         return;
     g_string_append(out, "BenchmarkBoot/arm=");
-    append_name(out, duet_run_arm(run, sample->arm)->name);
+    duet_benchstat_name(out, duet_run_arm(run, sample->arm)->name);
     g_string_append_printf(out, " 1 %.0f ns/op", headline);
     pair(out, sample, DUET_METRIC_READY, analysis->headline_to, "ready-ns/op");
     pair(out, sample, DUET_METRIC_STOPPING, analysis->headline_to, "stopping-ns/op");
@@ -82,26 +82,30 @@ static void command_line(
     if (sample->discarded || sample->status != DUET_SAMPLE_OK || sample->command_exit_ns == 0)
         return;
     g_string_append(out, "BenchmarkCommand/arm=");
-    append_name(out, duet_run_arm(run, sample->arm)->name);
+    duet_benchstat_name(out, duet_run_arm(run, sample->arm)->name);
     g_string_append(out, " 1");
     pair(out, sample, DUET_METRIC_COMMAND_EXIT, headline_to, "ns/op");
     pair(out, sample, DUET_METRIC_COMMAND_OUTPUT, headline_to, "output-ns/op");
     g_string_append_c(out, '\n');
 }
 
+void duet_benchstat_failures(GString *out, const char *arm, guint ok, guint bad)
+{
+    if (bad == 0)
+        return;
+    g_string_append(out, "# ");
+    duet_benchstat_name(out, arm);
+    g_string_append_printf(out, ": %u of %u samples failed and are left out\n", bad, ok + bad);
+}
+
 char *duet_export_benchstat(const DuetRun *run, const DuetAnalysis *analysis)
 {
     GString *out = g_string_new(NULL);
 
-    head(out, run, analysis);
+    duet_benchstat_head(out, run, analysis->nested, analysis->tcg);
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         const DuetArmAnalysis *a = &analysis->arms[arm];
-        if (a->failed + a->timeouts == 0)
-            continue;
-        g_string_append(out, "# ");
-        append_name(out, duet_run_arm(run, arm)->name);
-        g_string_append_printf(out, ": %u of %u samples failed and are left out\n",
-            a->failed + a->timeouts, a->ok + a->failed + a->timeouts);
+        duet_benchstat_failures(out, duet_run_arm(run, arm)->name, a->ok, a->failed + a->timeouts);
     }
     for (guint i = 0; i < run->samples->len; i++)
         sample_line(out, run, analysis, duet_run_sample(run, i));

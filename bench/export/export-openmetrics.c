@@ -58,38 +58,41 @@ void duet_openmetrics_info(GString *out, const DuetRun *run)
     }
 }
 
-static void samples(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+void duet_openmetrics_samples_family(GString *out)
 {
     duet_openmetrics_family(
         out, "duet_samples", "gauge", NULL, "Samples by how they ended, warm-ups excluded.");
-    for (guint arm = 0; arm < analysis->n_arms; arm++) {
-        const DuetArmAnalysis *a = &analysis->arms[arm];
-        const guint counts[] = { a->ok, a->failed, a->timeouts };
-        for (guint status = 0; status < G_N_ELEMENTS(counts); status++) {
-            g_string_append(out, "duet_samples{");
-            duet_openmetrics_label(out, "run_id", run->run_id);
-            duet_openmetrics_label(out, "arm", duet_run_arm(run, arm)->name);
-            duet_openmetrics_label(out, "status", duet_sample_status_to_string(status));
-            duet_openmetrics_value(out, counts[status]);
-        }
+}
+
+void duet_openmetrics_samples(
+    GString *out, const DuetRun *run, guint arm, guint ok, guint failed, guint timeouts)
+{
+    const guint counts[] = { ok, failed, timeouts };
+
+    for (guint status = 0; status < G_N_ELEMENTS(counts); status++) {
+        g_string_append(out, "duet_samples{");
+        duet_openmetrics_label(out, "run_id", run->run_id);
+        duet_openmetrics_label(out, "arm", duet_run_arm(run, arm)->name);
+        duet_openmetrics_label(out, "status", duet_sample_status_to_string(status));
+        duet_openmetrics_value(out, counts[status]);
     }
 }
 
-static void series(
-    GString *out, const char *name, const DuetRun *run, guint arm, const char *metric)
+static void series(GString *out, const char *family, const char *suffix, const DuetRun *run,
+    guint arm, const char *metric)
 {
-    g_string_append_printf(out, "%s{", name);
+    g_string_append_printf(out, "%s%s{", family, suffix);
     duet_openmetrics_label(out, "run_id", run->run_id);
     duet_openmetrics_label(out, "arm", duet_run_arm(run, arm)->name);
     duet_openmetrics_label(out, "metric", metric);
 }
 
-static void summary(
-    GString *out, const DuetRun *run, guint arm, const char *metric, const DuetSummary *s)
+void duet_openmetrics_summary(GString *out, const char *family, const DuetRun *run, guint arm,
+    const char *metric, const DuetSummary *s, double scale)
 {
     const struct {
         const char *quantile;
-        double ns;
+        double value;
     } quantiles[] = {
         { "0.0", s->min },
         { "0.25", s->q1 },
@@ -101,16 +104,16 @@ static void summary(
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(quantiles); i++) {
-        if (isnan(quantiles[i].ns))
+        if (isnan(quantiles[i].value))
             continue;
-        series(out, "duet_time_seconds", run, arm, metric);
+        series(out, family, "", run, arm, metric);
         duet_openmetrics_label(out, "quantile", quantiles[i].quantile);
-        duet_openmetrics_value(out, quantiles[i].ns / 1e9);
+        duet_openmetrics_value(out, quantiles[i].value * scale);
     }
-    series(out, "duet_time_seconds_count", run, arm, metric);
+    series(out, family, "_count", run, arm, metric);
     duet_openmetrics_value(out, s->n);
-    series(out, "duet_time_seconds_sum", run, arm, metric);
-    duet_openmetrics_value(out, s->mean * s->n / 1e9);
+    series(out, family, "_sum", run, arm, metric);
+    duet_openmetrics_value(out, s->mean * s->n * scale);
 }
 
 static void summaries(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
@@ -121,7 +124,8 @@ static void summaries(GString *out, const DuetRun *run, const DuetAnalysis *anal
         for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
             g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
             if (analysis->arms[arm].summary[metric].n > 0)
-                summary(out, run, arm, id, &analysis->arms[arm].summary[metric]);
+                duet_openmetrics_summary(out, "duet_time_seconds", run, arm, id,
+                    &analysis->arms[arm].summary[metric], 1e-9);
         }
     }
 }
@@ -165,7 +169,11 @@ char *duet_export_openmetrics(const DuetRun *run, const DuetAnalysis *analysis)
     GString *out = g_string_new(NULL);
 
     duet_openmetrics_info(out, run);
-    samples(out, run, analysis);
+    duet_openmetrics_samples_family(out);
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        const DuetArmAnalysis *a = &analysis->arms[arm];
+        duet_openmetrics_samples(out, run, arm, a->ok, a->failed, a->timeouts);
+    }
     summaries(out, run, analysis);
     duet_openmetrics_ratios(out, &analysis->match, analysis->comparisons,
         "Ratio of the medians of a and b, 95 % interval.");

@@ -15,6 +15,12 @@
 #define TCG "No hardware virtualization (QEMU's TCG): VM figures are upper bounds. "
 #define NESTED "Nested under TCG: CPUs are emulated, no figure is a result. "
 
+struct DuetPhoronix {
+    const DuetRun *run;
+    xmlBuffer *buffer;
+    xmlTextWriter *xml;
+};
+
 static void start(xmlTextWriter *xml, const char *name)
 {
     xmlTextWriterStartElement(xml, BAD_CAST name);
@@ -42,20 +48,30 @@ static void timestamp(xmlTextWriter *xml, const char *name, const DuetRun *run)
     element(xml, name, text ? text : "1970-01-01 00:00:00");
 }
 
-static void generated(xmlTextWriter *xml, const DuetRun *run, const DuetAnalysis *analysis)
+DuetPhoronix *duet_phoronix_new(
+    const DuetRun *run, const char *title, const char *of, gboolean nested, gboolean tcg)
 {
-    g_autofree char *description = g_strdup_printf("%sMedians of %u samples of each arm, cache %s, "
-                                                   "seed %" G_GUINT64_FORMAT ", run %s",
-        analysis->nested    ? NESTED
-            : analysis->tcg ? TCG
-                            : "",
-        run->plan->n, run->plan->mode, run->plan->seed, run->run_id);
-    start(xml, "Generated");
-    element(xml, "Title", "duet bench boot");
-    timestamp(xml, "LastModified", run);
-    element(xml, "TestClient", "duet");
-    foreign(xml, "Description", description, DESCRIPTION_MAX);
-    xmlTextWriterEndElement(xml);
+    DuetPhoronix *file = g_new0(DuetPhoronix, 1);
+    g_autofree char *description =
+        g_strdup_printf("%sMedians of %u %s, cache %s, seed %" G_GUINT64_FORMAT ", run %s",
+            nested    ? NESTED
+                : tcg ? TCG
+                      : "",
+            run->plan->n, of, run->plan->mode, run->plan->seed, run->run_id);
+
+    file->run = run;
+    file->buffer = xmlBufferCreate();
+    file->xml = xmlNewTextWriterMemory(file->buffer, 0);
+    xmlTextWriterSetIndent(file->xml, 1);
+    xmlTextWriterStartDocument(file->xml, NULL, "UTF-8", NULL);
+    start(file->xml, "PhoronixTestSuite");
+    start(file->xml, "Generated");
+    element(file->xml, "Title", title);
+    timestamp(file->xml, "LastModified", run);
+    element(file->xml, "TestClient", "duet");
+    foreign(file->xml, "Description", description, DESCRIPTION_MAX);
+    xmlTextWriterEndElement(file->xml);
+    return file;
 }
 
 static char *joined(JsonObject *record, const char *const *paths)
@@ -69,84 +85,96 @@ static char *joined(JsonObject *record, const char *const *paths)
     return g_string_free(out, FALSE);
 }
 
-static void system_of(
-    xmlTextWriter *xml, const DuetRun *run, const DuetAnalysis *analysis, guint index)
+void duet_phoronix_system(
+    DuetPhoronix *file, const char *name, guint arm, guint ok, guint failed, guint timeouts)
 {
     static const char *const hardware[] = { "Processor", "cpu.model", "RAM in bytes",
         "memory.ram_bytes", NULL };
     static const char *const software[] = { "Kernel", "kernel.release", "OS", "os", NULL };
-    const DuetRunArm *arm = duet_run_arm(run, index);
-    const DuetArmAnalysis *a = &analysis->arms[index];
+    const DuetRun *run = file->run;
+    const DuetRunArm *of = duet_run_arm(run, arm);
     g_autofree char *hard = joined(run->host, hardware), *soft = joined(run->host, software);
     g_autofree char *notes = g_strdup_printf("kind %s, accelerator %s, image %s, %u ok, %u failed, "
                                              "%u timed out",
-        arm->kind, duet_run_arm_accel(arm) ? duet_run_arm_accel(arm) : "none",
-        arm->image_ref ? arm->image_ref : "none", a->ok, a->failed, a->timeouts);
+        of->kind, duet_run_arm_accel(of) ? duet_run_arm_accel(of) : "none",
+        of->image_ref ? of->image_ref : "none", ok, failed, timeouts);
 
-    start(xml, "System");
-    foreign(xml, "Identifier", arm->name, IDENTIFIER_MAX);
-    foreign(xml, "Hardware", hard, G_MAXLONG);
-    foreign(xml, "Software", soft, G_MAXLONG);
-    element(xml, "User", "");
-    timestamp(xml, "TimeStamp", run);
-    foreign(xml, "TestClientVersion", duet_record_string(run->tool, "version"), G_MAXLONG);
-    foreign(xml, "Notes", notes, G_MAXLONG);
-    xmlTextWriterEndElement(xml);
+    start(file->xml, "System");
+    foreign(file->xml, "Identifier", name, IDENTIFIER_MAX);
+    foreign(file->xml, "Hardware", hard, G_MAXLONG);
+    foreign(file->xml, "Software", soft, G_MAXLONG);
+    element(file->xml, "User", "");
+    timestamp(file->xml, "TimeStamp", run);
+    foreign(file->xml, "TestClientVersion", duet_record_string(run->tool, "version"), G_MAXLONG);
+    foreign(file->xml, "Notes", notes, G_MAXLONG);
+    xmlTextWriterEndElement(file->xml);
 }
 
-/* All samples that the median is of, in milliseconds, as Phoronix joins them. */
-static char *raw(const DuetRun *run, const DuetAnalysis *analysis, guint arm, DuetMetric metric)
+void duet_phoronix_result(DuetPhoronix *file, const char *test, const char *id, const char *scale,
+    gboolean higher_is_better)
 {
-    GString *out = g_string_new(NULL);
-    char text[G_ASCII_DTOSTR_BUF_SIZE];
-    double ns;
+    g_autofree char *title = g_strconcat("duet: ", id, NULL);
 
-    for (guint i = 0; i < run->samples->len; i++) {
-        const DuetSample *sample = duet_run_sample(run, i);
-        if (sample->arm == arm && !sample->discarded && sample->status == DUET_SAMPLE_OK &&
-            duet_metric_value(sample, metric, analysis->headline_to, &ns))
-            g_string_append_printf(out, "%s%s", out->len > 0 ? ":" : "",
-                g_ascii_formatd(text, sizeof text, "%.6f", ns / 1e6));
-    }
-    return g_string_free(out, FALSE);
+    start(file->xml, "Result");
+    element(file->xml, "Identifier", test);
+    element(file->xml, "Title", title);
+    foreign(file->xml, "AppVersion", duet_record_string(file->run->tool, "version"), G_MAXLONG);
+    element(file->xml, "Arguments", id);
+    element(file->xml, "Description", id);
+    element(file->xml, "Scale", scale);
+    element(file->xml, "Proportion", higher_is_better ? "HIB" : "LIB");
+    element(file->xml, "DisplayFormat", "BAR_GRAPH");
+    start(file->xml, "Data");
 }
 
-static void entry(xmlTextWriter *xml, const DuetRun *run, const DuetAnalysis *analysis, guint arm,
-    DuetMetric metric)
+void duet_phoronix_entry(
+    DuetPhoronix *file, const char *name, double median, const DuetSeries *series, double scale)
 {
-    g_autofree char *values = raw(run, analysis, arm, metric);
+    g_autoptr(GString) raw = g_string_new(NULL);
     char text[G_ASCII_DTOSTR_BUF_SIZE];
-    double ms = analysis->arms[arm].summary[metric].median / 1e6;
 
-    start(xml, "Entry");
-    foreign(xml, "Identifier", duet_run_arm(run, arm)->name, IDENTIFIER_MAX);
-    element(xml, "Value", g_ascii_formatd(text, sizeof text, "%.6f", ms));
-    element(xml, "RawString", values);
-    xmlTextWriterEndElement(xml);
+    for (gsize i = 0; i < series->n; i++)
+        g_string_append_printf(raw, "%s%s", i > 0 ? ":" : "",
+            g_ascii_formatd(text, sizeof text, "%.6f", series->values[i] * scale));
+    start(file->xml, "Entry");
+    foreign(file->xml, "Identifier", name, IDENTIFIER_MAX);
+    element(file->xml, "Value", g_ascii_formatd(text, sizeof text, "%.6f", median * scale));
+    element(file->xml, "RawString", raw->str);
+    xmlTextWriterEndElement(file->xml);
+}
+
+void duet_phoronix_result_end(DuetPhoronix *file)
+{
+    xmlTextWriterEndElement(file->xml);
+    xmlTextWriterEndElement(file->xml);
+}
+
+char *duet_phoronix_finish(DuetPhoronix *file)
+{
+    xmlTextWriterEndDocument(file->xml);
+    xmlFreeTextWriter(file->xml);
+    char *text = g_strdup((const char *)xmlBufferContent(file->buffer));
+    xmlBufferFree(file->buffer);
+    g_free(file);
+    return text;
 }
 
 static void result(
-    xmlTextWriter *xml, const DuetRun *run, const DuetAnalysis *analysis, DuetMetric metric)
+    DuetPhoronix *file, const DuetRun *run, const DuetAnalysis *analysis, DuetMetric metric)
 {
     g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
-    g_autofree char *title = g_strconcat("duet: ", id, NULL);
 
-    start(xml, "Result");
-    element(xml, "Identifier", "local/duet-boot");
-    element(xml, "Title", title);
-    foreign(xml, "AppVersion", duet_record_string(run->tool, "version"), G_MAXLONG);
-    element(xml, "Arguments", id);
-    element(xml, "Description", id);
-    element(xml, "Scale", "Milliseconds");
-    element(xml, "Proportion", "LIB");
-    element(xml, "DisplayFormat", "BAR_GRAPH");
-    start(xml, "Data");
+    duet_phoronix_result(file, "local/duet-boot", id, "Milliseconds", FALSE);
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
-        if (analysis->arms[arm].summary[metric].n > 0)
-            entry(xml, run, analysis, arm, metric);
+        const DuetSummary *summary = &analysis->arms[arm].summary[metric];
+        g_auto(DuetColumn) column = { 0 };
+        if (summary->n == 0)
+            continue;
+        duet_run_values(run, arm, metric, analysis->headline_to, &column);
+        DuetSeries series = duet_column_series(&column);
+        duet_phoronix_entry(file, duet_run_arm(run, arm)->name, summary->median, &series, 1e-6);
     }
-    xmlTextWriterEndElement(xml);
-    xmlTextWriterEndElement(xml);
+    duet_phoronix_result_end(file);
 }
 
 static gboolean anybody_has(const DuetAnalysis *analysis, DuetMetric metric)
@@ -160,22 +188,17 @@ static gboolean anybody_has(const DuetAnalysis *analysis, DuetMetric metric)
 
 char *duet_export_phoronix(const DuetRun *run, const DuetAnalysis *analysis)
 {
-    xmlBuffer *buffer = xmlBufferCreate();
-    xmlTextWriter *xml = xmlNewTextWriterMemory(buffer, 0);
+    DuetPhoronix *file = duet_phoronix_new(
+        run, "duet bench boot", "samples of each arm", analysis->nested, analysis->tcg);
 
-    xmlTextWriterSetIndent(xml, 1);
-    xmlTextWriterStartDocument(xml, NULL, "UTF-8", NULL);
-    start(xml, "PhoronixTestSuite");
-    generated(xml, run, analysis);
-    for (guint arm = 0; arm < analysis->n_arms; arm++)
-        system_of(xml, run, analysis, arm);
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        const DuetArmAnalysis *a = &analysis->arms[arm];
+        duet_phoronix_system(
+            file, duet_run_arm(run, arm)->name, arm, a->ok, a->failed, a->timeouts);
+    }
     for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
         if (anybody_has(analysis, metric))
-            result(xml, run, analysis, metric);
+            result(file, run, analysis, metric);
     }
-    xmlTextWriterEndDocument(xml);
-    xmlFreeTextWriter(xml);
-    char *text = g_strdup((const char *)xmlBufferContent(buffer));
-    xmlBufferFree(buffer);
-    return text;
+    return duet_phoronix_finish(file);
 }

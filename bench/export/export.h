@@ -54,6 +54,14 @@ void duet_openmetrics_label(GString *out, const char *name, const char *value);
 void duet_openmetrics_value(GString *out, double number);
 /** duet_openmetrics_info: what each arm was. */
 void duet_openmetrics_info(GString *out, const DuetRun *run);
+/** duet_openmetrics_samples_family, duet_openmetrics_samples: how many samples ended in which way:
+ * begins the family; appends an arm of it. */
+void duet_openmetrics_samples_family(GString *out);
+void duet_openmetrics_samples(
+    GString *out, const DuetRun *run, guint arm, guint ok, guint failed, guint timeouts);
+/** duet_openmetrics_summary: appends quantiles, count and sum. @scale: to the family's unit */
+void duet_openmetrics_summary(GString *out, const char *family, const DuetRun *run, guint arm,
+    const char *metric, const DuetSummary *s, double scale);
 /** duet_openmetrics_ratios: the intervals that are not withheld. @help: what is compared. */
 void duet_openmetrics_ratios(
     GString *out, const DuetMatch *match, GArray *comparisons, const char *help);
@@ -61,7 +69,33 @@ void duet_openmetrics_ratios(
 /** duet_export_benchstat: the good samples in Go's benchmark format. */
 char *duet_export_benchstat(const DuetRun *run, const DuetAnalysis *analysis);
 
+/** duet_benchstat_head: appends what holds for all lines. */
+void duet_benchstat_head(GString *out, const DuetRun *run, gboolean nested, gboolean tcg);
+/** duet_benchstat_name: appends a name of anybody's as a part of a benchmark's. */
+void duet_benchstat_name(GString *out, const char *name);
+/** duet_benchstat_failures: appends a comment on samples that failed, if any did. */
+void duet_benchstat_failures(GString *out, const char *arm, guint ok, guint bad);
+
 /** duet_export_phoronix: medians and good samples as a result file of the Phoronix Test Suite. */
 char *duet_export_phoronix(const DuetRun *run, const DuetAnalysis *analysis);
+
+/** DuetPhoronix: such a file as it is written: all systems, then the results with their entries. */
+typedef struct DuetPhoronix DuetPhoronix;
+
+/** duet_phoronix_new: Returns: (transfer full). @of: what the plan's n counts */
+DuetPhoronix *duet_phoronix_new(
+    const DuetRun *run, const char *title, const char *of, gboolean nested, gboolean tcg);
+/** duet_phoronix_system: @arm: one that is of it; the counts are of all of it. */
+void duet_phoronix_system(
+    DuetPhoronix *file, const char *name, guint arm, guint ok, guint failed, guint timeouts);
+/** duet_phoronix_result: begins one. @id: at most 44 characters. @scale: the unit of its entries */
+void duet_phoronix_result(DuetPhoronix *file, const char *test, const char *id, const char *scale,
+    gboolean higher_is_better);
+/** duet_phoronix_entry: @name: a system's. @scale: from the values' unit to the result's */
+void duet_phoronix_entry(
+    DuetPhoronix *file, const char *name, double median, const DuetSeries *series, double scale);
+void duet_phoronix_result_end(DuetPhoronix *file);
+/** duet_phoronix_finish: frees @file. Returns: (transfer full): its text. */
+char *duet_phoronix_finish(DuetPhoronix *file);
 
 G_END_DECLS

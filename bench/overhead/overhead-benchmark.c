@@ -92,9 +92,11 @@ static char *csv(const DuetRun *run, const DuetOverheadAnalysis *analysis)
     return duet_export_csv(run, NULL);
 }
 
-static const char *const formats[] = { "table", "json", "csv", "md", NULL };
+static const char *const formats[] = { "table", "json", "csv", "md", "openmetrics", "benchstat",
+    "phoronix", NULL };
 static char *(*const views[])(const DuetRun *, const DuetOverheadAnalysis *) = {
-    duet_overhead_table, duet_overhead_result, csv, duet_overhead_markdown
+    duet_overhead_table, duet_overhead_result, csv, duet_overhead_markdown,
+    duet_overhead_openmetrics, duet_overhead_benchstat, duet_overhead_phoronix
 };
 
 static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures)

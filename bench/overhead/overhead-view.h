@@ -11,6 +11,15 @@ char *duet_overhead_table(const DuetRun *run, const DuetOverheadAnalysis *analys
 /** duet_overhead_markdown: Returns: (transfer full): the same as GitHub renders it. */
 char *duet_overhead_markdown(const DuetRun *run, const DuetOverheadAnalysis *analysis);
 
+/** duet_overhead_openmetrics: Returns: (transfer full): the summary as OpenMetrics 1.0 text. */
+char *duet_overhead_openmetrics(const DuetRun *run, const DuetOverheadAnalysis *analysis);
+
+/** duet_overhead_benchstat: Returns: (transfer full): good samples in Go's benchmark format. */
+char *duet_overhead_benchstat(const DuetRun *run, const DuetOverheadAnalysis *analysis);
+
+/** duet_overhead_phoronix: Returns: (transfer full): a file of the Phoronix Test Suite. */
+char *duet_overhead_phoronix(const DuetRun *run, const DuetOverheadAnalysis *analysis);
+
 /** duet_overhead_result: Returns: (transfer full): the result file's text. */
 char *duet_overhead_result(const DuetRun *run, const DuetOverheadAnalysis *analysis);
 

@@ -41,6 +41,38 @@ overhead() { duet bench overhead --duration 1 -n 1 --timeout $((60 * slow)) "$@"
   grep -q few-samples <<<"$output"
 }
 
+@test "an overhead result in other programs' formats has the same figures" {
+  for format in openmetrics benchstat phoronix; do
+    duet bench show --format $format "$scratch/overhead.json" >"$scratch/as.$format"
+  done
+  # Debian's, which has Debian's modules, whatever comes first in PATH.
+  /usr/bin/python3 - "$scratch" <<'PYTHON'
+import json, re, sys
+import xml.etree.ElementTree as tree
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+scratch = sys.argv[1]
+run = json.load(open(scratch + "/overhead.json"))
+wanted = {(arm["arm"], f"{arm['arm'].split(':')[0]}.{id}"): value["median"]
+          for arm in run["summary"] for id, value in arm["values"].items()}
+families = {f.name: f for f in text_string_to_metric_families(open(scratch + "/as.openmetrics").read())}
+got = {(s.labels["arm"], s.labels["metric"]): s.value
+       for f in families.values() if f.name.startswith("duet_work_") for s in f.samples
+       if s.labels.get("quantile") == "0.5"}
+assert set(got) == set(wanted) and all(abs(got[k] / wanted[k] - 1) < 1e-9 for k in wanted), (got, wanted)
+lines = re.findall(r"^BenchmarkOverhead/test=(\S+)/arm=(\w+) 1 (\S+) (events/s|programs/s)$",
+                   open(scratch + "/as.benchstat").read(), re.M)
+assert len(lines) == 6, lines
+for test, kind, value, unit in lines:
+    assert abs(float(value) / wanted[f"{test}:{kind}", f"{test}.{unit[:-2]}_per_s"] - 1) < 1e-9
+root = tree.parse(scratch + "/as.phoronix").getroot()
+assert [e.text for e in root.findall("System/Identifier")] == ["native", "container", "vm"]
+entries = {(f"{r.findtext('Arguments').split('.')[0]}:{e.findtext('Identifier')}", r.findtext("Arguments")):
+           float(e.findtext("Value")) for r in root.findall("Result") for e in r.findall("Data/Entry")}
+assert set(entries) == set(wanted) and all(abs(entries[k] - wanted[k]) < 1e-5 for k in wanted)
+assert {r.findtext("Proportion") for r in root.findall("Result")} == {"HIB"}
+PYTHON
+}
+
 @test "bench overhead: every tool runs, and nothing of it stays" {
   local result=$scratch/all.json
   overhead --arms container -o "$result" >"$scratch/table"

@@ -393,6 +393,53 @@ static void test_modes(void)
     }
 }
 
+static char *shown(const DuetRun *run, const char *format)
+{
+    const char *const *formats = run->benchmark->formats;
+
+    for (guint i = 0; formats[i]; i++) {
+        if (g_str_equal(formats[i], format))
+            return run->benchmark->show(run, i, FALSE);
+    }
+    g_assert_not_reached();
+}
+
+/* An arm without a good sample and a ratio of two modes are in no format, and no format has NaN;
+ * what failed is told. */
+static void test_exports(void)
+{
+    g_autoptr(DuetRun) run = made_run("kvm", 1.25);
+
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        if (sample->arm == 5)
+            sample->status = DUET_SAMPLE_FAILED;
+        else if (sample->arm < 2)
+            sample->overhead->mode = g_strdup(sample->arm == 1 ? "direct=0" : "direct=1");
+    }
+    g_autofree char *metrics = shown(run, "openmetrics"), *go = shown(run, "benchstat"),
+                    *phoronix = shown(run, "phoronix");
+    g_assert_true(g_str_has_suffix(metrics, "\n# EOF\n"));
+    g_assert_null(strstr(metrics, "nan"));
+    g_assert_nonnull(strstr(metrics, "# UNIT duet_work_seconds seconds\n"));
+    g_assert_nonnull(strstr(metrics, "arm=\"syscall:vm\",status=\"failed\"} 10\n"));
+    g_assert_null(strstr(metrics, "arm=\"syscall:vm\",metric="));
+    g_assert_nonnull(strstr(metrics, "a=\"cpu:vm\",b=\"cpu:native\",metric=\"cpu.events_per_s\""));
+    g_assert_null(strstr(metrics, "a=\"cpu:container\",b="));
+    g_assert_nonnull(strstr(go, "\nUnit events/s better=higher\n"));
+    g_assert_null(strstr(go, "Unit ns/op"));
+    g_assert_nonnull(strstr(go, "# syscall%3Avm: 10 of 10 samples failed and are left out\n"));
+    g_assert_null(strstr(go, "test=syscall/arm=vm"));
+    g_assert_nonnull(strstr(go, "\nBenchmarkOverhead/test=cpu/arm=container/mode=direct%3D0 1 "));
+    g_assert_nonnull(strstr(go, "\nBenchmarkOverhead/test=syscall/arm=native 1 20"));
+    g_assert_null(strstr(go, "nan"));
+    g_assert_nonnull(strstr(phoronix, "<Proportion>HIB</Proportion>"));
+    g_assert_nonnull(strstr(phoronix, "<Proportion>LIB</Proportion>"));
+    g_assert_nonnull(strstr(phoronix, "10 ok, 10 failed, 0 timed out"));
+    g_auto(GStrv) entries = g_strsplit(phoronix, "<Entry>", -1);
+    g_assert_cmpuint(g_strv_length(entries), ==, 1 + 5);
+}
+
 /* What was written is read again, and says the same. */
 static void test_round_trip(void)
 {
@@ -576,6 +623,7 @@ int main(int argc, char **argv)
     g_test_add_func("/overhead/baseline", test_baseline);
     g_test_add_func("/overhead/notes", test_notes);
     g_test_add_func("/overhead/modes", test_modes);
+    g_test_add_func("/overhead/exports", test_exports);
     g_test_add_func("/overhead/round-trip", test_round_trip);
     g_test_add_func("/overhead/against", test_against);
     g_test_add_func("/overhead/against/mode", test_against_mode);
