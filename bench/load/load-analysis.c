@@ -168,7 +168,7 @@ static gint64 first_request(const DuetLoadPoint *point)
 }
 
 /* Appends a batch's latencies. Returns: its starts per second; NAN if none succeeded. */
-static double take_batch(const DuetLoadPoint *point, DuetMark headline_to, guint batch,
+double duet_load_take_batch(const DuetLoadPoint *point, DuetMark headline_to, guint batch,
     DuetLoadRow *row, DuetColumn *latencies)
 {
     gint64 at_once_ns = first_request(point), first_ns = G_MAXINT64, last_ns = 0;
@@ -203,7 +203,8 @@ static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint 
         if (!duet_load_is_of(sample, arm, run->plan->counts[variant]))
             continue;
         gsize before = duet_column_series(&latencies).n;
-        double rate = take_batch(sample->load, analysis->headline_to, n_batches, row, &latencies);
+        double rate =
+            duet_load_take_batch(sample->load, analysis->headline_to, n_batches, row, &latencies);
         n_batches += duet_column_series(&latencies).n > before;
         if (!isnan(rate))
             g_array_append_val(rates, rate);

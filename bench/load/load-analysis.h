@@ -68,6 +68,13 @@ DuetMark duet_load_headline(const DuetRun *run);
  * due, whatever kept it from being requested then. */
 double duet_load_latency(const DuetLoadStart *start, gboolean rate, DuetMark headline_to);
 
+/**
+ * duet_load_take_batch: adds a batch to @row, and its latencies to @latencies as of block @batch.
+ * Returns: starts per second; NaN: not known.
+ */
+double duet_load_take_batch(const DuetLoadPoint *point, DuetMark headline_to, guint batch,
+    DuetLoadRow *row, DuetColumn *latencies);
+
 /** duet_load_is_of: Returns: whether a sample is a batch of that arm and level that counts. */
 gboolean duet_load_is_of(const DuetSample *sample, guint arm, guint level);
 
@@ -101,5 +108,8 @@ char *duet_load_table(const DuetRun *run, const DuetLoadAnalysis *analysis);
 char *duet_load_result(const DuetRun *run, const DuetLoadAnalysis *analysis);
 char *duet_load_csv(const DuetRun *run, const DuetLoadAnalysis *analysis);
 char *duet_load_markdown(const DuetRun *run, const DuetLoadAnalysis *analysis);
+char *duet_load_openmetrics(const DuetRun *run, const DuetLoadAnalysis *analysis);
+char *duet_load_benchstat(const DuetRun *run, const DuetLoadAnalysis *analysis);
+char *duet_load_phoronix(const DuetRun *run, const DuetLoadAnalysis *analysis);
 
 G_END_DECLS

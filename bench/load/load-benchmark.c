@@ -100,9 +100,11 @@ static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
     }
 }
 
-static const char *const formats[] = { "table", "json", "csv", "md", NULL };
+static const char *const formats[] = { "table", "json", "csv", "md", "openmetrics", "benchstat",
+    "phoronix", NULL };
 static char *(*const views[])(const DuetRun *, const DuetLoadAnalysis *) = { duet_load_table,
-    duet_load_result, duet_load_csv, duet_load_markdown };
+    duet_load_result, duet_load_csv, duet_load_markdown, duet_load_openmetrics, duet_load_benchstat,
+    duet_load_phoronix };
 
 static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures)
 {

@@ -47,6 +47,26 @@ part_has() { [ "$(wc -l 2>/dev/null <"$scratch/load.json.part")" -ge "$1" ]; }
   diff <(duet bench show --format json "$scratch/load.json") "$scratch/load.json"
   [ "$(duet bench show --format csv "$scratch/load.json" | grep -c 'x3\.[0-2]\.output,')" = 18 ]
   [[ $(duet bench show --format md "$scratch/load.json") == *"| container | x3 | 18 | 0 |"* ]]
+  duet bench show --format openmetrics "$scratch/load.json" >"$scratch/metrics"
+  duet bench show --format phoronix "$scratch/load.json" >"$scratch/phoronix.xml"
+  is "$(duet bench show --format benchstat "$scratch/load.json" | grep -cE '^BenchmarkLoad/load=x[13]/arm=container 1 [0-9]+ ns/op [0-9.]+ starts/s$')" 12
+  # Debian's, which has Debian's modules, whatever comes first in PATH.
+  /usr/bin/python3 - "$scratch" <<'PYTHON'
+import json, statistics, sys
+import xml.etree.ElementTree as tree
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+level = json.load(open(sys.argv[1] + "/load.json"))["summary"][0]["levels"][1]
+families = {f.name: f for f in text_string_to_metric_families(open(sys.argv[1] + "/metrics").read())}
+def median(family):
+    return [s.value for s in families[family].samples if s.labels["metric"] == "x3" and s.labels.get("quantile") == "0.5"][0]
+assert abs(median("duet_start_seconds") * 1e9 / level["latency"]["median_ns"] - 1) < 1e-9
+assert abs(median("duet_starts_per_second") / level["starts_per_second"]["median"] - 1) < 1e-9
+results = {r.findtext("Arguments"): r for r in tree.parse(sys.argv[1] + "/phoronix.xml").findall("Result")}
+assert list(results) == ["x1.latency", "x1.starts_per_s", "x3.latency", "x3.starts_per_s"], list(results)
+raw = [float(v) for v in results["x3.latency"].findtext("Data/Entry/RawString").split(":")]
+assert len(raw) == 18 and abs(statistics.median(raw) * 1e6 - level["latency"]["median_ns"]) < 2
+assert results["x3.starts_per_s"].findtext("Proportion") == "HIB"
+PYTHON
   valid_result "$scratch/load.json"
   jq 'del(.samples[1].load.starts[0].intended_ns)' "$scratch/load.json" >"$scratch/cut.json"
   expect 1 valid_result "$scratch/cut.json"

@@ -504,6 +504,51 @@ static void test_foreign_files(void)
     duet_run_free(run);
 }
 
+static char *shown(const DuetRun *run, const char *format)
+{
+    const char *const *formats = run->benchmark->formats;
+
+    for (guint i = 0; formats[i]; i++) {
+        if (g_str_equal(formats[i], format))
+            return run->benchmark->show(run, i, FALSE);
+    }
+    g_assert_not_reached();
+}
+
+/* What no start of a level reached is in no format, no format has NaN, and a ratio that is withheld
+ * is not there. */
+static void test_exports(void)
+{
+    g_autoptr(DuetRun) run = parallel_run(12, 20 * MS);
+
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        if (sample->arm != 0 || sample->load->level != 4)
+            continue;
+        sample->status = DUET_SAMPLE_FAILED;
+        for (guint k = 0; k < 4; k++)
+            g_array_index(sample->load->starts, DuetLoadStart, k).status = DUET_SAMPLE_FAILED;
+    }
+    g_autofree char *metrics = shown(run, "openmetrics"), *go = shown(run, "benchstat"),
+                    *phoronix = shown(run, "phoronix");
+    g_assert_true(g_str_has_suffix(metrics, "\n# EOF\n"));
+    g_assert_nonnull(strstr(metrics, "arm=\"vm\",metric=\"x4\",status=\"failed\"} 48\n"));
+    g_assert_nonnull(strstr(metrics, "# UNIT duet_starts_per_second per_second\n"));
+    g_assert_nonnull(strstr(metrics, "arm=\"container\",metric=\"x4\",quantile=\"0.5\"} 0.08"));
+    g_assert_null(strstr(metrics, "arm=\"vm\",metric=\"x4\",quantile="));
+    g_assert_null(strstr(metrics, "duet_ratio{"));
+    g_assert_null(strstr(metrics, "nan"));
+    g_assert_nonnull(strstr(go, "# vm: 12 of 24 samples failed and are left out\n"));
+    g_assert_nonnull(strstr(go, "\nUnit starts/s better=higher\n"));
+    g_auto(GStrv) lines = g_strsplit(go, "\nBenchmarkLoad/load=x", -1);
+    g_assert_cmpuint(g_strv_length(lines), ==, 1 + 36);
+    g_assert_nonnull(strstr(go, "load=x4/arm=container 1 80"));
+    g_assert_null(strstr(go, "load=x4/arm=vm"));
+    g_auto(GStrv) entries = g_strsplit(phoronix, "<Entry>", -1);
+    g_assert_cmpuint(g_strv_length(entries), ==, 1 + 6);
+    g_assert_nonnull(strstr(phoronix, "<Title>duet: x4.starts_per_s</Title>"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -518,6 +563,7 @@ int main(int argc, char **argv)
     g_test_add_func("/load/failures", test_failures);
     g_test_add_func("/load/round-trip", test_round_trip);
     g_test_add_func("/load/recall", test_recall);
+    g_test_add_func("/load/exports", test_exports);
     g_test_add_func("/load/foreign-files", test_foreign_files);
     return g_test_run();
 }
