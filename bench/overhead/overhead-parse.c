@@ -120,6 +120,27 @@ gboolean duet_parse_stress_switch(const char *output, DuetOverheadPoint *point, 
     return take_version(output, "stress-ng-version:", "stress-ng", point, error);
 }
 
+/* Its MB are of 2^20 bytes. What is read and what is written are in a fixed proportion: their sum
+ * is what STREAM's own rates count. */
+gboolean duet_parse_stress_stream(const char *output, DuetOverheadPoint *point, GError **error)
+{
+    static const char before[] = "Using CPU cache size of ";
+    const char *at = strstr(output, before);
+    g_autofree char *host = line_after(output, "cache of the host:");
+    double read = 0, written = 0;
+
+    if (!number_after(output, "memory-read-rate-mb-per-sec:", &read) ||
+        !number_after(output, "memory-write-rate-mb-per-sec:", &written) ||
+        !accept((read + written) * MEBI, &point->values[0]))
+        return broken(error, "stress-ng", "memory rates");
+    if (!at || !host)
+        return broken(error, "stress-ng", "size of a cache");
+    at += strlen(before);
+    g_free(point->mode);
+    point->mode = g_strdup_printf("cache=%.*s,host=%s", (int)strspn(at, "0123456789K"), at, host);
+    return take_version(output, "stress-ng-version:", "stress-ng", point, error);
+}
+
 /* Returns: (transfer full) (nullable): the object that @output is. */
 static JsonObject *json_of(const char *output, const char *tool, GError **error)
 {

@@ -25,6 +25,9 @@ gboolean duet_parse_programs(const char *output, DuetOverheadPoint *point, GErro
 /** duet_parse_stress_switch: of stress-ng's YAML: nanoseconds of a context switch. */
 gboolean duet_parse_stress_switch(const char *output, DuetOverheadPoint *point, GError **error);
 
+/** duet_parse_stress_stream: of stress-ng's YAML: bytes read and written per second. */
+gboolean duet_parse_stress_stream(const char *output, DuetOverheadPoint *point, GError **error);
+
 /** duet_parse_fio: of fio's JSON: operations per second, mean latency in nanoseconds. */
 gboolean duet_parse_fio(const char *output, DuetOverheadPoint *point, GError **error);
 

@@ -34,6 +34,15 @@
     "exec sysbench memory --threads=1 --time=$1 --memory-block-size=32M "                          \
     "--memory-total-size=1000T --memory-oper=" operation " run"
 
+/* It tells no rate if all of its time was less than some seconds, and filling its arrays is none of
+ * it: how long that takes shows only then. */
+#define STREAM                                                                                     \
+    "t=$1; [ $t -ge 6 ] || t=6; while "                                                            \
+    "out=$(stress-ng --stream 1 --stream-l3-size $2k --timeout ${t}s --metrics-brief --yaml "      \
+    "/dev/stdout 2>&1) || { printf '%s\\n' \"$out\"; exit 1; }; case $out in "                     \
+    "*memory-read-rate*) false ;; esac && [ $t -lt 48 ]; do t=$((2 * t)); done; "                  \
+    "printf '%s\\n' \"$out\"; echo \"cache of the host: $3\""
+
 #define MIB (1 / (1024.0 * 1024))
 
 static const DuetOverheadTest tests[] = {
@@ -74,6 +83,15 @@ static const DuetOverheadTest tests[] = {
         .script = BEGIN SYSBENCH_MEMORY("write"),
         .parse = duet_parse_sysbench_memory,
         .values = { { "bytes_per_s", "bytes/s", "writing memory", "MiB/s", MIB, TRUE } },
+    },
+    {
+        .name = "memory-stream",
+        .summary = "stress-ng --stream: copy, scale, add and triad over three arrays",
+        .script = BEGIN STREAM,
+        .sized_by_cache = TRUE,
+        .parse = duet_parse_stress_stream,
+        .values = { { "bytes_per_s", "bytes/s", "read and written by STREAM's kernels", "MiB/s",
+            MIB, TRUE } },
     },
     {
         .name = "disk-read",
@@ -186,14 +204,20 @@ GPtrArray *duet_overhead_tests_choose(const char *list, GError **error)
     return NULL;
 }
 
-char **duet_overhead_test_argv(const DuetOverheadTest *test, guint duration_s)
+char **duet_overhead_test_argv(
+    const DuetOverheadTest *test, guint duration_s, guint64 stream_bytes, guint64 cache_bytes)
 {
-    char **argv = g_new0(char *, 6);
+    char **argv = g_new0(char *, 8);
 
     argv[0] = g_strdup("sh");
     argv[1] = g_strdup("-c");
     argv[2] = g_strdup(test->script);
     argv[3] = g_strdup("sh");
     argv[4] = g_strdup_printf("%u", duration_s);
+    if (test->sized_by_cache) {
+        argv[5] = g_strdup_printf("%" G_GUINT64_FORMAT, stream_bytes / 1024);
+        argv[6] = cache_bytes > 0 ? g_strdup_printf("%" G_GUINT64_FORMAT "K", cache_bytes / 1024)
+                                  : g_strdup("unknown");
+    }
     return argv;
 }

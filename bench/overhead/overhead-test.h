@@ -28,6 +28,8 @@ typedef struct {
  * @name: one that begins with that of another and a dash is part of it: `--tests disk` is all disks
  * @summary: what is done, in a line
  * @script: for the image's `sh`, which has the duration in whole seconds as $1
+ * @sized_by_cache: the script has as $2 the size of a cache in KiB, which it is to exceed, the same
+ *     in all arms, and as $3, for the record, that of the host's
  * @parse: reads the tool's output; %FALSE with %DUET_ERROR_BROKEN if it is not as it should be
  * @values: the first is what the test is about; a NULL id ends them
  */
@@ -35,6 +37,7 @@ struct _DuetOverheadTest {
     const char *name;
     const char *summary;
     const char *script;
+    gboolean sized_by_cache;
     gboolean (*parse)(const char *output, DuetOverheadPoint *point, GError **error);
     DuetOverheadValue values[DUET_OVERHEAD_VALUES_MAX + 1];
 };
@@ -54,7 +57,13 @@ const DuetOverheadTest *duet_overhead_test_find(const char *name);
  */
 GPtrArray *duet_overhead_tests_choose(const char *list, GError **error);
 
-/** duet_overhead_test_argv: Returns: (transfer full): what to run in an instance. */
-char **duet_overhead_test_argv(const DuetOverheadTest *test, guint duration_s);
+/**
+ * duet_overhead_test_argv: @stream_bytes: duet_overhead_stream_bytes(), @cache_bytes: the host's,
+ * 0 if not known
+ *
+ * Returns: (transfer full): what to run in an instance.
+ */
+char **duet_overhead_test_argv(
+    const DuetOverheadTest *test, guint duration_s, guint64 stream_bytes, guint64 cache_bytes);
 
 G_END_DECLS

@@ -76,7 +76,7 @@ PYTHON
 @test "bench overhead: every tool runs, and nothing of it stays" {
   local result=$scratch/all.json
   overhead --arms container -o "$result" >"$scratch/table"
-  jq -e '(.tests | length) == 10 and (.samples | length) == 20 and all(.samples[]; .status == "ok") and
+  jq -e '(.tests | length) == 11 and (.samples | length) == 22 and all(.samples[]; .status == "ok") and
     all(.summary[].values[]; .median > 0) and .comparisons == []' "$result"
   jq -e '[.samples[] | select(.overhead.test | startswith("disk")) | .overhead.mode] | unique |
     length == 1 and (.[0] | test("^direct=[01]$"))' "$result"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "bench/against.h"
 #include "bench/benchmark.h"
 #include "bench/notes.h"
+#include "bench/overhead/overhead-cache.h"
 #include "bench/overhead/overhead-parse.h"
 #include "bench/overhead/overhead-sampler.h"
 #include "bench/overhead/overhead-view.h"
@@ -42,6 +44,8 @@ static const struct {
     { "programs.txt", duet_parse_programs, "coreutils-9.1", NULL, 1e9 / 1648390808, NAN },
     { "stress-ng-switch.txt", duet_parse_stress_switch, "stress-ng-0.15.06", NULL, 271814703.941345,
         NAN },
+    { "stress-ng-stream.txt", duet_parse_stress_stream, "stress-ng-0.15.06",
+        "cache=8192K,host=32768K", (11258.125072 + 7505.416715) * 1048576, NAN },
     { "fio-read.json", duet_parse_fio, "fio-3.33", "direct=1", 668.993021, 1490408.622951 },
     { "fio-write.json", duet_parse_fio, "fio-3.33", "direct=1", 17.946162, 54860650.777778 },
     { "iperf3.json", duet_parse_iperf, "iperf-3.12", NULL, 2965077630.38786 / 8, NAN },
@@ -136,7 +140,7 @@ static void test_choose(void)
     g_autoptr(GPtrArray) all = duet_overhead_tests_choose(NULL, NULL);
     g_autoptr(GPtrArray) some = duet_overhead_tests_choose("process, disk", NULL);
 
-    g_assert_cmpuint(all->len, ==, 10);
+    g_assert_cmpuint(all->len, ==, 11);
     g_assert_cmpuint(some->len, ==, 3);
     g_assert_cmpstr(((DuetOverheadTest *)g_ptr_array_index(some, 0))->name, ==, "disk-read");
     g_assert_cmpstr(((DuetOverheadTest *)g_ptr_array_index(some, 2))->name, ==, "process");
@@ -146,9 +150,45 @@ static void test_choose(void)
     g_clear_error(&error);
     g_assert_null(duet_overhead_tests_choose("", &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_INVALID);
-    g_auto(GStrv) argv = duet_overhead_test_argv(g_ptr_array_index(some, 0), 7);
+    g_auto(GStrv) argv = duet_overhead_test_argv(g_ptr_array_index(some, 0), 7, 5 << 20, 6 << 20);
     g_assert_cmpuint(g_strv_length(argv), ==, 5);
     g_assert_cmpstr(argv[4], ==, "7");
+}
+
+/* All arms get one size, which the smallest of them can hold. */
+static void test_cache(void)
+{
+    const guint64 mib = 1 << 20;
+    const DuetOverheadTest *stream = duet_overhead_test_find("memory-stream");
+    g_autofree char *folder = g_dir_make_tmp("duet-caches-XXXXXX", NULL);
+    static const char *const sizes[] = { "32K\n", "1024K\n", "33M\n" };
+
+    g_assert_cmpuint(duet_overhead_cache_bytes(folder), ==, 0);
+    for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *index = g_strdup_printf("%s/index%u", folder, i);
+        g_autofree char *size = g_build_filename(index, "size", NULL);
+        g_assert_cmpint(g_mkdir(index, 0700), ==, 0);
+        g_assert_true(g_file_set_contents(size, sizes[i], -1, NULL));
+    }
+    g_assert_cmpuint(duet_overhead_cache_bytes(folder), ==, 33 * mib);
+    for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *index = g_strdup_printf("%s/index%u", folder, i);
+        g_autofree char *size = g_build_filename(index, "size", NULL);
+        g_unlink(size);
+        g_rmdir(index);
+    }
+    g_rmdir(folder);
+    g_assert_cmpuint(duet_overhead_stream_bytes(33 * mib, 0), ==, 33 * mib);
+    g_assert_cmpuint(duet_overhead_stream_bytes(33 * mib, 1024 * mib), ==, 33 * mib);
+    g_assert_cmpuint(duet_overhead_stream_bytes(33 * mib, 240 * mib), ==, 10 * mib);
+    g_assert_cmpuint(duet_overhead_stream_bytes(0, 0), ==, 32 * mib);
+    g_assert_cmpuint(duet_overhead_stream_bytes(33 * mib, 1), ==, mib);
+    g_auto(GStrv) known = duet_overhead_test_argv(stream, 7, 10 * mib, 33 * mib);
+    g_assert_cmpuint(g_strv_length(known), ==, 7);
+    g_assert_cmpstr(known[5], ==, "10240");
+    g_assert_cmpstr(known[6], ==, "33792K");
+    g_auto(GStrv) unknown = duet_overhead_test_argv(stream, 7, 10 * mib, 0);
+    g_assert_cmpstr(unknown[6], ==, "unknown");
 }
 
 static void add_point(
@@ -615,6 +655,7 @@ int main(int argc, char **argv)
     g_test_add_func("/overhead/broken", test_broken);
     g_test_add_func("/overhead/cut", test_cut);
     g_test_add_func("/overhead/choose", test_choose);
+    g_test_add_func("/overhead/cache", test_cache);
     g_test_add_func("/overhead/ratios", test_ratios);
     g_test_add_func("/overhead/tcg", test_tcg);
     g_test_add_func("/overhead/other-kernel", test_other_kernel);
