@@ -1,46 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "density-sampler.h"
 
-#include <duet/error.h>
-
-#include "bench/instance-sampler.h"
-#include "bench/text.h"
-#include "density-crowd.h"
-
-/* What the instances before had comes back to the host with a delay. */
-#define SETTLE_MS 1000
-/* A guest that shares a core with many others answers late, and is alive. */
-#define PROBE_TIMEOUT_MS 30000
-
-/* One arm under way. */
-typedef struct {
-    DuetDensitySampler *sampler;
-    guint arm;
-    DuetDensityCrowd *crowd;
-    DuetDensityWatch watch;
-    DuetDensityOutcome *outcome;
-} Arm;
-
-static void warn_all(DuetRun *run, const char *name, GPtrArray *warnings)
-{
-    for (guint i = 0; i < warnings->len; i++)
-        g_ptr_array_add(run->warnings,
-            g_strdup_printf("%s: %s", name, (const char *)g_ptr_array_index(warnings, i)));
-}
-
-static DuetSample *add_sample(DuetRun *run, guint arm)
-{
-    DuetSample *sample = duet_sample_new(arm, 0, run->samples->len);
-
-    sample->density = g_new0(DuetDensityStart, 1);
-    g_ptr_array_add(run->samples, sample);
-    return sample;
-}
-
-static const char *arm_name(const DuetDensitySampler *sampler, guint arm)
-{
-    return duet_run_arm(sampler->run, arm)->name;
-}
+#include "density-arm.h"
 
 static DuetDensityCrowd *crowd_new(
     DuetDensitySampler *sampler, guint arm, guint64 budget_bytes, GError **error)
@@ -65,225 +26,6 @@ gboolean duet_density_crowd_free(DuetDensityCrowd *crowd, GPtrArray *warnings)
     return interrupted;
 }
 
-/* Returns: whether it did; @sample tells, and @error if it did not. */
-static gboolean start_into(DuetDensitySampler *sampler, DuetDensityCrowd *crowd, DuetSample *sample,
-    gint64 *out_ns, GError **error)
-{
-    if (!crowd->ops->start(crowd, sampler->run, sample, out_ns, error))
-        return FALSE;
-    sample->status = DUET_SAMPLE_OK;
-    sample->exit_code = 0;
-    return TRUE;
-}
-
-/* One start that is in no figure, so that the first that counts finds warm caches. */
-static gboolean warm_up(DuetDensitySampler *sampler, guint arm, GError **error)
-{
-    DuetDensityCrowd *crowd = crowd_new(sampler, arm, 0, error);
-
-    if (!crowd)
-        return FALSE;
-    DuetSample *sample = add_sample(sampler->run, arm);
-    g_autoptr(GError) failure = NULL;
-    gint64 ns;
-    sample->discarded = TRUE;
-    if (!sampler->read_host(&sample->density->host, &failure) ||
-        !start_into(sampler, crowd, sample, &ns, &failure)) {
-        sample->error = g_strdup(failure->message);
-        crowd->ops->drop_failed(crowd, sample);
-    } else {
-        sample->density->running = 1;
-    }
-    gboolean interrupted = duet_density_crowd_free(crowd, sample->warnings);
-    sampler->run->interrupted |= interrupted;
-    if (interrupted || !failure || !duet_bench_is_hopeless(failure))
-        return TRUE;
-    g_propagate_prefixed_error(
-        error, g_steal_pointer(&failure), "cannot measure '%s': ", arm_name(sampler, arm));
-    return FALSE;
-}
-
-static guint64 used_bytes(Arm *arm)
-{
-    return arm->watch.limits.budget_bytes > 0 ? arm->crowd->ops->used_bytes(arm->crowd) : 0;
-}
-
-static void tell(Arm *arm, guint64 used)
-{
-    const DuetBenchRequest *request = arm->sampler->request;
-
-    if (!request->progress)
-        return;
-    g_autofree char *text = duet_text_bytes(used);
-    g_autofree char *budget = duet_text_bytes(arm->watch.limits.budget_bytes);
-    g_autofree char *line =
-        g_strdup_printf("%s: %u running%s%s%s%s, %.0f s gone", arm_name(arm->sampler, arm->arm),
-            arm->watch.running, used > 0 ? ", " : "", used > 0 ? text : "", used > 0 ? " of " : "",
-            used > 0 ? budget : "", (duet_now_ns() - arm->watch.first.memory.at_ns) / 1e9);
-    request->progress(line, request->progress_data);
-}
-
-/* A start that failed. Returns: what that is a sign of, or NONE. */
-static DuetDensityBound failed_start(Arm *arm, DuetSample *sample, const GError *failure)
-{
-    gboolean timeout = g_error_matches(failure, DUET_ERROR, DUET_ERROR_TIMEOUT);
-
-    sample->status = timeout ? DUET_SAMPLE_TIMEOUT : DUET_SAMPLE_FAILED;
-    sample->exit_code = duet_error_exit_code(failure);
-    sample->error = g_strdup(failure->message);
-    arm->crowd->ops->drop_failed(arm->crowd, sample);
-    duet_density_watch_failed(&arm->watch);
-    if (arm->crowd->group.no_room)
-        return DUET_DENSITY_BOUND_HOST_MEMORY;
-    return sample->oom && arm->crowd->has_pool ? DUET_DENSITY_BOUND_BUDGET
-                                               : DUET_DENSITY_BOUND_NONE;
-}
-
-/* A start that the user ended is none. */
-static void drop_interrupted(Arm *arm)
-{
-    GPtrArray *samples = arm->sampler->run->samples;
-
-    arm->crowd->ops->drop_failed(arm->crowd, duet_run_sample(arm->sampler->run, samples->len - 1));
-    g_ptr_array_set_size(samples, (int)samples->len - 1);
-}
-
-static DuetDensityBound start_one(Arm *arm, const DuetDensityHost *host, guint64 used)
-{
-    g_autoptr(GError) failure = NULL;
-    DuetSample *sample = add_sample(arm->sampler->run, arm->arm);
-    gint64 ns = 0;
-
-    sample->density->host = *host;
-    sample->density->used_bytes = used;
-    gboolean started = start_into(arm->sampler, arm->crowd, sample, &ns, &failure);
-    sample->density->running = arm->watch.running + started;
-    if (!started && arm->crowd->group.interrupted) {
-        drop_interrupted(arm);
-        return DUET_DENSITY_BOUND_INTERRUPTED;
-    }
-    if (!started) {
-        DuetDensityBound bound = failed_start(arm, sample, failure);
-        if (bound != DUET_DENSITY_BOUND_NONE)
-            arm->outcome->detail = g_strdup(failure->message);
-        return bound;
-    }
-    duet_density_watch_started(&arm->watch, ns);
-    return DUET_DENSITY_BOUND_NONE;
-}
-
-static DuetDensityBound look_for_ended(Arm *arm)
-{
-    gboolean oom = FALSE;
-    char *how = arm->crowd->ops->find_ended(arm->crowd, &oom);
-
-    if (!how)
-        return DUET_DENSITY_BOUND_NONE;
-    arm->outcome->detail = how;
-    return oom && arm->crowd->has_pool ? DUET_DENSITY_BOUND_BUDGET : DUET_DENSITY_BOUND_ENDED;
-}
-
-static gboolean start_all(Arm *arm, GError **error)
-{
-    DuetDensityOutcome *outcome = arm->outcome;
-
-    while (outcome->bound == DUET_DENSITY_BOUND_NONE) {
-        DuetDensityHost now;
-        if (!arm->sampler->read_host(&now, error))
-            return FALSE;
-        outcome->bound = look_for_ended(arm);
-        if (outcome->bound != DUET_DENSITY_BOUND_NONE)
-            break;
-        outcome->used_bytes = used_bytes(arm);
-        tell(arm, outcome->used_bytes);
-        outcome->bound =
-            duet_density_watch_check(&arm->watch, &now, outcome->used_bytes, &outcome->detail);
-        if (outcome->bound == DUET_DENSITY_BOUND_NONE)
-            outcome->bound = start_one(arm, &now, outcome->used_bytes);
-    }
-    outcome->reached = arm->watch.running;
-    return TRUE;
-}
-
-/* The host first: to read the instances takes memory, too. */
-static void read_memory(Arm *arm)
-{
-    DuetMemoryPoint *point = arm->outcome->memory;
-    DuetHostMemory host;
-
-    if (!arm->crowd->group.read_host(&host, NULL))
-        return;
-    arm->crowd->ops->read_memory(arm->crowd, point);
-    point->count = point->started = point->instances->len;
-    point->before = arm->watch.first.memory;
-    point->host = host;
-}
-
-/* Where the user ended it, nothing is known of those that were not asked. */
-static void ask_all(Arm *arm)
-{
-    guint n = arm->crowd->count;
-    g_autofree DuetDensityAnswer *answers = g_new0(DuetDensityAnswer, n + 1);
-
-    arm->crowd->ops->ask(arm->crowd, PROBE_TIMEOUT_MS, answers);
-    duet_group_pause(&arm->crowd->group, 0, NULL);
-    for (guint i = 0; i < n && !arm->crowd->group.interrupted; i++) {
-        arm->outcome->answered += answers[i] == DUET_DENSITY_ANSWERED;
-        arm->outcome->ended += answers[i] == DUET_DENSITY_ENDED;
-        arm->outcome->silent += answers[i] == DUET_DENSITY_SILENT;
-    }
-}
-
-static gboolean measure(Arm *arm, GError **error)
-{
-    DuetGroup *group = &arm->crowd->group;
-    DuetDensityHost first;
-
-    if (!duet_group_wait(group, SETTLE_MS, NULL)) {
-        arm->outcome->bound =
-            group->interrupted ? DUET_DENSITY_BOUND_INTERRUPTED : DUET_DENSITY_BOUND_HOST_MEMORY;
-        return TRUE;
-    }
-    if (!arm->sampler->read_host(&first, error))
-        return FALSE;
-    duet_density_watch_init(&arm->watch, arm->sampler->run->plan->density, &first);
-    gboolean done = start_all(arm, error);
-    /* Also when the host has become too full to wait: those that run are asked all the same. */
-    if (done && !group->interrupted)
-        duet_group_wait(group, arm->sampler->run->plan->age_ms, NULL);
-    if (done && !group->interrupted) {
-        arm->outcome->used_bytes = used_bytes(arm);
-        read_memory(arm);
-        ask_all(arm);
-    }
-    duet_density_watch_clear(&arm->watch);
-    return done;
-}
-
-static gboolean run_arm(DuetDensitySampler *sampler, guint index, GError **error)
-{
-    DuetRun *run = sampler->run;
-    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
-    Arm arm = { .sampler = sampler, .arm = index, .outcome = run->density->pdata[index] };
-
-    if (!warm_up(sampler, index, error))
-        return FALSE;
-    if (run->interrupted)
-        return TRUE;
-    arm.crowd = crowd_new(sampler, index, run->plan->density->budget_bytes, error);
-    if (!arm.crowd)
-        return FALSE;
-    arm.outcome->reserved_bytes = arm.crowd->reserved_bytes;
-    arm.outcome->no_pool = g_strdup(arm.crowd->no_pool);
-    gboolean done = measure(&arm, error);
-    if (duet_density_crowd_free(arm.crowd, warnings)) {
-        run->interrupted = TRUE;
-        arm.outcome->bound = DUET_DENSITY_BOUND_INTERRUPTED;
-    }
-    warn_all(run, arm_name(sampler, index), warnings);
-    return done;
-}
-
 void duet_density_sampler_init(
     DuetDensitySampler *sampler, const DuetBenchRequest *request, DuetRun *run)
 {
@@ -291,6 +33,7 @@ void duet_density_sampler_init(
         .request = request,
         .run = run,
         .read_host = duet_density_host_read,
+        .new_crowd = crowd_new,
     };
     duet_hold_signals(&sampler->old_signals);
 }
@@ -302,17 +45,63 @@ void duet_density_sampler_clear(DuetDensitySampler *sampler)
     *sampler = (DuetDensitySampler){ 0 };
 }
 
+static gboolean warm_up_all(DuetDensitySampler *sampler, GError **error)
+{
+    const DuetPlan *plan = sampler->run->plan;
+
+    for (guint i = 0; i < plan->n_arms && !sampler->run->interrupted; i++) {
+        if (!duet_density_arm_warm_up(sampler, plan->order[i], error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* What was measured of it stays among the samples. */
+static void note_failed(DuetRun *run, guint arm, const GError *why)
+{
+    DuetDensityOutcome *outcome = run->density->pdata[arm];
+
+    outcome->bound = DUET_DENSITY_BOUND_NONE;
+    g_free(outcome->detail);
+    outcome->detail = g_strdup(why->message);
+    g_ptr_array_add(run->warnings,
+        g_strdup_printf(
+            "%s: could not be measured: %s", duet_run_arm(run, arm)->name, why->message));
+}
+
+/* An arm may take ten minutes: what fails in one takes nothing from the others. */
+static gboolean measure_all(DuetDensitySampler *sampler, GError **error)
+{
+    DuetRun *run = sampler->run;
+    g_autoptr(GError) first = NULL;
+    guint finished = 0;
+
+    for (guint i = 0; i < run->plan->n_arms && !run->interrupted; i++) {
+        guint arm = run->plan->order[i];
+        g_autoptr(GError) failure = NULL;
+        if (duet_density_arm_measure(sampler, arm, &failure)) {
+            finished++;
+            continue;
+        }
+        note_failed(run, arm, failure);
+        if (!first)
+            first = g_steal_pointer(&failure);
+    }
+    if (finished > 0 || !first)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&first));
+    return FALSE;
+}
+
 gboolean duet_density_sampler_run(DuetDensitySampler *sampler, GError **error)
 {
     DuetRun *run = sampler->run;
-    gboolean going = TRUE;
 
     run->density = g_ptr_array_new_with_free_func((GDestroyNotify)duet_density_outcome_free);
     for (guint i = 0; i < run->plan->n_arms; i++)
         g_ptr_array_add(run->density, duet_density_outcome_new());
-    for (guint i = 0; going && i < run->plan->n_arms && !run->interrupted; i++)
-        going = run_arm(sampler, run->plan->order[i], error);
+    gboolean measured = warm_up_all(sampler, error) && measure_all(sampler, error);
     if (sampler->request->progress)
         sampler->request->progress(NULL, sampler->request->progress_data);
-    return going;
+    return measured;
 }

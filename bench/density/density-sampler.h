@@ -7,8 +7,11 @@
 
 #include "bench/peers/peers.h"
 #include "bench/run.h"
+#include "density-crowd.h"
 
 G_BEGIN_DECLS
+
+typedef struct DuetDensitySampler DuetDensitySampler;
 
 /**
  * DuetDensitySampler: takes the samples of `bench density`: starts instances of an arm until a
@@ -17,14 +20,17 @@ G_BEGIN_DECLS
  * @run: gets samples, outcomes and the drivers' facts
  * @peers: (nullable): whose arms come behind ours in @run
  * @read_host: duet_density_host_read(), but for tests
+ * @new_crowd: (transfer full): of an arm of @run, ours or a peer's, but for tests
  */
-typedef struct {
+struct DuetDensitySampler {
     const DuetBenchRequest *request;
     DuetRun *run;
     DuetPeers *peers;
     gboolean (*read_host)(DuetDensityHost *out_host, GError **error);
+    DuetDensityCrowd *(*new_crowd)(
+        DuetDensitySampler *sampler, guint arm, guint64 budget_bytes, GError **error);
     sigset_t old_signals;
-} DuetDensitySampler;
+};
 
 /** duet_density_sampler_init: @run: (nullable): to be set before the sampler runs. */
 void duet_density_sampler_init(
@@ -33,10 +39,11 @@ void duet_density_sampler_clear(DuetDensitySampler *sampler);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetDensitySampler, duet_density_sampler_clear)
 
 /**
- * duet_density_sampler_run: all arms, in the plan's order. What the user's signal ended is in
- * @run->interrupted.
- * Returns: %FALSE with @error when nothing could be measured: the first start of an arm failed in
- *     a way that each would.
+ * duet_density_sampler_run: the warm-ups of all arms, so that one that can't run shows before time
+ * is spent on another; then all arms, in the plan's order. What the user's signal ended is in
+ * @run->interrupted. An arm that could not be brought to an end has no bound, and a warning says
+ * why. Returns: %FALSE with @error when nothing could be measured: the warm-up of an arm failed in
+ * a way that each start would, or no arm came to an end.
  */
 gboolean duet_density_sampler_run(DuetDensitySampler *sampler, GError **error);
 
