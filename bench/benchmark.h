@@ -31,6 +31,9 @@ typedef struct {
  * @describe: (nullable): Returns: (transfer full): what to say of a sample that is to be taken,
  *     beside its arm
  * @write_sample, @read_sample, @write_root, @read_root: (nullable): members of its own
+ * @go_on: (nullable): makes what is left of the plan of a run that was cut short and whose samples
+ *     are in order; where it is NULL, the plan says which sample is the next. Returns: (transfer
+ *     full): how much there is, for people
  * @plan_text: Returns: (transfer full): the plan in a line
  * @formats: names of what `show` renders, ended by NULL; the first is the default
  * @show: @format: an index into @formats. Returns: (transfer full)
@@ -49,6 +52,7 @@ struct DuetBenchmark {
     void (*read_sample)(DuetJsonReader *reader, JsonObject *object, DuetSample *sample);
     void (*write_root)(const DuetRun *run, JsonObject *root);
     void (*read_root)(DuetJsonReader *reader, JsonObject *root, DuetRun *run);
+    char *(*go_on)(DuetRun *run);
     char *(*plan_text)(const DuetRun *run);
     const char *const *formats;
     char *(*show)(const DuetRun *run, guint format, gboolean ratio_with_failures);

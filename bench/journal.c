@@ -8,6 +8,7 @@
 
 #include <duet/error.h>
 
+#include "benchmark.h"
 #include "core/util.h"
 #include "json.h"
 #include "result.h"
@@ -56,6 +57,22 @@ static void set_driver(JsonObject *root, JsonObject *line)
     }
 }
 
+/* {"root": {...}}: in place of what was told before. */
+static gboolean set_root(JsonObject *root, JsonObject *line)
+{
+    JsonNode *node = json_object_get_member(line, "root");
+    JsonObjectIter iter;
+    const char *name;
+    JsonNode *value;
+
+    if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+        return FALSE;
+    json_object_iter_init(&iter, json_node_get_object(node));
+    while (json_object_iter_next(&iter, &name, &value))
+        json_object_set_member(root, name, json_node_copy(value));
+    return TRUE;
+}
+
 JsonNode *duet_journal_parse(const char *text, gsize length, GError **error)
 {
     g_autoptr(JsonNode) head = NULL;
@@ -77,7 +94,7 @@ JsonNode *duet_journal_parse(const char *text, gsize length, GError **error)
             head = g_steal_pointer(&node);
         else if (json_object_has_member(json_node_get_object(node), "driver"))
             set_driver(json_node_get_object(head), json_node_get_object(node));
-        else
+        else if (!set_root(json_node_get_object(head), json_node_get_object(node)))
             json_array_add_element(samples, g_steal_pointer(&node));
     }
     if (!head) {
@@ -146,6 +163,15 @@ static gboolean begin(DuetJournal *journal, const DuetRun *run, GError **error)
     return TRUE;
 }
 
+static gboolean write_durably(DuetJournal *journal, const GString *text, GError **error)
+{
+    if (duet_write_all(journal->fd, text->str, text->len) && fsync(journal->fd) == 0)
+        return TRUE;
+    return duet_error_set_errno(error, errno,
+        "cannot write '%s', which holds what was measured; once that works, go on with --resume",
+        journal->path);
+}
+
 gboolean duet_journal_add(const DuetRun *run, gpointer data, GError **error)
 {
     DuetJournal *journal = data;
@@ -156,12 +182,24 @@ gboolean duet_journal_add(const DuetRun *run, gpointer data, GError **error)
     if (journal->fd < 0)
         return begin(journal, run, error);
     append_sample(journal, text, run, duet_run_sample(run, run->samples->len - 1));
-    if (!duet_write_all(journal->fd, text->str, text->len) || fsync(journal->fd) < 0)
-        return duet_error_set_errno(error, errno,
-            "cannot write '%s', which holds what was measured; once that works, go on with "
-            "--resume",
-            journal->path);
-    return TRUE;
+    return write_durably(journal, text, error);
+}
+
+gboolean duet_journal_add_root(const DuetRun *run, gpointer data, GError **error)
+{
+    DuetJournal *journal = data;
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(JsonObject) line = json_object_new();
+    JsonObject *root = json_object_new();
+
+    json_object_set_object_member(line, "root", root);
+    if (!journal || !run->benchmark->write_root)
+        return TRUE;
+    if (journal->fd < 0)
+        return begin(journal, run, error);
+    run->benchmark->write_root(run, root);
+    append_line(text, line);
+    return write_durably(journal, text, error);
 }
 
 void duet_journal_finish(DuetJournal *journal)

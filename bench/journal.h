@@ -10,8 +10,8 @@ G_BEGIN_DECLS
 /**
  * DuetJournal: what keeps a run through a kill. While a run with a result file goes on, FILE.part
  * beside it holds the run in lines of JSON: first all but the samples, then a line for each sample,
- * and for the facts of each arm's driver, as soon as they are known. A line is on the disk before
- * the next sample begins.
+ * for the facts of each arm's driver, and for what a benchmark has beside samples, as soon as they
+ * are known. A line is on the disk before the next sample begins.
  */
 typedef struct _DuetJournal DuetJournal;
 
@@ -31,6 +31,9 @@ gboolean duet_journal_open(
 
 /** duet_journal_add: appends the latest sample of @run; fsyncs. A #DuetRunner.record. */
 gboolean duet_journal_add(const DuetRun *run, gpointer journal, GError **error);
+
+/** duet_journal_add_root: appends what #DuetBenchmark.write_root has of @run now; fsyncs. */
+gboolean duet_journal_add_root(const DuetRun *run, gpointer journal, GError **error);
 
 /** duet_journal_finish: the result file was written: removes FILE.part. */
 void duet_journal_finish(DuetJournal *journal);

@@ -133,7 +133,8 @@ static gboolean check_order(const DuetRun *run, GError **error)
 
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
-        if (sample->seq != i || (!sample->discarded && !is_of_plan(run, sample, taken))) {
+        if (sample->seq != i ||
+            (!run->benchmark->go_on && !sample->discarded && !is_of_plan(run, sample, taken))) {
             g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
                 "cannot resume: sample %u is not the next of the plan", i);
             return FALSE;
@@ -141,6 +142,14 @@ static gboolean check_order(const DuetRun *run, GError **error)
         taken += !sample->discarded;
     }
     return TRUE;
+}
+
+/* Returns: (transfer full): how much of it there is. */
+static char *go_on(DuetRun *run)
+{
+    return run->benchmark->go_on ? run->benchmark->go_on(run)
+                                 : g_strdup_printf("%u of %u samples", duet_run_taken(run),
+                                       run->plan->n * duet_plan_cells(run->plan));
 }
 
 gboolean duet_resume(const DuetBenchRequest *request, const char *output_path,
@@ -156,9 +165,8 @@ gboolean duet_resume(const DuetBenchRequest *request, const char *output_path,
         if (!g_ptr_array_find_with_equal_func(then->warnings, text, g_str_equal, NULL))
             g_ptr_array_add(then->warnings, g_strdup(text));
     }
-    g_ptr_array_add(then->warnings,
-        g_strdup_printf("it was cut short and resumed after %u of %u samples", duet_run_taken(then),
-            then->plan->n * duet_plan_cells(then->plan)));
+    g_autofree char *much = go_on(then);
+    g_ptr_array_add(then->warnings, g_strdup_printf("it was cut short and resumed after %s", much));
     then->interrupted = FALSE;
     duet_run_free(*run);
     *run = g_steal_pointer(&then);

@@ -28,18 +28,11 @@ int duet_bench_density(DuetCli *cli, int argc, char **argv)
             "foreign engines to measure beside: podman, crun, ... or all", "NAME,..." },
         { "peer", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.peer_files,
             "one that a key file of yours describes", "FILE" },
-        { "resume", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &options.resume, NULL, NULL },
         G_OPTION_ENTRY_NULL,
     };
-    if (!duet_bench_cli_parse(
-            &options, "bench density", entries, DUET_BENCH_CLI_RESULT, argc, argv, &error))
+    if (!duet_bench_cli_parse(&options, "bench density", entries,
+            DUET_BENCH_CLI_RESULT | DUET_BENCH_CLI_RESUME, argc, argv, &error))
         return duet_cli_fail(error);
-    if (options.resume) {
-        g_set_error_literal(&error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-            "bench density: --resume: what ran at the same time ended with the run that was cut "
-            "short, so there is nothing to go on with; measure anew");
-        return duet_cli_fail(error);
-    }
     if (options.peers || options.peer_files) {
         /* Foreign engines know no instance without a payload, and all must have the same. */
         options.idle = FALSE;

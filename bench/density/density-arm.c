@@ -50,6 +50,19 @@ static void say(const DuetDensitySampler *sampler, char *line)
         sampler->request->progress(text, sampler->request->progress_data);
 }
 
+/* A line that could not be written whole must be the last: without a journal a kill costs more, and
+ * what is measured is the same. */
+static void record(DuetDensitySampler *sampler,
+    gboolean (*add)(const DuetRun *run, gpointer journal, GError **error))
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (add(sampler->run, sampler->journal, &failure))
+        return;
+    sampler->journal = NULL;
+    g_ptr_array_add(sampler->run->warnings, g_strdup(failure->message));
+}
+
 /* Returns: whether it did; @sample tells, and @error if it did not. */
 static gboolean start_into(DuetDensitySampler *sampler, DuetDensityCrowd *crowd, DuetSample *sample,
     gint64 *out_ns, GError **error)
@@ -81,6 +94,7 @@ gboolean duet_density_arm_warm_up(DuetDensitySampler *sampler, guint arm, GError
     }
     gboolean interrupted = duet_density_crowd_free(crowd, sample->warnings);
     sampler->run->interrupted |= interrupted;
+    record(sampler, duet_journal_add);
     if (interrupted || !failure || !duet_bench_is_hopeless(failure))
         return TRUE;
     g_propagate_prefixed_error(
@@ -179,8 +193,11 @@ static gboolean start_all(Arm *arm, GError **error)
         tell(arm, outcome->used_bytes);
         outcome->bound =
             duet_density_watch_check(&arm->watch, &now, outcome->used_bytes, &outcome->detail);
-        if (outcome->bound == DUET_DENSITY_BOUND_NONE)
-            outcome->bound = start_one(arm, &now, outcome->used_bytes);
+        if (outcome->bound != DUET_DENSITY_BOUND_NONE)
+            break;
+        outcome->bound = start_one(arm, &now, outcome->used_bytes);
+        if (outcome->bound != DUET_DENSITY_BOUND_INTERRUPTED)
+            record(arm->sampler, duet_journal_add);
     }
     outcome->reached = arm->watch.running;
     return TRUE;
@@ -228,6 +245,9 @@ static gboolean measure(Arm *arm, GError **error)
     if (!arm->sampler->read_host(&first, error))
         return FALSE;
     duet_density_watch_init(&arm->watch, arm->sampler->run->plan->density, &first);
+    /* Of an arm that is cut short later. */
+    arm->outcome->memory->before = first.memory;
+    record(arm->sampler, duet_journal_add_root);
     gboolean done = start_all(arm, error);
     /* Also when the host has become too full to wait: those that run are asked all the same. */
     if (done && !group->interrupted)
@@ -253,6 +273,8 @@ gboolean duet_density_arm_measure(DuetDensitySampler *sampler, guint index, GErr
     arm.outcome->reserved_bytes = arm.crowd->reserved_bytes;
     arm.outcome->no_pool = g_strdup(arm.crowd->no_pool);
     gboolean done = measure(&arm, error);
+    if (done && !arm.crowd->group.interrupted)
+        record(sampler, duet_journal_add_root);
     if (duet_density_crowd_free(arm.crowd, warnings)) {
         run->interrupted = TRUE;
         arm.outcome->bound = DUET_DENSITY_BOUND_INTERRUPTED;

@@ -51,6 +51,19 @@ static void write_root(const DuetRun *run, JsonObject *root)
     duet_peer_root_write(run, root);
 }
 
+/* A journal ends in the middle of an arm: its starts are known, and that they were cut short. */
+static void set_cut(DuetRun *run)
+{
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        DuetDensityOutcome *outcome = run->density->pdata[sample->arm];
+        if (sample->discarded || outcome->detail || duet_density_is_over(outcome))
+            continue;
+        outcome->bound = DUET_DENSITY_BOUND_INTERRUPTED;
+        outcome->reached = MAX(outcome->reached, sample->density->running);
+    }
+}
+
 /* One for each arm, in the order of the arms. */
 static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
 {
@@ -68,6 +81,28 @@ static void read_root(DuetJsonReader *reader, JsonObject *root, DuetRun *run)
             duet_json_complain(reader, "'density' has not one object for each arm");
         g_ptr_array_add(run->density, duet_density_outcome_from_json(reader, object));
     }
+    if (run->interrupted)
+        set_cut(run);
+}
+
+/* What ran at the same time ended with the run: of an arm that was cut no start counts any more. */
+static char *go_on(DuetRun *run)
+{
+    guint over = 0;
+
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        sample->discarded |= !duet_density_is_over(run->density->pdata[sample->arm]);
+    }
+    for (guint i = 0; i < run->density->len; i++) {
+        if (duet_density_is_over(run->density->pdata[i])) {
+            over++;
+            continue;
+        }
+        duet_density_outcome_free(run->density->pdata[i]);
+        run->density->pdata[i] = duet_density_outcome_new();
+    }
+    return g_strdup_printf("%u of %u arms", over, run->density->len);
 }
 
 static char *csv(const DuetRun *run, const DuetDensityAnalysis *analysis)
@@ -96,6 +131,7 @@ const DuetBenchmark duet_benchmark_density = {
     .read_sample = read_sample,
     .write_root = write_root,
     .read_root = read_root,
+    .go_on = go_on,
     .plan_text = duet_density_plan_text,
     .formats = formats,
     .show = show,

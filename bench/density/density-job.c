@@ -33,10 +33,16 @@ gboolean duet_job_density(
     if (sampler.peers)
         duet_peers_join(sampler.peers, run);
     duet_environment_memory_warnings(run->host, run->warnings);
+    g_autoptr(DuetJournal) journal = NULL;
+    if (!duet_journal_open(request, &run, &journal, error)) {
+        duet_peers_close(g_steal_pointer(&sampler.peers), run->warnings);
+        return FALSE;
+    }
+    sampler.journal = journal;
     if (!carry_out_density(&sampler, run, error))
         return FALSE;
     g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
-    if (!duet_job_answer(request, NULL, duet_density_result(run, analysis),
+    if (!duet_job_answer(request, journal, duet_density_result(run, analysis),
             duet_density_table(run, analysis), out_text, error))
         return FALSE;
     *out_exit_code = duet_job_exit_code(run, duet_density_analysis_bad_arm(analysis));

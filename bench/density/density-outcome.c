@@ -21,6 +21,12 @@ void duet_density_outcome_free(DuetDensityOutcome *outcome)
     g_free(outcome);
 }
 
+gboolean duet_density_is_over(const DuetDensityOutcome *outcome)
+{
+    return outcome->bound != DUET_DENSITY_BOUND_NONE &&
+        outcome->bound != DUET_DENSITY_BOUND_INTERRUPTED;
+}
+
 gboolean duet_density_was_asked(const DuetDensityOutcome *outcome)
 {
     return outcome->bound != DUET_DENSITY_BOUND_INTERRUPTED ||

@@ -46,6 +46,9 @@ typedef struct {
 DuetDensityOutcome *duet_density_outcome_new(void);
 void duet_density_outcome_free(DuetDensityOutcome *outcome);
 
+/** duet_density_is_over: Returns: whether a rule ended the arm: it is not to be measured again. */
+gboolean duet_density_is_over(const DuetDensityOutcome *outcome);
+
 /** duet_density_was_asked: Returns: %FALSE if the user ended the arm before all were asked. */
 gboolean duet_density_was_asked(const DuetDensityOutcome *outcome);
 

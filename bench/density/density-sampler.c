@@ -45,12 +45,19 @@ void duet_density_sampler_clear(DuetDensitySampler *sampler)
     *sampler = (DuetDensitySampler){ 0 };
 }
 
+/* Those that a run that is resumed has already. */
+static gboolean is_over(const DuetDensitySampler *sampler, guint arm)
+{
+    return duet_density_is_over(sampler->run->density->pdata[arm]);
+}
+
 static gboolean warm_up_all(DuetDensitySampler *sampler, GError **error)
 {
     const DuetPlan *plan = sampler->run->plan;
 
     for (guint i = 0; i < plan->n_arms && !sampler->run->interrupted; i++) {
-        if (!duet_density_arm_warm_up(sampler, plan->order[i], error))
+        guint arm = plan->order[i];
+        if (!is_over(sampler, arm) && !duet_density_arm_warm_up(sampler, arm, error))
             return FALSE;
     }
     return TRUE;
@@ -79,7 +86,7 @@ static gboolean measure_all(DuetDensitySampler *sampler, GError **error)
     for (guint i = 0; i < run->plan->n_arms && !run->interrupted; i++) {
         guint arm = run->plan->order[i];
         g_autoptr(GError) failure = NULL;
-        if (duet_density_arm_measure(sampler, arm, &failure)) {
+        if (is_over(sampler, arm) || duet_density_arm_measure(sampler, arm, &failure)) {
             finished++;
             continue;
         }
@@ -97,8 +104,9 @@ gboolean duet_density_sampler_run(DuetDensitySampler *sampler, GError **error)
 {
     DuetRun *run = sampler->run;
 
-    run->density = g_ptr_array_new_with_free_func((GDestroyNotify)duet_density_outcome_free);
-    for (guint i = 0; i < run->plan->n_arms; i++)
+    if (!run->density)
+        run->density = g_ptr_array_new_with_free_func((GDestroyNotify)duet_density_outcome_free);
+    for (guint i = run->density->len; i < run->plan->n_arms; i++)
         g_ptr_array_add(run->density, duet_density_outcome_new());
     gboolean measured = warm_up_all(sampler, error) && measure_all(sampler, error);
     if (sampler->request->progress)

@@ -5,6 +5,7 @@
 
 #include <duet/bench.h>
 
+#include "bench/journal.h"
 #include "bench/peers/peers.h"
 #include "bench/run.h"
 #include "density-crowd.h"
@@ -19,6 +20,8 @@ typedef struct DuetDensitySampler DuetDensitySampler;
  * process are held back: what was measured must reach the file.
  * @run: gets samples, outcomes and the drivers' facts
  * @peers: (nullable): whose arms come behind ours in @run
+ * @journal: (nullable): gets each start, between two, and each arm's outcome before its instances
+ * end
  * @read_host: duet_density_host_read(), but for tests
  * @new_crowd: (transfer full): of an arm of @run, ours or a peer's, but for tests
  */
@@ -26,6 +29,7 @@ struct DuetDensitySampler {
     const DuetBenchRequest *request;
     DuetRun *run;
     DuetPeers *peers;
+    DuetJournal *journal;
     gboolean (*read_host)(DuetDensityHost *out_host, GError **error);
     DuetDensityCrowd *(*new_crowd)(
         DuetDensitySampler *sampler, guint arm, guint64 budget_bytes, GError **error);
@@ -41,7 +45,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetDensitySampler, duet_density_sampler_clear)
 /**
  * duet_density_sampler_run: the warm-ups of all arms, so that one that can't run shows before time
  * is spent on another; then all arms, in the plan's order. What the user's signal ended is in
- * @run->interrupted. An arm that could not be brought to an end has no bound, and a warning says
+ * @run->interrupted. A run that was resumed has arms that are over: it goes on with the others. An
+ * arm that could not be brought to an end has no bound, and a warning says
  * why. Returns: %FALSE with @error when nothing could be measured: the warm-up of an arm failed in
  * a way that each start would, or no arm came to an end.
  */

@@ -133,7 +133,7 @@ static void append_arm(
     if (duet_density_was_asked(outcome))
         append_row(out, "answered", "%u of %u at the end", outcome->answered, outcome->reached);
     else
-        append_row(out, "answered", "not asked: the user ended it before");
+        append_row(out, "answered", "not asked: it was cut short before");
     append_starts(out, arm);
     append_memory(out, arm);
     append_room(out, arm);

@@ -14,6 +14,7 @@ teardown_file() { root_down; }
 setup() {
   touch "$scratch/stamp"
   benchmark=(density --arms container) result=$scratch/density.json
+  rm -f "$result" "$result.part"
 }
 
 # Cgroups of pools that are there since this test began.
@@ -136,6 +137,46 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   wait_for 5 no_pool
 }
 
+@test "bench density: kill -9 between two arms: the first is kept and shown, --resume measures the other" {
+  benchmark=(density --arms "container,native" --max 3 --age 2)
+  begin busybox
+  one_over() { grep -q '"bound" *: *"max"' "$result.part"; }
+  wait_for 60 one_over
+  kill -KILL $bench
+  wait $bench || true
+  wait_for 20 running 0
+  none_listed
+  [ ! -e "$result" ]
+  duet bench show --format json "$result.part" >"$scratch/shown.json"
+  jq -e '.interrupted and ([.density[] | select(.bound == "max" and .reached == 3 and .answered == 3 and
+    (.memory.instances | length) == 3)] | length) == 1 and all(.samples[]; .status == "ok")' "$scratch/shown.json"
+  duet bench show "$result.part" | grep -q 'interrupted'
+  expect 125 density busybox
+  [[ $output == *"density.json.part"*"--resume"* ]]
+  expect 125 density --max 4 --resume busybox
+  duet bench "${benchmark[@]}" -o "$result" --resume busybox
+  [ ! -e "$result.part" ]
+  holds '(.interrupted | not) and all(.density[]; .bound == "max" and .reached == 3 and .answered == 3) and
+    ([.samples[] | select(.discarded | not)] | length) == 6 and (.warnings | any(contains("resumed after 1 of 2 arms")))'
+  jq -e --slurpfile was "$scratch/shown.json" '[.density[] | select(. as $d | $was[0].density | any(. == $d))] | length == 1' "$result"
+  valid_result "$result"
+  none_listed
+}
+
+@test "bench density: kill -9 in the middle of an arm: its starts are shown" {
+  begin --max 3 --age 60 busybox
+  three_kept() { [ "$(grep -c '"seq"' "$result.part")" = 4 ]; }
+  wait_for 60 three_kept
+  kill -KILL $bench
+  wait $bench || true
+  duet bench show --format json "$result.part" >"$scratch/shown.json"
+  jq -e '.density[0].bound == "interrupted" and .density[0].reached == 3' "$scratch/shown.json"
+  run duet bench show "$result.part"
+  emulated "$scratch/shown.json" || [[ $output == *"3 at the same time"*"cut short before"* ]]
+  wait_for 20 running 0
+  none_listed
+}
+
 @test "bench density refuses what makes no sense" {
   for option in "--max -1" "--max 99999" "--memory-budget none" "--memory-budget 0" "--max-latency -1" \
     "--time-limit 0" "--arms vm,vm" "--format xml" "-o /nonexistent/file"; do
@@ -143,8 +184,8 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
     expect 125 duet bench density $option busybox
     is "$(wc -l <<<"$output")" 1
   done
-  expect 125 duet bench density --resume -o "$scratch/density.json" busybox
-  [[ $output == *"nothing to go on with"* ]]
+  expect 125 duet bench density --resume -o "$scratch/none.json" busybox
+  [[ $output == *"nothing to resume"* ]]
   is "$(wc -l <<<"$output")" 1
   expect 125 duet bench density nosuchimage
   expect 125 duet bench density

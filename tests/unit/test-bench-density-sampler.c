@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The order in which `bench density` does things, and what is left of what was cut short. */
 #include <glib.h>
+#include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <duet/bench.h>
 #include <duet/error.h>
@@ -9,7 +14,7 @@
 #include "bench/benchmark.h"
 #include "bench/density/density-analysis.h"
 #include "bench/density/density-sampler.h"
-#include "bench/notes.h"
+#include "bench/result.h"
 #include "run-fixture.h"
 
 #define GIB ((guint64)1 << 30)
@@ -18,6 +23,8 @@
  * @sampler: first: crowds are asked for of it
  * @hopeless: of this arm no instance can start
  * @broken: of this arm nothing comes after the warm-up
+ * @before: (nullable): called before a start
+ * @at: of the start after so many
  * @seen: what happened, a letter each: W and w warm-ups of the arms, S and s starts */
 typedef struct {
     DuetDensitySampler sampler;
@@ -25,6 +32,8 @@ typedef struct {
     DuetRun *run;
     int hopeless;
     int broken;
+    void (*before)(void);
+    gsize at;
     GString *seen;
 } Lab;
 
@@ -42,6 +51,8 @@ static gboolean start(
     const char *letters = numbers->warm_up ? "Ww" : "Ss";
 
     (void)run;
+    if (numbers->lab->before && numbers->lab->at == numbers->lab->seen->len)
+        numbers->lab->before();
     g_string_append_c(numbers->lab->seen, letters[numbers->arm]);
     if ((int)numbers->arm == numbers->lab->hopeless) {
         g_set_error_literal(
@@ -135,16 +146,22 @@ static DuetDensityCrowd *new_crowd(
     return &numbers->crowd;
 }
 
-static void lab_up(Lab *lab, gconstpointer data)
+static DuetRun *new_run(void)
 {
     DuetDensityLimits limits = { .max = 2, .budget_bytes = GIB, .time_limit_ns = 60000 * MS };
+    DuetRun *run = duet_run_new(&duet_benchmark_density, duet_plan_new_density(2, &limits, 1, 1));
 
+    run->plan->order[0] = 0;
+    run->plan->order[1] = 1;
+    run_fixture_add_arm(run, "container", "container", NULL);
+    run_fixture_add_arm(run, "vm", "vm", "kvm");
+    return run;
+}
+
+static void lab_up(Lab *lab, gconstpointer data)
+{
     (void)data;
-    lab->run = duet_run_new(&duet_benchmark_density, duet_plan_new_density(2, &limits, 1, 1));
-    lab->run->plan->order[0] = 0;
-    lab->run->plan->order[1] = 1;
-    run_fixture_add_arm(lab->run, "container", "container", NULL);
-    run_fixture_add_arm(lab->run, "vm", "vm", "kvm");
+    lab->run = new_run();
     lab->hopeless = lab->broken = -1;
     lab->seen = g_string_new(NULL);
     duet_density_sampler_init(&lab->sampler, &lab->request, lab->run);
@@ -223,6 +240,149 @@ static void test_all_broken(Lab *lab, gconstpointer data)
     g_assert_error(error, DUET_ERROR, DUET_ERROR_FAILED);
 }
 
+/* ---- what a kill leaves ---- */
+
+/* A lab whose result goes into a folder of its own. */
+typedef struct {
+    Lab lab;
+    char *folder, *result, *part;
+} Place;
+
+static void place_up(Place *place, gconstpointer data)
+{
+    lab_up(&place->lab, data);
+    place->folder = g_dir_make_tmp("duet-density-XXXXXX", NULL);
+    place->result = g_build_filename(place->folder, "run.json", NULL);
+    place->part = g_strconcat(place->result, ".part", NULL);
+    place->lab.request.output_path = place->result;
+}
+
+static void place_down(Place *place, gconstpointer data)
+{
+    lab_down(&place->lab, data);
+    g_unlink(place->part);
+    g_assert_cmpint(g_rmdir(place->folder), ==, 0);
+    g_free(place->folder);
+    g_free(place->result);
+    g_free(place->part);
+}
+
+/* With a journal, as the job does. */
+static void measure(Lab *lab)
+{
+    g_autoptr(DuetJournal) journal = NULL;
+    g_autoptr(GError) error = NULL;
+
+    duet_journal_open(&lab->request, &lab->run, &journal, &error);
+    g_assert_no_error(error);
+    lab->sampler.run = lab->run;
+    lab->sampler.journal = journal;
+    duet_density_sampler_run(&lab->sampler, &error);
+    g_assert_no_error(error);
+}
+
+/* In a child: something happens to it before the start after @at others. Returns: how it ended. */
+static int measure_until(Lab *lab, gsize at, void (*before)(void))
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        lab->before = before;
+        lab->at = at;
+        measure(lab);
+        _exit(lab->run->warnings->len == 0 ? 0 : 10);
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    return status;
+}
+
+static void die(void)
+{
+    kill(getpid(), SIGKILL);
+}
+
+static DuetRun *load_part(const Place *place)
+{
+    g_autoptr(GError) error = NULL;
+    DuetRun *run = duet_result_load(place->part, &error);
+
+    g_assert_no_error(error);
+    return run;
+}
+
+static void assert_measured(const DuetDensityOutcome *outcome)
+{
+    g_assert_cmpint(outcome->bound, ==, DUET_DENSITY_BOUND_MAX);
+    g_assert_cmpuint(outcome->reached, ==, 2);
+    g_assert_cmpuint(outcome->answered, ==, 2);
+    g_assert_cmpuint(outcome->memory->instances->len, ==, 2);
+}
+
+/* Killed in the second arm's second start: the first arm is whole, the second was cut. */
+static void test_part(Place *place, gconstpointer data)
+{
+    (void)data;
+    int status = measure_until(&place->lab, strlen("WwSSs"), die);
+    g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    g_autoptr(DuetRun) run = load_part(place);
+    g_assert_true(run->interrupted);
+    g_assert_cmpuint(run->samples->len, ==, 5);
+    assert_measured(run->density->pdata[0]);
+    const DuetDensityOutcome *cut = run->density->pdata[1];
+    g_assert_cmpint(cut->bound, ==, DUET_DENSITY_BOUND_INTERRUPTED);
+    g_assert_cmpuint(cut->reached, ==, 1);
+    g_assert_cmpuint(cut->memory->before.available_bytes, ==, 12 * GIB);
+    g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
+    g_autofree char *table = duet_density_table(run, analysis);
+    g_assert_nonnull(strstr(table, "2 of 2 at the end"));
+    g_assert_nonnull(strstr(table, "bound by   interrupted"));
+    g_assert_nonnull(strstr(table, "not asked: it was cut short before"));
+}
+
+/* Nothing of the arm that was cut counts any more; of the other no start is taken again. */
+static void test_resume(Place *place, gconstpointer data)
+{
+    Lab *lab = &place->lab;
+
+    (void)data;
+    measure_until(lab, strlen("WwSSs"), die);
+    lab->request.resume = TRUE;
+    measure(lab);
+    g_assert_cmpstr(lab->seen->str, ==, "wss");
+    assert_measured(outcome_of(lab, 0));
+    assert_measured(outcome_of(lab, 1));
+    g_assert_cmpuint(lab->run->samples->len, ==, 5 + 3);
+    g_assert_cmpuint(duet_run_taken(lab->run), ==, 4);
+    g_assert_true(duet_run_sample(lab->run, 4)->discarded);
+    g_assert_false(lab->run->interrupted);
+    const char *warning = g_ptr_array_index(lab->run->warnings, lab->run->warnings->len - 1);
+    g_assert_cmpstr(warning, ==, "it was cut short and resumed after 1 of 2 arms");
+    /* The journal has all of it by now. */
+    g_autoptr(DuetRun) run = load_part(place);
+    g_assert_cmpuint(run->samples->len, ==, 8);
+    assert_measured(run->density->pdata[1]);
+}
+
+static void fill_disk(void)
+{
+    struct rlimit none = { 1, 1 };
+
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &none);
+}
+
+/* What can't be kept is measured all the same. */
+static void test_full_disk(Place *place, gconstpointer data)
+{
+    (void)data;
+    int status = measure_until(&place->lab, strlen("WwS"), fill_disk);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 10);
+    g_autoptr(DuetRun) run = load_part(place);
+    g_assert_cmpuint(run->samples->len, ==, 3);
+}
+
 #define ADD(name, data, test) g_test_add(name, Lab, data, lab_up, test, lab_down)
 
 int main(int argc, char **argv)
@@ -233,5 +393,8 @@ int main(int argc, char **argv)
     ADD("/density-sampler/broken-first", GUINT_TO_POINTER(0), test_broken);
     ADD("/density-sampler/broken-second", GUINT_TO_POINTER(1), test_broken);
     ADD("/density-sampler/all-broken", NULL, test_all_broken);
+    g_test_add("/density-sampler/part", Place, NULL, place_up, test_part, place_down);
+    g_test_add("/density-sampler/resume", Place, NULL, place_up, test_resume, place_down);
+    g_test_add("/density-sampler/full-disk", Place, NULL, place_up, test_full_disk, place_down);
     return g_test_run();
 }

@@ -304,7 +304,8 @@ static void test_hostile(Place *place, gconstpointer data)
     place->request.resume = TRUE;
     refused(place, fresh(7), DUET_ERROR_BROKEN, "not the next");
     static const char *const bad[] = { "[1]", "", "1e999", "{\"driver\": 3, \"arm\": {}}{",
-        "{\"arm\": \"vm\", \"driver\": 3}", "{\"arm\": \"nobody\"}", "/* */ {}" };
+        "{\"arm\": \"vm\", \"driver\": 3}", "{\"arm\": \"nobody\"}", "/* */ {}", "{\"root\": 3}",
+        "{\"root\": {\"arms\": 3}}", "{\"root\": {\"schema_version\": {}}}" };
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *broken = g_strconcat(text, bad[i], "\n", NULL);
         g_autoptr(DuetRun) run = duet_result_parse(broken, -1, &error);
