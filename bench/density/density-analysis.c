@@ -169,7 +169,8 @@ static void note_arm(GPtrArray *notes, const DuetRun *run, guint index, const Du
     for (guint i = 0; i < arm->exits->len; i++)
         duet_notes_add(notes, "failures", TRUE, "%s: a start failed: %s", name,
             (const char *)g_ptr_array_index(arm->exits, i));
-    if (outcome->no_pool)
+    /* Without a budget no figure rests on it. */
+    if (outcome->no_pool && run->plan->density->budget_bytes > 0)
         duet_notes_add(notes, "no-pool", TRUE,
             "%s: the kernel does not keep the budget, it is what was measured before each start: "
             "%s",

@@ -118,6 +118,17 @@ static void tell(Arm *arm, guint64 used)
             used > 0 ? budget : "", (duet_now_ns() - arm->watch.first.memory.at_ns) / 1e9));
 }
 
+/* The kernel ended something for want of memory. Returns: whose, or @other: of an instance that has
+ * a limit of its own, or a guest, that may have been it. */
+static DuetDensityBound oom_bound(const Arm *arm, DuetDensityBound other)
+{
+    if (arm->crowd->pool_bytes == 0)
+        return other;
+    if (arm->watch.limits.budget_bytes > 0)
+        return DUET_DENSITY_BOUND_BUDGET;
+    return arm->crowd->reserved_bytes == 0 ? DUET_DENSITY_BOUND_HOST_MEMORY : other;
+}
+
 /* A start that failed. Returns: what that is a sign of, or NONE. */
 static DuetDensityBound failed_start(Arm *arm, DuetSample *sample, const GError *failure)
 {
@@ -130,8 +141,7 @@ static DuetDensityBound failed_start(Arm *arm, DuetSample *sample, const GError 
     duet_density_watch_failed(&arm->watch);
     if (arm->crowd->group.no_room)
         return DUET_DENSITY_BOUND_HOST_MEMORY;
-    return sample->oom && arm->crowd->has_pool ? DUET_DENSITY_BOUND_BUDGET
-                                               : DUET_DENSITY_BOUND_NONE;
+    return sample->oom ? oom_bound(arm, DUET_DENSITY_BOUND_NONE) : DUET_DENSITY_BOUND_NONE;
 }
 
 /* A start that the user ended is none. */
@@ -175,7 +185,7 @@ static DuetDensityBound look_for_ended(Arm *arm)
     if (!how)
         return DUET_DENSITY_BOUND_NONE;
     arm->outcome->detail = how;
-    return oom && arm->crowd->has_pool ? DUET_DENSITY_BOUND_BUDGET : DUET_DENSITY_BOUND_ENDED;
+    return oom ? oom_bound(arm, DUET_DENSITY_BOUND_ENDED) : DUET_DENSITY_BOUND_ENDED;
 }
 
 static gboolean start_all(Arm *arm, GError **error)
@@ -261,15 +271,31 @@ static gboolean measure(Arm *arm, GError **error)
     return done;
 }
 
+/* What all of an arm may have together, so that the host survives them. */
+static gboolean limit_bytes(const DuetDensitySampler *sampler, guint64 *out_bytes, GError **error)
+{
+    guint64 budget = sampler->run->plan->density->budget_bytes;
+    DuetDensityHost now;
+
+    if (budget == 0 && !sampler->read_host(&now, error))
+        return FALSE;
+    *out_bytes = budget > 0 ? budget : duet_density_host_spare(&now);
+    return TRUE;
+}
+
 gboolean duet_density_arm_measure(DuetDensitySampler *sampler, guint index, GError **error)
 {
     DuetRun *run = sampler->run;
     g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
     Arm arm = { .sampler = sampler, .arm = index, .outcome = run->density->pdata[index] };
+    guint64 limit = 0;
 
-    arm.crowd = sampler->new_crowd(sampler, index, run->plan->density->budget_bytes, error);
+    if (!limit_bytes(sampler, &limit, error))
+        return FALSE;
+    arm.crowd = sampler->new_crowd(sampler, index, limit, error);
     if (!arm.crowd)
         return FALSE;
+    arm.outcome->pool_bytes = arm.crowd->pool_bytes;
     arm.outcome->reserved_bytes = arm.crowd->reserved_bytes;
     arm.outcome->no_pool = g_strdup(arm.crowd->no_pool);
     gboolean done = measure(&arm, error);

@@ -37,29 +37,29 @@ typedef struct {
  * DuetDensityCrowd: the instances of one arm that run at the same time.
  * @group: waits and takes the user's signals; of our own arms it holds the instances, too
  * @count: how many run
- * @has_pool: the kernel keeps the budget
- * @no_pool: (nullable): why it does not
+ * @pool_bytes: the limit of the cgroup that all are in, which the kernel keeps; 0: there is none
+ * @no_pool: (nullable): why there is none, where one was wanted
  * @reserved_bytes: what each may use; 0: there is no such limit
  */
 struct DuetDensityCrowd {
     const DuetDensityCrowdOps *ops;
     DuetGroup group;
     guint count;
-    gboolean has_pool;
+    guint64 pool_bytes;
     char *no_pool;
     guint64 reserved_bytes;
 };
 
 /**
  * duet_density_own_new: of an arm of ours.
- * @budget_bytes: 0: none
+ * @limit_bytes: what the kernel shall hold all of them to, where it can; 0: nothing
  * Returns: (transfer full): or NULL with @error.
  */
 DuetDensityCrowd *duet_density_own_new(
-    const DuetBenchRequest *request, guint arm, guint64 budget_bytes, GError **error);
+    const DuetBenchRequest *request, guint arm, guint64 limit_bytes, GError **error);
 /** duet_density_peer_new: the same of a foreign engine; @peer: its number among @peers. */
 DuetDensityCrowd *duet_density_peer_new(const DuetBenchRequest *request, DuetPeers *peers,
-    guint peer, guint64 budget_bytes, GError **error);
+    guint peer, guint64 limit_bytes, GError **error);
 
 /** duet_density_crowd_free: clears and frees. Returns: whether the user interrupted. */
 gboolean duet_density_crowd_free(DuetDensityCrowd *crowd, GPtrArray *warnings);

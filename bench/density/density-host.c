@@ -104,6 +104,13 @@ gboolean duet_density_host_read(DuetDensityHost *out_host, GError **error)
     return TRUE;
 }
 
+guint64 duet_density_host_spare(const DuetDensityHost *host)
+{
+    guint64 kept = duet_host_memory_floor(&host->memory) / 2;
+
+    return host->memory.available_bytes > kept ? host->memory.available_bytes - kept : 0;
+}
+
 JsonObject *duet_density_host_to_json(const DuetDensityHost *host)
 {
     JsonObject *object = duet_host_memory_to_json(&host->memory);

@@ -27,6 +27,14 @@ typedef struct {
 
 gboolean duet_density_host_read(DuetDensityHost *out_host, GError **error);
 
+/**
+ * duet_density_host_spare: what instances may have together so that the host lives: a bound that
+ * the kernel keeps, and half of what the host must keep above that at which the rule host-memory
+ * ends the starts, so that it is this rule that does.
+ * Returns: 0 if there is nothing to spare.
+ */
+guint64 duet_density_host_spare(const DuetDensityHost *host);
+
 /** duet_density_host_to_json: Returns: (transfer full). */
 JsonObject *duet_density_host_to_json(const DuetDensityHost *host);
 DuetDensityHost duet_density_host_from_json(DuetJsonReader *reader, JsonObject *object);

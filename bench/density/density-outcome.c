@@ -40,6 +40,7 @@ JsonObject *duet_density_outcome_to_json(const DuetDensityOutcome *outcome)
     json_object_set_int_member(object, "reached", outcome->reached);
     json_object_set_string_member(object, "bound", duet_density_bound_to_string(outcome->bound));
     duet_json_set_string(object, "detail", outcome->detail);
+    json_object_set_int_member(object, "pool_limit_bytes", outcome->pool_bytes);
     duet_json_set_string(object, "no_pool", outcome->no_pool);
     json_object_set_int_member(object, "used_bytes", outcome->used_bytes);
     json_object_set_int_member(object, "answered", outcome->answered);
@@ -60,6 +61,7 @@ DuetDensityOutcome *duet_density_outcome_from_json(DuetJsonReader *reader, JsonO
         duet_json_complain(reader, "an arm's 'bound' is none that is known");
     outcome->reached = duet_json_get_int(reader, object, "reached", 0, max, 0);
     outcome->detail = g_strdup(duet_json_get_string(reader, object, "detail"));
+    outcome->pool_bytes = duet_json_get_int(reader, object, "pool_limit_bytes", 0, G_MAXINT64, 0);
     outcome->no_pool = g_strdup(duet_json_get_string(reader, object, "no_pool"));
     outcome->used_bytes = duet_json_get_int(reader, object, "used_bytes", 0, G_MAXINT64, 0);
     outcome->answered = duet_json_get_int(reader, object, "answered", 0, max, 0);

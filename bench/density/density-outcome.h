@@ -23,8 +23,10 @@ typedef struct {
  * DuetDensityOutcome: how an arm ended.
  * @reached: so many instances were running when @bound forbade one more
  * @detail: (nullable): the reading and the limit
- * @no_pool: (nullable): why the kernel does not keep the budget: it was enforced by what was
- *     measured before each start
+ * @pool_bytes: the limit of the cgroup that all were in: the budget or, without one, what the host
+ *     could spare; 0: they were in none
+ * @no_pool: (nullable): why they were in none. A budget was enforced by what was measured before
+ *     each start then
  * @used_bytes: what all used together at the end, if there is a budget
  * @answered: of @reached at the end: ran and answered an exec
  * @ended: had ended by then
@@ -36,6 +38,7 @@ typedef struct {
     guint reached;
     DuetDensityBound bound;
     char *detail;
+    guint64 pool_bytes;
     char *no_pool;
     guint64 used_bytes;
     guint answered, ended, silent;

@@ -49,9 +49,8 @@ static char *find_ended(DuetDensityCrowd *crowd, gboolean *out_oom)
         if (!info || info->state == DUET_STATE_RUNNING)
             continue;
         *out_oom = info->oom;
-        return info->oom && crowd->has_pool
-            ? g_strdup_printf("the kernel ended number %u to keep it", i + 1)
-            : g_strdup_printf("number %u ended with code %d", i + 1, info->exit_code);
+        return info->oom ? g_strdup_printf("the kernel ended number %u for want of memory", i + 1)
+                         : g_strdup_printf("number %u ended with code %d", i + 1, info->exit_code);
     }
     return NULL;
 }
@@ -77,7 +76,7 @@ static guint64 used_bytes(DuetDensityCrowd *crowd)
 {
     DuetPool pool;
 
-    if (!crowd->has_pool)
+    if (crowd->pool_bytes == 0)
         return sum_used(crowd);
     for (guint i = 0; i < crowd->count; i++) {
         if (duet_instance_pool(duet_group_instance(&crowd->group, i), &pool, NULL))
@@ -121,7 +120,7 @@ static const DuetDensityCrowdOps ops = {
 };
 
 DuetDensityCrowd *duet_density_own_new(
-    const DuetBenchRequest *request, guint arm, guint64 budget_bytes, GError **error)
+    const DuetBenchRequest *request, guint arm, guint64 limit_bytes, GError **error)
 {
     const DuetSpec *spec = request->arms[arm].spec;
     g_autoptr(GError) why = NULL;
@@ -133,10 +132,9 @@ DuetDensityCrowd *duet_density_own_new(
     *own = (Own){ .crowd = { .ops = &ops }, .arm = arm, .spec = copy };
     own->crowd.reserved_bytes =
         spec->kind == DUET_KIND_VM ? duet_vm_memory_bytes(spec) : spec->memory_bytes;
-    if (budget_bytes > 0 && duet_pool_check(copy, &why)) {
+    if (limit_bytes > 0 && duet_pool_check(copy, &why)) {
         copy->pool = g_strdup(copy->id);
-        copy->pool_memory_bytes = budget_bytes;
-        own->crowd.has_pool = TRUE;
+        copy->pool_memory_bytes = own->crowd.pool_bytes = limit_bytes;
     }
     own->crowd.no_pool = why ? g_strdup(why->message) : NULL;
     duet_group_init(&own->crowd.group, request->context, copy);

@@ -219,13 +219,13 @@ static guint64 reserved_of(const DuetPeer *peer, const DuetSpec *spec)
 }
 
 DuetDensityCrowd *duet_density_peer_new(const DuetBenchRequest *request, DuetPeers *peers,
-    guint peer, guint64 budget_bytes, GError **error)
+    guint peer, guint64 limit_bytes, GError **error)
 {
     const DuetSpec *spec = request->arms[0].spec;
     DuetPeerArm *arm = duet_peers_arm(peers, peer);
     g_autoptr(GError) why = NULL;
     g_autoptr(DuetPeerPool) pool =
-        budget_bytes > 0 ? duet_peer_pool_new(arm, spec, budget_bytes, &why) : NULL;
+        limit_bytes > 0 ? duet_peer_pool_new(arm, spec, limit_bytes, &why) : NULL;
 
     if (!duet_peers_use_pool(peers, pool, error))
         return NULL;
@@ -233,7 +233,7 @@ DuetDensityCrowd *duet_density_peer_new(const DuetBenchRequest *request, DuetPee
     *foreign = (Foreign){ .crowd = { .ops = &ops }, .peers = peers, .arm = arm };
     foreign->instances = g_ptr_array_new_with_free_func(instance_free);
     foreign->pool = g_steal_pointer(&pool);
-    foreign->crowd.has_pool = foreign->pool != NULL;
+    foreign->crowd.pool_bytes = foreign->pool ? limit_bytes : 0;
     foreign->crowd.no_pool = why ? g_strdup(why->message) : NULL;
     foreign->crowd.reserved_bytes = reserved_of(arm->peer, spec);
     duet_group_init(&foreign->crowd.group, request->context, spec);

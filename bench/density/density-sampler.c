@@ -4,13 +4,13 @@
 #include "density-arm.h"
 
 static DuetDensityCrowd *crowd_new(
-    DuetDensitySampler *sampler, guint arm, guint64 budget_bytes, GError **error)
+    DuetDensitySampler *sampler, guint arm, guint64 limit_bytes, GError **error)
 {
     const DuetBenchRequest *request = sampler->request;
     DuetDensityCrowd *crowd = arm < request->n_arms
-        ? duet_density_own_new(request, arm, budget_bytes, error)
+        ? duet_density_own_new(request, arm, limit_bytes, error)
         : duet_density_peer_new(
-              request, sampler->peers, arm - (guint)request->n_arms, budget_bytes, error);
+              request, sampler->peers, arm - (guint)request->n_arms, limit_bytes, error);
 
     if (crowd)
         crowd->group.option = "--max";

@@ -32,7 +32,7 @@ struct DuetDensitySampler {
     DuetJournal *journal;
     gboolean (*read_host)(DuetDensityHost *out_host, GError **error);
     DuetDensityCrowd *(*new_crowd)(
-        DuetDensitySampler *sampler, guint arm, guint64 budget_bytes, GError **error);
+        DuetDensitySampler *sampler, guint arm, guint64 limit_bytes, GError **error);
     sigset_t old_signals;
 };
 

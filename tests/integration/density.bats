@@ -127,6 +127,27 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   wait_for 5 no_pool
 }
 
+@test "bench density: without a budget, too, one cgroup holds all to what the host can spare" {
+  begin --max 3 --age 2 busybox
+  wait_for 60 running 3
+  if ! systemd_runs; then
+    local pool limit
+    pool=$(find $(pools) -maxdepth 1 -name memory.max -o -maxdepth 1 -name memory.limit_in_bytes)
+    limit=$(cat "$pool")
+    is "$(find "$(dirname "$pool")" -type d -name payload | wc -l)" 3
+  fi
+  wait $bench
+  # The host keeps half of what it must keep, or more; it may have changed by as much as a page.
+  systemd_runs || jq -e --argjson limit "$limit" '.host.memory.total_bytes as $total |
+    .density[0] | .no_pool == null and .pool_limit_bytes - $limit < 65536 and
+    (.memory.host_before.available_bytes - .pool_limit_bytes) as $kept |
+    $kept > 512 * 1048576' "$result"
+  holds '.plan.density.budget_bytes == 0 and .density[0].used_bytes == 0 and .density[0].bound == "max"'
+  run ! grep -q no-pool <<<"$(duet bench check "$result")"
+  none_listed
+  wait_for 5 no_pool
+}
+
 @test "bench density: after kill -9 its instances are gone, and their cgroup" {
   begin --max 3 --age 60 --memory-budget 64m busybox
   wait_for 60 running 3

@@ -206,6 +206,18 @@ static void test_tables(void)
     g_assert_cmpint(check(&watch, now, 0, NULL), ==, DUET_DENSITY_BOUND_NONE);
 }
 
+/* The rule ends the starts while the pool still has room. */
+static void test_spare(void)
+{
+    DuetDensityHost host = host_at(S);
+
+    g_assert_cmpuint(duet_density_host_spare(&host), ==, 12000 * MIB - 1024 * MIB);
+    host.memory.total_bytes = 65536 * MIB;
+    g_assert_cmpuint(duet_density_host_spare(&host), ==, 12000 * MIB - 65536 * MIB / 20);
+    host.memory.available_bytes = 3000 * MIB;
+    g_assert_cmpuint(duet_density_host_spare(&host), ==, 0);
+}
+
 static void test_this_host(void)
 {
     g_autoptr(GError) error = NULL;
@@ -262,6 +274,7 @@ static DuetRun *lab_run(const char *accel, guint n, DuetDensityBound bound)
     outcome->detail = g_strdup("of a test");
     outcome->used_bytes = n * 10 * MIB;
     outcome->reserved_bytes = 256 * MIB;
+    outcome->pool_bytes = limits.budget_bytes;
     outcome->memory->count = outcome->memory->started = n;
     outcome->memory->before = host_at(S).memory;
     outcome->memory->host = host_at(S).memory;
@@ -433,6 +446,10 @@ static void test_lost(void)
         run_fixture_has_note(weak, "tcg"));
     g_assert_false(run_fixture_has_note(weak, "no-psi"));
     run_fixture_assert_fits(table);
+    /* Without a budget nothing is lost by it. */
+    run->plan->density->budget_bytes = 0;
+    g_autoptr(GPtrArray) unlimited = duet_density_check(run);
+    g_assert_false(run_fixture_has_note(unlimited, "no-pool"));
 }
 
 static void test_nested(void)
@@ -528,6 +545,7 @@ int main(int argc, char **argv)
     g_test_add_func("/density/rule/latency", test_latency);
     g_test_add_func("/density/rule/failures", test_failures);
     g_test_add_func("/density/rule/tables", test_tables);
+    g_test_add_func("/density/spare", test_spare);
     g_test_add_func("/density/this-host", test_this_host);
     g_test_add_func("/density/figures", test_figures);
     g_test_add_func("/density/many", test_many);
