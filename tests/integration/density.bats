@@ -70,6 +70,29 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   none_listed
 }
 
+@test "bench density: VMs under a memory budget, their QEMUs in the cgroup that keeps it" {
+  benchmark=(density --arms vm)
+  begin --memory-budget 600m --age 6 busybox
+  bound() { jq -e -s 'any(.[]; .density?.running? == 2)' "$result.part" >/dev/null 2>&1; }
+  wait_for 120 bound
+  if ! systemd_runs; then
+    local member qemus=0
+    for member in $(find $(pools) -name cgroup.procs -exec cat {} + | sort -u); do
+      ! grep -q '^qemu-system' "/proc/$member/comm" || qemus=$((qemus + 1))
+    done
+    [ "$qemus" -ge 2 ]
+  fi
+  wait $bench
+  holds '.density[0] | .bound == "memory-budget" and .reached >= 2 and .answered == .reached and
+    (.memory.instances | length) == .reached'
+  systemd_runs || holds '.density[0] | .no_pool == null and .pool_limit_bytes == 629145600 and
+    .used_bytes <= .pool_limit_bytes'
+  valid_result "$result"
+  is "$(left_behind)" ""
+  none_listed
+  wait_for 5 no_pool
+}
+
 @test "bench density: what ends by itself, or fails, is no density" {
   run density --max 4 --age 1 busybox -- sleep 0.2
   is "$status" 1
