@@ -242,16 +242,34 @@ static void ask_all(Arm *arm)
     }
 }
 
+/* Returns: FALSE with @error when the host can't be read; where there is no room from the
+ * beginning, or the user ends it, the outcome has a bound. */
+static gboolean settle(Arm *arm, GError **error)
+{
+    DuetGroup *group = &arm->crowd->group;
+    g_autoptr(GError) why = NULL;
+
+    if (duet_group_wait(group, SETTLE_MS, &why))
+        return TRUE;
+    if (!group->interrupted && !group->no_room) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    arm->outcome->bound =
+        group->interrupted ? DUET_DENSITY_BOUND_INTERRUPTED : DUET_DENSITY_BOUND_HOST_MEMORY;
+    arm->outcome->detail = group->interrupted ? NULL : g_strdup(why->message);
+    return TRUE;
+}
+
 static gboolean measure(Arm *arm, GError **error)
 {
     DuetGroup *group = &arm->crowd->group;
     DuetDensityHost first;
 
-    if (!duet_group_wait(group, SETTLE_MS, NULL)) {
-        arm->outcome->bound =
-            group->interrupted ? DUET_DENSITY_BOUND_INTERRUPTED : DUET_DENSITY_BOUND_HOST_MEMORY;
+    if (!settle(arm, error))
+        return FALSE;
+    if (arm->outcome->bound != DUET_DENSITY_BOUND_NONE)
         return TRUE;
-    }
     if (!arm->sampler->read_host(&first, error))
         return FALSE;
     duet_density_watch_init(&arm->watch, arm->sampler->run->plan->density, &first);

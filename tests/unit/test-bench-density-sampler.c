@@ -23,6 +23,7 @@
  * @sampler: first: crowds are asked for of it
  * @hopeless: of this arm no instance can start
  * @broken: of this arm nothing comes after the warm-up
+ * @read_memory: of the host, while nothing starts
  * @before: (nullable): called before a start
  * @at: of the start after so many
  * @seen: what happened, a letter each: W and w warm-ups of the arms, S and s starts */
@@ -32,6 +33,7 @@ typedef struct {
     DuetRun *run;
     int hopeless;
     int broken;
+    gboolean (*read_memory)(DuetHostMemory *out_memory, GError **error);
     void (*before)(void);
     gsize at;
     GString *seen;
@@ -142,7 +144,7 @@ static DuetDensityCrowd *new_crowd(
     *numbers =
         (Numbers){ .crowd = { .ops = &ops }, .lab = lab, .arm = arm, .warm_up = budget_bytes == 0 };
     duet_group_init(&numbers->crowd.group, NULL, NULL);
-    numbers->crowd.group.read_host = read_memory_of_host;
+    numbers->crowd.group.read_host = lab->read_memory;
     return &numbers->crowd;
 }
 
@@ -163,6 +165,7 @@ static void lab_up(Lab *lab, gconstpointer data)
     (void)data;
     lab->run = new_run();
     lab->hopeless = lab->broken = -1;
+    lab->read_memory = read_memory_of_host;
     lab->seen = g_string_new(NULL);
     duet_density_sampler_init(&lab->sampler, &lab->request, lab->run);
     lab->sampler.read_host = read_host;
@@ -238,6 +241,49 @@ static void test_all_broken(Lab *lab, gconstpointer data)
     lab->run->plan->order[1] = 0;
     g_assert_false(duet_density_sampler_run(&lab->sampler, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_FAILED);
+}
+
+static gboolean read_memory_of_full_host(DuetHostMemory *out_memory, GError **error)
+{
+    read_memory_of_host(out_memory, error);
+    out_memory->available_bytes = GIB;
+    return TRUE;
+}
+
+static gboolean read_memory_of_no_host(DuetHostMemory *out_memory, GError **error)
+{
+    (void)out_memory;
+    g_set_error_literal(error, DUET_ERROR, DUET_ERROR_FAILED, "there is no /proc");
+    return FALSE;
+}
+
+/* Where there is no room for the first, the reading is told as well. */
+static void test_full_host(Lab *lab, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    (void)data;
+    lab->read_memory = read_memory_of_full_host;
+    g_assert_true(duet_density_sampler_run(&lab->sampler, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(lab->seen->str, ==, "Ww");
+    for (guint arm = 0; arm < 2; arm++) {
+        g_assert_cmpint(outcome_of(lab, arm)->bound, ==, DUET_DENSITY_BOUND_HOST_MEMORY);
+        g_assert_nonnull(strstr(outcome_of(lab, arm)->detail, "1.0 GiB"));
+        g_assert_nonnull(strstr(outcome_of(lab, arm)->detail, "must keep 2.0 GiB"));
+    }
+}
+
+/* What can't be read is not full. */
+static void test_no_host(Lab *lab, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    (void)data;
+    lab->read_memory = read_memory_of_no_host;
+    g_assert_false(duet_density_sampler_run(&lab->sampler, &error));
+    g_assert_error(error, DUET_ERROR, DUET_ERROR_FAILED);
+    g_assert_nonnull(strstr(error->message, "no /proc"));
 }
 
 /* ---- what a kill leaves ---- */
@@ -393,6 +439,8 @@ int main(int argc, char **argv)
     ADD("/density-sampler/broken-first", GUINT_TO_POINTER(0), test_broken);
     ADD("/density-sampler/broken-second", GUINT_TO_POINTER(1), test_broken);
     ADD("/density-sampler/all-broken", NULL, test_all_broken);
+    ADD("/density-sampler/full-host", NULL, test_full_host);
+    ADD("/density-sampler/no-host", NULL, test_no_host);
     g_test_add("/density-sampler/part", Place, NULL, place_up, test_part, place_down);
     g_test_add("/density-sampler/resume", Place, NULL, place_up, test_resume, place_down);
     g_test_add("/density-sampler/full-disk", Place, NULL, place_up, test_full_disk, place_down);
