@@ -183,7 +183,7 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
 
 @test "bench density: kill -9 between two arms: the first is kept and shown, --resume measures the other" {
   benchmark=(density --arms "container,native" --max 3 --age 2)
-  begin busybox
+  begin busybox -- sleep 1000
   one_over() { grep -q '"bound" *: *"max"' "$result.part"; }
   wait_for 60 one_over
   kill -KILL $bench
@@ -195,10 +195,10 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   jq -e '.interrupted and ([.density[] | select(.bound == "max" and .reached == 3 and .answered == 3 and
     (.memory.instances | length) == 3)] | length) == 1 and all(.samples[]; .status == "ok")' "$scratch/shown.json"
   duet bench show "$result.part" | grep -q 'interrupted'
-  expect 125 density busybox
+  expect 125 density busybox -- sleep 1000
   [[ $output == *"density.json.part"*"--resume"* ]]
-  expect 125 density --max 4 --resume busybox
-  duet bench "${benchmark[@]}" -o "$result" --resume busybox
+  expect 125 density --max 4 --resume busybox -- sleep 1000
+  duet bench "${benchmark[@]}" -o "$result" --resume busybox -- sleep 1000
   [ ! -e "$result.part" ]
   holds '(.interrupted | not) and all(.density[]; .bound == "max" and .reached == 3 and .answered == 3) and
     ([.samples[] | select(.discarded | not)] | length) == 6 and (.warnings | any(contains("resumed after 1 of 2 arms")))'
