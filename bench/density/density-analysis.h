@@ -92,6 +92,9 @@ char *duet_density_plan_text(const DuetRun *run);
 /** duet_density_table: Returns: (transfer full): the run for a terminal, within 80 columns. */
 char *duet_density_table(const DuetRun *run, const DuetDensityAnalysis *analysis);
 
+/** duet_density_csv: Returns: (transfer full): duet_export_csv(), then rows of each arm. */
+char *duet_density_csv(const DuetRun *run, const DuetDensityAnalysis *analysis);
+
 /** duet_density_result: Returns: (transfer full): the result file's text. */
 char *duet_density_result(const DuetRun *run, const DuetDensityAnalysis *analysis);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench/benchmark.h"
-#include "bench/export/export.h"
 #include "bench/peers/peer-result.h"
 #include "density-analysis.h"
 
@@ -105,15 +104,9 @@ static char *go_on(DuetRun *run)
     return g_strdup_printf("%u of %u arms", over, run->density->len);
 }
 
-static char *csv(const DuetRun *run, const DuetDensityAnalysis *analysis)
-{
-    (void)analysis;
-    return duet_export_csv(run, NULL);
-}
-
 static const char *const formats[] = { "table", "json", "csv", NULL };
 static char *(*const views[])(const DuetRun *, const DuetDensityAnalysis *) = { duet_density_table,
-    duet_density_result, csv };
+    duet_density_result, duet_density_csv };
 
 static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures)
 {

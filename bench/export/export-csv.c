@@ -29,15 +29,30 @@ static void cell(GString *out, const char *text)
     g_string_append_c(out, ',');
 }
 
-char *duet_export_csv_head(const DuetRun *run, const DuetSample *sample)
+static void arm_cells(GString *out, const DuetRun *run, guint index)
 {
-    const DuetRunArm *arm = duet_run_arm(run, sample->arm);
+    const DuetRunArm *arm = duet_run_arm(run, index);
+
+    cell(out, run->run_id);
+    cell(out, arm->name);
+    cell(out, arm->kind);
+    cell(out, duet_run_arm_accel(arm));
+}
+
+char *duet_export_csv_arm_head(const DuetRun *run, guint arm, const char *status)
+{
     g_autoptr(GString) head = g_string_new(NULL);
 
-    cell(head, run->run_id);
-    cell(head, arm->name);
-    cell(head, arm->kind);
-    cell(head, duet_run_arm_accel(arm));
+    arm_cells(head, run, arm);
+    g_string_append_printf(head, ",,,%s,,", status);
+    return g_string_free(g_steal_pointer(&head), FALSE);
+}
+
+char *duet_export_csv_head(const DuetRun *run, const DuetSample *sample)
+{
+    g_autoptr(GString) head = g_string_new(NULL);
+
+    arm_cells(head, run, sample->arm);
     g_string_append_printf(head, "%u,%u,%s,%s,", sample->block, sample->seq,
         sample->discarded ? "true" : "false", duet_sample_status_to_string(sample->status));
     if (sample->exit_code >= 0)

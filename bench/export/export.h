@@ -20,6 +20,9 @@ char *duet_export_csv(const DuetRun *run, const DuetAnalysis *analysis);
 /** duet_export_csv_head: what all rows of a sample begin with, up to "exit_code". */
 char *duet_export_csv_head(const DuetRun *run, const DuetSample *sample);
 
+/** duet_export_csv_arm_head: the same of a row that is of an arm, and of no sample of it. */
+char *duet_export_csv_arm_head(const DuetRun *run, guint arm, const char *status);
+
 /** duet_export_markdown: the summary with its comparisons, as GitHub renders it. */
 char *duet_export_markdown(const DuetRun *run, const DuetAnalysis *analysis);
 

@@ -48,6 +48,8 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
     .summary[0].memory_per_instance.pss_bytes / $each | . > 0.999999 and . < 1.000001'
   is "$(duet bench show "$scratch/density.json")" "$output"
   diff <(duet bench show --format json "$scratch/density.json") "$scratch/density.json"
+  is "$(duet bench show --format csv "$scratch/density.json" | awk -F , '$10 == "reached" { print $8, $11 }')" \
+    "memory-budget $(jq '.density[0].reached' "$scratch/density.json")"
   valid_result "$scratch/density.json"
   jq 'del(.density[0].bound)' "$scratch/density.json" >"$scratch/cut.json"
   expect 1 valid_result "$scratch/cut.json"

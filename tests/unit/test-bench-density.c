@@ -486,6 +486,26 @@ static void test_round_trip(void)
     g_assert_cmpstr(table, ==, table_again);
 }
 
+/* A spreadsheet gets what became of an arm, too, in the same columns. */
+static void test_csv(void)
+{
+    g_autoptr(DuetRun) run = lab_run("kvm", 20, DUET_DENSITY_BOUND_BUDGET);
+    g_autofree char *csv = duet_benchmark_density.show(run, 2, FALSE);
+    static const char *const rows[] = { "reached,20,instances", "answered,20,instances",
+        "ended,0,instances", "used,209715200,bytes", "pool_limit,1073741824,bytes",
+        "each_pss,16777216,bytes", "each_reserved,268435456,bytes" };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *row = g_strdup_printf(",vm,vm,kvm,,,,memory-budget,,%s\n", rows[i]);
+        g_assert_nonnull(strstr(csv, row));
+    }
+    g_auto(GStrv) lines = g_strsplit(csv, "\n", -1);
+    for (guint i = 0; lines[i][0]; i++) {
+        g_auto(GStrv) cells = g_strsplit(lines[i], ",", -1);
+        g_assert_cmpuint(g_strv_length(cells), ==, 12);
+    }
+}
+
 static void test_foreign_files(void)
 {
     g_autoptr(DuetRun) run = lab_run("kvm", 2, DUET_DENSITY_BOUND_MAX);
@@ -556,6 +576,7 @@ int main(int argc, char **argv)
     g_test_add_func("/density/lost", test_lost);
     g_test_add_func("/density/nested", test_nested);
     g_test_add_func("/density/round-trip", test_round_trip);
+    g_test_add_func("/density/csv", test_csv);
     g_test_add_func("/density/foreign-files", test_foreign_files);
     g_test_add_func("/density/hopeless", test_hopeless);
     return g_test_run();
