@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "density-arm.h"
 
+#include <math.h>
+
 #include <duet/error.h>
 
 #include "bench/instance-sampler.h"
@@ -107,15 +109,36 @@ static guint64 used_bytes(Arm *arm)
     return arm->watch.limits.budget_bytes > 0 ? arm->crowd->ops->used_bytes(arm->crowd) : 0;
 }
 
+/* How long the starts go on: as those so far tell where --max ends them, else until the limit. */
+static void append_left(GString *line, const DuetDensityWatch *watch, double gone_s)
+{
+    const DuetDensityLimits *limits = &watch->limits;
+    double most_s = limits->time_limit_ns > 0 ? limits->time_limit_ns / 1e9 - gone_s : INFINITY;
+    double about_s = limits->max > 0 && watch->running > 0
+        ? gone_s / watch->running * (limits->max - watch->running)
+        : INFINITY;
+
+    if (about_s < most_s)
+        g_string_append_printf(line, ", about %.0f s left", about_s);
+    else if (isfinite(most_s))
+        g_string_append_printf(line, ", at most %.0f s left", MAX(most_s, 0));
+}
+
 static void tell(Arm *arm, guint64 used)
 {
-    g_autofree char *text = duet_text_bytes(used);
-    g_autofree char *budget = duet_text_bytes(arm->watch.limits.budget_bytes);
+    const DuetDensityWatch *watch = &arm->watch;
+    double gone_s = (duet_now_ns() - watch->first.memory.at_ns) / 1e9;
+    GString *line = g_string_new(NULL);
 
-    say(arm->sampler,
-        g_strdup_printf("%s: %u running%s%s%s%s, %.0f s gone", arm_name(arm->sampler, arm->arm),
-            arm->watch.running, used > 0 ? ", " : "", used > 0 ? text : "", used > 0 ? " of " : "",
-            used > 0 ? budget : "", (duet_now_ns() - arm->watch.first.memory.at_ns) / 1e9));
+    g_string_printf(line, "%s: %u running", arm_name(arm->sampler, arm->arm), watch->running);
+    if (used > 0) {
+        g_autofree char *text = duet_text_bytes(used);
+        g_autofree char *budget = duet_text_bytes(watch->limits.budget_bytes);
+        g_string_append_printf(line, ", %s of %s", text, budget);
+    }
+    g_string_append_printf(line, ", %.0f s gone", gone_s);
+    append_left(line, watch, gone_s);
+    say(arm->sampler, g_string_free(line, FALSE));
 }
 
 /* The kernel ended something for want of memory. Returns: whose, or @other: of an instance that has

@@ -199,6 +199,32 @@ static void test_order(Lab *lab, gconstpointer data)
     }
 }
 
+static void collect(const char *line, gpointer data)
+{
+    g_string_append_printf(data, "%s\n", line ? line : "end");
+}
+
+/* What people watch: how far it is, and how long it still takes where that is known. */
+static void test_progress(Lab *lab, gconstpointer data)
+{
+    g_autoptr(GString) lines = g_string_new(NULL);
+
+    (void)data;
+    lab->request.progress = collect;
+    lab->request.progress_data = lines;
+    g_assert_true(duet_density_sampler_run(&lab->sampler, NULL));
+    static const char *const expected =
+        "^warm-up: container\nwarm-up: vm\n"
+        "container: 0 running, \\d s gone, at most \\d+ s left\n"
+        "container: 1 running, 1 B of 1.0 GiB, \\d s gone, about \\d s left\n"
+        "container: 2 running, 2 B of 1.0 GiB, \\d s gone, about 0 s left\n"
+        "vm: 0 running, \\d s gone, at most \\d+ s left\n"
+        "vm: 1 running, 1 B of 1.0 GiB, \\d s gone, about \\d s left\n"
+        "vm: 2 running, 2 B of 1.0 GiB, \\d s gone, about 0 s left\nend\n$";
+    if (!g_regex_match_simple(expected, lines->str, 0, 0))
+        g_error("not as expected: %s", lines->str);
+}
+
 /* That of the second arm can't start shows before the first takes its time. */
 static void test_hopeless(Lab *lab, gconstpointer data)
 {
@@ -435,6 +461,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("/density-sampler/order", NULL, test_order);
+    ADD("/density-sampler/progress", NULL, test_progress);
     ADD("/density-sampler/hopeless", NULL, test_hopeless);
     ADD("/density-sampler/broken-first", GUINT_TO_POINTER(0), test_broken);
     ADD("/density-sampler/broken-second", GUINT_TO_POINTER(1), test_broken);
