@@ -60,7 +60,12 @@ static void v1_memory(int part_fd, DuetCgroupUsage *usage)
     char text[8192];
     if (duet_cgroup_file_number_or(part_fd, "memory.usage_in_bytes", &usage->memory_bytes))
         usage->known |= DUET_CGROUP_WANT_MEMORY;
-    usage->kernel_bytes = duet_cgroup_file_number(part_fd, "memory.kmem.usage_in_bytes");
+    /* TCP's buffers have a counter of their own, which neither of the others includes; it counts
+     * once somebody set a limit to it. */
+    guint64 tcp_bytes = duet_cgroup_file_number(part_fd, "memory.kmem.tcp.usage_in_bytes");
+    usage->memory_bytes += tcp_bytes;
+    usage->kernel_bytes =
+        duet_cgroup_file_number(part_fd, "memory.kmem.usage_in_bytes") + tcp_bytes;
     if (duet_cgroup_file_read(part_fd, "memory.stat", text, sizeof text) > 0) {
         guint64 cache = duet_cgroup_text_number(text, "total_cache");
         usage->anon_bytes = duet_cgroup_text_number(text, "total_rss");

@@ -97,6 +97,17 @@ static void v2_peak(int part_fd, DuetCgroupUsage *usage)
         usage->oom_kills = duet_cgroup_text_number(text, "oom_kill");
 }
 
+/* Buffers of sockets are charged as pages of their own, which "kernel" does not count. */
+static guint64 v2_kernel_bytes(const char *stat)
+{
+    guint64 bytes = duet_cgroup_text_number(stat, "kernel");
+    if (bytes == 0) /* before Linux 5.18 the sum has to be made here */
+        bytes = duet_cgroup_text_number(stat, "slab") +
+            duet_cgroup_text_number(stat, "kernel_stack") +
+            duet_cgroup_text_number(stat, "pagetables") + duet_cgroup_text_number(stat, "percpu");
+    return bytes + duet_cgroup_text_number(stat, "sock");
+}
+
 static void v2_memory(int part_fd, DuetCgroupUsage *usage)
 {
     char text[8192];
@@ -108,12 +119,7 @@ static void v2_memory(int part_fd, DuetCgroupUsage *usage)
         usage->shmem_bytes = duet_cgroup_text_number(text, "shmem");
         usage->file_bytes = file - MIN(file, usage->shmem_bytes);
         usage->inactive_file_bytes = duet_cgroup_text_number(text, "inactive_file");
-        usage->kernel_bytes = duet_cgroup_text_number(text, "kernel");
-        if (usage->kernel_bytes == 0) /* before Linux 5.18 the sum has to be made here */
-            usage->kernel_bytes = duet_cgroup_text_number(text, "slab") +
-                duet_cgroup_text_number(text, "kernel_stack") +
-                duet_cgroup_text_number(text, "pagetables") +
-                duet_cgroup_text_number(text, "percpu");
+        usage->kernel_bytes = v2_kernel_bytes(text);
     }
 }
 
