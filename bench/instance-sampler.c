@@ -76,6 +76,18 @@ DuetSpec *duet_bench_spec_copy(const DuetSpec *spec, GError **error)
     return copy;
 }
 
+static void warn_if_other(
+    JsonObject *arm, JsonObject *facts, const char *const *names, DuetSample *sample)
+{
+    for (; *names; names++) {
+        g_autofree char *one = duet_record_text(facts, *names);
+        g_autofree char *others = duet_record_text(arm, *names);
+        if (!g_str_equal(one, others))
+            duet_sample_warn(
+                sample, "its %s is '%s', that of others of its arm '%s'", *names, one, others);
+    }
+}
+
 void duet_bench_take_facts(DuetRun *run, guint arm, GVariant *facts_variant, DuetSample *sample)
 {
     DuetRunArm *run_arm = duet_run_arm(run, arm);
@@ -94,13 +106,8 @@ void duet_bench_take_facts(DuetRun *run, guint arm, GVariant *facts_variant, Due
     if (g_strcmp0(duet_run_arm_accel(run_arm), duet_run_arm_accel(&now)) != 0)
         duet_sample_warn(sample, "ran on accelerator '%s', others of its arm on '%s'",
             duet_run_arm_accel(&now), duet_run_arm_accel(run_arm));
-    for (const char *const *fact = duet_run_arm_facts; *fact; fact++) {
-        g_autofree char *one = duet_record_text(facts, *fact);
-        g_autofree char *others = duet_record_text(run_arm->driver, *fact);
-        if (!g_str_equal(one, others))
-            duet_sample_warn(
-                sample, "its %s is '%s', that of others of its arm '%s'", *fact, one, others);
-    }
+    warn_if_other(run_arm->driver, facts, duet_run_arm_facts, sample);
+    warn_if_other(run_arm->driver, facts, duet_run_arm_walls, sample);
 }
 
 /* The instance is killed by its monitor at the time-out, and a kill is all that is seen here. */

@@ -60,10 +60,11 @@ static void hosts(const DuetRun *first, const DuetRun *second, GPtrArray *mismat
 static void host_changes(const DuetRun *first, const DuetRun *second, GPtrArray *changes)
 {
     static const char *const host[] = { "os", "kernel.release", "kernel.version",
-        "kernel.command_line", "kernel.lsm", "cpu.microcode", "cpu.online", "cpu.smt",
-        "cpu.governor", "cpu.turbo", "cpu.hypervisor", "cpu.clocksource", "memory.ram_bytes",
-        "memory.swap_bytes", "memory.swappiness", "memory.transparent_hugepages", "memory.ksm_run",
-        "memory.zswap", "memory.mglru", "memory.damon_reclaim", "cgroup_version", "file_system" };
+        "kernel.command_line", "kernel.lsm", "kernel.seccomp_of_duet", "cpu.microcode",
+        "cpu.online", "cpu.smt", "cpu.governor", "cpu.turbo", "cpu.hypervisor", "cpu.clocksource",
+        "memory.ram_bytes", "memory.swap_bytes", "memory.swappiness",
+        "memory.transparent_hugepages", "memory.ksm_run", "memory.zswap", "memory.mglru",
+        "memory.damon_reclaim", "cgroup_version", "file_system" };
     static const char *const tool[] = { "version", "commit", "compiler", "build_flags" };
 
     for (gsize i = 0; i < G_N_ELEMENTS(host); i++)
@@ -72,6 +73,23 @@ static void host_changes(const DuetRun *first, const DuetRun *second, GPtrArray 
             records_differ(changes, "host ", first->host, second->host, host[i]);
     for (gsize i = 0; i < G_N_ELEMENTS(tool); i++)
         records_differ(changes, "duet ", first->tool, second->tool, tool[i]);
+}
+
+static gboolean tells(const DuetRunArm *arm, const char *fact)
+{
+    return arm->driver && json_object_has_member(arm->driver, fact);
+}
+
+/* Files of an older duet don't tell: that is no reason to refuse them. */
+static void walls(
+    const DuetRunArm *a, const DuetRunArm *b, GPtrArray *mismatches, GPtrArray *changes)
+{
+    g_autofree char *prefix = g_strdup_printf("%s ", a->name);
+
+    for (const char *const *wall = duet_run_arm_walls; *wall; wall++) {
+        gboolean both = tells(a, *wall) && tells(b, *wall);
+        records_differ(both ? mismatches : changes, prefix, a->driver, b->driver, *wall);
+    }
 }
 
 static void arms(
@@ -103,6 +121,7 @@ static void arms(
     }
     for (const char *const *fact = duet_run_arm_facts; *fact; fact++)
         records_differ(changes, prefix, a->driver, b->driver, *fact);
+    walls(a, b, mismatches, changes);
 }
 
 /* What a figure depends on. How many samples there are, and of what, is no reason. */

@@ -103,6 +103,9 @@ const char *const duet_run_arm_facts[] = { "qemu_version", "libvirt_version", "m
     "cpu_model", "kernel_version", "kernel_sha256", "kernel_cmdline", "initramfs_sha256",
     "peer_version", "peer_file", "peer_run", "peer_start", NULL };
 
+const char *const duet_run_arm_walls[] = { "seccomp", "capabilities", "apparmor", "user_namespace",
+    NULL };
+
 const char *duet_run_arm_accel(const DuetRunArm *arm)
 {
     return duet_record_string(arm->driver, "accel");

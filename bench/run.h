@@ -115,6 +115,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRunArm, duet_run_arm_free)
 gboolean duet_run_arm_is_saved(const DuetRunArm *arm);
 /** duet_run_arm_facts: names of the driver's facts that a figure depends on, ended by NULL. */
 extern const char *const duet_run_arm_facts[];
+/** duet_run_arm_walls: the same of what a container is kept in by, which each system call pays for.
+ */
+extern const char *const duet_run_arm_walls[];
 
 /** duet_run_arm_accel: Returns: (nullable): "kvm" or "tcg" where the driver told. */
 const char *duet_run_arm_accel(const DuetRunArm *arm);

@@ -10,6 +10,7 @@
  *   container-child.c    what the child does, up to the execution of the agent
  *   container-rootfs.c   its mounts, as the child sees them
  *   container-caps.c     what it may keep of root's powers
+ *   container-facts.c    what the driver tells of it
  *   container-filter.c   which system calls it may make; the profiles are in seccomp/
  *   container-idmap.c    the user namespace's maps
  *   container-layers.c   layers and writable layer, through idmapped mounts
@@ -245,6 +246,13 @@ guint32 duet_rootfs_unmasked(char *const *unmasks);
 void duet_rootfs_prepare(DuetChild *child);
 /** duet_rootfs_enter: makes the image the root, with volumes. */
 void duet_rootfs_enter(DuetChild *child);
+
+/* ---- container-facts.c ---- */
+
+/** duet_container_facts: Returns: (transfer full): #DuetStarted facts of the container whose agent
+ * is
+ * @pid. */
+GVariant *duet_container_facts(const DuetSpec *spec, pid_t pid);
 
 /* ---- container-caps.c (child) ---- */
 

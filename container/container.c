@@ -21,7 +21,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -302,16 +301,11 @@ static gboolean container_start(
     }
     duet_clone_settled(&start.clone);
     container->pidfd = fcntl(start.clone.pidfd, F_DUPFD_CLOEXEC, 0);
-    struct utsname name;
-    uname(&name);
-    GVariantDict facts;
-    g_variant_dict_init(&facts, NULL);
-    g_variant_dict_insert(&facts, "kernel", "s", name.release);
     *out_started = (DuetStarted){
         .agent_fd = duet_fd_steal(&start.agent[0]),
         .pidfd = start.clone.pidfd,
         .pid = start.clone.pid,
-        .facts = g_variant_ref_sink(g_variant_dict_end(&facts)),
+        .facts = duet_container_facts(container->spec, start.clone.pid),
         .notice = g_steal_pointer(&start.notice),
     };
     return TRUE;

@@ -39,6 +39,31 @@ teardown_file() { root_down; }
   [ "$(awk '{ if (length > m) m = length } END { print m }' "$scratch/table")" -le 80 ]
 }
 
+@test "what a container is kept in by stands in the result file, as it holds" {
+  # driver [OPTION...]: of a container that runs with these, and prints what the kernel says of it.
+  driver() {
+    duet bench boot --arms container -n 1 -o "$scratch/walls.json" "$@" >/dev/null 2>&1
+    valid_result "$scratch/walls.json"
+    jq -c '.arms[0].driver | [.seccomp, .capabilities, .user_namespace]' "$scratch/walls.json"
+  }
+  holds() { duet run --rm --as container "$@" busybox awk '/^CapBnd|^Seccomp:/ { print $2 }' /proc/self/status; }
+  is "$(driver busybox)" '["builtin","00000000a80425fb",true]'
+  is "$(holds)" $'00000000a80425fb\n2'
+  is "$(driver --security-opt seccomp=unconfined --cap-drop ALL --cap-add CHOWN busybox)" \
+    '["unconfined","0000000000000001",true]'
+  is "$(holds --security-opt seccomp=unconfined --cap-drop ALL --cap-add CHOWN)" $'0000000000000001\n0'
+  cp "$scratch/walls.json" "$scratch/bare.json"
+  echo '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}' >"$scratch/profile.json"
+  is "$(driver --security-opt "seccomp=$scratch/profile.json" --cap-add ALL busybox)" \
+    "[\"sha256:$(sha256sum "$scratch/profile.json" | cut -d' ' -f1)\",\"$(holds --cap-add ALL | head -1)\",true]"
+  local profile=off
+  ! grep -qs Y /sys/module/apparmor/parameters/enabled ||
+    profile=$(duet run --rm --as container busybox cat /proc/self/attr/current)
+  is "$(jq -r '.arms[0].driver.apparmor' "$scratch/walls.json")" "$profile"
+  expect 125 duet bench compare "$scratch/bare.json" "$scratch/walls.json"
+  [[ $output == *"container seccomp: 'unconfined' and 'sha256:"*"--force"* ]]
+}
+
 @test "C52 failures are counted, not averaged" {
   mkdir -p "$scratch/count"
   echo 0 >"$scratch/count/n"

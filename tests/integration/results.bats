@@ -261,12 +261,16 @@ PYTHON
   duet bench compare --force --format md a.json edited.json | grep -q '^> \*\*Forced'
   duet bench compare --force --format json a.json edited.json | jq -e '.forced and (.differ | length) == 1'
   for change in '.arms[0].image.digest = "sha256:0"' '.plan.mode = "cold-host"' '.arms[0].driver.accel = "kvm"' \
-    '.arms[0].command = ["other"]' '.host.cpu.model = "other"'; do
+    '.arms[0].command = ["other"]' '.host.cpu.model = "other"' '.arms[0].driver.seccomp = "unconfined"' \
+    '.arms[0].driver.capabilities = "0000000000000000"' '.arms[0].driver.apparmor = "other (enforce)"'; do
     edit "$change"
     expect 125 duet bench compare a.json edited.json
   done
   edit '.host.kernel.release = "other"'
   duet bench compare a.json edited.json | grep -q '^changed .*kernel.release'
+  # as files of an older duet are
+  edit 'del(.arms[0].driver.seccomp)'
+  duet bench compare a.json edited.json | grep -q "^changed .*container seccomp: 'builtin' and 'unknown'"
 }
 
 @test "C52 no ratio of a run with failures, unless asked" {

@@ -512,12 +512,14 @@ static void test_mark_order(void)
     g_assert_cmpuint(sample->warnings->len, ==, 1);
 }
 
-static void take_facts(DuetRun *run, const char *qemu_version, DuetSample *sample)
+static void take_facts(
+    DuetRun *run, const char *qemu_version, const char *seccomp, DuetSample *sample)
 {
     g_autoptr(GVariantDict) facts = g_variant_dict_new(NULL);
 
     g_variant_dict_insert(facts, "accel", "s", "kvm");
     g_variant_dict_insert(facts, "qemu_version", "s", qemu_version);
+    g_variant_dict_insert(facts, "seccomp", "s", seccomp);
     g_autoptr(GVariant) variant = g_variant_ref_sink(g_variant_dict_end(facts));
     duet_bench_take_facts(run, 0, variant, sample);
 }
@@ -531,13 +533,15 @@ static void test_mixed_facts(void)
     g_autoptr(DuetSample) alike = duet_sample_new(0, 0, 0), other = duet_sample_new(0, 0, 1);
 
     g_clear_pointer(&duet_run_arm(run, 0)->driver, json_object_unref);
-    take_facts(run, "7.2", alike);
-    take_facts(run, "7.2", alike);
+    take_facts(run, "7.2", "builtin", alike);
+    take_facts(run, "7.2", "builtin", alike);
     g_assert_cmpuint(alike->warnings->len, ==, 0);
-    take_facts(run, "8.0", other);
-    g_assert_cmpuint(other->warnings->len, ==, 1);
+    take_facts(run, "8.0", "unconfined", other);
+    g_assert_cmpuint(other->warnings->len, ==, 2);
     g_assert_cmpstr(g_ptr_array_index(other->warnings, 0), ==,
         "its qemu_version is '8.0', that of others of its arm '7.2'");
+    g_assert_cmpstr(g_ptr_array_index(other->warnings, 1), ==,
+        "its seccomp is 'unconfined', that of others of its arm 'builtin'");
 }
 
 /* ---- result file ---- */
