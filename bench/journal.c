@@ -238,6 +238,11 @@ static gboolean check_unused(const char *path, GError **error)
     return FALSE;
 }
 
+char *duet_journal_path(const char *output_path)
+{
+    return g_strconcat(output_path, ".part", NULL);
+}
+
 gboolean duet_journal_open(
     const DuetBenchRequest *request, DuetRun **run, DuetJournal **out_journal, GError **error)
 {
@@ -255,7 +260,7 @@ gboolean duet_journal_open(
         return FALSE;
     }
     journal->output_path = g_strdup(output);
-    journal->path = g_strconcat(output, ".part", NULL);
+    journal->path = duet_journal_path(output);
     if (!check_unused(journal->path, error))
         return FALSE;
     if (!request->resume && g_file_test(journal->path, G_FILE_TEST_EXISTS)) {

@@ -15,6 +15,9 @@ G_BEGIN_DECLS
  */
 typedef struct _DuetJournal DuetJournal;
 
+/** duet_journal_path: Returns: (transfer full): FILE.part of FILE. */
+char *duet_journal_path(const char *output_path);
+
 /**
  * duet_journal_open: what begins FILE.part with the first sample, or goes on with it.
  * @run: (inout) (transfer full): what is about to be measured. If it is to be resumed, it becomes

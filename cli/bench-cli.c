@@ -345,6 +345,7 @@ static gboolean read_request(
     *out_counts = counts;
     request->counts = (const guint *)(void *)counts->data;
     request->n_counts = counts->len;
+    request->counts_unasked = options->counts_unasked;
     request->n = (guint)options->n;
     request->age_ms = (guint)(options->age_s * 1000);
     request->tests = options->tests;

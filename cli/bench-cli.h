@@ -14,6 +14,7 @@ G_BEGIN_DECLS
  * @parallel, @rate, @starts: `bench boot`: many at once, or arriving at a rate
  * @from: `bench boot`: what VMs start from; once checked as #DuetBenchRequest has it
  * @counts, @age_s, @equal_memory, @balloon, @ksm, @ksm_limit_s: `bench memory`
+ * @counts_unasked: as #DuetBenchRequest has it
  * @max, @max_latency_s, @time_limit_s, @budget: `bench density`
  * @tests, @duration_s: `bench overhead`
  * @idle: the instances do nothing unless the user named a command
@@ -37,6 +38,7 @@ typedef struct {
     char *peers;
     char **peer_files;
     char *counts;
+    gboolean counts_unasked;
     char *parallel, *rate;
     gint starts;
     char *equal_memory;

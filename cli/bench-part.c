@@ -81,6 +81,7 @@ static double fit_memory(double block_s, double share_s, DuetBenchCli *options)
         takes_s = plans[i].rounds *
             (2 * plans[i].cells * (plans[i].age_s + 1) + plans[i].instances * block_s);
         options->counts = (char *)plans[i].counts;
+        options->counts_unasked = TRUE;
         options->n = plans[i].rounds;
         options->age_s = plans[i].age_s;
         if (takes_s <= share_s)

@@ -23,14 +23,16 @@ int duet_bench_memory(DuetCli *cli, int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     duet_bench_cli_init(&options, "vm,container", NULL);
-    options.counts = g_strdup("0,1,2,4,8");
+    const char *unasked = options.counts = g_strdup("0,1,2,4,8,16");
     options.n = DUET_BENCH_ROUNDS_DEFAULT;
     options.idle = TRUE;
     const GOptionEntry entries[] = {
         { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
             "what to compare: vm, container, native (default: the first two)", "KIND,..." },
         { "counts", 0, 0, G_OPTION_ARG_FILENAME, &options.counts,
-            "how many at the same time (default 0,1,2,4,8)", "N,..." },
+            "how many at the same time (default 0,1,2,4,8,16; of VMs "
+            "as many of these as the host has RAM for)",
+            "N,..." },
         { "rounds", 0, 0, G_OPTION_ARG_INT, &options.n,
             "how often each of these is measured (default 3)", "N" },
         { "age", 0, 0, G_OPTION_ARG_DOUBLE, &options.age_s,
@@ -54,5 +56,6 @@ int duet_bench_memory(DuetCli *cli, int argc, char **argv)
             &options, "bench memory", entries, DUET_BENCH_CLI_ALL, argc, argv, &error) ||
         !check_options(&options, &error))
         return duet_cli_fail(error);
+    options.counts_unasked = options.counts == unasked;
     return duet_bench_cli_run(cli, &options, DUET_BENCH_MEMORY);
 }

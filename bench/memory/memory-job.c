@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench/environment.h"
 #include "bench/job.h"
+#include "bench/resume.h"
 #include "balloon.h"
 #include "equal-memory.h"
+#include "memory-counts.h"
 #include "memory-sampler.h"
 #include "memory-view.h"
 
@@ -16,10 +18,36 @@ static gboolean carry_out_memory(const DuetBenchRequest *request, DuetMemorySamp
         (sampler->interrupted || duet_job_take(&runner, sampler->run, error));
 }
 
-static DuetPlan *memory_plan(const DuetBenchRequest *request)
+/* A run that is resumed keeps what fitted when it began. Returns: (transfer full) (nullable). */
+static GArray *counts_of_then(const DuetBenchRequest *request)
 {
-    DuetPlan *plan = duet_plan_new_memory(request->n_arms, request->counts, request->n_counts,
-        request->n, request->seed, request->age_ms, request->floor);
+    if (!request->counts_unasked || !request->resume || !request->output_path)
+        return NULL;
+    g_autofree char *part = duet_journal_path(request->output_path);
+    g_autoptr(DuetRun) then = duet_resume_load(request->output_path, part, NULL);
+    if (!then || then->benchmark != &duet_benchmark_memory)
+        return NULL; /* to be refused in due course */
+    GArray *counts = g_array_new(FALSE, FALSE, sizeof(guint));
+    return g_array_append_vals(counts, then->plan->counts, then->plan->n_variants);
+}
+
+static GArray *counts_of_now(const DuetBenchRequest *request, char **out_note, GError **error)
+{
+    DuetHostMemory host;
+
+    return duet_host_memory_read(&host, error) ? duet_memory_counts(request, &host, out_note)
+                                               : NULL;
+}
+
+/* @out_note: (out) (transfer full) (nullable): what is not in it that could be expected. */
+static DuetPlan *memory_plan(const DuetBenchRequest *request, char **out_note, GError **error)
+{
+    g_autoptr(GArray) counts = counts_of_then(request);
+
+    if (!counts && !(counts = counts_of_now(request, out_note, error)))
+        return NULL;
+    DuetPlan *plan = duet_plan_new_memory(request->n_arms, (const guint *)(void *)counts->data,
+        counts->len, request->n, request->seed, request->age_ms, request->floor);
 
     plan->equal_memory_bytes = request->equal_memory_bytes;
     plan->balloon_bytes = request->balloon_bytes;
@@ -55,7 +83,13 @@ gboolean duet_job_memory(
     const DuetBenchRequest *request = &equal->request;
     if (!duet_balloon_check(request, error))
         return FALSE;
-    g_autoptr(DuetRun) run = duet_job_run(request, &duet_benchmark_memory, memory_plan(request));
+    g_autofree char *note = NULL;
+    DuetPlan *plan = memory_plan(request, &note, error);
+    if (!plan)
+        return FALSE;
+    g_autoptr(DuetRun) run = duet_job_run(request, &duet_benchmark_memory, plan);
+    if (note && request->notice)
+        request->notice(note);
     duet_environment_memory_warnings(run->host, run->warnings);
     g_autoptr(DuetJournal) journal = NULL;
     if (!duet_journal_open(request, &run, &journal, error))

@@ -92,6 +92,7 @@ typedef struct {
  *     DUET_BENCH_FROM_BOTH with an arm more; NULL: they boot
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once; `load`: how
  *     many starts at once, or starts per 1,000 s
+ * @counts_unasked: nobody asked for @counts: those for which the host has no RAM are left out
  * @load_starts: `load`: 0: @counts are of the first kind; else so many starts make a batch
  * @age_ms: `bench memory`, `bench density`: how old the youngest is when memory is read
  * @equal_memory_bytes: `bench memory`: give each arm's payload so much to use: a VM gets the RAM
@@ -132,6 +133,7 @@ typedef struct {
     const char *from;
     const guint *counts;
     guint n_counts;
+    gboolean counts_unasked;
     guint load_starts;
     guint age_ms;
     guint64 equal_memory_bytes;

@@ -340,6 +340,11 @@ PYTHON
   grep -q interrupted "$scratch/table"
 }
 
+@test "bench memory goes up to 16 instances unless told otherwise" {
+  expect 0 memory --rounds 1 --age 0.1 busybox
+  jq -e '.plan.counts == [0, 1, 2, 4, 8, 16] and .summary[0].ok == 6' "$scratch/memory.json"
+}
+
 @test "bench memory refuses what makes no sense" {
   expect 125 memory --counts 1,1 busybox
   expect 125 memory --counts 1,x busybox

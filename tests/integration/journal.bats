@@ -106,6 +106,15 @@ complete() {
   [ ! -e "$scratch/run.json.part" ]
 }
 
+@test "bench memory that is resumed keeps its numbers, unless others are asked for" {
+  kill_after 5 memory --seed 5
+  local command=("$DUET" bench memory --arms container --rounds 3 --age 0.3 -o "$scratch/run.json" --resume)
+  expect 125 "${command[@]}" --counts 1,4 busybox
+  "${command[@]}" busybox >/dev/null 2>&1
+  complete 6
+  is "$(jq -c '.plan.counts' "$scratch/run.json")" '[1,2]'
+}
+
 @test "only the same is resumed" {
   kill_after 7 boot --seed 5
   cp "$scratch/run.json.part" "$scratch/before"

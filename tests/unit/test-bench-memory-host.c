@@ -12,6 +12,7 @@
 #include "bench/benchmark.h"
 #include "bench/environment.h"
 #include "bench/memory/equal-memory.h"
+#include "bench/memory/memory-counts.h"
 #include "bench/reread.h"
 #include "core/memory.h"
 #include "core/util.h"
@@ -189,12 +190,64 @@ static void test_warnings(void)
     g_assert_cmpuint(many->len, ==, 2);
 }
 
+/* The host that has 6 GiB above its floor. */
+static char *counts_for(DuetKind kind, guint64 ram_bytes, gboolean unasked, char **out_note)
+{
+    static const guint counts[] = { 0, 1, 2, 4, 8, 16 };
+    g_autoptr(DuetSpec) spec = duet_spec_new();
+    DuetBenchArm arm = { "arm", spec };
+    DuetBenchRequest request = { .arms = &arm,
+        .n_arms = 1,
+        .counts = counts,
+        .n_counts = G_N_ELEMENTS(counts),
+        .counts_unasked = unasked };
+    DuetHostMemory host = { .total_bytes = 16 * 1024 * MIB, .available_bytes = 8 * 1024 * MIB };
+    GString *text = g_string_new(NULL);
+
+    spec->kind = kind;
+    spec->memory_bytes = ram_bytes;
+    g_autoptr(GArray) fit = duet_memory_counts(&request, &host, out_note);
+    for (guint i = 0; i < fit->len; i++)
+        g_string_append_printf(text, "%s%u", i > 0 ? "," : "", g_array_index(fit, guint, i));
+    return g_string_free(text, FALSE);
+}
+
+static void test_counts(void)
+{
+    static const struct {
+        DuetKind kind;
+        guint64 ram_mib;
+        gboolean unasked;
+        const char *counts, *note;
+    } rows[] = {
+        { DUET_KIND_VM, 0, TRUE, "0,1,2,4,8,16", NULL },
+        { DUET_KIND_VM, 384, TRUE, "0,1,2,4,8,16", NULL },
+        { DUET_KIND_VM, 385, TRUE, "0,1,2,4,8", "up to 8 at the same time, not 16" },
+        { DUET_KIND_VM, 1024, TRUE, "0,1,2,4", "may use 16.0 GiB, and the host has 6.0 GiB" },
+        { DUET_KIND_VM, 8192, TRUE, "0,1", "up to 1 " },
+        { DUET_KIND_VM, 8192, FALSE, "0,1,2,4,8,16", NULL },
+        { DUET_KIND_CONTAINER, 8192, TRUE, "0,1,2,4,8,16", NULL },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *note = NULL;
+        g_autofree char *counts =
+            counts_for(rows[i].kind, rows[i].ram_mib * MIB, rows[i].unasked, &note);
+        g_assert_cmpstr(counts, ==, rows[i].counts);
+        if (rows[i].note)
+            g_assert_nonnull(strstr(note, rows[i].note));
+        else
+            g_assert_null(note);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/memory/equal-memory", test_equal_memory);
     g_test_add_func("/memory/reread", test_reread);
     g_test_add_func("/memory/host-is-protected", test_host_is_protected);
+    g_test_add_func("/memory/counts", test_counts);
     g_test_add_func("/memory/guest-ram", test_guest_ram);
     g_test_add_func("/memory/warnings", test_warnings);
     return g_test_run();
