@@ -113,6 +113,11 @@ void duet_run_arm_free(DuetRunArm *arm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetRunArm, duet_run_arm_free)
 /** duet_run_arm_is_saved: whether its VMs go on from a saved state. */
 gboolean duet_run_arm_is_saved(const DuetRunArm *arm);
+/* Facts of a foreign engine: the RAM in bytes and the CPUs that its guests were given; not there
+ * where its file takes them from elsewhere. */
+#define DUET_RUN_PEER_GUEST_MEMORY "peer_guest_memory_bytes"
+#define DUET_RUN_PEER_GUEST_CPUS "peer_guest_cpus"
+
 /** duet_run_arm_facts: names of the driver's facts that a figure depends on, ended by NULL. */
 extern const char *const duet_run_arm_facts[];
 /** duet_run_arm_walls: the same of what a container is kept in by, which each system call pays for.

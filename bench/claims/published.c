@@ -70,11 +70,8 @@ static const DuetPublished rows[] = {
         .what = "memory beside the guest's, QEMU over Firecracker, resident",
         .value = "16.4 and 2.2 MiB",
         .conditions = "256 MiB guest, one sample",
-        .ratio = 16.4 / 2.2,
-        .ours = DUET_OURS_MEMORY,
-        .first = "qemu",
-        .second = "firecracker",
-        NSDI_GUEST,
+        .no_ratio = "the source has one reading of what a VMM has beside its guest's RAM; ours is "
+                    "what one more instance takes, with its guest's",
     },
     {
         .id = "firecracker-limits",

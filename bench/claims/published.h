@@ -22,7 +22,7 @@ typedef enum {
  * @ours: what of a result is the same figure
  * @first, @second: the names of arms that are the source's
  * @first_kind, @second_kind: (nullable): kinds of our arms that may stand in for them
- * @ram_bytes, @cpus: of the source's guests; 0: not told
+ * @ram_bytes, @cpus: of the source's guests; both 0: not told
  * @no_ratio: (nullable): why nothing can be set beside it
  */
 typedef struct {

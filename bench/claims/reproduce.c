@@ -9,6 +9,7 @@
 #include "bench/against.h"
 #include "bench/benchmark.h"
 #include "bench/environment.h"
+#include "bench/record.h"
 #include "figures.h"
 
 #define WITHIN 2.0
@@ -73,20 +74,36 @@ static gboolean find_arms(const DuetPublished *published, Arms *arms, DuetReprod
     return FALSE;
 }
 
+typedef struct {
+    double ram_bytes, cpus;
+} Guest;
+
+/* Of a foreign engine's only where its file was told what to give it. */
+static gboolean know_guest(const DuetRunArm *arm, Guest *out_guest)
+{
+    if (g_str_equal(arm->kind, DUET_RUN_ARM_PEER))
+        return duet_record_number(arm->driver, DUET_RUN_PEER_GUEST_MEMORY, &out_guest->ram_bytes) &&
+            duet_record_number(arm->driver, DUET_RUN_PEER_GUEST_CPUS, &out_guest->cpus);
+    out_guest->ram_bytes =
+        (double)(arm->memory_bytes ? arm->memory_bytes : DUET_VM_MEMORY_DEFAULT_BYTES);
+    out_guest->cpus = arm->cpus > 0 ? arm->cpus : 1;
+    return TRUE;
+}
+
 static char *other_guest(const DuetPublished *published, const DuetRunArm *arm)
 {
-    guint64 ram = arm->memory_bytes ? arm->memory_bytes : DUET_VM_MEMORY_DEFAULT_BYTES;
-    double cpus = arm->cpus > 0 ? arm->cpus : 1;
+    gboolean peer = g_str_equal(arm->kind, DUET_RUN_ARM_PEER);
+    double ram_bytes = (double)published->ram_bytes;
+    Guest guest;
 
-    if (g_str_equal(arm->kind, DUET_RUN_ARM_PEER) && published->ram_bytes > 0)
-        return g_strdup_printf("nobody knows the size of the guests of %s", arm->name);
-    if (!g_str_equal(arm->kind, "vm") ||
-        ((published->ram_bytes == 0 || ram == published->ram_bytes) &&
-            (published->cpus == 0 || cpus == published->cpus)))
+    if (published->ram_bytes == 0 || (!peer && !g_str_equal(arm->kind, "vm")))
         return NULL;
-    return g_strdup_printf("another guest size: %" G_GUINT64_FORMAT
-                           " MiB and %g CPUs, not %" G_GUINT64_FORMAT " MiB and %g",
-        ram >> 20, cpus, published->ram_bytes >> 20, published->cpus);
+    if (!know_guest(arm, &guest))
+        return g_strdup_printf("nobody knows the size of the guests of %s", arm->name);
+    if (guest.ram_bytes == ram_bytes && guest.cpus == published->cpus)
+        return NULL;
+    return g_strdup_printf("another guest size: %.15g MiB and %g CPUs, not %.15g MiB and %g",
+        guest.ram_bytes / (1 << 20), guest.cpus, ram_bytes / (1 << 20), published->cpus);
 }
 
 /* Returns: (transfer full) (nullable): what of an arm forbids to compare it. */

@@ -321,6 +321,25 @@ guint duet_peers_count(const DuetPeers *peers)
     return peers ? peers->arms->len : 0;
 }
 
+/* Of guests whose size the file takes from us, whatever the arm's limits say of it. */
+static void tell_guest(JsonObject *driver, const DuetPeerArm *arm)
+{
+    static const struct {
+        const char *placeholder, *fact;
+        guint shift;
+    } sizes[] = {
+        { "memory-mib", DUET_RUN_PEER_GUEST_MEMORY, 20 },
+        { "cpus", DUET_RUN_PEER_GUEST_CPUS, 0 },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        const char *text = g_hash_table_lookup(arm->values, sizes[i].placeholder);
+        if (text && duet_peer_uses(arm->peer, sizes[i].placeholder))
+            json_object_set_int_member(driver, sizes[i].fact,
+                (gint64)(g_ascii_strtoull(text, NULL, 10) << sizes[i].shift));
+    }
+}
+
 static void join_arm(DuetRun *run, const DuetPeerArm *arm, DuetPeersUse use, const DuetRunArm *like)
 {
     DuetRunArm *to = duet_run_arm_new(arm->peer->name, DUET_RUN_ARM_PEER);
@@ -337,6 +356,8 @@ static void join_arm(DuetRun *run, const DuetPeerArm *arm, DuetPeersUse use, con
         duet_json_set_string(to->driver, "accel", accel);
     }
     duet_json_set_string(to->driver, "peer_kind", arm->peer->kind);
+    if (g_str_equal(arm->peer->kind, "vm"))
+        tell_guest(to->driver, arm);
     duet_json_set_string(to->driver, "peer_version", arm->version);
     duet_json_set_string(to->driver, "peer_file", arm->peer->origin);
     DuetPeerVerb verb = use == DUET_PEERS_INSTANCES ? DUET_PEER_START : DUET_PEER_RUN;

@@ -71,7 +71,8 @@ has_lines() { [ "$(wc -l <"$1")" -ge "$2" ]; }
   is "$status" 0
   [[ $output == *"managing    vm: "*" % of request -> output"* ]]
   jq -e '(.arms | map(.name)) == ["vm", "qemu", "qemu-microvm"]
-    and all(.arms[1:][]; .driver.peer_kind == "vm") and (.arms | map(.driver.accel) | unique | length) == 1
+    and all(.arms[1:][]; .driver | .peer_kind == "vm" and .peer_guest_memory_bytes == 268435456 and .peer_guest_cpus == 1)
+    and (.arms | map(.driver.accel) | unique | length) == 1
     and all(.samples[]; .status == "ok" and .warnings == [] and .command_ns.output > 0)' "$scratch/qemu.json"
   nothing_left
 }

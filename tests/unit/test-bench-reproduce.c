@@ -74,6 +74,44 @@ static DuetRun *peers_run(gint64 ms)
     return run;
 }
 
+/* Two engines whose guests were told their size, if @mib is not 0; the first takes 6 times as long.
+ */
+static DuetRun *engines_run(const char *second, guint64 mib, gint64 cpus)
+{
+    DuetRun *run = peers_run(300);
+
+    rename_arm(run, 2, "qemu");
+    rename_arm(run, 4, second);
+    for (guint i = 2; i <= 4 && mib > 0; i += 2) {
+        JsonObject *driver = duet_run_arm(run, i)->driver = json_object_new();
+        json_object_set_int_member(driver, DUET_RUN_PEER_GUEST_MEMORY, (gint64)(mib * MIB));
+        json_object_set_int_member(driver, DUET_RUN_PEER_GUEST_CPUS, cpus);
+    }
+    return run;
+}
+
+static void test_engines(void)
+{
+    const DuetReproductionVerdict no = DUET_REPRODUCTION_NOT_COMPARABLE;
+    DuetRun *half = engines_run("cloud-hypervisor", 256, 1);
+
+    reproduce("nsdi-cloud-hypervisor", engines_run("cloud-hypervisor", 256, 1),
+        DUET_REPRODUCTION_WITHIN, 3, NULL);
+    reproduce(
+        "nsdi-firecracker", engines_run("firecracker", 256, 1), DUET_REPRODUCTION_WITHIN, 3, NULL);
+    reproduce("nsdi-cloud-hypervisor", engines_run("cloud-hypervisor", 128, 1), no, 3,
+        "another guest size: 128 MiB and 1 CPUs, not 256 MiB and 1");
+    reproduce("nsdi-cloud-hypervisor", engines_run("cloud-hypervisor", 256, 2), no, 3,
+        "256 MiB and 2 CPUs");
+    reproduce("nsdi-cloud-hypervisor", engines_run("cloud-hypervisor", 0, 0), no, 3,
+        "size of the guests of qemu");
+    json_object_remove_member(duet_run_arm(half, 4)->driver, DUET_RUN_PEER_GUEST_CPUS);
+    reproduce("nsdi-cloud-hypervisor", half, no, 3, "size of the guests of cloud-hypervisor");
+    /* Whatever was measured: of another thing. */
+    const ClaimsUse use = { 50 * MIB, 2 * MIB, 0, 0, "kvm", 3 };
+    reproduce("nsdi-memory", claims_memory_run(&use), no, NAN, "beside its guest's RAM");
+}
+
 /* The first arm takes 2 s, the second this: 6.69 times as long was published. */
 static void test_reproduced(void)
 {
@@ -221,6 +259,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/reproduce/reproduced", test_reproduced);
     g_test_add_func("/reproduce/not-comparable", test_not_comparable);
+    g_test_add_func("/reproduce/engines", test_engines);
     g_test_add_func("/reproduce/density", test_density);
     g_test_add_func("/reproduce/density-view", test_density_view);
     g_test_add_func("/reproduce/page", test_reproduce_page);
