@@ -18,7 +18,9 @@
 #include "cgroup-private.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +33,7 @@
 /* systemd hears of an empty cgroup at once, but the kernel tells it at most every 10 ms. */
 #define GONE_MS 50
 #define GONE_ASKED_MS 2000
+/* Where there is no event to be had. */
 #define PAUSE_MIN_US 100
 #define PAUSE_MAX_US 2000
 
@@ -172,14 +175,41 @@ gboolean duet_cgroup_scope_start(DuetCgroup *cgroup, GError **error)
     return cgroup->joined;
 }
 
+/* Returns: what tells when something is removed beside @path, or -1: a user has few of these. */
+static int watch_siblings(const char *path)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+    DUET_AUTO_FD fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0 || inotify_add_watch(fd, parent, IN_DELETE | IN_ONLYDIR) < 0)
+        return -1;
+    return duet_fd_steal(&fd);
+}
+
+/* Whatever was removed: who waits looks again. */
+static void await_removal(int watch_fd, gint64 left_ns)
+{
+    struct pollfd poll_fd = { .fd = watch_fd, .events = POLLIN };
+    char events[4096];
+    if (poll(&poll_fd, 1, (int)((left_ns + 999999) / 1000000)) > 0)
+        while (read(watch_fd, events, sizeof events) > 0)
+            ;
+}
+
+/* By an event: systemd removes a scope by rmdir(2), which the kernel tells of. */
 static gboolean wait_gone(const char *path, guint timeout_ms)
 {
     gint64 deadline_ns = duet_now_ns() + (gint64)timeout_ms * 1000000;
+    DUET_AUTO_FD watch_fd = watch_siblings(path);
+    /* Looked at only when the watch is there. */
     for (gulong pause_us = PAUSE_MIN_US; access(path, F_OK) == 0;
          pause_us = MIN(pause_us * 2, PAUSE_MAX_US)) {
-        if (duet_now_ns() >= deadline_ns)
+        gint64 left_ns = deadline_ns - duet_now_ns();
+        if (left_ns <= 0)
             return FALSE;
-        g_usleep(pause_us);
+        if (watch_fd >= 0)
+            await_removal(watch_fd, left_ns);
+        else
+            g_usleep(pause_us);
     }
     return TRUE;
 }
