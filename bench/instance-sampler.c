@@ -48,6 +48,12 @@ void duet_instance_sampler_end(DuetInstanceSampler *sampler)
     sampler->run->interrupted |= duet_release_signals(&old);
 }
 
+static void forget_later(DuetInstanceSampler *sampler)
+{
+    g_clear_pointer(&sampler->later_id, g_free);
+    g_clear_pointer(&sampler->later_info, duet_info_free);
+}
+
 void duet_instance_sampler_clear(DuetInstanceSampler *sampler)
 {
     for (gsize arm = 0; sampler->request && arm < sampler->request->n_arms; arm++) {
@@ -58,6 +64,7 @@ void duet_instance_sampler_clear(DuetInstanceSampler *sampler)
     duet_probe_free(sampler->probe);
     g_free(sampler->captured_stdout);
     g_free(sampler->captured_stderr);
+    forget_later(sampler);
     memset(sampler, 0, sizeof *sampler);
 }
 
@@ -212,10 +219,17 @@ static DuetInstance *create(
     return duet_instance_create(sampler->request->context, spec, error);
 }
 
+void duet_instance_sampler_look(DuetInstanceSampler *sampler, DuetSample *sample)
+{
+    if (sampler->later_id)
+        duet_leftover_check(
+            sampler->request->context, sampler->later_id, sampler->later_info, sample);
+    forget_later(sampler);
+}
+
 static gboolean run_once(
     DuetInstanceSampler *sampler, const DuetIo *io, DuetSample *sample, GError **error)
 {
-    const DuetBenchRequest *request = sampler->request;
     GError *failure = NULL;
     g_autoptr(DuetInstance) instance = create(sampler, TRUE, sample, &failure);
 
@@ -230,11 +244,13 @@ static gboolean run_once(
         take_info(info, sampler->run->plan->timeout_ms, sample);
     /* By the signal, not by how the payload ended: that may have codes of its own for it. */
     sampler->interrupted |= info && info->asked_to_end;
-    duet_leftover_check(request->context, id, info, sample);
-    if (!info)
-        return failed(sampler, sample, failure, error);
-    duet_bench_take_facts(sampler->run, sample->arm, info->facts, sample);
-    return TRUE;
+    if (info)
+        duet_bench_take_facts(sampler->run, sample->arm, info->facts, sample);
+    sampler->later_id = g_steal_pointer(&id);
+    sampler->later_info = g_steal_pointer(&info);
+    if (!sampler->looks_later)
+        duet_instance_sampler_look(sampler, sample);
+    return !failure || failed(sampler, sample, failure, error);
 }
 
 static gboolean run_captured(DuetInstanceSampler *sampler, DuetSample *sample, GError **error)

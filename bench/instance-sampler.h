@@ -18,6 +18,9 @@ G_BEGIN_DECLS
  * @probe: (nullable): each sample is stopped when this says that it is ready; NULL: it runs to its
  *     own end
  * @template: what the samples of the arm that starts from a saved state are clones of
+ * @looks_later: duet_instance_sampler_look() is called, and looks for what a sample left; else the
+ *     sample itself does, once all is released
+ * @later_id, @later_info: (nullable): what for
  * @interrupted: the user wanted an end
  * @captured_stdout, @captured_stderr: (nullable): one per arm, of its latest sample
  */
@@ -27,6 +30,9 @@ typedef struct {
     gboolean capture;
     DuetProbe *probe;
     DuetTemplate template;
+    gboolean looks_later;
+    char *later_id;
+    DuetInfo *later_info;
     gboolean interrupted;
     DuetCaptured **captured_stdout;
     DuetCaptured **captured_stderr;
@@ -44,6 +50,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DuetInstanceSampler, duet_instance_sampler_clea
 
 /** duet_instance_sampler_take: a #DuetSampleFunc; @data is the sampler. */
 gboolean duet_instance_sampler_take(DuetSample *sample, gpointer data, GError **error);
+/** duet_instance_sampler_look: looks for what the latest sample left, if that did not. */
+void duet_instance_sampler_look(DuetInstanceSampler *sampler, DuetSample *sample);
 
 /**
  * duet_instance_sampler_interrupted: whether the user's ^C ended this sample: signals that reach

@@ -43,7 +43,7 @@ typedef struct {
     const DuetLoadBatch *batch;
     Shared *shared;
     gsize shared_bytes;
-    int gate[2], at_gate[2];
+    int gate[2], at_gate[2], over[2];
     pid_t parent;
     pid_t *pids;
     struct pollfd *polls;
@@ -102,6 +102,11 @@ G_NORETURN static void work(Work *w, guint i)
         _exit(0);
     w->batch->start(i, &slot->start, w->batch->data);
     atomic_store(&slot->phase, DONE);
+    duet_fd_clear(&w->over[1]);
+    while (read(w->over[0], &byte, 1) < 0 && errno == EINTR)
+        ;
+    if (w->batch->look)
+        w->batch->look(i, &slot->start, w->batch->data);
     _exit(0);
 }
 
@@ -137,6 +142,7 @@ static gboolean wait_at_gate(Work *w)
     char bytes[256];
 
     duet_fd_clear(&w->at_gate[1]);
+    duet_fd_clear(&w->over[1]);
     for (guint seen = 0; seen < w->forked;) {
         ssize_t n = read(w->at_gate[0], bytes, MIN(sizeof bytes, w->forked - seen));
         if (n < 0 && errno == EINTR)
@@ -254,7 +260,8 @@ static gboolean prepare(Work *w, GError **error)
         return duet_error_set_errno(
             error, errno, "cannot share memory with %u processes", w->batch->n);
     }
-    if (pipe2(w->gate, O_CLOEXEC) < 0 || pipe2(w->at_gate, O_CLOEXEC) < 0)
+    if (pipe2(w->gate, O_CLOEXEC) < 0 || pipe2(w->at_gate, O_CLOEXEC) < 0 ||
+        pipe2(w->over, O_CLOEXEC) < 0)
         return duet_error_set_errno(error, errno, "cannot make a pipe");
     for (guint i = 0; i < w->batch->n; i++) {
         if (!fork_one(w, i, error))
@@ -272,6 +279,7 @@ static void clear(Work *w)
     for (int i = 0; i < 2; i++) {
         duet_fd_clear(&w->gate[i]);
         duet_fd_clear(&w->at_gate[i]);
+        duet_fd_clear(&w->over[i]);
     }
     if (w->shared)
         munmap(w->shared, w->shared_bytes);
@@ -286,6 +294,7 @@ gboolean duet_load_batch_run(
         .batch = batch,
         .gate = { -1, -1 },
         .at_gate = { -1, -1 },
+        .over = { -1, -1 },
         .parent = getpid(),
         .pids = g_new0(pid_t, batch->n + 1),
         .polls = g_new0(struct pollfd, batch->n + 1),

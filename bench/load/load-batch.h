@@ -10,10 +10,14 @@ G_BEGIN_DECLS
  * Theory of operation: all processes are forked, and wait at a gate, before the first start is due.
  * Each then sleeps until its own time. So nothing that a start does, however long it takes, delays
  * another one's begin (no coordinated omission), and there is nobody who could come late in serving
- * them but the kernel's scheduler, whose lateness is in the figures.
+ * them but the kernel's scheduler, whose lateness is in the figures. Those that are over wait for
+ * each other: each closes its end of a pipe and reads, which returns when the last has closed its
+ * own or died. So what one does after its start delays no other start.
  * @n: how many
  * @offsets_ns: when each is due, counted from the gate's opening, ascending
  * @start: makes number @i in a process of its own and fills in @out_start; intended_ns is set
+ * @look: (nullable): called in the same process when all starts are over; it may add
+ *     to what @start filled in
  * @watch: (nullable): asked every @watch_ms. Returns: (transfer full) (nullable): why the batch
  *     must end now
  * @grace_ms: what a start that must end has for that
@@ -22,6 +26,7 @@ typedef struct {
     guint n;
     const gint64 *offsets_ns;
     void (*start)(guint i, DuetLoadStart *out_start, gpointer data);
+    void (*look)(guint i, DuetLoadStart *out_start, gpointer data);
     char *(*watch)(gpointer data);
     gpointer data;
     guint watch_ms;

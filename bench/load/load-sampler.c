@@ -86,6 +86,14 @@ gboolean duet_load_sampler_check(const DuetLoadSampler *sampler, GError **error)
     return TRUE;
 }
 
+/* There is room for the first. */
+static void take_warning(const DuetSample *sample, DuetLoadStart *out_start)
+{
+    if (sample->warnings->len > 0 && !*out_start->warning)
+        g_strlcpy(
+            out_start->warning, g_ptr_array_index(sample->warnings, 0), sizeof out_start->warning);
+}
+
 /* In a process of its own: an instance of the arm, as a sample of `bench boot`. */
 static void start(guint i, DuetLoadStart *out_start, gpointer data)
 {
@@ -93,6 +101,7 @@ static void start(guint i, DuetLoadStart *out_start, gpointer data)
     g_autoptr(DuetSample) sample = duet_sample_new(batch->sample->arm, batch->sample->block, i);
     g_autoptr(GError) error = NULL;
 
+    batch->sampler->one.looks_later = TRUE;
     duet_instance_sampler_take(sample, &batch->sampler->one, &error);
     duet_sample_check_marks(sample);
     out_start->status = sample->status;
@@ -104,9 +113,17 @@ static void start(guint i, DuetLoadStart *out_start, gpointer data)
     out_start->payload_cpu_ns = sample->payload_cpu_ns;
     if (sample->error)
         g_strlcpy(out_start->error, sample->error, sizeof out_start->error);
-    if (sample->warnings->len > 0)
-        g_strlcpy(
-            out_start->warning, g_ptr_array_index(sample->warnings, 0), sizeof out_start->warning);
+    take_warning(sample, out_start);
+}
+
+/* In the same process, when no start of the batch is timed any more. */
+static void look(guint i, DuetLoadStart *out_start, gpointer data)
+{
+    Batch *batch = data;
+    g_autoptr(DuetSample) sample = duet_sample_new(batch->sample->arm, batch->sample->block, i);
+
+    duet_instance_sampler_look(&batch->sampler->one, sample);
+    take_warning(sample, out_start);
 }
 
 static char *look_at_host(gpointer data)
@@ -203,7 +220,7 @@ static gboolean run_batch(DuetLoadSampler *sampler, DuetSample *sample, GError *
     if (!duet_density_host_read(&first, error))
         return FALSE;
     duet_density_watch_init(&batch.host, &(DuetDensityLimits){ 0 }, &first);
-    DuetLoadBatch load = { n, offsets_ns, start, look_at_host, &batch, WATCH_MS, GRACE_MS };
+    DuetLoadBatch load = { n, offsets_ns, start, look, look_at_host, &batch, WATCH_MS, GRACE_MS };
     gboolean ran = duet_load_batch_run(&load, point, &end, error);
     duet_density_watch_clear(&batch.host);
     wait_for_orphans(sampler, end.killed, sample);

@@ -48,6 +48,13 @@ static void work(guint i, DuetLoadStart *start, gpointer data)
     start->status = DUET_SAMPLE_OK;
 }
 
+/* In a mark that no batch has, for which nothing is left. */
+static void look_behind(guint i, DuetLoadStart *start, gpointer data)
+{
+    (void)i, (void)data;
+    duet_marks_set(&start->marks, DUET_MARK_RELEASED);
+}
+
 static char *look(gpointer data)
 {
     Bench *bench = data;
@@ -57,7 +64,7 @@ static char *look(gpointer data)
 
 static DuetLoadPoint *run_batch(Bench *bench, guint n, const gint64 *offsets, DuetLoadEnd *end)
 {
-    DuetLoadBatch batch = { n, offsets, work, look, bench, 10, 200 };
+    DuetLoadBatch batch = { n, offsets, work, look_behind, look, bench, 10, 200 };
     DuetLoadPoint *point = duet_load_point_new(n, TRUE);
     GError *error = NULL;
     sigset_t old;
@@ -93,6 +100,8 @@ static void test_open_loop(void)
         g_assert_cmpint(start->intended_ns, ==, point->began_ns + offsets[i]);
         g_assert_cmpint(late, >=, 0);
         g_assert_cmpint(start->status, ==, DUET_SAMPLE_OK);
+        /* Nobody looks behind before the last start is over. */
+        g_assert_cmpint(start->marks.ns[DUET_MARK_RELEASED], >, first->marks.ns[DUET_MARK_OUTPUT]);
         if (i > 0)
             g_assert_cmpint(
                 start->marks.ns[DUET_MARK_REQUEST], <, first->marks.ns[DUET_MARK_OUTPUT]);
@@ -114,6 +123,9 @@ static void test_bound(void)
     g_assert_cmpstr(end.bound, ==, "the host is full");
     g_assert_cmpstr(point->bound, ==, "the host is full");
     g_assert_cmpint(duet_load_point_start(point, 0)->status, ==, DUET_SAMPLE_OK);
+    /* It waited for the one that was killed, and looked behind. */
+    g_assert_cmpint(duet_load_point_start(point, 0)->marks.ns[DUET_MARK_RELEASED], >, 0);
+    g_assert_cmpint(duet_load_point_start(point, 1)->marks.ns[DUET_MARK_RELEASED], ==, 0);
     g_assert_cmpint(duet_load_point_start(point, 1)->status, ==, DUET_SAMPLE_FAILED);
     g_assert_cmpstr(duet_load_point_start(point, 1)->error, ==, "ended to keep the host alive");
     g_assert_cmpint(duet_load_point_start(point, 2)->status, ==, DUET_SAMPLE_FAILED);
@@ -136,7 +148,7 @@ static void test_interrupt(void)
 {
     Bench bench = { .work_ms = { 60000, 1 } };
     gint64 offsets[] = { 0, 60 * SECOND };
-    DuetLoadBatch batch = { 2, offsets, work, interrupt, &bench, 10, 100 };
+    DuetLoadBatch batch = { 2, offsets, work, NULL, interrupt, &bench, 10, 100 };
     DuetLoadPoint *point = duet_load_point_new(2, TRUE);
     g_auto(DuetLoadEnd) end = { 0 };
     sigset_t old;
