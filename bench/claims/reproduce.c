@@ -10,6 +10,7 @@
 #include "bench/benchmark.h"
 #include "bench/environment.h"
 #include "bench/record.h"
+#include "bench/text.h"
 #include "figures.h"
 
 #define WITHIN 2.0
@@ -119,6 +120,23 @@ static char *unlike(const DuetPublished *published, const DuetRun *run, guint in
     return why || published->ours == DUET_OURS_DENSITY ? why : duet_figure_failed(run, index);
 }
 
+/* Returns: (transfer full) (nullable): why the two are not one thing run in two ways. */
+static char *apart(const Arms *arms)
+{
+    const DuetRunArm *a = duet_run_arm(arms->run, arms->first);
+    const DuetRunArm *b = duet_run_arm(arms->run, arms->second);
+    g_autofree char *command_a = duet_text_command(a->argv);
+    g_autofree char *command_b = duet_text_command(b->argv);
+
+    if (arms->run->interrupted)
+        return g_strdup("the run was interrupted");
+    if (g_strcmp0(a->image_digest, b->image_digest) != 0)
+        return g_strdup_printf("%s and %s ran different images", a->name, b->name);
+    if (g_strcmp0(command_a, command_b) != 0)
+        return g_strdup_printf("%s and %s ran different commands", a->name, b->name);
+    return NULL;
+}
+
 /* A foreign engine has no marks: beside one, whole commands are compared. */
 static gboolean command_output(const DuetSample *sample, DuetMark headline_to, double *out_ns)
 {
@@ -139,6 +157,9 @@ static DuetFigureFunc figure_of(const Arms *arms, DuetOurs ours)
 {
     gboolean peer = is_peer(arms, arms->first) || is_peer(arms, arms->second);
 
+    /* Nobody knows more of what others measured than that it is the figure. */
+    if (g_str_equal(arms->run->plan->mode, DUET_PLAN_IMPORTED))
+        return duet_figure_start;
     if (ours == DUET_OURS_START)
         return peer ? command_output : duet_figure_start;
     return peer ? command_exit : duet_figure_total;
@@ -215,7 +236,8 @@ static char *measure(const DuetPublished *published, const Arms *arms, DuetRepro
     }
 }
 
-static void judge(const DuetPublished *published, DuetReproduction *out)
+/* @floor: the smallest effect that the run may call a difference */
+static void judge(const DuetPublished *published, double floor, DuetReproduction *out)
 {
     gboolean up = published->ratio > 1;
     double off = fmax(out->ratio / published->ratio, published->ratio / out->ratio);
@@ -223,7 +245,7 @@ static void judge(const DuetPublished *published, DuetReproduction *out)
     double low = counted ? out->reached_low : out->low;
     double high = counted ? out->reached_high : out->high;
 
-    if (low <= 1 && high >= 1)
+    if ((low <= 1 && high >= 1) || fmax(out->ratio, 1 / out->ratio) <= 1 + floor)
         out->verdict = DUET_REPRODUCTION_NOT_SHOWN;
     else if ((out->ratio > 1) != up)
         out->verdict = DUET_REPRODUCTION_CONTRARY;
@@ -241,13 +263,18 @@ static void set_beside(const DuetPublished *published, Arms *arms, DuetReproduct
         return;
     /* The figure is shown even where nothing follows from it. */
     g_autofree char *too_little = measure(published, arms, out);
-    out->why = unlike(published, arms->run, arms->first);
+    out->why = apart(arms);
+    if (!out->why)
+        out->why = unlike(published, arms->run, arms->first);
     if (!out->why)
         out->why = unlike(published, arms->run, arms->second);
     if (!out->why)
         out->why = g_steal_pointer(&too_little);
     if (!out->why)
-        judge(published, out);
+        judge(published,
+            published->ours == DUET_OURS_DENSITY ? DUET_BENCH_FLOOR_DEFAULT
+                                                 : arms->run->plan->floor,
+            out);
 }
 
 void duet_reproduce(

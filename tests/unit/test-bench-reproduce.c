@@ -119,6 +119,14 @@ static void test_reproduced(void)
     reproduce("idlab-start", claims_boot_run(20, 10), DUET_REPRODUCTION_DIRECTION, 100, NULL);
     reproduce("idlab-start", claims_boot_run(4000, 10), DUET_REPRODUCTION_CONTRARY, 0.5, NULL);
     reproduce("idlab-start", claims_boot_run(2000, 10), DUET_REPRODUCTION_NOT_SHOWN, 1, NULL);
+    /* Smaller than any run may call a difference, however narrow the interval. */
+    DuetRun *close = claims_boot_run(1985, 10);
+    for (guint i = 0; i < close->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(close, i);
+        sample->marks.ns[DUET_MARK_OUTPUT] = sample->marks.ns[DUET_MARK_REQUEST] +
+            (sample->arm == 0 ? 2000 : 1985) * MS + sample->block * 1000;
+    }
+    reproduce("idlab-start", close, DUET_REPRODUCTION_NOT_SHOWN, 1.008, NULL);
     const ClaimsUse alike = { 50 * MIB, 2 * MIB, 0, 0, "kvm", 3 },
                     far = { 500 * MIB, 2 * MIB, 0, 0, "kvm", 3 };
     reproduce("idlab-memory", claims_memory_run(&alike), DUET_REPRODUCTION_WITHIN, 25, NULL);
@@ -132,6 +140,24 @@ static void test_reproduced(void)
     reproduce("nsdi-cloud-hypervisor", nsdi, DUET_REPRODUCTION_WITHIN, 2, NULL);
 }
 
+/* The figures themselves, as `bench import` has them. */
+static void test_imported(void)
+{
+    DuetRun *run = claims_boot_run(1757, 10);
+
+    duet_plan_set_mode(run->plan, DUET_PLAN_IMPORTED);
+    for (guint i = 0; i < 2; i++) {
+        g_free(duet_run_arm(run, i)->kind);
+        duet_run_arm(run, i)->kind = g_strdup("imported");
+        g_clear_pointer(&duet_run_arm(run, i)->driver, json_object_unref);
+    }
+    for (guint i = 0; i < run->samples->len; i++)
+        duet_run_sample(run, i)->marks.ns[DUET_MARK_RELEASED] = 0;
+    rename_arm(run, 0, "qemu");
+    rename_arm(run, 1, "qemu-qboot");
+    reproduce("nsdi-qboot", run, DUET_REPRODUCTION_WITHIN, 1.138, NULL);
+}
+
 static void test_not_comparable(void)
 {
     const DuetReproductionVerdict no = DUET_REPRODUCTION_NOT_COMPARABLE;
@@ -139,6 +165,8 @@ static void test_not_comparable(void)
             *failed = claims_boot_run(300, 10);
     DuetRun *large = claims_boot_run(1000, 10), *smp = claims_boot_run(1000, 10),
             *kind = claims_boot_run(300, 10);
+    DuetRun *cut = claims_boot_run(300, 10), *image = claims_boot_run(300, 10),
+            *command = claims_boot_run(300, 10);
     const ClaimsUse few = { 50 * MIB, 2 * MIB, 0, 0, "kvm", 1 };
 
     run_fixture_other_accel(tcg);
@@ -147,6 +175,12 @@ static void test_not_comparable(void)
     json_object_set_string_member(
         json_object_get_object_member(nested->host, "cpu"), "hypervisor", "tcg");
     reproduce("idlab-start", nested, no, NAN, "nested");
+    cut->interrupted = TRUE;
+    reproduce("idlab-start", cut, no, 6.67, "interrupted");
+    run_fixture_other_image(image);
+    reproduce("idlab-start", image, no, 6.67, "ran different images");
+    run_fixture_other_command(command);
+    reproduce("idlab-start", command, no, 6.67, "ran different commands");
     duet_run_sample(failed, 2)->status = DUET_SAMPLE_TIMEOUT;
     reproduce("idlab-start", failed, no, 6.67, "samples of vm failed");
     /* And what failed is not in it: most VMs, which took ten times as long. */
@@ -258,6 +292,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/reproduce/reproduced", test_reproduced);
+    g_test_add_func("/reproduce/imported", test_imported);
     g_test_add_func("/reproduce/not-comparable", test_not_comparable);
     g_test_add_func("/reproduce/engines", test_engines);
     g_test_add_func("/reproduce/density", test_density);
