@@ -260,7 +260,6 @@ static int carry_out(
     if (part->own && !part->own(cli, &options))
         return 0;
     double takes_s = part->fit(suite->block_s, share_s, &options);
-    /* Those that can't go on begin anew. */
     options.resume = cut || (suite->resume && exists(suite, part->name, ".json.part"));
     if (takes_s > share_s)
         fprintf(stderr,

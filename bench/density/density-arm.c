@@ -345,6 +345,7 @@ gboolean duet_density_arm_measure(DuetDensitySampler *sampler, guint index, GErr
     if (duet_density_crowd_free(arm.crowd, warnings)) {
         run->interrupted = TRUE;
         arm.outcome->bound = DUET_DENSITY_BOUND_INTERRUPTED;
+        g_clear_pointer(&arm.outcome->detail, g_free);
     }
     warn_all(run, arm_name(sampler, index), warnings);
     return done;
