@@ -95,6 +95,12 @@ char *duet_density_table(const DuetRun *run, const DuetDensityAnalysis *analysis
 /** duet_density_csv: Returns: (transfer full): duet_export_csv(), then rows of each arm. */
 char *duet_density_csv(const DuetRun *run, const DuetDensityAnalysis *analysis);
 
+/** duet_density_markdown: Returns: (transfer full): the same as GitHub renders it. */
+char *duet_density_markdown(const DuetRun *run, const DuetDensityAnalysis *analysis);
+
+/** duet_density_openmetrics: Returns: (transfer full): the summary as OpenMetrics 1.0 text. */
+char *duet_density_openmetrics(const DuetRun *run, const DuetDensityAnalysis *analysis);
+
 /** duet_density_result: Returns: (transfer full): the result file's text. */
 char *duet_density_result(const DuetRun *run, const DuetDensityAnalysis *analysis);
 

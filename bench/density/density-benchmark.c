@@ -104,9 +104,9 @@ static char *go_on(DuetRun *run)
     return g_strdup_printf("%u of %u arms", over, run->density->len);
 }
 
-static const char *const formats[] = { "table", "json", "csv", NULL };
+static const char *const formats[] = { "table", "json", "csv", "md", "openmetrics", NULL };
 static char *(*const views[])(const DuetRun *, const DuetDensityAnalysis *) = { duet_density_table,
-    duet_density_result, duet_density_csv };
+    duet_density_result, duet_density_csv, duet_density_markdown, duet_density_openmetrics };
 
 static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures)
 {

@@ -50,6 +50,17 @@ figure() { emulated "$scratch/density.json" || holds "$1"; }
   diff <(duet bench show --format json "$scratch/density.json") "$scratch/density.json"
   is "$(duet bench show --format csv "$scratch/density.json" | awk -F , '$10 == "reached" { print $8, $11 }')" \
     "memory-budget $(jq '.density[0].reached' "$scratch/density.json")"
+  duet bench show --format md "$scratch/density.json" | grep -q '^| container | '
+  duet bench show --format openmetrics "$scratch/density.json" >"$scratch/metrics"
+  emulated "$scratch/density.json" || /usr/bin/python3 - "$scratch/metrics" "$scratch/density.json" <<'PYTHON'
+import json, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+families = {f.name: f for f in text_string_to_metric_families(open(sys.argv[1]).read())}
+outcome = json.load(open(sys.argv[2]))["density"][0]
+states = {s.labels["state"]: s.value for s in families["duet_density_instances"].samples}
+assert states == {k: outcome[k] for k in ("reached", "answered", "ended", "silent")}, states
+assert [s.labels["bound"] for s in families["duet_density_bound"].samples] == [outcome["bound"]]
+PYTHON
   valid_result "$scratch/density.json"
   jq 'del(.density[0].bound)' "$scratch/density.json" >"$scratch/cut.json"
   expect 1 valid_result "$scratch/cut.json"

@@ -506,6 +506,33 @@ static void test_csv(void)
     }
 }
 
+/* Format 3 is Markdown, 4 OpenMetrics: what the table and the file have. */
+static void test_other_formats(void)
+{
+    g_autoptr(DuetRun) run = lab_run("kvm", 20, DUET_DENSITY_BOUND_BUDGET);
+    g_autofree char *markdown = duet_benchmark_density.show(run, 3, FALSE);
+    g_autofree char *metrics = duet_benchmark_density.show(run, 4, FALSE);
+
+    g_assert_nonnull(strstr(markdown, "\n| vm | 20 | 20 | "));
+    g_assert_nonnull(strstr(markdown, "| vm | one instance | 16.0 MiB | "));
+    g_assert_nonnull(strstr(metrics, ",arm=\"vm\",state=\"answered\"} 20\n"));
+    g_assert_nonnull(strstr(metrics, ",arm=\"vm\",bound=\"memory-budget\"} 1\n"));
+    g_assert_nonnull(strstr(metrics, "duet_start_seconds_count{"));
+    g_assert_nonnull(strstr(metrics, ",arm=\"vm\",metric=\"pss\"} 16777216\n"));
+    g_assert_true(g_str_has_suffix(metrics, "# EOF\n"));
+    g_assert_null(strstr(metrics, "nan"));
+
+    /* Of emulated CPUs no figure is shown. */
+    JsonObject *cpu = json_object_new();
+    json_object_set_string_member(cpu, "hypervisor", "tcg");
+    json_object_set_object_member(run->host, "cpu", cpu);
+    g_autofree char *nested = duet_benchmark_density.show(run, 3, FALSE);
+    g_autofree char *nothing = duet_benchmark_density.show(run, 4, FALSE);
+    g_assert_nonnull(strstr(nested, "| vm | withheld: nested under TCG | "));
+    g_assert_null(strstr(nested, "one instance"));
+    g_assert_null(strstr(nothing, "duet_start_seconds_count{"));
+}
+
 static void test_foreign_files(void)
 {
     g_autoptr(DuetRun) run = lab_run("kvm", 2, DUET_DENSITY_BOUND_MAX);
@@ -577,6 +604,7 @@ int main(int argc, char **argv)
     g_test_add_func("/density/nested", test_nested);
     g_test_add_func("/density/round-trip", test_round_trip);
     g_test_add_func("/density/csv", test_csv);
+    g_test_add_func("/density/other-formats", test_other_formats);
     g_test_add_func("/density/foreign-files", test_foreign_files);
     g_test_add_func("/density/hopeless", test_hopeless);
     return g_test_run();
