@@ -54,19 +54,13 @@ void duet_pool_draw_medians(
  * population are drawn without replacement. */
 static double block_variance(const Pool *pool, gsize block)
 {
-    guint n = pool->start[block + 1] - pool->start[block], n_a = 0;
+    PoolBlock of = duet_pool_block(pool, block);
     const guint *items = pool->by_block + pool->start[block];
-    double mean = 0, squares = 0;
+    double squares = 0;
 
-    if (n < 2)
-        return 0;
-    for (guint i = 0; i < n; i++) {
-        mean += pool->items[items[i]].place / n;
-        n_a += !pool->items[items[i]].of_b;
-    }
-    for (guint i = 0; i < n; i++)
-        squares += pow(pool->items[items[i]].place - mean, 2);
-    return squares * n_a * (n - n_a) / ((double)n * (n - 1));
+    for (guint i = 0; i < of.n; i++)
+        squares += pow(pool->items[items[i]].place - of.mean_place, 2);
+    return of.n < 2 ? 0 : squares * of.n_a * (of.n - of.n_a) / ((double)of.n * (of.n - 1));
 }
 
 double duet_pool_normal_p(const Pool *pool, double off)

@@ -52,6 +52,14 @@ double duet_pool_correlation(const Pool *pool);
 void duet_pool_draw_medians(
     const Pool *pool, double correlation, DuetRandom *random, double *out_a, double *out_b);
 
+/* Of a block: how many values it has, how many of them are a's, and the mean of their places. */
+typedef struct {
+    guint n, n_a;
+    double mean_place;
+} PoolBlock;
+
+PoolBlock duet_pool_block(const Pool *pool, gsize block);
+
 /**
  * duet_pool_normal_p: the permutation test of small series, by the normal distribution that the sum
  * of the places tends to (Hoeffding 1951, Annals of Mathematical Statistics 22, 558).

@@ -162,19 +162,28 @@ static void bootstrap(const Pool *pool, guint64 seed, guint resamples, DuetContr
     }
 }
 
+PoolBlock duet_pool_block(const Pool *pool, gsize block)
+{
+    guint begin = pool->start[block], end = pool->start[block + 1];
+    PoolBlock of = { .n = end - begin };
+    double places = 0;
+
+    for (guint i = begin; i < end; i++) {
+        places += pool->items[pool->by_block[i]].place;
+        of.n_a += !pool->items[pool->by_block[i]].of_b;
+    }
+    of.mean_place = places / of.n;
+    return of;
+}
+
 /* What the sum of a's places is on average over all ways to deal out the blocks. */
 static double expected_places(const Pool *pool)
 {
     double sum = 0;
 
     for (gsize k = 0; k < pool->n_blocks; k++) {
-        guint n = pool->start[k + 1] - pool->start[k], n_a = 0;
-        double places = 0;
-        for (guint i = pool->start[k]; i < pool->start[k + 1]; i++) {
-            places += pool->items[pool->by_block[i]].place;
-            n_a += !pool->items[pool->by_block[i]].of_b;
-        }
-        sum += places * n_a / n;
+        PoolBlock block = duet_pool_block(pool, k);
+        sum += block.mean_place * block.n_a;
     }
     return sum;
 }
@@ -225,10 +234,8 @@ static double least_p(const Pool *pool, guint resamples)
     double log_ways = 0;
 
     for (gsize k = 0; k < pool->n_blocks; k++) {
-        guint n = pool->start[k + 1] - pool->start[k], n_a = 0;
-        for (guint i = pool->start[k]; i < pool->start[k + 1]; i++)
-            n_a += !pool->items[pool->by_block[i]].of_b;
-        log_ways += log_choose(n, n_a);
+        PoolBlock block = duet_pool_block(pool, k);
+        log_ways += log_choose(block.n, block.n_a);
     }
     double least = MIN(1, 2 * exp(-log_ways));
     return pool->large ? least : MAX(least, 1 / (1.0 + resamples));

@@ -277,6 +277,19 @@ const DuetLoadRow *duet_load_row(const DuetLoadAnalysis *analysis, guint arm, gu
     return &analysis->rows[arm * analysis->n_levels + variant];
 }
 
+DuetLoadTotal duet_load_total(const DuetLoadAnalysis *analysis, guint arm)
+{
+    DuetLoadTotal total = { 0 };
+
+    for (guint variant = 0; variant < analysis->n_levels; variant++) {
+        const DuetLoadRow *row = duet_load_row(analysis, arm, variant);
+        total.ok += row->ok;
+        total.failed += row->failed;
+        total.timeouts += row->timeouts;
+    }
+    return total;
+}
+
 gboolean duet_load_analysis_bad_arm(const DuetLoadAnalysis *analysis)
 {
     for (guint i = 0; i < analysis->n_arms * analysis->n_levels; i++) {

@@ -56,6 +56,12 @@ DuetLoadAnalysis *duet_load_analysis_new(const DuetRun *run, gboolean ratio_with
 void duet_load_analysis_free(DuetLoadAnalysis *analysis);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetLoadAnalysis, duet_load_analysis_free)
 
+/** DuetLoadTotal: how the starts of an arm ended, at all levels together. */
+typedef struct {
+    guint ok, failed, timeouts;
+} DuetLoadTotal;
+
+DuetLoadTotal duet_load_total(const DuetLoadAnalysis *analysis, guint arm);
 const DuetLoadRow *duet_load_row(const DuetLoadAnalysis *analysis, guint arm, guint variant);
 
 /** duet_load_analysis_bad_arm: Returns: %TRUE if at a level of an arm no start succeeded. */

@@ -162,27 +162,16 @@ static gboolean anybody_has(const DuetLoadAnalysis *analysis, guint variant, gbo
     return FALSE;
 }
 
-static void system_of(
-    DuetPhoronix *file, const DuetRun *run, const DuetLoadAnalysis *analysis, guint arm)
-{
-    guint ok = 0, failed = 0, timeouts = 0;
-
-    for (guint variant = 0; variant < analysis->n_levels; variant++) {
-        const DuetLoadRow *row = duet_load_row(analysis, arm, variant);
-        ok += row->ok;
-        failed += row->failed;
-        timeouts += row->timeouts;
-    }
-    duet_phoronix_system(file, duet_run_arm(run, arm)->name, arm, ok, failed, timeouts);
-}
-
 char *duet_load_phoronix(const DuetRun *run, const DuetLoadAnalysis *analysis)
 {
     DuetPhoronix *file = duet_phoronix_new(run, "duet bench boot, many starts",
         "batches of each arm and level", analysis->nested, analysis->tcg);
 
-    for (guint arm = 0; arm < analysis->n_arms; arm++)
-        system_of(file, run, analysis, arm);
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        DuetLoadTotal of = duet_load_total(analysis, arm);
+        duet_phoronix_system(
+            file, duet_run_arm(run, arm)->name, arm, of.ok, of.failed, of.timeouts);
+    }
     for (guint i = 0; i < 2 * analysis->n_levels; i++) {
         if (anybody_has(analysis, i / 2, i % 2))
             result(file, run, analysis, i / 2, i % 2);

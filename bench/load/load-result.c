@@ -40,18 +40,13 @@ static JsonArray *summary_array(const DuetRun *run, const DuetLoadAnalysis *anal
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         JsonObject *object = json_object_new();
         JsonArray *levels = json_array_new();
-        guint ok = 0, failed = 0, timeouts = 0;
-        for (guint variant = 0; variant < analysis->n_levels; variant++) {
-            const DuetLoadRow *row = duet_load_row(analysis, arm, variant);
-            ok += row->ok;
-            failed += row->failed;
-            timeouts += row->timeouts;
+        DuetLoadTotal total = duet_load_total(analysis, arm);
+        for (guint variant = 0; variant < analysis->n_levels; variant++)
             json_array_add_object_element(levels, level_object(run, analysis, arm, variant));
-        }
         duet_json_set_string(object, "arm", duet_run_arm(run, arm)->name);
-        json_object_set_int_member(object, "ok", ok);
-        json_object_set_int_member(object, "failed", failed);
-        json_object_set_int_member(object, "timeouts", timeouts);
+        json_object_set_int_member(object, "ok", total.ok);
+        json_object_set_int_member(object, "failed", total.failed);
+        json_object_set_int_member(object, "timeouts", total.timeouts);
         duet_json_set_string(object, "headline_to", duet_mark_to_string(analysis->headline_to));
         json_object_set_array_member(object, "levels", levels);
         json_array_add_object_element(array, object);

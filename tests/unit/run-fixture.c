@@ -80,6 +80,17 @@ DuetRun *run_fixture_new(guint64 seed, gint64 container_ms, guint n)
     return run;
 }
 
+char *run_fixture_shown(const DuetRun *run, const char *format)
+{
+    const char *const *formats = run->benchmark->formats;
+
+    for (guint i = 0; formats[i]; i++) {
+        if (g_str_equal(formats[i], format))
+            return run->benchmark->show(run, i, FALSE);
+    }
+    g_assert_not_reached();
+}
+
 void run_fixture_assert_fits(const char *table)
 {
     g_auto(GStrv) lines = g_strsplit(table, "\n", -1);

@@ -16,6 +16,8 @@ void run_fixture_add_arm(DuetRun *run, const char *name, const char *kind, const
 void run_fixture_add_sample(DuetRun *run, DuetRandom *random, guint arm, guint block, gint64 ms);
 
 JsonObject *run_fixture_object(const char *json);
+/* Returns: (transfer full): what `bench show --format` prints of a run. */
+char *run_fixture_shown(const DuetRun *run, const char *format);
 void run_fixture_assert_fits(const char *table);
 gboolean run_fixture_has_note(GPtrArray *notes, const char *code);
 /* A result file is refused in which the first @damage[i][0] became @damage[i][1]. */

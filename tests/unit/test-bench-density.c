@@ -490,7 +490,7 @@ static void test_round_trip(void)
 static void test_csv(void)
 {
     g_autoptr(DuetRun) run = lab_run("kvm", 20, DUET_DENSITY_BOUND_BUDGET);
-    g_autofree char *csv = duet_benchmark_density.show(run, 2, FALSE);
+    g_autofree char *csv = run_fixture_shown(run, "csv");
     static const char *const rows[] = { "reached,20,instances", "answered,20,instances",
         "ended,0,instances", "used,209715200,bytes", "pool_limit,1073741824,bytes",
         "each_pss,16777216,bytes", "each_reserved,268435456,bytes" };
@@ -506,12 +506,12 @@ static void test_csv(void)
     }
 }
 
-/* Format 3 is Markdown, 4 OpenMetrics: what the table and the file have. */
+/* What the table and the file have. */
 static void test_other_formats(void)
 {
     g_autoptr(DuetRun) run = lab_run("kvm", 20, DUET_DENSITY_BOUND_BUDGET);
-    g_autofree char *markdown = duet_benchmark_density.show(run, 3, FALSE);
-    g_autofree char *metrics = duet_benchmark_density.show(run, 4, FALSE);
+    g_autofree char *markdown = run_fixture_shown(run, "md");
+    g_autofree char *metrics = run_fixture_shown(run, "openmetrics");
 
     g_assert_nonnull(strstr(markdown, "\n| vm | 20 | 20 | "));
     g_assert_nonnull(strstr(markdown, "| vm | one instance | 16.0 MiB | "));
@@ -526,8 +526,8 @@ static void test_other_formats(void)
     JsonObject *cpu = json_object_new();
     json_object_set_string_member(cpu, "hypervisor", "tcg");
     json_object_set_object_member(run->host, "cpu", cpu);
-    g_autofree char *nested = duet_benchmark_density.show(run, 3, FALSE);
-    g_autofree char *nothing = duet_benchmark_density.show(run, 4, FALSE);
+    g_autofree char *nested = run_fixture_shown(run, "md");
+    g_autofree char *nothing = run_fixture_shown(run, "openmetrics");
     g_assert_nonnull(strstr(nested, "| vm | withheld: nested under TCG | "));
     g_assert_null(strstr(nested, "one instance"));
     g_assert_null(strstr(nothing, "duet_start_seconds_count{"));

@@ -516,17 +516,6 @@ static void test_foreign_files(void)
     duet_run_free(run);
 }
 
-static char *shown(const DuetRun *run, const char *format)
-{
-    const char *const *formats = run->benchmark->formats;
-
-    for (guint i = 0; formats[i]; i++) {
-        if (g_str_equal(formats[i], format))
-            return run->benchmark->show(run, i, FALSE);
-    }
-    g_assert_not_reached();
-}
-
 /* What no start of a level reached is in no format, no format has NaN, and a ratio that is withheld
  * is not there. */
 static void test_exports(void)
@@ -541,8 +530,9 @@ static void test_exports(void)
         for (guint k = 0; k < 4; k++)
             g_array_index(sample->load->starts, DuetLoadStart, k).status = DUET_SAMPLE_FAILED;
     }
-    g_autofree char *metrics = shown(run, "openmetrics"), *go = shown(run, "benchstat"),
-                    *phoronix = shown(run, "phoronix");
+    g_autofree char *metrics = run_fixture_shown(run, "openmetrics"),
+                    *go = run_fixture_shown(run, "benchstat"),
+                    *phoronix = run_fixture_shown(run, "phoronix");
     g_assert_true(g_str_has_suffix(metrics, "\n# EOF\n"));
     g_assert_nonnull(strstr(metrics, "arm=\"vm\",metric=\"x4\",status=\"failed\"} 48\n"));
     g_assert_nonnull(strstr(metrics, "# UNIT duet_starts_per_second per_second\n"));

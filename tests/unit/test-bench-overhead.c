@@ -433,17 +433,6 @@ static void test_modes(void)
     }
 }
 
-static char *shown(const DuetRun *run, const char *format)
-{
-    const char *const *formats = run->benchmark->formats;
-
-    for (guint i = 0; formats[i]; i++) {
-        if (g_str_equal(formats[i], format))
-            return run->benchmark->show(run, i, FALSE);
-    }
-    g_assert_not_reached();
-}
-
 /* An arm without a good sample and a ratio of two modes are in no format, and no format has NaN;
  * what failed is told. */
 static void test_exports(void)
@@ -457,8 +446,9 @@ static void test_exports(void)
         else if (sample->arm < 2)
             sample->overhead->mode = g_strdup(sample->arm == 1 ? "direct=0" : "direct=1");
     }
-    g_autofree char *metrics = shown(run, "openmetrics"), *go = shown(run, "benchstat"),
-                    *phoronix = shown(run, "phoronix");
+    g_autofree char *metrics = run_fixture_shown(run, "openmetrics"),
+                    *go = run_fixture_shown(run, "benchstat"),
+                    *phoronix = run_fixture_shown(run, "phoronix");
     g_assert_true(g_str_has_suffix(metrics, "\n# EOF\n"));
     g_assert_null(strstr(metrics, "nan"));
     g_assert_nonnull(strstr(metrics, "# UNIT duet_work_seconds seconds\n"));
