@@ -563,14 +563,15 @@ delayed() {
     {plain_ns: (.summary[] | select(.arm == "plain") | .metrics.request_to_output.median_ns)}'
 }
 
-# An interval misses the truth once in twenty: three in a row are no chance.
+# An interval misses the truth once in twenty: three in a row are no chance. The truth is a little more than the delay, since
+# what follows a wait runs from colder caches: seen were 20.3 ms of 20 and 100.3 to 101.1 ms of 100, within 2 %.
 # found ARM PAIRS DELAY_S: that it lies in the interval, which leaves 0 out where the delay is one that such a run can tell.
 found() {
   local seed
   for seed in 1 2 3; do
     delayed "$1" "$2" $seed "$3" >"$scratch/contrast.json"
     jq -e --argjson delay "$3" '($delay * 1e9) as $ns |
-      .difference_low_ns <= $ns and $ns <= .difference_high_ns and
+      .difference_low_ns <= $ns * 1.02 and $ns <= .difference_high_ns and
       ($ns / .plain_ns <= .smallest_detectable_effect or .difference_low_ns > 0)' "$scratch/contrast.json" && return
     jq -c . "$scratch/contrast.json"
   done
