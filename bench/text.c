@@ -46,13 +46,19 @@ char *duet_text_time(double ns)
     return g_strconcat(number, " ", unit.name, NULL);
 }
 
-char *duet_text_ratio(double ratio)
+/* Of three figures, and so many @more. */
+static char *ratio_text(double ratio, int more)
 {
     if (!isfinite(ratio))
         return g_strdup("n/a");
     if (ratio < 0.0995)
-        return g_strdup_printf("%.3g", ratio);
-    return g_strdup_printf("%.*f", ratio < 9.995 ? 2 : ratio < 99.95 ? 1 : 0, ratio);
+        return g_strdup_printf("%.*g", 3 + more, ratio);
+    return g_strdup_printf("%.*f", (ratio < 9.995 ? 2 : ratio < 99.95 ? 1 : 0) + more, ratio);
+}
+
+char *duet_text_ratio(double ratio)
+{
+    return ratio_text(ratio, 0);
 }
 
 typedef struct {
@@ -114,6 +120,12 @@ char *duet_text_ratio_interval(double low, double high)
     g_autofree char *low_text = duet_text_ratio(low);
     g_autofree char *high_text = duet_text_ratio(high);
 
+    if (low < high && g_str_equal(low_text, high_text)) {
+        g_free(low_text);
+        g_free(high_text);
+        low_text = ratio_text(low, 1);
+        high_text = ratio_text(high, 1);
+    }
     return isfinite(low) ? g_strdup_printf(_("%s to %s"), low_text, high_text) : g_strdup("n/a");
 }
 

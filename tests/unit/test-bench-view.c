@@ -44,6 +44,12 @@ static void test_times(void)
     g_assert_cmpstr(near, ==, "1.14");
     g_assert_cmpstr(tiny, ==, "0.0123");
     g_assert_cmpstr(none, ==, "n/a");
+    g_autofree char *wide = duet_text_ratio_interval(1.136, 1.152);
+    g_autofree char *narrow = duet_text_ratio_interval(1.136, 1.143);
+    g_autofree char *point = duet_text_ratio_interval(1, 1);
+    g_assert_cmpstr(wide, ==, "1.14 to 1.15");
+    g_assert_cmpstr(narrow, ==, "1.136 to 1.143");
+    g_assert_cmpstr(point, ==, "1.00 to 1.00");
     g_autofree char *p = duet_text_p(0.0001), *half = duet_text_p(0.5);
     g_assert_cmpstr(p, ==, "<0.001");
     g_autofree char *near_zero = duet_text_bytes_range(-52000 * 1024.0, 53000 * 1024.0);
