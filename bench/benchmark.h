@@ -2,8 +2,8 @@
 #pragma once
 
 #include "comparison.h"
-#include "json.h"
-#include "run.h"
+#include "bench/result/json.h"
+#include "bench/result/run.h"
 
 G_BEGIN_DECLS
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "json.h"
+#include "bench/result/json.h"
 #include "check.h"
 
 #include <math.h>
@@ -8,10 +8,10 @@
 #include <duet/bench.h>
 
 #include "benchmark.h"
-#include "environment.h"
+#include "bench/host/environment.h"
 #include "notes.h"
-#include "record.h"
-#include "result.h"
+#include "bench/result/record.h"
+#include "bench/result/result.h"
 #include "table.h"
 #include "text.h"
 #include "words.h"

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "environment.h"
+#include "bench/host/environment.h"
 #include "random.h"
 #include "stats.h"
 #include "words.h"

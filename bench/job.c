@@ -8,8 +8,8 @@
 
 #include "core/util.h"
 #include "cost/cost.h"
-#include "group.h"
-#include "result.h"
+#include "bench/instance/group.h"
+#include "bench/result/result.h"
 
 DuetPlan *duet_job_boot_plan(const DuetBenchRequest *request, guint n_peers)
 {

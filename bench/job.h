@@ -4,9 +4,9 @@
 #include <duet/bench.h>
 
 #include "benchmark.h"
-#include "environment.h"
-#include "instance-sampler.h"
-#include "journal.h"
+#include "bench/host/environment.h"
+#include "bench/instance/instance-sampler.h"
+#include "bench/result/journal.h"
 #include "peers/peers.h"
 #include "runner.h"
 

@@ -6,7 +6,7 @@
 #include <duet/bench.h>
 
 #include "benchmark.h"
-#include "environment.h"
+#include "bench/host/environment.h"
 #include "words.h"
 
 /* Drift that is worth a word: between first and last fifth, and between neighbours. The latter

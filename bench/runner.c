@@ -2,7 +2,7 @@
 #include "runner.h"
 
 #include "benchmark.h"
-#include "journal.h"
+#include "bench/result/journal.h"
 
 /* How far the run is, for the line that people watch. */
 typedef struct {

@@ -8,7 +8,7 @@
 #include "cost/cost.h"
 #include "cost/share.h"
 #include "notes.h"
-#include "record.h"
+#include "bench/result/record.h"
 #include "text.h"
 #include "words.h"
 

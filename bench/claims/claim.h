@@ -3,7 +3,7 @@
 
 #include <duet/claims.h>
 
-#include "bench/run.h"
+#include "bench/result/run.h"
 #include "finding.h"
 
 G_BEGIN_DECLS

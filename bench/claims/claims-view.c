@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "bench/export/export.h"
-#include "bench/json.h"
-#include "bench/result.h"
+#include "bench/result/json.h"
+#include "bench/result/result.h"
 #include "bench/table.h"
 #include "bench/text.h"
 #include "bench/words.h"

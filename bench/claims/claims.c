@@ -6,9 +6,9 @@
 #include <duet/bench.h>
 #include <duet/error.h>
 
-#include "bench/environment.h"
+#include "bench/host/environment.h"
 #include "bench/format.h"
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "bench/language.h"
 #include "gather.h"
 #include "published.h"

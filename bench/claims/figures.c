@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "bench/analysis.h"
-#include "bench/environment.h"
+#include "bench/host/environment.h"
 #include "bench/random.h"
 #include "bench/text.h"
 #include "bench/words.h"

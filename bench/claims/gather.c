@@ -5,8 +5,8 @@
 #include <duet/error.h>
 
 #include "bench/benchmark.h"
-#include "bench/instance-sampler.h"
-#include "bench/result.h"
+#include "bench/instance/instance-sampler.h"
+#include "bench/result/result.h"
 
 /* What is measured at once is small: a verdict in minutes, not one to publish. */
 #define BOOT_N DUET_BENCH_N_MIN

@@ -8,7 +8,7 @@
 #include <duet/error.h>
 #include <duet/image.h>
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 #include "bench/words.h"
 #include "core/module.h"
 #include "core/util.h"

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/environment.h"
-#include "bench/instance-sampler.h"
+#include "bench/host/environment.h"
+#include "bench/instance/instance-sampler.h"
 #include "bench/words.h"
 #include "core/util.h"
 #include "judge.h"

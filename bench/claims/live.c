@@ -5,8 +5,8 @@
 
 #include <duet/error.h>
 
-#include "bench/capture.h"
-#include "bench/instance-sampler.h"
+#include "bench/instance/capture.h"
+#include "bench/instance/instance-sampler.h"
 #include "bench/text.h"
 
 void duet_live_begin(DuetLive *live, DuetClaimTrial *trial, DuetContext *context)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "claim.h"
 
 G_BEGIN_DECLS

@@ -6,10 +6,10 @@
 #include <duet/bench.h>
 #include <duet/vm-limits.h>
 
-#include "bench/against.h"
+#include "bench/against/against.h"
 #include "bench/benchmark.h"
-#include "bench/environment.h"
-#include "bench/record.h"
+#include "bench/host/environment.h"
+#include "bench/result/record.h"
 #include "bench/text.h"
 #include "figures.h"
 

@@ -19,7 +19,7 @@
 #include <duet/error.h>
 #include <duet/mark.h>
 
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "core/util.h"
 
 /* What the process says when it is ready, in place of a time. */

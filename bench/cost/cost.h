@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bench/analysis.h"
-#include "bench/json.h"
+#include "bench/result/json.h"
 #include "bench/runner.h"
 #include "bare.h"
 

@@ -5,7 +5,7 @@
 
 #include "bench/analysis.h"
 #include "bench/check.h"
-#include "bench/environment.h"
+#include "bench/host/environment.h"
 #include "bench/notes.h"
 #include "bench/random.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "bench/against.h"
+#include "bench/against/against.h"
 #include "bench/comparison.h"
-#include "bench/run.h"
+#include "bench/result/run.h"
 #include "bench/stats.h"
 
 G_BEGIN_DECLS

@@ -5,7 +5,7 @@
 
 #include <duet/error.h>
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 #include "bench/text.h"
 
 /* What the instances before had comes back to the host with a delay. */

@@ -3,7 +3,7 @@
 
 #include <duet/bench.h>
 
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "bench/peers/peers.h"
 #include "density-probe.h"
 

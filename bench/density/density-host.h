@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "bench/host-memory.h"
-#include "bench/json.h"
+#include "bench/host/host-memory.h"
+#include "bench/result/json.h"
 
 G_BEGIN_DECLS
 

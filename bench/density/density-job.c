@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "bench/environment.h"
+#include "bench/host/environment.h"
 #include "bench/job.h"
 #include "density-analysis.h"
 #include "density-sampler.h"

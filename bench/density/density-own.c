@@ -5,7 +5,7 @@
 
 #include <duet/vm-limits.h>
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 #include "density-crowd.h"
 
 /* @spec: with the pool, if there is one. */

@@ -6,8 +6,8 @@
 #include <duet/error.h>
 #include <duet/mark.h>
 
-#include "bench/child.h"
-#include "bench/group.h"
+#include "bench/instance/child.h"
+#include "bench/instance/group.h"
 
 /* So many are asked at the same time: a host at its limit shall not be pushed over it by us. */
 #define AT_ONCE 8

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "density-analysis.h"
 
-#include "bench/json.h"
-#include "bench/result.h"
+#include "bench/result/json.h"
+#include "bench/result/result.h"
 
 static JsonArray *curve_array(const DuetDensityArm *arm)
 {

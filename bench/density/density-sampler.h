@@ -5,9 +5,9 @@
 
 #include <duet/bench.h>
 
-#include "bench/journal.h"
+#include "bench/result/journal.h"
 #include "bench/peers/peers.h"
-#include "bench/run.h"
+#include "bench/result/run.h"
 #include "density-crowd.h"
 
 G_BEGIN_DECLS

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "export.h"
 
-#include "bench/record.h"
+#include "bench/result/record.h"
 
 /* A name is one word; '/', '=' and '-' have meanings in it. What is not plain becomes %XX. */
 void duet_benchstat_name(GString *out, const char *name)

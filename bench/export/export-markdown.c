@@ -5,7 +5,7 @@
 #include "bench/cost/cost.h"
 #include "bench/cost/share.h"
 #include "bench/notes.h"
-#include "bench/record.h"
+#include "bench/result/record.h"
 #include "bench/table.h"
 #include "bench/text.h"
 

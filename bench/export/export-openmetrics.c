@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "bench/record.h"
+#include "bench/result/record.h"
 
 void duet_openmetrics_family(
     GString *out, const char *name, const char *type, const char *unit, const char *help)

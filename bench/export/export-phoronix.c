@@ -5,7 +5,7 @@
 
 #include <libxml/xmlwriter.h>
 
-#include "bench/record.h"
+#include "bench/result/record.h"
 #include "bench/text.h"
 
 /* Bounds of that schema, in characters. */

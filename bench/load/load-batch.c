@@ -17,9 +17,9 @@
 
 #include <duet/error.h>
 
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "bench/random.h"
-#include "bench/run.h"
+#include "bench/result/run.h"
 #include "core/util.h"
 
 /* Between the gate's opening and the first start: all are awake by then. */

@@ -5,7 +5,7 @@
 
 #include <duet/bench.h>
 
-#include "bench/run.h"
+#include "bench/result/run.h"
 
 #define TIME_MAX (G_MAXINT64 / 4)
 

@@ -3,7 +3,7 @@
 
 #include <duet/mark.h>
 
-#include "bench/json.h"
+#include "bench/result/json.h"
 
 G_BEGIN_DECLS
 

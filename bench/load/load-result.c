@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench/export/export.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "load-analysis.h"
 
 static JsonObject *level_object(

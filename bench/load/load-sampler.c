@@ -7,7 +7,7 @@
 #include <duet/vm-limits.h>
 
 #include "bench/density/density-host.h"
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "bench/random.h"
 #include "bench/text.h"
 

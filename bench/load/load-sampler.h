@@ -3,7 +3,7 @@
 
 #include <signal.h>
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 #include "load-batch.h"
 
 G_BEGIN_DECLS

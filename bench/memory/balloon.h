@@ -3,8 +3,8 @@
 
 #include <duet/bench.h>
 
-#include "bench/group.h"
-#include "bench/run.h"
+#include "bench/instance/group.h"
+#include "bench/result/run.h"
 
 G_BEGIN_DECLS
 

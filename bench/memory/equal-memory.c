@@ -4,9 +4,9 @@
 #include <duet/error.h>
 #include <duet/vm-limits.h>
 
-#include "bench/group.h"
-#include "bench/instance-sampler.h"
-#include "bench/resume.h"
+#include "bench/instance/group.h"
+#include "bench/instance/instance-sampler.h"
+#include "bench/result/resume.h"
 #include "core/util.h"
 #include "guest-memory.h"
 

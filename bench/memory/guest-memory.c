@@ -6,8 +6,8 @@
 #include <duet/error.h>
 #include <duet/mark.h>
 
-#include "bench/capture.h"
-#include "bench/child.h"
+#include "bench/instance/capture.h"
+#include "bench/instance/child.h"
 
 #define ANSWER_NS (10 * G_GINT64_CONSTANT(1000000000))
 

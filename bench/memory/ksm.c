@@ -11,7 +11,7 @@
 #include <duet/error.h>
 #include <duet/mark.h>
 
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "core/util.h"
 
 /* A page is merged when two scans in a row find it unchanged. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "bench/analysis.h"
-#include "bench/environment.h"
+#include "bench/host/environment.h"
 #include "bench/random.h"
 
 void duet_memory_points(const DuetRun *run, guint arm, DuetMemoryMetric metric, guint count,

@@ -3,7 +3,7 @@
 
 #include <duet/bench.h>
 
-#include "bench/host-memory.h"
+#include "bench/host/host-memory.h"
 
 G_BEGIN_DECLS
 

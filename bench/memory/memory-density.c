@@ -2,8 +2,8 @@
 /* How many fit: by what one more has resident, and by what was set aside for it. */
 #include <math.h>
 
-#include "bench/json.h"
-#include "bench/record.h"
+#include "bench/result/json.h"
+#include "bench/result/record.h"
 #include "bench/text.h"
 #include "memory-view.h"
 

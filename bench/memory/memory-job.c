@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "bench/environment.h"
+#include "bench/host/environment.h"
 #include "bench/job.h"
-#include "bench/resume.h"
+#include "bench/result/resume.h"
 #include "balloon.h"
 #include "equal-memory.h"
 #include "memory-counts.h"

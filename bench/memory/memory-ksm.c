@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "bench/notes.h"
-#include "bench/record.h"
+#include "bench/result/record.h"
 #include "bench/text.h"
 #include "bench/words.h"
 #include "memory-analysis.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "bench/run.h"
+#include "bench/result/run.h"
 
 G_BEGIN_DECLS
 

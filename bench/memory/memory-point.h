@@ -3,8 +3,8 @@
 
 #include <duet/instance.h>
 
-#include "bench/host-memory.h"
-#include "bench/json.h"
+#include "bench/host/host-memory.h"
+#include "bench/result/json.h"
 #include "ksm.h"
 
 G_BEGIN_DECLS

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <math.h>
 
-#include "bench/json.h"
+#include "bench/result/json.h"
 #include "memory-view.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 
 static JsonObject *line_object(const DuetLine *line, gboolean intervals)
 {

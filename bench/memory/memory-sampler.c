@@ -5,9 +5,9 @@
 
 #include <duet/error.h>
 
-#include "bench/group.h"
-#include "bench/instance-sampler.h"
-#include "bench/reread.h"
+#include "bench/instance/group.h"
+#include "bench/instance/instance-sampler.h"
+#include "reread.h"
 #include "balloon.h"
 #include "guest-memory.h"
 

@@ -6,7 +6,7 @@
 #include <duet/bench.h>
 
 #include "bench/notes.h"
-#include "bench/record.h"
+#include "bench/result/record.h"
 
 static void note_failures(
     GPtrArray *notes, const DuetRun *run, guint index, const DuetOverheadArm *arm)

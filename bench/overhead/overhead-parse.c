@@ -6,7 +6,7 @@
 
 #include <duet/error.h>
 
-#include "bench/record.h"
+#include "bench/result/record.h"
 #include "core/json-guard.h"
 
 #define MEBI (1024.0 * 1024)

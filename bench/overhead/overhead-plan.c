@@ -3,7 +3,7 @@
 
 #include <duet/vm-limits.h>
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 #include "overhead-cache.h"
 
 static void free_spec(gpointer spec)

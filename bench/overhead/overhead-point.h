@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "bench/json.h"
+#include "bench/result/json.h"
 
 G_BEGIN_DECLS
 

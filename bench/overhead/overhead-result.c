@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "overhead-view.h"
 
-#include "bench/json.h"
-#include "bench/result.h"
+#include "bench/result/json.h"
+#include "bench/result/result.h"
 
 static JsonArray *summary_array(const DuetRun *run, const DuetOverheadAnalysis *analysis)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 
 G_BEGIN_DECLS
 

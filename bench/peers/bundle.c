@@ -5,7 +5,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "bench/json.h"
+#include "bench/result/json.h"
 #include "core/util.h"
 #include "duet-peers.h"
 

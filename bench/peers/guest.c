@@ -9,7 +9,7 @@
 #include <duet/image.h>
 #include <duet/protocol.h>
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 #include "core/fields.h"
 #include "core/module.h"
 #include "core/util.h"

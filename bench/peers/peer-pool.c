@@ -7,7 +7,7 @@
 
 #include <duet/error.h>
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 
 #define PLACEHOLDER "pool"
 

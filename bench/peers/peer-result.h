@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "bench/json.h"
-#include "bench/run.h"
+#include "bench/result/json.h"
+#include "bench/result/run.h"
 
 G_BEGIN_DECLS
 

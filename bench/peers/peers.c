@@ -3,8 +3,8 @@
 
 #include <duet/error.h>
 
-#include "bench/group.h"
-#include "bench/json.h"
+#include "bench/instance/group.h"
+#include "bench/result/json.h"
 #include "stay.h"
 
 /* One that no other run has, here or elsewhere, in what any engine takes for a name. */

@@ -3,7 +3,7 @@
 
 #include <duet/bench.h>
 
-#include "bench/instance-sampler.h"
+#include "bench/instance/instance-sampler.h"
 #include "guard.h"
 #include "peer-pool.h"
 

@@ -4,7 +4,7 @@
 #include <duet/error.h>
 #include <duet/mark.h>
 
-#include "bench/group.h"
+#include "bench/instance/group.h"
 
 #define READY_TIMEOUT_NS G_GINT64_CONSTANT(30000000000)
 #define READY_PAUSE_US 20000

@@ -11,11 +11,11 @@
 #include <duet/error.h>
 
 #include "bench/benchmark.h"
-#include "bench/environment.h"
-#include "bench/group.h"
+#include "bench/host/environment.h"
+#include "bench/instance/group.h"
 #include "bench/language.h"
-#include "bench/record.h"
-#include "bench/result.h"
+#include "bench/result/record.h"
+#include "bench/result/result.h"
 #include "bench/table.h"
 #include "bench/text.h"
 #include "bench/words.h"

@@ -2,7 +2,7 @@
 /* What `duet compare` has beside its times: what each arm printed, and what an idle one takes. */
 #include "part.h"
 
-#include "bench/json.h"
+#include "bench/result/json.h"
 #include "bench/text.h"
 #include "bench/words.h"
 

@@ -5,7 +5,7 @@
 
 #include "bench/benchmark.h"
 #include "bench/peers/peer.h"
-#include "bench/record.h"
+#include "bench/result/record.h"
 #include "bench/table.h"
 #include "bench/text.h"
 #include "bench/words.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "bench/against.h"
+#include "bench/against/against.h"
 #include "bench/analysis.h"
 #include "bench/comparison.h"
 #include "bench/stats.h"

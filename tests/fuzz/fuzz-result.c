@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/against.h"
+#include "bench/against/against.h"
 #include "bench/benchmark.h"
 #include "bench/check.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

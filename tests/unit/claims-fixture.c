@@ -5,7 +5,7 @@
 
 #include "bench/benchmark.h"
 #include "bench/memory/memory-view.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "core/util.h"
 #include "run-fixture.h"
 

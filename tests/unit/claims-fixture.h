@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bench/density/density-outcome.h"
-#include "bench/run.h"
+#include "bench/result/run.h"
 
 #define MIB ((guint64)1 << 20)
 

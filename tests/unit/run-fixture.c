@@ -7,7 +7,7 @@
 #include <duet/error.h>
 
 #include "bench/notes.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 
 static const char host_json[] =
     "{\"machine_hash\": \"0123\", \"os\": \"Debian\", \"load_1min\": 0.1,"

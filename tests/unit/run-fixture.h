@@ -3,7 +3,7 @@
 
 #include "bench/benchmark.h"
 #include "bench/random.h"
-#include "bench/run.h"
+#include "bench/result/run.h"
 
 #define MS G_GINT64_CONSTANT(1000000)
 

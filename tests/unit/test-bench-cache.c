@@ -10,7 +10,7 @@
 
 #include <duet/error.h>
 
-#include "bench/cache.h"
+#include "bench/instance/cache.h"
 
 #define SIZE (2 * 1024 * 1024)
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "bench/check.h"
-#include "bench/environment.h"
+#include "bench/host/environment.h"
 #include "bench/notes.h"
 #include "run-fixture.h"
 

@@ -14,7 +14,7 @@
 #include "bench/benchmark.h"
 #include "bench/density/density-analysis.h"
 #include "bench/density/density-sampler.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "run-fixture.h"
 
 #define GIB ((guint64)1 << 30)

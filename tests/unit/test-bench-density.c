@@ -15,7 +15,7 @@
 #include "bench/density/density-probe.h"
 #include "bench/density/density-sampler.h"
 #include "bench/notes.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "core/util.h"
 #include "run-fixture.h"
 

@@ -10,8 +10,8 @@
 
 #include <duet/error.h>
 
-#include "bench/journal.h"
-#include "bench/result.h"
+#include "bench/result/journal.h"
+#include "bench/result/result.h"
 #include "bench/runner.h"
 #include "run-fixture.h"
 

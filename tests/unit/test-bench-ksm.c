@@ -11,7 +11,7 @@
 #include <duet/driver.h>
 #include <duet/error.h>
 
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "bench/memory/ksm.h"
 #include "core/util.h"
 

@@ -12,13 +12,13 @@
 #include <duet/error.h>
 
 #include "bench/benchmark.h"
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "bench/load/load-analysis.h"
 #include "bench/load/load-batch.h"
 #include "bench/load/load-sampler.h"
 #include "bench/notes.h"
 #include "bench/random.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "run-fixture.h"
 
 #define SECOND (1000 * MS)

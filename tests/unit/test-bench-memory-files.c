@@ -4,11 +4,11 @@
 
 #include <duet/error.h>
 
-#include "bench/against.h"
+#include "bench/against/against.h"
 #include "bench/benchmark.h"
 #include "bench/memory/memory-analysis.h"
 #include "bench/memory/memory-view.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "memory-fixture.h"
 
 static void test_round_trip(void)

@@ -10,10 +10,10 @@
 #include <duet/error.h>
 
 #include "bench/benchmark.h"
-#include "bench/environment.h"
+#include "bench/host/environment.h"
 #include "bench/memory/equal-memory.h"
 #include "bench/memory/memory-counts.h"
-#include "bench/reread.h"
+#include "bench/memory/reread.h"
 #include "core/memory.h"
 #include "core/util.h"
 #include "memory-fixture.h"

@@ -9,7 +9,7 @@
 #include "bench/memory/balloon.h"
 #include "bench/memory/memory-analysis.h"
 #include "bench/memory/memory-view.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "memory-fixture.h"
 
 static void test_plan(void)

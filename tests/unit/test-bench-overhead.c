@@ -6,14 +6,14 @@
 
 #include <duet/error.h>
 
-#include "bench/against.h"
+#include "bench/against/against.h"
 #include "bench/benchmark.h"
 #include "bench/notes.h"
 #include "bench/overhead/overhead-cache.h"
 #include "bench/overhead/overhead-parse.h"
 #include "bench/overhead/overhead-sampler.h"
 #include "bench/overhead/overhead-view.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "run-fixture.h"
 
 typedef gboolean (*Parse)(const char *output, DuetOverheadPoint *point, GError **error);

@@ -9,11 +9,11 @@
 #include <duet/error.h>
 
 #include "bench/analysis.h"
-#include "bench/group.h"
+#include "bench/instance/group.h"
 #include "bench/peers/guard.h"
 #include "bench/peers/peer-run.h"
 #include "bench/peers/words.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "bench/table.h"
 #include "run-fixture.h"
 

@@ -7,11 +7,11 @@
 #include <duet/bench.h>
 #include <duet/error.h>
 
-#include "bench/against.h"
+#include "bench/against/against.h"
 #include "bench/check.h"
 #include "bench/claims/figures.h"
 #include "bench/export/export.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "bench/table.h"
 #include "run-fixture.h"
 

@@ -13,10 +13,10 @@
 #include "bench/analysis.h"
 #include "bench/benchmark.h"
 #include "bench/cost/share.h"
-#include "bench/environment.h"
-#include "bench/instance-sampler.h"
+#include "bench/host/environment.h"
+#include "bench/instance/instance-sampler.h"
 #include "bench/random.h"
-#include "bench/result.h"
+#include "bench/result/result.h"
 #include "bench/runner.h"
 #include "bench/table.h"
 

@@ -4,12 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/capture.h"
-#include "bench/compare.h"
+#include "bench/instance/capture.h"
+#include "bench/compare/compare.h"
 #include "bench/benchmark.h"
-#include "bench/side.h"
+#include "bench/compare/side.h"
 #include "bench/text.h"
-#include "bench/waterfall.h"
+#include "bench/boot/waterfall.h"
 
 #define MS G_GINT64_CONSTANT(1000000)
 
