@@ -70,4 +70,10 @@ extern const DuetBenchmark duet_benchmark_load;
 /** duet_benchmark_find: Returns: (nullable): the one of that name. */
 const DuetBenchmark *duet_benchmark_find(const char *name);
 
+/**
+ * duet_benchmark_planned: Returns: whether @sample is what the plan of its @run has at @place: of
+ * that arm, block and variant. Not for a benchmark that has @go_on.
+ */
+gboolean duet_benchmark_planned(const DuetRun *run, const DuetSample *sample, guint place);
+
 G_END_DECLS

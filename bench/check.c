@@ -190,17 +190,15 @@ void duet_bench_check_host(GPtrArray *notes, const DuetRun *run)
 void duet_bench_check_plan(GPtrArray *notes, const DuetRun *run)
 {
     const DuetPlan *plan = run->plan;
-    guint cells = duet_plan_cells(plan), planned = plan->n * cells, taken = 0;
+    guint planned = plan->n * duet_plan_cells(plan), taken = 0;
 
     if (g_str_equal(plan->mode, DUET_PLAN_IMPORTED))
         return;
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
-        guint variant;
         if (sample->discarded)
             continue;
-        if (taken < planned && sample->block == taken / cells &&
-            sample->arm == duet_plan_cell(plan, plan->order[taken], &variant)) {
+        if (duet_benchmark_planned(run, sample, taken)) {
             taken++;
             continue;
         }

@@ -119,7 +119,8 @@ static GPtrArray *check(const DuetRun *run)
     GPtrArray *notes = duet_load_notes_new(run, analysis);
 
     duet_notes_drop_known(notes);
-    duet_bench_check_host(notes, run);
+    duet_bench_check_plan(notes, run);
+    duet_bench_check_record(notes, run);
     return notes;
 }
 

@@ -104,28 +104,6 @@ guint duet_run_taken(const DuetRun *run)
     return taken;
 }
 
-static char *describe(const DuetBenchmark *benchmark, const DuetSample *sample)
-{
-    return benchmark->describe ? benchmark->describe(sample) : g_strdup("");
-}
-
-/* Whether @sample is what the plan has at @place. */
-static gboolean is_of_plan(const DuetRun *run, const DuetSample *sample, guint place)
-{
-    const DuetPlan *plan = run->plan;
-    guint cells = duet_plan_cells(plan), variant;
-
-    if (place >= plan->n * cells)
-        return FALSE;
-    g_autoptr(DuetSample) wanted = duet_sample_new(
-        duet_plan_cell(plan, plan->order[place], &variant), place / cells, sample->seq);
-    if (run->benchmark->new_sample)
-        run->benchmark->new_sample(plan, (int)variant, wanted);
-    g_autofree char *one = describe(run->benchmark, sample);
-    g_autofree char *other = describe(run->benchmark, wanted);
-    return sample->arm == wanted->arm && sample->block == wanted->block && g_str_equal(one, other);
-}
-
 /* The file may come from anybody. */
 static gboolean check_order(const DuetRun *run, GError **error)
 {
@@ -134,7 +112,8 @@ static gboolean check_order(const DuetRun *run, GError **error)
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
         if (sample->seq != i ||
-            (!run->benchmark->go_on && !sample->discarded && !is_of_plan(run, sample, taken))) {
+            (!run->benchmark->go_on && !sample->discarded &&
+                !duet_benchmark_planned(run, sample, taken))) {
             g_set_error(error, DUET_ERROR, DUET_ERROR_BROKEN,
                 "cannot resume: sample %u is not the next of the plan", i);
             return FALSE;

@@ -466,6 +466,22 @@ static void test_round_trip(void)
 }
 
 /* A run that is resumed knows what endangered the host before it was cut. */
+/* A batch of another level than the plan's, though of its arm and block. */
+static void test_check(void)
+{
+    DuetRun *run = parallel_run(7, 20 * MS);
+
+    g_autoptr(GPtrArray) whole = run->benchmark->check(run);
+    g_assert_false(run_fixture_has_note(whole, "plan"));
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetLoadPoint *batch = duet_run_sample(run, i)->load;
+        batch->level = batch->level == 1 ? 4 : 1;
+    }
+    g_autoptr(GPtrArray) other = run->benchmark->check(run);
+    g_assert_true(run_fixture_has_note(other, "plan"));
+    duet_run_free(run);
+}
+
 static void test_recall(void)
 {
     DuetRun *run = parallel_run(2, 20 * MS);
@@ -564,6 +580,7 @@ int main(int argc, char **argv)
     g_test_add_func("/load/backlog", test_backlog);
     g_test_add_func("/load/failures", test_failures);
     g_test_add_func("/load/round-trip", test_round_trip);
+    g_test_add_func("/load/check", test_check);
     g_test_add_func("/load/recall", test_recall);
     g_test_add_func("/load/exports", test_exports);
     g_test_add_func("/load/foreign-files", test_foreign_files);

@@ -224,6 +224,9 @@ static void test_check(void)
     g_autoptr(GPtrArray) notes = run->benchmark->check(run);
     g_assert_true(run_fixture_has_note(notes, "noise"));
     g_assert_cmpuint(notes->len, ==, 1);
+    duet_run_sample(run, 5)->memory->count++;
+    g_autoptr(GPtrArray) other = run->benchmark->check(run);
+    g_assert_true(run_fixture_has_note(other, "plan"));
 
     kinds[1].fail_count = 4;
     kinds[0].accel = "tcg";
