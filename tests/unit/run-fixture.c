@@ -100,6 +100,7 @@ void run_fixture_assert_fits(const char *table)
             g_error("wider than 80 columns: %s", *line);
     }
     g_assert_null(strstr(table, "nan"));
+    g_assert_null(strstr(table, "inf"));
 }
 
 gboolean run_fixture_has_note(GPtrArray *notes, const char *code)
