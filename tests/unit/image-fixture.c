@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "image-fixture.h"
 
+#include <duet/error.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -222,4 +224,53 @@ gboolean image_has(ImageFixture *fixture, const char *path)
     g_autofree char *full = g_build_filename(fixture->view, path, NULL);
     struct stat st;
     return lstat(full, &st) == 0;
+}
+
+GPtrArray *image_import_as(
+    ImageFixture *fixture, const char *archive, const char *name, GError **error)
+{
+    g_autofree char *path = image_archive(fixture, archive);
+    return duet_images.import(fixture->store, path, name, error);
+}
+
+char *image_store_state(ImageFixture *fixture)
+{
+    g_autofree char *all = image_describe(fixture->store);
+    return g_strdup(strchr(all, '\n'));
+}
+
+void image_assert_finds(ImageFixture *fixture, const char *ref, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, ref, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(image->ref, ==, name);
+}
+
+void image_assert_finds_not(ImageFixture *fixture, const char *ref, int code)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, ref, &error);
+    g_assert_null(image);
+    g_assert_error(error, DUET_ERROR, code);
+}
+
+void image_damage(ImageFixture *fixture, const DuetImage *image)
+{
+    g_autofree char *chain = g_path_get_basename(image->layer_dirs[0]);
+    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", chain, NULL);
+    g_autofree char *bytes = NULL;
+    gsize length = 0;
+    g_assert_true(g_file_get_contents(blob, &bytes, &length, NULL));
+    bytes[length / 2] ^= 1;
+    g_assert_true(g_file_set_contents(blob, bytes, (gssize)length, NULL));
+}
+
+void image_remove_derived(ImageFixture *fixture)
+{
+    static const char *const derived[] = { "records", "layers" };
+    for (guint i = 0; i < G_N_ELEMENTS(derived); i++) {
+        g_autofree char *path = g_build_filename(fixture->store, derived[i], NULL);
+        g_assert_true(duet_remove_tree(AT_FDCWD, path, NULL));
+    }
 }

@@ -31,6 +31,27 @@ char *image_archive(ImageFixture *fixture, const char *name);
 /** image_import: imports an archive as "<name>"; must succeed. Returns: (transfer full) */
 DuetImage *image_import(ImageFixture *fixture, const char *name);
 
+/**
+ * image_import_as: @name: (nullable). Returns: (transfer full): what came of an archive, or %NULL,
+ * @error set.
+ */
+GPtrArray *image_import_as(
+    ImageFixture *fixture, const char *archive, const char *name, GError **error);
+
+/** image_assert_finds: the store has an image by @ref, of that name. */
+void image_assert_finds(ImageFixture *fixture, const char *ref, const char *name);
+/** image_assert_finds_not: it has none, and says so by the error @code. */
+void image_assert_finds_not(ImageFixture *fixture, const char *ref, int code);
+
+/** image_store_state: Returns: (transfer full): all that is in the store, as image_describe(), but
+ * the time of its own directory, in which a writer's work comes and goes. */
+char *image_store_state(ImageFixture *fixture);
+
+/** image_damage: one bit of the lowest layer's blob, which must not be compressed, is another. */
+void image_damage(ImageFixture *fixture, const DuetImage *image);
+/** image_remove_derived: the store has blobs only, as after another tool wrote it. */
+void image_remove_derived(ImageFixture *fixture);
+
 /** image_mount: shows the image at @view as a container would see it: overlayfs. */
 void image_mount(ImageFixture *fixture, const DuetImage *image);
 /** image_mount_disk: the same as a VM would see it: the root disk. */

@@ -1,51 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The store: names, digests, refusals that leave it as it was, export, removal, other tools. */
+/* The store: names, digests, refusals that leave it as it was, export, removal. */
 #include "image-fixture.h"
 
 #include <duet/error.h>
 
 #include <fcntl.h>
-#include <glob.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/util.h"
-#include "images/catalog.h"
-#include "images/transaction.h"
-
-static GPtrArray *import(
-    ImageFixture *fixture, const char *archive, const char *name, GError **error)
-{
-    g_autofree char *path = image_archive(fixture, archive);
-    return duet_images.import(fixture->store, path, name, error);
-}
-
-/* All of the store but the time of its own directory, in which a writer's work comes and goes. */
-static char *state_of(ImageFixture *fixture)
-{
-    g_autofree char *all = image_describe(fixture->store);
-    return g_strdup(strchr(all, '\n'));
-}
 
 static void assert_import_fails(
     ImageFixture *fixture, const char *archive, int code, const char *text)
 {
     g_test_message("%s", archive);
-    g_autofree char *before = state_of(fixture);
+    g_autofree char *before = image_store_state(fixture);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) images = import(fixture, archive, NULL, &error);
+    g_autoptr(GPtrArray) images = image_import_as(fixture, archive, NULL, &error);
     g_assert_null(images);
     g_assert_error(error, DUET_ERROR, code);
     if (!strstr(error->message, text))
         g_error("'%s' is not in: %s", text, error->message);
-    g_autofree char *after = state_of(fixture);
+    g_autofree char *after = image_store_state(fixture);
     g_assert_cmpstr(before, ==, after);
 }
 
@@ -105,7 +88,7 @@ static void test_cut_anywhere(ImageFixture *fixture)
     static const char *const names[] = { "plain", "gzip", "docker", "rootfs", "rootfs-xz" };
     g_autoptr(DuetImage) image = image_import(fixture, "repeat");
     g_assert_nonnull(image);
-    g_autofree char *before = state_of(fixture);
+    g_autofree char *before = image_store_state(fixture);
     g_autofree char *cut = g_build_filename(fixture->dir, "cut.tar", NULL);
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *path = image_archive(fixture, names[i]);
@@ -123,7 +106,7 @@ static void test_cut_anywhere(ImageFixture *fixture)
             g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
         }
     }
-    g_autofree char *after = state_of(fixture);
+    g_autofree char *after = image_store_state(fixture);
     g_assert_cmpstr(before, ==, after);
 }
 
@@ -139,7 +122,7 @@ static void test_undo(ImageFixture *fixture)
     g_assert_true(duet_mkdir_p(record, 0755, NULL));
     DUET_AUTO_FD watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     g_assert_cmpint(inotify_add_watch(watch, layers, IN_DELETE | IN_MOVED_FROM), >=, 0);
-    g_autoptr(GPtrArray) images = import(fixture, "gzip", NULL, &error);
+    g_autoptr(GPtrArray) images = image_import_as(fixture, "gzip", NULL, &error);
     g_assert_null(images);
     g_assert_error(error, DUET_ERROR, DUET_ERROR_FAILED);
     union {
@@ -174,65 +157,49 @@ static void test_disk_full_disk(ImageFixture *fixture)
     g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
     g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", 0, "size=8m"), ==, 0);
     g_autoptr(DuetImage) image = image_import(fixture, "large");
-    g_autofree char *before = state_of(fixture);
+    g_autofree char *before = image_store_state(fixture);
     g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", MS_REMOUNT, "size=7m"), ==, 0);
     g_autoptr(GError) error = NULL;
     g_autofree char *disk = duet_images.root_disk(fixture->store, image, &error);
     g_assert_null(disk);
     g_assert_error(error, DUET_ERROR, DUET_ERROR_SPACE);
-    g_autofree char *after = state_of(fixture);
+    g_autofree char *after = image_store_state(fixture);
     g_assert_cmpstr(before, ==, after);
     g_assert_cmpint(umount2(fixture->store, 0), ==, 0);
 }
 
-static void assert_finds(ImageFixture *fixture, const char *ref, const char *name)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, ref, &error);
-    g_assert_no_error(error);
-    g_assert_cmpstr(image->ref, ==, name);
-}
-
-static void assert_finds_not(ImageFixture *fixture, const char *ref, int code)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, ref, &error);
-    g_assert_null(image);
-    g_assert_error(error, DUET_ERROR, code);
-}
-
 static void test_names(ImageFixture *fixture)
 {
-    assert_finds_not(fixture, "docker", DUET_ERROR_NOT_FOUND);
+    image_assert_finds_not(fixture, "docker", DUET_ERROR_NOT_FOUND);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) tags = import(fixture, "docker", NULL, &error);
+    g_autoptr(GPtrArray) tags = image_import_as(fixture, "docker", NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(tags->len, ==, 2);
-    g_autoptr(GPtrArray) modern = import(fixture, "docker-modern", NULL, &error);
+    g_autoptr(GPtrArray) modern = image_import_as(fixture, "docker-modern", NULL, &error);
     g_assert_nonnull(modern);
     g_assert_no_error(error);
-    assert_finds(fixture, "t:1", "t:1");
-    assert_finds(fixture, "t:2", "t:2");
-    assert_finds(fixture, "modern:1", "modern:1");
-    assert_finds(fixture, "docker.io/library/modern:1", "modern:1");
-    assert_finds_not(fixture, "t", DUET_ERROR_NOT_FOUND);
-    assert_finds_not(fixture, "", DUET_ERROR_NOT_FOUND);
+    image_assert_finds(fixture, "t:1", "t:1");
+    image_assert_finds(fixture, "t:2", "t:2");
+    image_assert_finds(fixture, "modern:1", "modern:1");
+    image_assert_finds(fixture, "docker.io/library/modern:1", "modern:1");
+    image_assert_finds_not(fixture, "t", DUET_ERROR_NOT_FOUND);
+    image_assert_finds_not(fixture, "", DUET_ERROR_NOT_FOUND);
     g_autoptr(DuetImage) config = image_import(fixture, "config");
-    assert_finds(fixture, "config", "config:latest");
-    assert_finds(fixture, config->digest, "config:latest");
-    assert_finds(fixture, config->config_digest, "config:latest");
+    image_assert_finds(fixture, "config", "config:latest");
+    image_assert_finds(fixture, config->digest, "config:latest");
+    image_assert_finds(fixture, config->config_digest, "config:latest");
     /* One config may have two manifests: its layers are packed in two ways. */
     g_autoptr(DuetImage) gzip = image_import(fixture, "gzip");
-    assert_finds(fixture, gzip->config_digest, "t:1");
-    assert_finds(fixture, gzip->digest, "gzip:latest");
+    image_assert_finds(fixture, gzip->config_digest, "t:1");
+    image_assert_finds(fixture, gzip->digest, "gzip:latest");
     g_autofree char *prefix = g_strndup(config->digest + strlen("sha256:"), 8);
-    assert_finds(fixture, prefix, "config:latest");
+    image_assert_finds(fixture, prefix, "config:latest");
     prefix[3] = '\0';
-    assert_finds_not(fixture, prefix, DUET_ERROR_NOT_FOUND);
+    image_assert_finds_not(fixture, prefix, DUET_ERROR_NOT_FOUND);
     static const char *const bad[] = { "a b", "", "../x", "/x", "x/", "a:b:", "sha256:0123" };
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) local = NULL;
-        g_autoptr(GPtrArray) none = import(fixture, "config", bad[i], &local);
+        g_autoptr(GPtrArray) none = image_import_as(fixture, "config", bad[i], &local);
         g_assert_null(none);
         g_assert_error(local, DUET_ERROR, DUET_ERROR_INVALID);
     }
@@ -241,12 +208,12 @@ static void test_names(ImageFixture *fixture)
 static void test_untagged(ImageFixture *fixture)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) images = import(fixture, "docker-untagged", NULL, &error);
+    g_autoptr(GPtrArray) images = image_import_as(fixture, "docker-untagged", NULL, &error);
     g_assert_no_error(error);
     const DuetImage *image = images->pdata[0];
     g_assert_null(image->ref);
-    assert_finds(fixture, image->digest, NULL);
-    assert_finds(fixture, image->config_digest, NULL);
+    image_assert_finds(fixture, image->digest, NULL);
+    image_assert_finds(fixture, image->config_digest, NULL);
 }
 
 static void test_config(ImageFixture *fixture)
@@ -333,33 +300,12 @@ static void test_export_name(ImageFixture *fixture)
     }
 }
 
-/* One bit of the lowest layer's blob, which must not be compressed. */
-static void damage(ImageFixture *fixture, const DuetImage *image)
-{
-    g_autofree char *chain = g_path_get_basename(image->layer_dirs[0]);
-    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", chain, NULL);
-    g_autofree char *bytes = NULL;
-    gsize length = 0;
-    g_assert_true(g_file_get_contents(blob, &bytes, &length, NULL));
-    bytes[length / 2] ^= 1;
-    g_assert_true(g_file_set_contents(blob, bytes, (gssize)length, NULL));
-}
-
-static void remove_derived(ImageFixture *fixture)
-{
-    static const char *const derived[] = { "records", "layers" };
-    for (guint i = 0; i < G_N_ELEMENTS(derived); i++) {
-        g_autofree char *path = g_build_filename(fixture->store, derived[i], NULL);
-        g_assert_true(duet_remove_tree(AT_FDCWD, path, NULL));
-    }
-}
-
 /* An export refuses what is damaged, and another import repairs it, as the message says. */
 static void test_export_damaged(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) image = image_import(fixture, "plain");
     g_autofree char *path = g_build_filename(fixture->dir, "out.tar", NULL);
-    damage(fixture, image);
+    image_damage(fixture, image);
     g_autoptr(GError) error = NULL;
     g_assert_false(
         duet_images.export(fixture->store, "plain", NULL, DUET_ARCHIVE_OCI, path, &error));
@@ -378,15 +324,15 @@ static void test_repaired(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) image = image_import(fixture, "plain");
     g_autoptr(GError) error = NULL;
-    damage(fixture, image);
-    remove_derived(fixture);
+    image_damage(fixture, image);
+    image_remove_derived(fixture);
     g_assert_true(duet_images.refresh(fixture->store, &error));
-    assert_finds_not(fixture, "plain", DUET_ERROR_BROKEN);
-    g_autoptr(GPtrArray) images = import(fixture, "plain", "again", &error);
+    image_assert_finds_not(fixture, "plain", DUET_ERROR_BROKEN);
+    g_autoptr(GPtrArray) images = image_import_as(fixture, "plain", "again", &error);
     g_assert_nonnull(images);
     g_assert_no_error(error);
     g_assert_true(duet_images.refresh(fixture->store, &error));
-    assert_finds(fixture, "plain", "plain:latest");
+    image_assert_finds(fixture, "plain", "plain:latest");
 }
 
 typedef struct {
@@ -429,7 +375,7 @@ static void test_remove_meanwhile(ImageFixture *fixture)
     InUse in_use = { .store = fixture->store, .layer = image->layer_dirs[0] };
     g_assert_true(duet_images.remove(fixture->store, "gzip", in_use_later, &in_use, &error));
     g_assert_no_error(error);
-    assert_finds_not(fixture, "gzip", DUET_ERROR_NOT_FOUND);
+    image_assert_finds_not(fixture, "gzip", DUET_ERROR_NOT_FOUND);
     g_assert_cmpint(access(image->layer_dirs[0], F_OK), ==, 0);
     g_assert_cmpint(access(image->layer_dirs[1], F_OK), ==, -1);
 }
@@ -438,13 +384,13 @@ static void test_remove(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) kept = image_import(fixture, "docker-untagged");
     g_assert_nonnull(kept);
-    g_autofree char *before = state_of(fixture);
+    g_autofree char *before = image_store_state(fixture);
     g_autoptr(GError) error = NULL;
     {
-        g_autoptr(GPtrArray) tags = import(fixture, "docker-links", "second", &error);
+        g_autoptr(GPtrArray) tags = image_import_as(fixture, "docker-links", "second", &error);
         g_assert_nonnull(tags);
         g_assert_no_error(error);
-        g_autoptr(GPtrArray) more = import(fixture, "docker-links", "third:1", &error);
+        g_autoptr(GPtrArray) more = image_import_as(fixture, "docker-links", "third:1", &error);
         g_assert_nonnull(more);
         g_assert_no_error(error);
     }
@@ -455,26 +401,26 @@ static void test_remove(ImageFixture *fixture)
     /* Only a name goes: the image stays. */
     g_assert_true(
         duet_images.remove(fixture->store, "second", layer_in_use, (gpointer)&in_use, &error));
-    assert_finds(fixture, image->digest, "third:1");
+    image_assert_finds(fixture, image->digest, "third:1");
     g_assert_cmpint(access(disk, F_OK), ==, 0);
     g_assert_false(
         duet_images.remove(fixture->store, "third:1", layer_in_use, (gpointer)&in_use, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_STATE);
     g_clear_error(&error);
-    assert_finds(fixture, "third:1", "third:1");
+    image_assert_finds(fixture, "third:1", "third:1");
     g_assert_false(duet_images.remove(fixture->store, "third:1", unknown_use, NULL, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_BROKEN);
     g_clear_error(&error);
-    assert_finds(fixture, "third:1", "third:1");
+    image_assert_finds(fixture, "third:1", "third:1");
     g_assert_true(duet_images.remove(fixture->store, image->digest, NULL, NULL, &error));
     g_assert_no_error(error);
-    assert_finds_not(fixture, "third:1", DUET_ERROR_NOT_FOUND);
+    image_assert_finds_not(fixture, "third:1", DUET_ERROR_NOT_FOUND);
     g_assert_cmpint(access(disk, F_OK), ==, -1);
     /* Down to the last blob and layer it is as before; but for the times of index and records. */
     g_autoptr(DuetImage) still = duet_image_lookup(fixture->store, "docker-untagged", &error);
     g_assert_nonnull(still);
     g_assert_no_error(error);
-    g_autofree char *after = state_of(fixture);
+    g_autofree char *after = image_store_state(fixture);
     g_auto(GStrv) old_lines = g_strsplit(before, "\n", -1);
     g_auto(GStrv) new_lines = g_strsplit(after, "\n", -1);
     g_assert_cmpuint(g_strv_length(old_lines), ==, g_strv_length(new_lines));
@@ -486,19 +432,19 @@ static void test_remove(ImageFixture *fixture)
 static void test_name_moves(ImageFixture *fixture)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) first = import(fixture, "gzip", "x", &error);
-    g_autoptr(GPtrArray) second = import(fixture, "config", "x", &error);
+    g_autoptr(GPtrArray) first = image_import_as(fixture, "gzip", "x", &error);
+    g_autoptr(GPtrArray) second = image_import_as(fixture, "config", "x", &error);
     g_assert_no_error(error);
     const DuetImage *old = first->pdata[0], *now = second->pdata[0];
-    assert_finds(fixture, old->digest, NULL);
-    assert_finds(fixture, now->digest, "x:latest");
+    image_assert_finds(fixture, old->digest, NULL);
+    image_assert_finds(fixture, now->digest, "x:latest");
     g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(list->len, ==, 2);
     /* What the records say is what index.json says. */
     g_assert_true(duet_images.refresh(fixture->store, &error));
-    assert_finds(fixture, old->digest, NULL);
-    assert_finds(fixture, "x", "x:latest");
+    image_assert_finds(fixture, old->digest, NULL);
+    image_assert_finds(fixture, "x", "x:latest");
 }
 
 /* Everything derived may be deleted at any time, and other tools may write index.json. */
@@ -513,14 +459,14 @@ static void test_refresh(ImageFixture *fixture)
         g_autofree char *path = g_build_filename(fixture->store, derived[i], NULL);
         g_assert_true(duet_remove_tree(AT_FDCWD, path, NULL));
         if (i < 2)
-            assert_finds_not(fixture, "links", DUET_ERROR_STALE);
+            image_assert_finds_not(fixture, "links", DUET_ERROR_STALE);
         g_assert_true(duet_images.refresh(fixture->store, &error));
         g_assert_no_error(error);
-        assert_finds(fixture, "links", "links:latest");
+        image_assert_finds(fixture, "links", "links:latest");
     }
     const struct timespec times[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
     g_assert_cmpint(utimensat(AT_FDCWD, index, times, 0), ==, 0);
-    assert_finds_not(fixture, "links", DUET_ERROR_STALE);
+    image_assert_finds_not(fixture, "links", DUET_ERROR_STALE);
     g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(list->len, ==, 1);
@@ -534,263 +480,13 @@ static void test_import_stale(ImageFixture *fixture)
     g_autoptr(GError) error = NULL;
     g_autoptr(DuetImage) image = image_import(fixture, "plain");
     g_assert_nonnull(image);
-    remove_derived(fixture);
-    g_autoptr(GPtrArray) images = import(fixture, "repeat", "repeat", &error);
+    image_remove_derived(fixture);
+    g_autoptr(GPtrArray) images = image_import_as(fixture, "repeat", "repeat", &error);
     g_assert_nonnull(images);
     g_assert_no_error(error);
     g_assert_true(duet_images.refresh(fixture->store, &error));
-    assert_finds(fixture, "plain", "plain:latest");
-    assert_finds(fixture, "repeat", "repeat:latest");
-}
-
-/* Another tool adds a row for an image that the store has, as skopeo does: without our lock. */
-static void add_row(const char *store, const char *digest, const char *name)
-{
-    static const char script[] =
-        "import json, sys, os\n"
-        "path, digest, name = sys.argv[1:]\n"
-        "index = json.load(open(path))\n"
-        "row = next(r for r in index['manifests'] if r['digest'] == digest)\n"
-        "row = {**row, 'annotations': "
-        "{'org.opencontainers.image.ref.name': name}}\n"
-        "index['manifests'].append(row)\n"
-        "json.dump(index, open(path + '.new', 'w'))\n"
-        "os.rename(path + '.new', path)\n";
-    g_autofree char *index = g_build_filename(store, "index.json", NULL);
-    const char *argv[] = { "python3", "-c", script, index, digest, name, NULL };
-    g_autoptr(GError) error = NULL;
-    g_autofree char *output = duet_capture(argv, &error);
-    g_assert_nonnull(output);
-    g_assert_no_error(error);
-}
-
-static pid_t import_beside(ImageFixture *fixture, const char *archive)
-{
-    pid_t pid = fork();
-    g_assert_cmpint(pid, >=, 0);
-    if (pid == 0) {
-        g_autoptr(GPtrArray) images = import(fixture, archive, archive, NULL);
-        _exit(images ? 0 : 1);
-    }
-    return pid;
-}
-
-static gboolean is_unpacking(ImageFixture *fixture)
-{
-    g_autofree char *pattern = g_build_filename(fixture->store, "tmp", "*", "*", "noise", NULL);
-    glob_t found = { 0 };
-    gboolean is = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
-    globfree(&found);
-    return is;
-}
-
-/* It adds a row while an import unpacks: both are there in the end. */
-static void test_foreign_meanwhile(ImageFixture *fixture)
-{
-    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
-    pid_t pid = import_beside(fixture, "large");
-    int status = 0;
-    pid_t ended = 0;
-    while (!is_unpacking(fixture) && (ended = waitpid(pid, &status, WNOHANG)) == 0)
-        g_usleep(50);
-    if (ended == 0) {
-        g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
-        g_assert_cmpint(waitpid(pid, &status, WUNTRACED), ==, pid);
-    }
-    g_test_message("the import %s", WIFSTOPPED(status) ? "is stopped" : "was too fast");
-    add_row(fixture->store, image->digest, "foreign:1");
-    if (WIFSTOPPED(status)) {
-        g_assert_cmpint(kill(pid, SIGCONT), ==, 0);
-        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-    }
-    g_assert_cmpint(status, ==, 0);
-    g_autoptr(GError) error = NULL;
-    g_assert_true(duet_images.refresh(fixture->store, &error));
-    g_assert_no_error(error);
-    assert_finds(fixture, "foreign:1", "foreign:1");
-    assert_finds(fixture, "large", "large:latest");
-    assert_finds(fixture, "gzip", "gzip:latest");
-}
-
-/* An index.json that is not the one that was read is not replaced; the next try has both. */
-static void test_foreign_commit(ImageFixture *fixture)
-{
-    static const char config[] = "{}",
-                      hex[] = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
-    g_autoptr(GError) error = NULL;
-    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
-    g_autofree char *blob = g_build_filename(fixture->store, "blobs/sha256", hex, NULL);
-    {
-        g_autoptr(DuetStore) store = duet_store_open_write(fixture->store, &error);
-        g_assert_no_error(error);
-        g_autoptr(DuetTransaction) transaction = duet_transaction_new(store);
-        g_assert_true(duet_transaction_blob(transaction, hex, config, sizeof config - 1, &error));
-        for (guint i = 0; i < 2; i++) {
-            DuetIndexStamp stamp;
-            g_assert_true(duet_index_stamp(store->fd, "index.json", &stamp, &error));
-            g_autoptr(GPtrArray) rows = duet_catalog_load(store, &error);
-            g_assert_no_error(error);
-            g_autoptr(JsonNode) index = duet_index_load(store, &error);
-            duet_index_drop(index, "gzip:latest", NULL);
-            duet_catalog_drop(rows, "gzip:latest", NULL);
-            if (i == 0)
-                add_row(fixture->store, image->digest, "foreign:1");
-            gboolean good = duet_transaction_commit(transaction, &stamp, index, rows, &error);
-            g_assert_cmpint(good, ==, i == 1);
-            if (i == 0)
-                g_assert_error(error, DUET_ERROR, DUET_ERROR_STALE);
-            g_clear_error(&error);
-            g_assert_cmpint(access(blob, F_OK), ==, 0);
-        }
-    }
-    assert_finds(fixture, "foreign:1", "foreign:1");
-    assert_finds_not(fixture, "gzip", DUET_ERROR_NOT_FOUND);
-    {
-        /* What was not committed is taken back. */
-        g_autoptr(DuetStore) store = duet_store_open_write(fixture->store, &error);
-        g_assert_no_error(error);
-        g_autoptr(DuetTransaction) transaction = duet_transaction_new(store);
-        g_autoptr(GPtrArray) rows = g_ptr_array_new();
-        g_autoptr(JsonNode) index = duet_index_new();
-        const DuetIndexStamp none = { 0 };
-        g_assert_cmpint(unlink(blob), ==, 0);
-        g_assert_true(duet_transaction_blob(transaction, hex, config, sizeof config - 1, &error));
-        g_assert_false(duet_transaction_commit(transaction, &none, index, rows, &error));
-        g_assert_error(error, DUET_ERROR, DUET_ERROR_STALE);
-    }
-    g_assert_cmpint(access(blob, F_OK), ==, -1);
-    assert_finds(fixture, "foreign:1", "foreign:1");
-}
-
-/* What another tool put there and can't be used is listed with the reason, and does no harm. */
-static void test_foreign_damage(ImageFixture *fixture)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(DuetImage) image = image_import(fixture, "plain");
-    g_autoptr(DuetImage) other = image_import(fixture, "config");
-    g_autofree char *records = g_build_filename(fixture->store, "records", NULL);
-    damage(fixture, image);
-    remove_derived(fixture);
-    g_assert_true(duet_images.refresh(fixture->store, &error));
-    g_assert_no_error(error);
-    assert_finds_not(fixture, "plain", DUET_ERROR_BROKEN);
-    assert_finds(fixture, "config", "config:latest");
-    g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
-    g_assert_cmpuint(list->len, ==, 2);
-    g_assert_true(duet_images.remove(fixture->store, "plain", NULL, NULL, &error));
-    g_assert_no_error(error);
-    /* A damaged record is not trusted either. */
-    g_autofree char *record = g_build_filename(records, other->digest + strlen("sha256:"), NULL);
-    g_assert_true(g_file_set_contents(record, "garbage", 7, NULL));
-    assert_finds_not(fixture, "config", DUET_ERROR_STALE);
-}
-
-/* Another tool's: the archive takes the place of what the index had. */
-static void unpack_archive(ImageFixture *fixture, const char *name)
-{
-    g_autofree char *path = image_archive(fixture, name);
-    const char *argv[] = { "tar", "-xf", path, "-C", fixture->store, NULL };
-    g_autoptr(GError) error = NULL;
-    g_autofree char *output = duet_capture(argv, &error);
-    g_assert_nonnull(output);
-    g_assert_no_error(error);
-}
-
-static void assert_no_room_for(ImageFixture *fixture, const char *ref)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(DuetImage) image = duet_image_lookup(fixture->store, ref, &error);
-    g_assert_null(image);
-    g_assert_error(error, DUET_ERROR, DUET_ERROR_STALE);
-    g_assert_nonnull(strstr(error->message, "No space left"));
-}
-
-/* What this host can't unpack today is in nobody's way, and is tried again. */
-static void test_foreign_too_large(ImageFixture *fixture)
-{
-    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
-    g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", 0, "size=5m"), ==, 0);
-    unpack_archive(fixture, "large-and-small");
-    {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
-        g_assert_no_error(error);
-        g_assert_cmpuint(list->len, ==, 2);
-        assert_finds(fixture, "small", "small:latest");
-        assert_no_room_for(fixture, "large");
-        g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", MS_REMOUNT, "size=9m"), ==, 0);
-        g_assert_true(duet_images.refresh(fixture->store, &error));
-        assert_finds(fixture, "large", "large:latest");
-    }
-    g_assert_cmpint(umount2(fixture->store, 0), ==, 0);
-}
-
-/* To import and to remove, nothing need be unpacked. */
-static void test_foreign_too_large_removed(ImageFixture *fixture)
-{
-    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
-    g_assert_cmpint(mount("tmpfs", fixture->store, "tmpfs", 0, "size=5m"), ==, 0);
-    unpack_archive(fixture, "large-and-small");
-    {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(DuetImage) image = image_import(fixture, "config");
-        g_assert_nonnull(image);
-        g_assert_true(duet_images.remove(fixture->store, "large", NULL, NULL, &error));
-        g_assert_no_error(error);
-        assert_finds_not(fixture, "large", DUET_ERROR_NOT_FOUND);
-        assert_finds_not(fixture, "small", DUET_ERROR_STALE);
-    }
-    g_assert_cmpint(umount2(fixture->store, 0), ==, 0);
-}
-
-/* An image whose rows in the index are its variants for platforms goes with them all. */
-static void test_remove_variants(ImageFixture *fixture)
-{
-    g_autoptr(GError) error = NULL;
-    g_assert_cmpint(mkdir(fixture->store, 0755), ==, 0);
-    unpack_archive(fixture, "variants");
-    g_autoptr(GPtrArray) list = duet_images.list(fixture->store, &error);
-    g_assert_no_error(error);
-    g_assert_cmpuint(list->len, ==, 1);
-    const DuetImage *image = list->pdata[0];
-    g_assert_true(duet_images.remove(fixture->store, image->digest, NULL, NULL, &error));
-    g_assert_no_error(error);
-    g_autofree char *all = state_of(fixture);
-    g_assert_null(strstr(all, "/blobs/sha256/"));
-    g_autofree char *index = g_build_filename(fixture->store, "index.json", NULL);
-    g_autofree char *text = NULL;
-    g_assert_true(g_file_get_contents(index, &text, NULL, NULL));
-    g_assert_null(strstr(text, "sha256:"));
-}
-
-/* A row that we can't read is another tool's: it stays, and the others work. */
-static void test_foreign_row(ImageFixture *fixture)
-{
-    static const char before[] = "\"manifests\":[";
-    g_autoptr(GError) error = NULL;
-    g_autoptr(DuetImage) image = image_import(fixture, "gzip");
-    g_assert_nonnull(image);
-    g_autoptr(DuetImage) other = image_import(fixture, "config");
-    g_assert_nonnull(other);
-    g_autofree char *path = g_build_filename(fixture->store, "index.json", NULL);
-    g_autofree char *text = NULL;
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    char *at = strstr(text, before);
-    g_assert_nonnull(at);
-    at += strlen(before);
-    g_autofree char *changed =
-        g_strdup_printf("%.*s{\"mediaType\":\"x/y\",\"digest\":\"sha512:00\",\"size\":1},%s",
-            (int)(at - text), text, at);
-    g_assert_true(g_file_set_contents(path, changed, -1, NULL));
-    g_assert_true(duet_images.refresh(fixture->store, &error));
-    g_assert_no_error(error);
-    assert_finds(fixture, "gzip", "gzip:latest");
-    g_assert_true(duet_images.remove(fixture->store, "gzip", NULL, NULL, &error));
-    g_assert_no_error(error);
-    assert_finds(fixture, "config", "config:latest");
-    g_clear_pointer(&text, g_free);
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    g_assert_nonnull(strstr(text, "sha512:00"));
+    image_assert_finds(fixture, "plain", "plain:latest");
+    image_assert_finds(fixture, "repeat", "repeat:latest");
 }
 
 static void assert_dir_refused(ImageFixture *fixture, const char *dir, const char *text)
@@ -872,12 +568,12 @@ static void test_leftovers(ImageFixture *fixture)
 {
     g_autoptr(DuetImage) image = image_import(fixture, "gzip");
     g_assert_nonnull(image);
-    g_autofree char *before = state_of(fixture);
+    g_autofree char *before = image_store_state(fixture);
     g_autofree char *dead = g_build_filename(fixture->store, "tmp/deadbeef/5/etc", NULL);
     g_assert_true(duet_mkdir_p(dead, 0755, NULL));
     g_autoptr(GError) error = NULL;
     g_assert_true(duet_images.refresh(fixture->store, &error));
-    g_autofree char *after = state_of(fixture);
+    g_autofree char *after = image_store_state(fixture);
     g_assert_null(strstr(after, "deadbeef"));
     g_assert_nonnull(before);
 }
@@ -917,13 +613,6 @@ int main(int argc, char **argv)
     image_test("/image-store/name-moves", test_name_moves);
     image_test("/image-store/refresh", test_refresh);
     image_test("/image-store/import-stale", test_import_stale);
-    image_test("/image-store/foreign-meanwhile", test_foreign_meanwhile);
-    image_test("/image-store/foreign-commit", test_foreign_commit);
-    image_test("/image-store/foreign-damage", test_foreign_damage);
-    image_test("/image-store/foreign-too-large", test_foreign_too_large);
-    image_test("/image-store/foreign-too-large-removed", test_foreign_too_large_removed);
-    image_test("/image-store/remove-variants", test_remove_variants);
-    image_test("/image-store/foreign-row", test_foreign_row);
     image_test("/image-store/directory", test_directory);
     image_test("/image-store/modes", test_modes);
     image_test("/image-store/leftovers", test_leftovers);
