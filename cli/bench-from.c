@@ -34,7 +34,8 @@ static gboolean has_vm(const DuetBenchCli *options)
 /* What a restored payload says of itself: it goes on, and does not begin. */
 static gboolean tells_of_restored(const char *ready)
 {
-    return g_str_equal(ready, "exec") || g_str_has_prefix(ready, "cmd:");
+    return g_str_equal(ready, "exec") || g_str_has_prefix(ready, "cmd:") ||
+        g_str_has_prefix(ready, "tcp:");
 }
 
 static const char *find_fault(const DuetBenchCli *options)
@@ -47,8 +48,8 @@ static const char *find_fault(const DuetBenchCli *options)
         return "--from saved is not for runs with foreign engines, which are timed as whole "
                "commands; leave --peers out";
     if (options->ready && !tells_of_restored(options->ready))
-        return "with --from saved --ready must be exec or cmd:COMMAND: a restored payload goes on, "
-               "and does not write again what it wrote when it began";
+        return "with --from saved --ready must be exec, cmd:COMMAND or tcp:PORT: a restored "
+               "payload goes on, and does not write again what it wrote when it began";
     return NULL;
 }
 

@@ -28,7 +28,8 @@ int duet_bench_boot(DuetCli *cli, int argc, char **argv)
             "cold-host (drop all caches of the host)",
             "MODE" },
         { "ready", 0, 0, G_OPTION_ARG_FILENAME, &options.ready,
-            "stop each instance when it is ready: exec, output, log:REGEX, cmd:COMMAND", "PROBE" },
+            "stop each instance when it is ready: exec, output, log:REGEX, cmd:COMMAND, tcp:PORT",
+            "PROBE" },
         { "from", 0, 0, G_OPTION_ARG_FILENAME, &options.from,
             "what VMs start from: cold (default), saved (each is a clone of one that was saved "
             "with its memory), or saved,cold",

@@ -29,12 +29,16 @@ static char **merged_env(const DuetSpec *spec, char **more)
 static GByteArray *program_fields(const DuetSpec *spec, const DuetExec *exec, char **env)
 {
     static const char *const no_argv[] = { NULL };
-    return duet_spawn_fields(
-        exec->meminfo || exec->processes ? no_argv : (const char *const *)exec->argv,
+    g_autofree char *port = g_strdup_printf("%u", exec->port);
+    const char *const port_argv[] = { port, NULL };
+    return duet_spawn_fields(exec->port > 0    ? port_argv
+            : exec->meminfo || exec->processes ? no_argv
+                                               : (const char *const *)exec->argv,
         (const char *const *)env, exec->cwd ? exec->cwd : spec->cwd,
         exec->user ? exec->user : spec->user,
         (exec->open_stdin ? DUET_SPAWN_STDIN : 0u) | (exec->meminfo ? DUET_SPAWN_MEMINFO : 0u) |
-            (exec->processes ? DUET_SPAWN_PROCESSES : 0u) | (exec->tty ? DUET_SPAWN_TTY : 0u));
+            (exec->processes ? DUET_SPAWN_PROCESSES : 0u) |
+            (exec->port > 0 ? DUET_SPAWN_CONNECT : 0u) | (exec->tty ? DUET_SPAWN_TTY : 0u));
 }
 
 static GByteArray *copy_fields(const DuetSpec *spec, const DuetExecCopy *copy)

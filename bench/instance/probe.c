@@ -29,6 +29,7 @@ struct _DuetProbe {
     WaitFunc wait;
     GRegex *regex;
     char **argv;
+    guint16 port;
 };
 
 /* Returns: FALSE with @error when it is not to be waited for any longer. */
@@ -144,12 +145,12 @@ static gboolean wait_output(const DuetProbe *probe, DuetInstance *instance, gint
     return ready;
 }
 
-/* ---- a command ---- */
+/* ---- a command, or what the agent does in its place ---- */
 
 static gboolean wait_command(const DuetProbe *probe, DuetInstance *instance, gint64 until_ns,
     gint64 *out_ready_ns, gboolean *out_interrupted, GError **error)
 {
-    DuetExec exec = { .argv = probe->argv };
+    DuetExec exec = { .argv = probe->argv, .port = probe->port };
     DUET_AUTO_FD null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     DuetIo io = { -1, null_fd, null_fd, TRUE };
 
@@ -197,12 +198,15 @@ static gboolean parse_command(DuetProbe *probe, const char *text, GError **error
 
 static gboolean parse_port(DuetProbe *probe, const char *text, GError **error)
 {
-    (void)probe;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_UNSUPPORTED,
-        "--ready tcp:%s: an instance has no network but its own loopback yet; use 'cmd:' with a "
-        "client that the image has, as in --ready 'cmd:nc -z 127.0.0.1 %s'",
-        text, text);
-    return FALSE;
+    guint64 port;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 1, G_MAXUINT16, &port, NULL)) {
+        g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
+            "--ready tcp:%s: a port is a number from 1 to 65535", text);
+        return FALSE;
+    }
+    probe->port = (guint16)port;
+    return TRUE;
 }
 
 static const struct {
@@ -215,7 +219,7 @@ static const struct {
     { "output", DUET_MARK_OUTPUT, wait_output, NULL },
     { "log", DUET_MARK_REQUEST, wait_output, parse_regex },
     { "cmd", DUET_MARK_REQUEST, wait_command, parse_command },
-    { "tcp", DUET_MARK_REQUEST, NULL, parse_port },
+    { "tcp", DUET_MARK_REQUEST, wait_command, parse_port },
 };
 
 DuetProbe *duet_probe_new(const char *text, GError **error)
@@ -234,7 +238,7 @@ DuetProbe *duet_probe_new(const char *text, GError **error)
         return g_steal_pointer(&probe);
     }
     g_set_error(error, DUET_ERROR, DUET_ERROR_INVALID,
-        "--ready '%s': use exec, output, log:REGEX or cmd:COMMAND", text);
+        "--ready '%s': use exec, output, log:REGEX, cmd:COMMAND or tcp:PORT", text);
     return NULL;
 }
 

@@ -7,14 +7,14 @@ G_BEGIN_DECLS
 
 /**
  * DuetProbe: how it is seen that a payload is ready: "exec" (it was executed), "output" (its first
- * byte came), "log:REGEX" (a line that it wrote matches), or "cmd:COMMAND" (that succeeds inside).
+ * byte came), "log:REGEX" (a line that it wrote matches), "cmd:COMMAND" (that succeeds inside), or
+ * "tcp:PORT" (something accepts there, on the instance's loopback).
  */
 typedef struct _DuetProbe DuetProbe;
 
 /**
  * duet_probe_new:
- * Returns: (transfer full): or NULL with %DUET_ERROR_INVALID, or %DUET_ERROR_UNSUPPORTED for
- *     "tcp:PORT": instances have no network that could be tried.
+ * Returns: (transfer full): or NULL with %DUET_ERROR_INVALID
  */
 DuetProbe *duet_probe_new(const char *text, GError **error);
 void duet_probe_free(DuetProbe *probe);

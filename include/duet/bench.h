@@ -87,7 +87,7 @@ typedef struct {
  * @cache_mode: (nullable): `bench boot`: what is done to the page cache before each sample: "warm"
  *     (NULL: nothing), "cold-guest" or "cold-host"
  * @ready: (nullable): `bench boot`: stop each instance when it is ready, by this probe: "exec",
- *     "output", "log:REGEX" or "cmd:COMMAND"
+ *     "output", "log:REGEX", "cmd:COMMAND" or "tcp:PORT"
  * @from: (nullable): `bench boot`: what its VMs start from: DUET_BENCH_FROM_SAVED, or
  *     DUET_BENCH_FROM_BOTH with an arm more; NULL: they boot
  * @counts: `bench memory`: how many instances at a time: @n_counts numbers, each once; `load`: how

@@ -193,6 +193,8 @@ typedef struct {
  * @meminfo: no program at all: the agent writes what /proc/meminfo says inside, whatever the image
  *     has; the other members are not used. A container's is the host's.
  * @processes: the same with what runs inside: see duet_instance_processes()
+ * @port: (0: none): no program either: the agent connects to this TCP port of the instance's own
+ *     loopback, which is the host's for `native`; the exit code is 0, or 1 if nothing accepts there
  * @tty: it has a terminal
  * @detach: returns when the program was executed; nobody gets what it writes
  */
@@ -205,6 +207,7 @@ typedef struct {
     gboolean meminfo;
     gboolean processes;
     const DuetExecCopy *copy; /* (nullable) */
+    guint16 port;
     gboolean tty;
     gboolean detach;
 } DuetExec;

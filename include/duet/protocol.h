@@ -165,6 +165,10 @@ enum duet_spawn_flags {
      * session 0. */
     DUET_SPAWN_PACK = 32,
     DUET_SPAWN_UNPACK = 64,
+    /* no program: a child of the agent that connects to the TCP port ARG of the loopback, and hangs
+     * up; for images that have none which could. Its exit code is 0, or 1 if nothing accepted for
+     * a tenth of a second. Not for session 0. */
+    DUET_SPAWN_CONNECT = 128,
     /* A terminal of the instance's own is the process's controlling one, and all its standard
      * streams. What is written to it comes on STDOUT; EOF on STDIN types its end-of-file character
      * where it reads lines, and closes nothing; CLOSE of STDOUT hangs it up. */

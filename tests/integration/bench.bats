@@ -391,6 +391,9 @@ all_of() {
   ready 'cmd:test -e /up' 'sleep 0.5; touch /up; exec sleep 100' >/dev/null 2>&1
   all_of '.status == "ok" and $at.ready >= $at.exec + 490 and $at.stop >= $at.ready'
   expect 127 ready cmd:nosuchprogram 'sleep 100'
+  # The agent asks: the image's own client is not needed, nor are privileges.
+  ready tcp:8080 'sleep 0.5; exec httpd -f -p 127.0.0.1:8080' --user nobody >/dev/null 2>&1
+  all_of '.status == "ok" and $at.ready >= $at.exec + 490 and $at.ready < $at.exec + 5000 and $at.stop >= $at.ready'
   none_listed
 }
 
@@ -399,14 +402,18 @@ all_of() {
   all_of '.status == "timeout" and $at.ready == null'
   expect 1 ready cmd:false 'exec sleep 100' --timeout 1
   all_of '.status == "timeout"'
+  expect 1 ready tcp:8080 'exec sleep 100' --timeout 1
+  all_of '.status == "timeout" and $at.ready == null'
   expect 1 ready 'log:^never' 'echo x'
   all_of '.status == "failed" and (.error | contains("before it was ready"))'
   none_listed
 }
 
 @test "bench boot --ready refuses what it can't do" {
-  expect 125 ready tcp:80 true
-  [[ $output == *"no network"* ]]
+  for port in 0 65536 -1 http 80x ''; do
+    expect 125 ready "tcp:$port" true
+    [[ $output == *"from 1 to 65535"* ]]
+  done
   expect 125 ready 'log:(' true
   expect 125 ready log true
   expect 125 ready exec:now true
@@ -510,7 +517,7 @@ all_of() {
   refused 'has no vm' --from saved --arms container
   refused 'leave --from out' --from saved --parallel 2
   refused 'leave --peers out' --from saved --peers crun
-  refused 'exec or cmd:COMMAND' --from saved --ready output
+  refused 'exec, cmd:COMMAND or tcp:PORT' --from saved --ready output
   refused 'saved,cold for both' --from warm
   refused 'saved,cold for both' --from saved,saved
   refused 'libvirt daemon (--connect)' --from saved --connect qemu:///system

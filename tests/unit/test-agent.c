@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -378,6 +379,30 @@ static void test_meminfo(gconstpointer agent)
     total_kib = g_ascii_strtoull(peer_text(peer, 1, 1) + strlen("MemTotal:"), NULL, 10);
     g_assert_cmpuint(total_kib * 1024, ==, pages * (guint64)sysconf(_SC_PAGESIZE));
     g_assert_cmpstr(peer_text(peer, 1, 2), ==, "");
+    peer_send(peer, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
+    assert_clean_end(peer);
+}
+
+/* No program either: whether something accepts at a port of the loopback, be it IPv6 alone. */
+static void test_connect(gconstpointer agent)
+{
+    struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    socklen_t length = sizeof six;
+    Peer *peer = peer_new(agent);
+    int server = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_assert_cmpint(bind(server, (struct sockaddr *)&six, length), ==, 0);
+    g_assert_cmpint(getsockname(server, (struct sockaddr *)&six, &length), ==, 0);
+    g_autofree char *port = g_strdup_printf("%u", ntohs(six.sin6_port));
+    const char *argv[] = { port, NULL };
+    peer_spawn(peer, 0, SLEEP);
+    peer_wait_started(peer, 0);
+    peer_spawn(peer, 1, &(PeerSpawn){ .argv = argv, .flags = DUET_SPAWN_CONNECT });
+    g_assert_cmpuint(peer_wait_ended(peer, 1)->code, ==, 1);
+    g_assert_cmpint(listen(server, 1), ==, 0);
+    peer_spawn(peer, 2, &(PeerSpawn){ .argv = argv, .flags = DUET_SPAWN_CONNECT });
+    g_assert_cmpuint(peer_wait_ended(peer, 2)->code, ==, 0);
+    close(server);
     peer_send(peer, DUET_FRAME_SHUTDOWN, 0, 0, NULL, 0);
     assert_clean_end(peer);
 }
@@ -765,6 +790,7 @@ static const struct {
     { "signals", test_signals },
     { "idle", test_idle },
     { "meminfo", test_meminfo },
+    { "connect", test_connect },
     { "processes", test_processes },
     { "copy", test_copy },
     { "many-sessions", test_many_sessions },

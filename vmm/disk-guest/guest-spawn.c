@@ -49,6 +49,8 @@ char *duet_guest_spawn_refusal(const DuetGuestSpawn *spawn, gboolean agent_is_th
     if (spawn->has_user)
         return g_strdup("the guest agent of a disk runs all as root: leave out --user, and let the "
                         "command be `runuser -u USER -- COMMAND`");
+    if (spawn->flags & DUET_SPAWN_CONNECT)
+        return g_strdup("the guest agent of a disk tries no ports: use a command that does");
     guint words = g_strv_length(spawn->argv);
     if ((spawn->flags & DUET_SPAWN_UNPACK && words != 2) ||
         (spawn->flags & DUET_SPAWN_PACK && words != 1))

@@ -351,6 +351,12 @@ static void child_processes(struct agent_child *child)
     _exit(error != 0);
 }
 
+static void child_connect(struct agent_child *child)
+{
+    close(child->report_fd);
+    _exit(!agent_connect(child->spawn->argv[0]));
+}
+
 /* Without an execve() what is not in the bounding set is still ours. */
 static void child_lose_capabilities(struct agent_child *child)
 {
@@ -425,6 +431,10 @@ static int child_main(void *data)
     if (child->spawn->flags & DUET_SPAWN_PROCESSES) {
         child_signals();
         child_processes(child);
+    }
+    if (child->spawn->flags & DUET_SPAWN_CONNECT) {
+        child_signals();
+        child_connect(child);
     }
     if (child->spawn->flags & (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK))
         child_copy(child);

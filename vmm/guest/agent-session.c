@@ -214,7 +214,8 @@ static pid_t session_fork(struct agent *agent, struct agent_session *session,
     int error = 0;
 
     session->ours = spawn->flags &
-        (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK | DUET_SPAWN_MEMINFO | DUET_SPAWN_PROCESSES);
+        (DUET_SPAWN_PACK | DUET_SPAWN_UNPACK | DUET_SPAWN_MEMINFO | DUET_SPAWN_PROCESSES |
+            DUET_SPAWN_CONNECT);
     child.make_cwd = first;
     child.capabilities = agent->capabilities;
     child.limits = agent->limits;

@@ -90,6 +90,11 @@ bool agent_user_name(const struct agent_file *passwd, uint32_t uid, struct agent
  * errno value. */
 int agent_processes_write(int fd);
 
+/* agent-connect.c ---------------------------------------------------------------------------- */
+
+/** agent_connect: see DUET_SPAWN_CONNECT. Returns: whether something accepted. */
+bool agent_connect(const char *port);
+
 /* agent-child.c ------------------------------------------------------------------------------ */
 
 /** agent_spawn: a SPAWN frame, taken apart; @arena holds all of it. */
