@@ -227,6 +227,15 @@ void duet_instance_sampler_look(DuetInstanceSampler *sampler, DuetSample *sample
     forget_later(sampler);
 }
 
+/* That the client returned is no earlier than that all was released, or the mark is wrong. */
+static void check_released(const DuetInfo *info, gint64 returned_ns, DuetSample *sample)
+{
+    gint64 released_ns = info->marks.ns[DUET_MARK_RELEASED];
+
+    if (sample->status == DUET_SAMPLE_OK && (released_ns == 0 || released_ns > returned_ns))
+        duet_sample_warn(sample, "left behind: the client returned before 'released'");
+}
+
 static gboolean run_once(
     DuetInstanceSampler *sampler, const DuetIo *io, DuetSample *sample, GError **error)
 {
@@ -237,11 +246,14 @@ static gboolean run_once(
         return failed(sampler, sample, failure, error);
     g_autofree char *id = g_strdup(duet_instance_spec(instance)->id);
     g_autoptr(DuetInfo) info = duet_instance_run(instance, io, TRUE, &failure);
-    if (!info)
+    gint64 returned_ns = duet_now_ns();
+    if (!info) {
         /* Before the driver was called the instance's files are still there. */
         duet_instance_remove(instance, TRUE, NULL);
-    else
+    } else {
         take_info(info, sampler->run->plan->timeout_ms, sample);
+        check_released(info, returned_ns, sample);
+    }
     /* By the signal, not by how the payload ended: that may have codes of its own for it. */
     sampler->interrupted |= info && info->asked_to_end;
     if (info)
