@@ -119,6 +119,7 @@ assert second - first > 3000'
   clocks "$scratch/uptime.json"
 }
 
+# bats test_tags=quiet
 @test "C47 C49 a QEMU that is slow to start is in the figures, a guest's clock that is years off in none" {
   cat >"$DUET_ROOT/slow-qemu" <<'SH'
 #!/bin/sh
