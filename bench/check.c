@@ -22,15 +22,34 @@
 #define PRECISION_LIMIT 0.05
 #define QUANTUM_LIMIT_NS 1000000
 
-static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)
+/* Times that are all multiples of a millisecond or more: somebody polled, or the clock is coarse.
+ */
+static void check_quantum(GPtrArray *notes, const char *name, const DuetSeries *times)
 {
-    const char *name = duet_run_arm(run, arm)->name;
-    const DuetSummary *s = &a->summary[duet_metric_main(run, arm)];
+    guint64 quantum = 0;
+
+    for (gsize i = 0; i < times->n; i++) {
+        guint64 rest = fabs(times->values[i]);
+        while (rest != 0) {
+            guint64 next = quantum % rest;
+            quantum = rest;
+            rest = next;
+        }
+    }
+    if (times->n > 2 && quantum >= QUANTUM_LIMIT_NS)
+        duet_notes_add(notes, "quantised", TRUE,
+            "%s: all times are multiples of %.3g ms: a poll loop or a coarse clock is in them",
+            name, quantum / 1e6);
+}
+
+void duet_bench_check_series(GPtrArray *notes, const char *name, guint planned,
+    const DuetSummary *s, const DuetSeries *times)
+{
     double precision = s->n > 0 ? (s->high - s->low) / 2 / s->median : NAN;
 
-    if (a->ok < DUET_BENCH_N_MIN && run->plan->n >= DUET_BENCH_N_MIN)
+    if (s->n < DUET_BENCH_N_MIN && planned >= DUET_BENCH_N_MIN)
         duet_notes_add(notes, "few-samples", TRUE,
-            "%s: %u good samples are too few to rest on: take %d or more", name, a->ok,
+            "%s: %zu good samples are too few to rest on: take %d or more", name, s->n,
             DUET_BENCH_N_MIN);
     if (s->outliers > OUTLIER_LIMIT * s->n)
         duet_notes_add(notes, "outliers", TRUE,
@@ -44,29 +63,19 @@ static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const Due
         duet_notes_add(notes, "imprecise", TRUE,
             "%s: its median is known to +-%.0f %% only: take more samples, or quieten the host",
             name, 100 * precision);
+    if (times)
+        check_quantum(notes, name, times);
 }
 
-/* Times that are all multiples of a millisecond or more: somebody polled, or the clock is coarse.
- */
-static void check_quantum(GPtrArray *notes, const DuetRun *run, guint arm, DuetMark headline_to)
+static void check_arm(GPtrArray *notes, const DuetRun *run, guint arm, const DuetAnalysis *analysis)
 {
+    DuetMetric metric = duet_metric_main(run, arm);
     g_auto(DuetColumn) column = { 0 };
-    guint64 quantum = 0;
 
-    duet_run_values(run, arm, duet_metric_main(run, arm), headline_to, &column);
-    DuetSeries series = duet_column_series(&column);
-    for (gsize i = 0; i < series.n; i++) {
-        guint64 rest = fabs(series.values[i]);
-        while (rest != 0) {
-            guint64 next = quantum % rest;
-            quantum = rest;
-            rest = next;
-        }
-    }
-    if (series.n > 2 && quantum >= QUANTUM_LIMIT_NS)
-        duet_notes_add(notes, "quantised", TRUE,
-            "%s: all times are multiples of %.3g ms: a poll loop or a coarse clock is in them",
-            duet_run_arm(run, arm)->name, quantum / 1e6);
+    duet_run_values(run, arm, metric, analysis->headline_to, &column);
+    DuetSeries times = duet_column_series(&column);
+    duet_bench_check_series(notes, duet_run_arm(run, arm)->name, run->plan->n,
+        &analysis->arms[arm].summary[metric], &times);
 }
 
 static gboolean goes_back(const DuetSample *sample)
@@ -225,10 +234,8 @@ GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis
     GPtrArray *notes = duet_notes_new(run, analysis);
 
     duet_notes_drop_known(notes);
-    for (guint arm = 0; arm < analysis->n_arms; arm++) {
-        check_arm(notes, run, arm, &analysis->arms[arm]);
-        check_quantum(notes, run, arm, analysis->headline_to);
-    }
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        check_arm(notes, run, arm, analysis);
     check_clock(notes, run);
     duet_bench_check_plan(notes, run);
     duet_bench_check_record(notes, run);

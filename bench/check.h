@@ -12,6 +12,17 @@ G_BEGIN_DECLS
  */
 GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis);
 
+/**
+ * duet_bench_check_series: adds what makes a series of one value, in the order of measuring, weak,
+ * beside what duet_notes_series() tells in any report: too few values, outliers, neighbours that
+ * are alike, an imprecise median, a coarse clock.
+ * @name: whose it is, for people
+ * @planned: how many values there should be
+ * @times: (nullable): times in ns that it was made of; NULL: it is of something else
+ */
+void duet_bench_check_series(GPtrArray *notes, const char *name, guint planned,
+    const DuetSummary *series, const DuetSeries *times);
+
 /** duet_bench_check_record: adds what a run's record of host, tool and drivers tells against it. */
 void duet_bench_check_record(GPtrArray *notes, const DuetRun *run);
 

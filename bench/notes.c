@@ -72,23 +72,20 @@ static void note_failures(GPtrArray *notes, const DuetRun *run, guint arm, const
             a->censored_median_ns / 1e6);
 }
 
-static void note_series(GPtrArray *notes, const DuetRun *run, guint arm, const DuetArmAnalysis *a)
+void duet_notes_series(GPtrArray *notes, const char *name, const DuetSummary *series)
 {
-    const char *name = duet_run_arm(run, arm)->name;
-    const DuetSummary *headline = &a->summary[duet_metric_main(run, arm)];
-
-    if (headline->n == 0)
+    if (series->n == 0)
         return;
-    if (headline->outliers > 0)
+    if (series->outliers > 0)
         duet_notes_add(notes, "outliers", FALSE,
-            "%s: outliers beyond 1.5 IQR: %zu, kept in all figures", name, headline->outliers);
-    if (headline->slow_first)
+            "%s: outliers beyond 1.5 IQR: %zu, kept in all figures", name, series->outliers);
+    if (series->slow_first)
         duet_notes_add(notes, "slow-first", TRUE,
-            "%s: the first sample after the warm-up was an outlier upwards", name);
-    if (duet_notes_drifts(headline))
+            "%s: the first sample after the warm-up was an outlier, a slow one", name);
+    if (duet_notes_drifts(series))
         duet_notes_add(notes, "drift", TRUE,
             "%s: drifts: last fifth %+.1f %% against the first, autocorrelation %.2f", name,
-            100 * headline->drift, headline->autocorrelation);
+            100 * series->drift, series->autocorrelation);
 }
 
 void duet_notes_samples(GPtrArray *notes, const DuetRun *run)
@@ -148,7 +145,8 @@ GPtrArray *duet_notes_new(const DuetRun *run, const DuetAnalysis *analysis)
         note_failures(notes, run, arm, &analysis->arms[arm]);
     duet_notes_samples(notes, run);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
-        note_series(notes, run, arm, &analysis->arms[arm]);
+        duet_notes_series(notes, duet_run_arm(run, arm)->name,
+            &analysis->arms[arm].summary[duet_metric_main(run, arm)]);
     if (run->plan->from)
         duet_notes_add(notes, "saved", FALSE,
             "%s: no guest boots in it: each sample is a clone of one VM that was saved when it was "

@@ -32,6 +32,12 @@ void duet_notes_drop_known(GPtrArray *notes);
 gboolean duet_notes_drifts(const DuetSummary *series);
 
 /**
+ * duet_notes_series: adds what a series of one value, in the order of measuring, tells against
+ * itself: outliers, a slow first value, drift. @name: whose it is, for people
+ */
+void duet_notes_series(GPtrArray *notes, const char *name, const DuetSummary *series);
+
+/**
  * duet_notes_new: what a reader must know of the figures: too few samples, how failed ones
  * ended, outliers, drift, a slow first sample, what was left behind.
  * @analysis: all but its notes are there

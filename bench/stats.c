@@ -189,6 +189,7 @@ static void outliers(const double *values, gsize n, DuetSummary *summary)
     for (gsize i = 0; i < n; i++)
         summary->outliers += values[i] < low || values[i] > high;
     summary->slow_first = values[0] > high;
+    summary->low_first = values[0] < low;
 }
 
 static double drift_of(const double *values, gsize n)

@@ -32,7 +32,9 @@ G_BEGIN_DECLS
  * @trend: how far the series rises or falls as a whole, in standard deviations (n >= 10, and at
  * most DUET_STATS_LARGE): Mann's test of 1945 (Econometrica 13, 245), by Kendall's statistic with
  *     its variance for equal values
- * @slow_first: the first value lies above the upper fence
+ * @slow_first: the first value lies above the upper fence; of a rate, where less is slow, the
+ *     benchmark puts @low_first here
+ * @low_first: it lies below the lower one
  */
 typedef struct {
     gsize n;
@@ -42,7 +44,7 @@ typedef struct {
     double low, high;
     gsize outliers;
     double autocorrelation, drift, trend;
-    gboolean slow_first;
+    gboolean slow_first, low_first;
 } DuetSummary;
 
 /**

@@ -141,6 +141,10 @@ static void test_order(void)
     g_assert_false(summarise(drifting, 20).slow_first);
     drifting[0] = 1000;
     g_assert_true(summarise(drifting, 20).slow_first);
+    g_assert_false(summarise(drifting, 20).low_first);
+    drifting[0] = 1;
+    g_assert_true(summarise(drifting, 20).low_first);
+    g_assert_false(summarise(drifting, 20).slow_first);
 }
 
 /* By hand: of 10 rising values all 45 pairs rise, the variance is 10 * 9 * 25 / 18 = 125; where
