@@ -14,7 +14,7 @@
 #include "bench/overhead/overhead-sampler.h"
 #include "bench/overhead/overhead-view.h"
 #include "bench/result/result.h"
-#include "run-fixture.h"
+#include "overhead-fixture.h"
 
 typedef gboolean (*Parse)(const char *output, DuetOverheadPoint *point, GError **error);
 
@@ -191,47 +191,6 @@ static void test_cache(void)
     g_assert_cmpstr(unknown[6], ==, "unknown");
 }
 
-static void add_point(
-    DuetRun *run, DuetRandom *random, guint arm, guint block, double value, const char *mode)
-{
-    DuetOverheadPoint *point =
-        duet_overhead_point_new(duet_overhead_arm_test(duet_run_arm(run, arm)));
-
-    run_fixture_add_sample(run, random, arm, block, 1000);
-    point->tool = g_strdup("tool-1.0");
-    point->mode = g_strdup(mode);
-    /* Within 1 %, so that only what was made different differs. */
-    point->values[0] = value * (1 + duet_random_below(random, 1000) / 1e5);
-    duet_run_sample(run, run->samples->len - 1)->overhead = point;
-}
-
-/* Tests cpu (a rate) and syscall (a time) in all kinds; @slow: what the VM is slower by. */
-static DuetRun *made_run(const char *accel, double slow)
-{
-    static const char *const tests[] = { "cpu", "syscall" };
-    static const char *const kinds[] = { "native", "container", "vm" };
-    DuetRun *run = run_fixture_new(5, 10, 0);
-    DuetRandom random;
-
-    duet_random_init(&random, 5);
-    g_ptr_array_set_size(run->arms, 0);
-    duet_plan_free(run->plan);
-    run->plan = duet_plan_new(6, 10, 5, 60000, 0.02);
-    run->plan->duration_s = 3;
-    run->benchmark = &duet_benchmark_overhead;
-    for (guint i = 0; i < 6; i++) {
-        g_autofree char *name = g_strdup_printf("%s:%s", tests[i / 3], kinds[i % 3]);
-        run_fixture_add_arm(run, name, kinds[i % 3], i % 3 == 2 ? accel : NULL);
-    }
-    for (guint block = 0; block < 10; block++) {
-        for (guint arm = 0; arm < 6; arm++) {
-            double factor = arm % 3 == 2 ? slow : 1;
-            add_point(run, &random, arm, block, arm < 3 ? 1000 / factor : 200 * factor, NULL);
-        }
-    }
-    return run;
-}
-
 static const DuetComparison *row(const DuetOverheadAnalysis *analysis, guint arm)
 {
     const DuetComparison *comparison = duet_overhead_comparison(analysis, arm, 0);
@@ -242,7 +201,7 @@ static const DuetComparison *row(const DuetOverheadAnalysis *analysis, guint arm
 
 static void test_ratios(void)
 {
-    g_autoptr(DuetRun) run = made_run("kvm", 1.25);
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1.25);
     g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
 
     g_assert_cmpuint(analysis->comparisons->len, ==, 4);
@@ -263,7 +222,8 @@ static void test_ratios(void)
  * faster all the same is one. */
 static void test_tcg(void)
 {
-    g_autoptr(DuetRun) slower = made_run("tcg", 8), faster = made_run("tcg", 0.5);
+    g_autoptr(DuetRun) slower = overhead_fixture_run("tcg", 8),
+                       faster = overhead_fixture_run("tcg", 0.5);
     g_autoptr(DuetOverheadAnalysis) slow = duet_overhead_analysis_new(slower, FALSE);
     g_autoptr(DuetOverheadAnalysis) fast = duet_overhead_analysis_new(faster, FALSE);
     g_autofree char *table = duet_overhead_table(slower, slow);
@@ -302,7 +262,7 @@ static void test_other_kernel(void)
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autoptr(DuetRun) run = made_run(cases[i].accel, cases[i].slow);
+        g_autoptr(DuetRun) run = overhead_fixture_run(cases[i].accel, cases[i].slow);
         set_guest_kernel(run, "6.12.0");
         g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
         g_assert_cmpint(row(analysis, 2)->verdict, ==, cases[i].verdict);
@@ -315,7 +275,7 @@ static void test_other_kernel(void)
  * not known to differ. */
 static void test_other_kernel_views(void)
 {
-    g_autoptr(DuetRun) run = made_run("kvm", 1.25);
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1.25);
 
     set_guest_kernel(run, "6.12.0");
     g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
@@ -340,7 +300,7 @@ static void test_other_kernel_views(void)
 
 static void test_nested(void)
 {
-    g_autoptr(DuetRun) run = made_run("kvm", 2);
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 2);
 
     json_object_set_string_member(
         json_object_get_object_member(run->host, "cpu"), "hypervisor", "tcg");
@@ -357,7 +317,7 @@ static void test_nested(void)
 /* Without a native arm the first of a test is what the others are compared with. */
 static void test_baseline(void)
 {
-    g_autoptr(DuetRun) run = made_run("kvm", 1);
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1);
 
     for (guint arm = 0; arm < 6; arm += 3) {
         g_free(duet_run_arm(run, arm)->kind);
@@ -369,7 +329,7 @@ static void test_baseline(void)
 
 static void test_notes(void)
 {
-    g_autoptr(DuetRun) run = made_run("kvm", 1);
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1);
 
     json_object_set_string_member(duet_run_arm(run, 2)->driver, "kernel_version", "6.12.0");
     for (guint i = 0; i < run->samples->len; i++) {
@@ -414,7 +374,7 @@ static void set_modes(DuetRun *run, guint arm, const char *even, const char *odd
 /* Without a ratio there is no test: it is none of those that Holm's method counts. */
 static void test_modes(void)
 {
-    g_autoptr(DuetRun) run = made_run("kvm", 1.25);
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1.25);
 
     set_modes(run, 2, "direct=1", "direct=1");
     g_autoptr(DuetOverheadAnalysis) same = duet_overhead_analysis_new(run, FALSE);
@@ -437,7 +397,7 @@ static void test_modes(void)
  * what failed is told. */
 static void test_exports(void)
 {
-    g_autoptr(DuetRun) run = made_run("kvm", 1.25);
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1.25);
 
     for (guint i = 0; i < run->samples->len; i++) {
         DuetSample *sample = duet_run_sample(run, i);
@@ -473,7 +433,7 @@ static void test_exports(void)
 /* What was written is read again, and says the same. */
 static void test_round_trip(void)
 {
-    g_autoptr(DuetRun) run = made_run("tcg", 4);
+    g_autoptr(DuetRun) run = overhead_fixture_run("tcg", 4);
     g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
     g_autofree char *json = duet_overhead_result(run, analysis);
     g_autoptr(GError) error = NULL;
@@ -494,7 +454,8 @@ static void test_round_trip(void)
 /* A run whose VM became slower: each test's values against the same of the other run. */
 static void test_against(void)
 {
-    g_autoptr(DuetRun) first = made_run("kvm", 1), second = made_run("kvm", 1.25);
+    g_autoptr(DuetRun) first = overhead_fixture_run("kvm", 1),
+                       second = overhead_fixture_run("kvm", 1.25);
     DuetAgainstOptions options = { .floor = -1 };
     g_autoptr(GError) error = NULL;
     g_autoptr(DuetAgainst) against = duet_against_new(first, "a", second, "b", &options, &error);
@@ -547,7 +508,8 @@ static void test_against(void)
 /* A tool that had to measure in another way is told of, once, and gives no ratio. */
 static void test_against_mode(void)
 {
-    g_autoptr(DuetRun) first = made_run("kvm", 1), second = made_run("kvm", 1);
+    g_autoptr(DuetRun) first = overhead_fixture_run("kvm", 1),
+                       second = overhead_fixture_run("kvm", 1);
     DuetAgainstOptions options = { .floor = -1 };
     g_autoptr(GError) error = NULL;
     guint told = 0;
@@ -587,7 +549,7 @@ static void assert_refused(const char *json, const char *from, const char *to)
 
 static void test_foreign(void)
 {
-    g_autoptr(DuetRun) run = made_run("kvm", 1);
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1);
     g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
     g_autofree char *json = duet_overhead_result(run, analysis);
     g_autofree char *plain = g_strdup(json);
