@@ -58,6 +58,14 @@ const char *duet_overhead_mode(const DuetRun *run, guint arm, gboolean *out_diff
     return differ ? NULL : mode;
 }
 
+char *duet_overhead_series_name(const DuetRun *run, guint arm, guint value)
+{
+    const DuetRunArm *of = duet_run_arm(run, arm);
+    const DuetOverheadValue *values = duet_overhead_arm_test(of)->values;
+
+    return values[1].id ? g_strdup_printf("%s %s", of->name, values[value].id) : g_strdup(of->name);
+}
+
 static void analyse_arm(const DuetRun *run, guint index, DuetOverheadArm *arm)
 {
     const DuetOverheadTest *test = duet_overhead_arm_test(duet_run_arm(run, index));
@@ -70,6 +78,8 @@ static void analyse_arm(const DuetRun *run, guint index, DuetOverheadArm *arm)
         DuetSeries series = duet_column_series(&column);
         if (series.n > 0)
             duet_stats_summary(series.values, series.n, seed, &arm->summary[value], NULL);
+        if (test->values[value].higher_is_better)
+            arm->summary[value].slow_first = arm->summary[value].low_first;
     }
     arm->mode = duet_overhead_mode(run, index, &arm->modes_differ);
 }

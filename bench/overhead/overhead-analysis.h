@@ -62,6 +62,12 @@ guint duet_overhead_baseline(const DuetRun *run, guint arm);
 void duet_overhead_values(const DuetRun *run, guint arm, guint value, DuetColumn *out_column);
 
 /**
+ * duet_overhead_series_name: Returns: (transfer full): whose values these are: an arm's, and where
+ * its test has several, which ("disk-read:vm latency_mean_ns").
+ */
+char *duet_overhead_series_name(const DuetRun *run, guint arm, guint value);
+
+/**
  * duet_overhead_mode: @out_differ: (nullable): whether good samples of an arm had not all the same.
  * Returns: (nullable): theirs, as in #DuetOverheadArm.
  */

@@ -106,12 +106,32 @@ static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures
     return views[format](run, analysis);
 }
 
+static void check_arm(GPtrArray *notes, const DuetRun *run, guint index, const DuetOverheadArm *arm)
+{
+    const DuetOverheadTest *test = duet_overhead_arm_test(duet_run_arm(run, index));
+
+    for (guint value = 0; test->values[value].id; value++) {
+        const DuetSummary *summary = &arm->summary[value];
+        g_auto(DuetColumn) column = { 0 };
+        g_autofree char *name = duet_overhead_series_name(run, index, value);
+        /* That a test is about its first value, and has a good sample of it, is asked of all. */
+        if (value > 0 && summary->n == 0)
+            continue;
+        duet_overhead_values(run, index, value, &column);
+        DuetSeries series = duet_column_series(&column);
+        gboolean is_time = g_str_equal(test->values[value].base_unit, "ns");
+        duet_bench_check_series(notes, name, run->plan->n, summary, is_time ? &series : NULL);
+    }
+}
+
 static GPtrArray *check(const DuetRun *run)
 {
     g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
     GPtrArray *notes = duet_overhead_notes_new(run, analysis);
 
     duet_notes_drop_known(notes);
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        check_arm(notes, run, arm, &analysis->arms[arm]);
     duet_bench_check_plan(notes, run);
     duet_bench_check_host(notes, run);
     return notes;

@@ -22,15 +22,15 @@ static void note_failures(
             duet_run_arm(run, index)->name, bad, arm->ok + bad, ends->str);
 }
 
-static void note_drift(
+static void note_series(
     GPtrArray *notes, const DuetRun *run, guint index, const DuetOverheadArm *arm)
 {
-    const DuetSummary *headline = &arm->summary[0];
+    const DuetOverheadTest *test = duet_overhead_arm_test(duet_run_arm(run, index));
 
-    if (duet_notes_drifts(headline))
-        duet_notes_add(notes, "drift", TRUE,
-            "%s: drifts: last fifth %+.1f %% against the first, autocorrelation %.2f",
-            duet_run_arm(run, index)->name, 100 * headline->drift, headline->autocorrelation);
+    for (guint value = 0; test->values[value].id; value++) {
+        g_autofree char *name = duet_overhead_series_name(run, index, value);
+        duet_notes_series(notes, name, &arm->summary[value]);
+    }
 }
 
 /* Figures of direct I/O beside such of the page cache compare nothing: their ratio is withheld. */
@@ -113,7 +113,7 @@ GPtrArray *duet_overhead_notes_new(const DuetRun *run, const DuetOverheadAnalysi
     duet_notes_samples(notes, run);
     note_modes(notes, run, analysis);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
-        note_drift(notes, run, arm, &analysis->arms[arm]);
+        note_series(notes, run, arm, &analysis->arms[arm]);
     if (analysis->tcg)
         duet_notes_add(
             notes, "tcg", FALSE, "without KVM a VM's times are upper bounds, its rates lower ones");
