@@ -10,6 +10,7 @@
 /* Streams of the plan's seed. */
 #define LATENCY_STREAM G_GUINT64_CONSTANT(4000000000)
 #define RATE_STREAM G_GUINT64_CONSTANT(5000000000)
+#define BATCH_STREAM G_GUINT64_CONSTANT(6000000000)
 
 gboolean duet_load_is_of(const DuetSample *sample, guint arm, guint level)
 {
@@ -52,6 +53,31 @@ double duet_load_latency(const DuetLoadStart *start, gboolean rate, DuetMark hea
 {
     return (double)(start->marks.ns[headline_to] -
         (rate ? start->intended_ns : start->marks.ns[DUET_MARK_REQUEST]));
+}
+
+void duet_load_latencies(const DuetSample *sample, DuetMark headline_to, DuetColumn *latencies)
+{
+    for (guint k = 0; k < sample->load->starts->len; k++) {
+        const DuetLoadStart *start = duet_load_point_start(sample->load, k);
+        if (start->status == DUET_SAMPLE_OK)
+            duet_column_add(latencies, duet_load_latency(start, sample->load->rate, headline_to),
+                sample->block);
+    }
+}
+
+void duet_load_batch_medians(
+    const DuetRun *run, guint arm, guint level, DuetMark headline_to, DuetColumn *out_column)
+{
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        g_auto(DuetColumn) latencies = { 0 };
+        if (!duet_load_is_of(sample, arm, level))
+            continue;
+        duet_load_latencies(sample, headline_to, &latencies);
+        double median = duet_column_median(&latencies);
+        if (!isnan(median))
+            duet_column_add(out_column, median, sample->block);
+    }
 }
 
 typedef struct {
@@ -193,7 +219,7 @@ double duet_load_take_batch(const DuetLoadPoint *point, DuetMark headline_to, gu
 static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint arm, guint variant,
     DuetLoadRow *row)
 {
-    g_auto(DuetColumn) latencies = { 0 };
+    g_auto(DuetColumn) latencies = { 0 }, medians = { 0 };
     g_autoptr(GArray) rates = g_array_new(FALSE, FALSE, sizeof(double));
     guint64 cell = (guint64)arm * analysis->n_levels + variant;
     guint n_batches = 0; /* with a start that succeeded */
@@ -219,6 +245,10 @@ static void analyse(const DuetRun *run, const DuetLoadAnalysis *analysis, guint 
         &row->latency.high);
     duet_stats_summary(duet_stats_doubles(rates), rates->len,
         duet_random_derive(run->plan->seed, RATE_STREAM + cell), &row->per_second, NULL);
+    duet_load_batch_medians(run, arm, run->plan->counts[variant], analysis->headline_to, &medians);
+    series = duet_column_series(&medians);
+    duet_stats_summary(series.values, series.n,
+        duet_random_derive(run->plan->seed, BATCH_STREAM + cell), &row->batches, NULL);
 }
 
 static void compare(const DuetRun *run, gboolean with_failures, DuetLoadAnalysis *analysis)

@@ -17,6 +17,8 @@ G_BEGIN_DECLS
  * @first_error: (nullable): of the ones that are not
  * @latency: n of 0: none. Its interval is of whole batches drawn with replacement: starts of one
  *     batch disturb each other, and are not independent
+ * @batches: the median latency of each batch, in the order of measuring, which may count as
+ *     independent; n of 0: none
  * @per_second: starts per second of each batch: those that succeeded, over the time from the first
  *     request (with a rate: from when the first was due) to the last one's headline; n of 0: none
  * @late: how many were requested over DUET_LOAD_LATE_NS too late
@@ -28,6 +30,7 @@ typedef struct {
     guint ok, failed, timeouts;
     const char *first_error;
     DuetSummary latency;
+    DuetSummary batches;
     DuetSummary per_second;
     guint late;
     gint64 latest_ns;
@@ -80,6 +83,14 @@ double duet_load_latency(const DuetLoadStart *start, gboolean rate, DuetMark hea
  */
 double duet_load_take_batch(const DuetLoadPoint *point, DuetMark headline_to, guint batch,
     DuetLoadRow *row, DuetColumn *latencies);
+
+/** duet_load_latencies: adds those of a batch's starts that succeeded, as of the batch's block. */
+void duet_load_latencies(const DuetSample *sample, DuetMark headline_to, DuetColumn *latencies);
+
+/** duet_load_batch_medians: adds the median latency of each batch of an arm at @level: what starts
+ * of one batch did to each other is in one value then, not in many that look independent. */
+void duet_load_batch_medians(
+    const DuetRun *run, guint arm, guint level, DuetMark headline_to, DuetColumn *out_column);
 
 /** duet_load_is_of: Returns: whether a sample is a batch of that arm and level that counts. */
 gboolean duet_load_is_of(const DuetSample *sample, guint arm, guint level);

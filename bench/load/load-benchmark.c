@@ -113,12 +113,34 @@ static char *show(const DuetRun *run, guint format, gboolean ratio_with_failures
     return views[format](run, analysis);
 }
 
+static void check_row(GPtrArray *notes, const DuetRun *run, const DuetLoadAnalysis *analysis,
+    guint arm, guint variant)
+{
+    g_autofree char *level = duet_load_variant_text(run->plan, variant);
+    g_autofree char *name = g_strdup_printf("%s %s", duet_run_arm(run, arm)->name, level);
+    g_auto(DuetColumn) latencies = { 0 };
+
+    /* Of all starts: the median of an even number is none of theirs. */
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        if (duet_load_is_of(sample, arm, run->plan->counts[variant]))
+            duet_load_latencies(sample, analysis->headline_to, &latencies);
+    }
+    DuetSeries times = duet_column_series(&latencies);
+    duet_bench_check_series(
+        notes, name, run->plan->n, &duet_load_row(analysis, arm, variant)->batches, &times);
+}
+
 static GPtrArray *check(const DuetRun *run)
 {
     g_autoptr(DuetLoadAnalysis) analysis = duet_load_analysis_new(run, FALSE);
     GPtrArray *notes = duet_load_notes_new(run, analysis);
 
     duet_notes_drop_known(notes);
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        for (guint variant = 0; variant < analysis->n_levels; variant++)
+            check_row(notes, run, analysis, arm, variant);
+    }
     duet_bench_check_plan(notes, run);
     duet_bench_check_record(notes, run);
     return notes;

@@ -2,33 +2,14 @@
 /* What two arms are compared by: the latencies at each level that both runs have. */
 #include <duet/bench.h>
 
-#include <math.h>
-
 #include "bench/notes.h"
 #include "load-analysis.h"
 
-/* The median latency of each batch of an arm at a level: what starts of one batch did to each other
- * is in one value then, not in many that look independent. */
 static void batch_medians(
     const DuetMatch *match, const DuetRun *run, guint arm, guint variant, DuetColumn *out_column)
 {
-    guint level = match->a->plan->counts[variant];
-
-    for (guint i = 0; i < run->samples->len; i++) {
-        const DuetSample *sample = duet_run_sample(run, i);
-        if (!duet_load_is_of(sample, arm, level))
-            continue;
-        g_auto(DuetColumn) latencies = { 0 };
-        for (guint k = 0; k < sample->load->starts->len; k++) {
-            const DuetLoadStart *start = duet_load_point_start(sample->load, k);
-            double latency = duet_load_latency(start, sample->load->rate, match->headline_to);
-            if (start->status == DUET_SAMPLE_OK)
-                duet_column_add(&latencies, latency, sample->block);
-        }
-        double median = duet_column_median(&latencies);
-        if (!isnan(median))
-            duet_column_add(out_column, median, sample->block);
-    }
+    duet_load_batch_medians(
+        run, arm, match->a->plan->counts[variant], match->headline_to, out_column);
 }
 
 static gboolean contrast(const DuetMatch *match, guint a, guint b, guint variant, guint64 seed,

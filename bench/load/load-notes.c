@@ -80,6 +80,8 @@ GPtrArray *duet_load_notes_new(const DuetRun *run, const DuetLoadAnalysis *analy
             note_cut(notes, run, arm, variant, level, row);
             note_backlog(notes, run, name, variant, row);
             note_late(notes, name, level, rate, row);
+            g_autofree char *series = g_strdup_printf("%s %s", name, level);
+            duet_notes_series(notes, series, &row->batches);
         }
     }
     duet_notes_samples(notes, run);

@@ -465,7 +465,6 @@ static void test_round_trip(void)
     duet_run_free(rate);
 }
 
-/* A run that is resumed knows what endangered the host before it was cut. */
 /* A batch of another level than the plan's, though of its arm and block. */
 static void test_check(void)
 {
@@ -482,6 +481,89 @@ static void test_check(void)
     duet_run_free(run);
 }
 
+static void no_change(DuetLoadStart *start, guint block)
+{
+    (void)start;
+    (void)block;
+}
+static void later(DuetLoadStart *start, gint64 by)
+{
+    start->marks.ns[DUET_MARK_OUTPUT] += by;
+    start->marks.ns[DUET_MARK_RELEASED] += by;
+}
+static void far_off(DuetLoadStart *start, guint block)
+{
+    later(start, block % 4 == 2 ? 900 * MS : 0);
+}
+static void slow_first(DuetLoadStart *start, guint block)
+{
+    later(start, block == 0 ? 900 * MS : 0);
+}
+static void spread(DuetLoadStart *start, guint block)
+{
+    later(start, block * 5 % 12 * 100 * MS);
+}
+static void drift(DuetLoadStart *start, guint block)
+{
+    later(start, block * 10 * MS);
+}
+static void waves(DuetLoadStart *start, guint block)
+{
+    static const gint64 heights[] = { 0, 0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0 };
+
+    later(start, heights[block] * 2 * MS);
+}
+static void coarse(DuetLoadStart *start, guint block)
+{
+    gint64 *ns = start->marks.ns;
+
+    (void)block;
+    later(start, -(ns[DUET_MARK_OUTPUT] - ns[DUET_MARK_REQUEST]) % MS);
+}
+static void failing(DuetLoadStart *start, guint block)
+{
+    start->status = block % 4 == 2 ? DUET_SAMPLE_FAILED : DUET_SAMPLE_OK;
+}
+
+/* What the medians of an arm's batches at a level have against them. */
+static void test_series(void)
+{
+    static const struct {
+        void (*weaken)(DuetLoadStart *start, guint block);
+        const char *code;
+    } rows[] = {
+        { no_change, NULL },
+        { far_off, "outliers" },
+        { slow_first, "slow-first" },
+        { spread, "imprecise" },
+        { drift, "drift" },
+        { waves, "autocorrelated" },
+        { coarse, "quantised" },
+        { failing, "few-samples" },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        DuetRun *run = parallel_run(12, 20 * MS);
+        for (guint k = 0; k < run->samples->len; k++) {
+            DuetSample *sample = duet_run_sample(run, k);
+            GArray *starts = sample->load->starts;
+            for (guint s = 0; sample->arm == 1 && sample->load->level == 4 && s < starts->len; s++)
+                rows[i].weaken(&g_array_index(starts, DuetLoadStart, s), sample->block);
+        }
+        g_autoptr(GPtrArray) notes = run->benchmark->check(run);
+        gboolean any = FALSE;
+        for (guint n = 0; n < notes->len; n++) {
+            const DuetNote *note = g_ptr_array_index(notes, n);
+            g_test_message("%s", note->text);
+            any |= g_str_has_prefix(note->text, "container x4: ");
+        }
+        if (rows[i].code ? !has_note(notes, rows[i].code, "container x4: ") : any)
+            g_error("row %" G_GSIZE_FORMAT, i);
+        duet_run_free(run);
+    }
+}
+
+/* A run that is resumed knows what endangered the host before it was cut. */
 static void test_recall(void)
 {
     DuetRun *run = parallel_run(2, 20 * MS);
@@ -581,6 +663,7 @@ int main(int argc, char **argv)
     g_test_add_func("/load/failures", test_failures);
     g_test_add_func("/load/round-trip", test_round_trip);
     g_test_add_func("/load/check", test_check);
+    g_test_add_func("/load/check/series", test_series);
     g_test_add_func("/load/recall", test_recall);
     g_test_add_func("/load/exports", test_exports);
     g_test_add_func("/load/foreign-files", test_foreign_files);
