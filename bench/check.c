@@ -88,8 +88,7 @@ static gboolean goes_back(const DuetSample *sample)
     return FALSE;
 }
 
-/* The host's CLOCK_MONOTONIC only goes forward, and samples are taken one after the other. */
-static void check_clock(GPtrArray *notes, const DuetRun *run)
+void duet_bench_check_clock(GPtrArray *notes, const DuetRun *run)
 {
     for (guint i = 0; i < run->samples->len; i++) {
         const DuetSample *sample = duet_run_sample(run, i);
@@ -114,21 +113,24 @@ static void check_clock(GPtrArray *notes, const DuetRun *run)
     }
 }
 
-/* Adds what arms, all of one run, should have in common and have not. */
+/* Adds what arms should have in common and have not. @alike: (nullable): as of
+ * duet_bench_check_mixed(). */
 static void check_common(GPtrArray *notes, const DuetRun *run, const char *what,
-    char *(*of)(const DuetRunArm *, const char *))
+    char *(*of)(const DuetRunArm *, const char *),
+    gboolean (*alike)(const DuetRunArm *, const DuetRunArm *))
 {
-    g_autofree char *first = NULL;
-
-    for (guint i = 0; i < run->arms->len; i++) {
-        g_autofree char *text = of(duet_run_arm(run, i), what);
-        if (first && text && strcmp(first, text) != 0) {
+    for (guint i = 1; i < run->arms->len; i++) {
+        const DuetRunArm *arm = duet_run_arm(run, i);
+        g_autofree char *text = of(arm, what);
+        for (guint before = 0; text && before < i; before++) {
+            const DuetRunArm *other = duet_run_arm(run, before);
+            g_autofree char *first = !alike || alike(other, arm) ? of(other, what) : NULL;
+            if (!first || g_str_equal(first, text))
+                continue;
             duet_notes_add(
                 notes, "mixed", TRUE, "arms differ in %s: '%s' and '%s'", what, first, text);
             return;
         }
-        if (!first)
-            first = g_steal_pointer(&text);
     }
 }
 
@@ -149,16 +151,22 @@ static char *command(const DuetRunArm *arm, const char *what)
     return duet_text_command(arm->argv);
 }
 
-static void check_mixed(GPtrArray *notes, const DuetRun *run)
+void duet_bench_check_mixed(GPtrArray *notes, const DuetRun *run,
+    gboolean (*same_work)(const DuetRunArm *, const DuetRunArm *))
 {
     static const char *const facts[] = { "accel", "qemu_version", "libvirt_version", "machine",
         "kernel_version" };
+
+    check_common(notes, run, "image", digest, NULL);
+    check_common(notes, run, "command", command, same_work);
+    for (gsize i = 0; i < G_N_ELEMENTS(facts); i++)
+        check_common(notes, run, facts[i], driver_fact, NULL);
+}
+
+static void check_kernels(GPtrArray *notes, const DuetRun *run)
+{
     const char *host = duet_record_string(run->host, "kernel.release");
 
-    check_common(notes, run, "image", digest);
-    check_common(notes, run, "command", command);
-    for (gsize i = 0; i < G_N_ELEMENTS(facts); i++)
-        check_common(notes, run, facts[i], driver_fact);
     for (guint i = 0; i < run->arms->len; i++) {
         const DuetRunArm *arm = duet_run_arm(run, i);
         const char *guest = duet_run_arm_kernel(run, arm);
@@ -225,7 +233,8 @@ void duet_bench_check_plan(GPtrArray *notes, const DuetRun *run)
 
 void duet_bench_check_record(GPtrArray *notes, const DuetRun *run)
 {
-    check_mixed(notes, run);
+    duet_bench_check_mixed(notes, run, NULL);
+    check_kernels(notes, run);
     duet_bench_check_host(notes, run);
 }
 
@@ -236,7 +245,7 @@ GPtrArray *duet_bench_check_new(const DuetRun *run, const DuetAnalysis *analysis
     duet_notes_drop_known(notes);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         check_arm(notes, run, arm, analysis);
-    check_clock(notes, run);
+    duet_bench_check_clock(notes, run);
     duet_bench_check_plan(notes, run);
     duet_bench_check_record(notes, run);
     return notes;

@@ -30,6 +30,17 @@ void duet_bench_check_record(GPtrArray *notes, const DuetRun *run);
  * plans with one sample for each entry of their order. */
 void duet_bench_check_plan(GPtrArray *notes, const DuetRun *run);
 
+/**
+ * duet_bench_check_mixed: adds what of it is of the arms: in what they should be alike and are not.
+ * @same_work: (nullable): whether two arms do the same, and so have one command; NULL: all do
+ */
+void duet_bench_check_mixed(GPtrArray *notes, const DuetRun *run,
+    gboolean (*same_work)(const DuetRunArm *, const DuetRunArm *));
+
+/** duet_bench_check_clock: adds whether the marks of samples, which are taken one after the other,
+ * go back: the host's CLOCK_MONOTONIC does not. */
+void duet_bench_check_clock(GPtrArray *notes, const DuetRun *run);
+
 /** duet_bench_check_host: adds what of it is of host, accelerator and build. */
 void duet_bench_check_host(GPtrArray *notes, const DuetRun *run);
 

@@ -114,7 +114,7 @@ static void check_arm(GPtrArray *notes, const DuetRun *run, guint index, const D
         const DuetSummary *summary = &arm->summary[value];
         g_auto(DuetColumn) column = { 0 };
         g_autofree char *name = duet_overhead_series_name(run, index, value);
-        /* That a test is about its first value, and has a good sample of it, is asked of all. */
+        /* Of what a test is about, having no good sample is a weakness; the rest may be absent. */
         if (value > 0 && summary->n == 0)
             continue;
         duet_overhead_values(run, index, value, &column);
@@ -122,6 +122,11 @@ static void check_arm(GPtrArray *notes, const DuetRun *run, guint index, const D
         gboolean is_time = g_str_equal(test->values[value].base_unit, "ns");
         duet_bench_check_series(notes, name, run->plan->n, summary, is_time ? &series : NULL);
     }
+}
+
+static gboolean same_test(const DuetRunArm *a, const DuetRunArm *b)
+{
+    return duet_overhead_arm_test(a) == duet_overhead_arm_test(b);
 }
 
 static GPtrArray *check(const DuetRun *run)
@@ -132,7 +137,10 @@ static GPtrArray *check(const DuetRun *run)
     duet_notes_drop_known(notes);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         check_arm(notes, run, arm, &analysis->arms[arm]);
+    duet_bench_check_clock(notes, run);
     duet_bench_check_plan(notes, run);
+    /* That a guest's kernel is not the host's is told by the notes, once for all tests. */
+    duet_bench_check_mixed(notes, run, same_test);
     duet_bench_check_host(notes, run);
     return notes;
 }

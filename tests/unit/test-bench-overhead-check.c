@@ -111,10 +111,98 @@ static void test_fast_first(void)
         g_assert_cmpint(analysis->arms[arm].summary[0].slow_first, ==, arm >= 3);
 }
 
+static void all_tests_commands(DuetRun *run)
+{
+    for (guint arm = 0; arm < run->arms->len; arm++) {
+        DuetRunArm *of = duet_run_arm(run, arm);
+        g_strfreev(of->argv);
+        of->argv = duet_overhead_test_argv(duet_overhead_arm_test(of), 3, 1 << 20, 1 << 20);
+    }
+}
+static void longer(DuetRun *run)
+{
+    DuetRunArm *of = duet_run_arm(run, 4);
+
+    all_tests_commands(run);
+    g_free(of->argv[4]);
+    of->argv[4] = g_strdup("4");
+}
+static void other_qemu(DuetRun *run)
+{
+    json_object_set_string_member(duet_run_arm(run, 5)->driver, "qemu_version", "9.9.9");
+}
+static void other_accel(DuetRun *run)
+{
+    json_object_set_string_member(duet_run_arm(run, 5)->driver, "accel", "tcg");
+}
+static void other_image(DuetRun *run)
+{
+    g_free(duet_run_arm(run, 4)->image_digest);
+    duet_run_arm(run, 4)->image_digest = g_strdup("sha256:other");
+}
+
+/* Each test has a command of its own, which its arms share; the rest is that of all arms. */
+static void test_mixed(void)
+{
+    static const struct {
+        void (*change)(DuetRun *run);
+        const char *what;
+    } rows[] = {
+        { all_tests_commands, NULL },
+        { longer, "arms differ in command" },
+        { other_qemu, "arms differ in qemu_version" },
+        { other_accel, "arms differ in accel" },
+        { other_image, "arms differ in image" },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1);
+        rows[i].change(run);
+        g_autoptr(GPtrArray) notes = run->benchmark->check(run);
+        guint told = 0;
+        for (guint n = 0; n < notes->len; n++) {
+            const DuetNote *note = g_ptr_array_index(notes, n);
+            if (!g_str_equal(note->code, "mixed"))
+                continue;
+            g_test_message("%s", note->text);
+            g_assert_true(rows[i].what && g_str_has_prefix(note->text, rows[i].what));
+            told++;
+        }
+        g_assert_cmpuint(told, ==, rows[i].what ? 1 : 0);
+    }
+}
+
+/* A guest's other kernel is told once, not by each test and not by two codes. */
+static void test_kernels(void)
+{
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1);
+    guint told = 0;
+
+    for (guint arm = 2; arm < 6; arm += 3)
+        json_object_set_string_member(duet_run_arm(run, arm)->driver, "kernel_version", "6.12.0");
+    g_autoptr(GPtrArray) notes = run->benchmark->check(run);
+    for (guint n = 0; n < notes->len; n++)
+        told += strstr(((DuetNote *)g_ptr_array_index(notes, n))->text, "6.12.0") != NULL;
+    g_assert_cmpuint(told, ==, 1);
+}
+
+static void test_clock(void)
+{
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1);
+
+    duet_run_sample(run, 9)->marks.ns[DUET_MARK_OUTPUT] =
+        duet_run_sample(run, 9)->marks.ns[DUET_MARK_REQUEST] - 1;
+    g_autoptr(GPtrArray) notes = run->benchmark->check(run);
+    g_assert_true(run_fixture_has_note(notes, "clock"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/overhead-check/series", test_series);
     g_test_add_func("/overhead-check/fast-first", test_fast_first);
+    g_test_add_func("/overhead-check/mixed", test_mixed);
+    g_test_add_func("/overhead-check/kernels", test_kernels);
+    g_test_add_func("/overhead-check/clock", test_clock);
     return g_test_run();
 }
