@@ -33,9 +33,12 @@ static void arm_row(GString *out, const DuetRun *run, const DuetOverheadAnalysis
     g_autofree char *ratios = shown
         ? duet_text_ratio_interval(c->contrast.ratio_low, c->contrast.ratio_high)
         : g_strdup("");
+    g_autofree char *details =
+        shown ? duet_bench_table_details(&duet_measure_overhead, c) : g_strdup("");
+    g_autofree char *escaped = duet_text_markdown(details);
 
     duet_export_markdown_row(out, kind, ok, failed, median, interval, ratio, ratios,
-        c ? duet_verdict_to_string(c->verdict) : "baseline", NULL);
+        c ? duet_verdict_to_string(c->verdict) : "baseline", escaped, NULL);
 }
 
 static void tests(GString *out, const DuetRun *run, const DuetOverheadAnalysis *analysis)
@@ -46,7 +49,7 @@ static void tests(GString *out, const DuetRun *run, const DuetOverheadAnalysis *
             g_autofree char *escaped = duet_text_markdown(title);
             g_string_append_printf(out,
                 "\n## %s\n\n| arm | ok | failed | median | 95 %% of median | ratio | 95 %% | "
-                "verdict |\n|---|--:|--:|--:|--:|--:|--:|---|\n",
+                "verdict | details |\n|---|--:|--:|--:|--:|--:|--:|---|---|\n",
                 escaped);
             for (guint arm = 0; arm < analysis->n_arms; arm++) {
                 if (duet_overhead_arm_test(duet_run_arm(run, arm)) == test)

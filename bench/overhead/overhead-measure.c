@@ -65,7 +65,7 @@ static char *text(guint metric, double value)
     const DuetOverheadTest *test = NULL;
     const DuetOverheadValue *of = find(metric, &test);
 
-    if (g_str_equal(of->base_unit, "ns"))
+    if (g_str_equal(of->base_unit, "ns") || !isfinite(value))
         return duet_text_time(value);
     if (g_str_equal(of->base_unit, "bytes/s")) {
         g_autofree char *bytes = duet_text_bytes(value);
@@ -80,7 +80,8 @@ static char *difference(guint metric, const DuetContrast *c)
     g_autofree char *low = text(metric, c->difference_low);
     g_autofree char *high = text(metric, c->difference_high);
 
-    return g_strdup_printf("%s (%s to %s)", estimate, low, high);
+    return isfinite(c->difference_low) ? g_strdup_printf("%s (%s to %s)", estimate, low, high)
+                                       : g_strdup_printf("%s (n/a)", estimate);
 }
 
 /* Two arms of the same test, and by what that test measures. */

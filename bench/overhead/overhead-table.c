@@ -97,6 +97,10 @@ static void arm_row(GString *out, const DuetRun *run, const DuetOverheadAnalysis
     if (comparison)
         comparison_cells(out, comparison);
     g_string_append_c(out, '\n');
+    if (!comparison || duet_verdict_withholds(comparison->verdict))
+        return;
+    g_autofree char *details = duet_bench_table_details(&duet_measure_overhead, comparison);
+    duet_text_append_wrapped(out, "    ", "    ", details);
 }
 
 static void test_rows(GString *out, const DuetRun *run, const DuetOverheadAnalysis *analysis,

@@ -360,6 +360,35 @@ static void test_notes(void)
     run_fixture_assert_fits(table);
 }
 
+/* What a run could have found, and the rest of a comparison, stands in the table and in Markdown,
+ * of rates, times and few samples alike. */
+static void test_details(void)
+{
+    g_autoptr(DuetRun) run = overhead_fixture_run("kvm", 1.25);
+    g_autoptr(DuetOverheadAnalysis) analysis = duet_overhead_analysis_new(run, FALSE);
+    g_autofree char *table = duet_overhead_table(run, analysis);
+    g_autofree char *markdown = duet_overhead_markdown(run, analysis);
+
+    g_auto(GStrv) rows = g_strsplit(table, "detectable 2", -1);
+    g_auto(GStrv) cells = g_strsplit(markdown, ", smallest detectable 2", -1);
+    g_assert_cmpuint(g_strv_length(rows), ==, 1 + 4);
+    g_assert_cmpuint(g_strv_length(cells), ==, 1 + 4);
+    g_assert_nonnull(strstr(table, "\n    difference -20"));
+    g_assert_nonnull(strstr(table, " ns ("));
+    g_assert_nonnull(strstr(table, ", p 0.0"));
+    g_assert_nonnull(strstr(table, "Cliff's delta -1.00"));
+    g_assert_nonnull(strstr(markdown, "| verdict | details |\n"));
+    g_assert_nonnull(strstr(markdown, "| baseline |  |\n"));
+    run_fixture_assert_fits(table);
+    g_ptr_array_set_size(run->samples, 12);
+    g_autoptr(DuetOverheadAnalysis) few = duet_overhead_analysis_new(run, FALSE);
+    g_autofree char *short_table = duet_overhead_table(run, few);
+    g_assert_nonnull(strstr(short_table, "/s (n/a), p "));
+    g_assert_null(strstr(short_table, "nan"));
+    g_assert_null(strstr(short_table, "n/a/s"));
+    run_fixture_assert_fits(short_table);
+}
+
 static void set_modes(DuetRun *run, guint arm, const char *even, const char *odd)
 {
     for (guint i = 0; i < run->samples->len; i++) {
@@ -615,6 +644,7 @@ int main(int argc, char **argv)
     g_test_add_func("/overhead/nested", test_nested);
     g_test_add_func("/overhead/baseline", test_baseline);
     g_test_add_func("/overhead/notes", test_notes);
+    g_test_add_func("/overhead/details", test_details);
     g_test_add_func("/overhead/modes", test_modes);
     g_test_add_func("/overhead/exports", test_exports);
     g_test_add_func("/overhead/round-trip", test_round_trip);
