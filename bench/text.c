@@ -115,6 +115,13 @@ char *duet_text_interval(DuetUnit unit, double low, double high)
     return isfinite(low) ? g_strdup_printf(_("%s to %s"), low_text, high_text) : g_strdup("n/a");
 }
 
+char *duet_text_time_range(DuetUnit unit, double low, double high)
+{
+    g_autofree char *numbers = duet_text_interval(unit, low, high);
+
+    return isfinite(low) ? g_strconcat(numbers, " ", unit.name, NULL) : g_steal_pointer(&numbers);
+}
+
 char *duet_text_ratio_interval(double low, double high)
 {
     g_autofree char *low_text = duet_text_ratio(low);

@@ -32,6 +32,8 @@ char *duet_text_p(double p);
 
 /** duet_text_interval: Returns: (transfer full): "1.2 to 3.4" without the unit, or "n/a". */
 char *duet_text_interval(DuetUnit unit, double low, double high);
+/** duet_text_time_range: Returns: (transfer full): "1.2 to 3.4 ms", or "n/a" and no unit. */
+char *duet_text_time_range(DuetUnit unit, double low, double high);
 /** duet_text_ratio_interval: Returns: (transfer full): the same of ratios; of four figures where
  * three are one text: "1.136 to 1.143". */
 char *duet_text_ratio_interval(double low, double high);

@@ -77,10 +77,9 @@ static void reached_row(
     }
     DuetUnit unit = duet_unit_for(arm->latency.n > 0 ? arm->latency.median : 0);
     g_autofree char *median = duet_text_time(arm->latency.n > 0 ? arm->latency.median : NAN);
-    g_autofree char *range = arm->latency.n > 0
-        ? duet_text_interval(unit, arm->latency.low, arm->latency.high)
+    g_autofree char *interval = arm->latency.n > 0
+        ? duet_text_time_range(unit, arm->latency.low, arm->latency.high)
         : g_strdup("n/a");
-    g_autofree char *interval = g_strdup_printf("%s %s", range, unit.name);
     g_autofree char *rate = number_text(arm->starts_per_s);
     g_autofree char *reached = g_strdup_printf("%u", outcome->reached);
     g_autofree char *answered = duet_density_was_asked(outcome)

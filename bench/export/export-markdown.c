@@ -70,8 +70,8 @@ static void arms_by(
 
     g_string_append_printf(out, "\n## %s\n\n", g_strdelimit(id, "_", ' '));
     g_string_append(out,
-        "| arm | ok | failed | median | IQR | 95 % of median | p95 |\n"
-        "|---|--:|--:|--:|--:|--:|--:|\n");
+        "| arm | ok | failed | median | IQR | 95 % of median | p95 | p99 | min | max | MAD |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (guint i = 0; i < analysis->n_arms; i++) {
         const DuetArmAnalysis *a = &analysis->arms[i];
         const DuetSummary *s = &a->summary[metric];
@@ -81,17 +81,22 @@ static void arms_by(
         g_autofree char *ok = g_strdup_printf("%u", a->ok);
         g_autofree char *failed = g_strdup_printf("%u", a->failed + a->timeouts);
         if (s->n == 0) {
-            duet_export_markdown_row(out, name, ok, failed, "n/a", "n/a", "n/a", "n/a", NULL);
+            duet_export_markdown_row(out, name, ok, failed, "n/a", "n/a", "n/a", "n/a", "n/a",
+                "n/a", "n/a", "n/a", NULL);
             continue;
         }
         DuetUnit unit = duet_unit_for(s->median);
         unit.digits++;
         g_autofree char *median = duet_text_time(s->median);
         g_autofree char *iqr = duet_text_time(s->q3 - s->q1);
-        g_autofree char *numbers = duet_text_interval(unit, s->low, s->high);
-        g_autofree char *interval = g_strdup_printf("%s %s", numbers, unit.name);
+        g_autofree char *interval = duet_text_time_range(unit, s->low, s->high);
         g_autofree char *p95 = duet_text_time(s->p95);
-        duet_export_markdown_row(out, name, ok, failed, median, iqr, interval, p95, NULL);
+        g_autofree char *p99 = duet_text_time(s->p99);
+        g_autofree char *min = duet_text_time(s->min);
+        g_autofree char *max = duet_text_time(s->max);
+        g_autofree char *mad = duet_text_time(s->mad);
+        duet_export_markdown_row(
+            out, name, ok, failed, median, iqr, interval, p95, p99, min, max, mad, NULL);
     }
 }
 

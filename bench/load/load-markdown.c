@@ -3,15 +3,6 @@
 #include "bench/text.h"
 #include "load-analysis.h"
 
-static char *with_unit(double ns, double low, double high)
-{
-    DuetUnit unit = duet_unit_for(ns);
-
-    unit.digits++;
-    g_autofree char *numbers = duet_text_interval(unit, low, high);
-    return g_strdup_printf("%s %s", numbers, unit.name);
-}
-
 static void level_row(
     GString *out, const DuetRun *run, const DuetLoadAnalysis *analysis, guint arm, guint variant)
 {
@@ -28,8 +19,10 @@ static void level_row(
             NULL);
         return;
     }
+    DuetUnit unit = duet_unit_for(s->median);
+    unit.digits++;
     g_autofree char *median = duet_text_time(s->median);
-    g_autofree char *interval = with_unit(s->median, s->low, s->high);
+    g_autofree char *interval = duet_text_time_range(unit, s->low, s->high);
     g_autofree char *p95 = duet_text_time(s->p95);
     g_autofree char *p99 = duet_text_time(s->p99);
     g_autofree char *per_second = duet_text_ratio(rate->median);

@@ -294,6 +294,31 @@ static void test_foreign_record(void)
     run_fixture_assert_fits(table);
 }
 
+/* All figures of an arm, and no unit beside one that is not known: of five samples no interval, of
+ * less than 200 no p99; with a time-out the largest may be another. */
+static void test_markdown(void)
+{
+    g_autoptr(DuetRun) run = run_fixture_new(1, 10, 30), few = run_fixture_new(1, 10, 5);
+
+    duet_run_sample(few, 0)->status = DUET_SAMPLE_TIMEOUT;
+    g_autofree char *markdown = run_fixture_shown(run, "md"),
+                    *short_one = run_fixture_shown(few, "md");
+    g_assert_nonnull(strstr(markdown,
+        "| arm | ok | failed | median | IQR | 95 % of median | p95 | p99 | min | max | MAD |\n"));
+    g_autoptr(GRegex) row = g_regex_new("^\\| container \\| 30 \\| 0 "
+                                        "(\\| [0-9.]+( to [0-9.]+)? [mu]s ){4}\\| n/a "
+                                        "(\\| [0-9.]+ [mu]s ){3}\\|$",
+        G_REGEX_MULTILINE, 0, NULL);
+    g_assert_true(g_regex_match(row, markdown, 0, NULL));
+    g_autoptr(GRegex) cut =
+        g_regex_new("^\\| vm \\| 4 \\| 1 \\| [0-9.]+ s \\| [0-9.]+ ms "
+                    "\\| n/a \\| n/a \\| n/a \\| [0-9.]+ s \\| n/a \\| [0-9.]+ ms \\|$",
+            G_REGEX_MULTILINE, 0, NULL);
+    g_assert_true(g_regex_match(cut, short_one, 0, NULL));
+    g_assert_null(strstr(short_one, "n/a s"));
+    g_assert_null(strstr(short_one, "n/a ms"));
+}
+
 #define HOSTILE "=cmd()|'x'\"<script>\n\x1b[31m\\`*_"
 
 static void test_hostile(void)
@@ -459,6 +484,7 @@ int main(int argc, char **argv)
     g_test_add_func("/results/metrics", test_metrics);
     g_test_add_func("/results/detectable", test_detectable);
     g_test_add_func("/results/foreign-record", test_foreign_record);
+    g_test_add_func("/results/markdown", test_markdown);
     g_test_add_func("/results/hostile", test_hostile);
     g_test_add_func("/results/nothing-dropped", test_nothing_dropped);
     g_test_add_func("/results/ready", test_ready);

@@ -50,6 +50,10 @@ static void test_times(void)
     g_assert_cmpstr(wide, ==, "1.14 to 1.15");
     g_assert_cmpstr(narrow, ==, "1.136 to 1.143");
     g_assert_cmpstr(point, ==, "1.00 to 1.00");
+    g_autofree char *range = duet_text_time_range(duet_unit_for(12e6), 11.1e6, 12.5e6);
+    g_autofree char *no_range = duet_text_time_range(duet_unit_for(12e6), NAN, NAN);
+    g_assert_cmpstr(range, ==, "11.1 to 12.5 ms");
+    g_assert_cmpstr(no_range, ==, "n/a");
     g_autofree char *p = duet_text_p(0.0001), *half = duet_text_p(0.5);
     g_assert_cmpstr(p, ==, "<0.001");
     g_autofree char *near_zero = duet_text_bytes_range(-52000 * 1024.0, 53000 * 1024.0);
