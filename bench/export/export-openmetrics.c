@@ -87,13 +87,28 @@ static void series(GString *out, const char *family, const char *suffix, const D
     duet_openmetrics_label(out, "metric", metric);
 }
 
+typedef struct {
+    const char *name;
+    double value;
+} Figure;
+
+/* A line for each that is known, its name as a label. */
+static void figures(GString *out, const char *family, const DuetRun *run, guint arm,
+    const char *metric, const char *label, const Figure *list, gsize n, double scale)
+{
+    for (gsize i = 0; i < n; i++) {
+        if (isnan(list[i].value))
+            continue;
+        series(out, family, "", run, arm, metric);
+        duet_openmetrics_label(out, label, list[i].name);
+        duet_openmetrics_value(out, list[i].value * scale);
+    }
+}
+
 void duet_openmetrics_summary(GString *out, const char *family, const DuetRun *run, guint arm,
     const char *metric, const DuetSummary *s, double scale)
 {
-    const struct {
-        const char *quantile;
-        double value;
-    } quantiles[] = {
+    const Figure quantiles[] = {
         { "0.0", s->min },
         { "0.25", s->q1 },
         { "0.5", s->median },
@@ -103,29 +118,36 @@ void duet_openmetrics_summary(GString *out, const char *family, const DuetRun *r
         { "1.0", s->max },
     };
 
-    for (gsize i = 0; i < G_N_ELEMENTS(quantiles); i++) {
-        if (isnan(quantiles[i].value))
-            continue;
-        series(out, family, "", run, arm, metric);
-        duet_openmetrics_label(out, "quantile", quantiles[i].quantile);
-        duet_openmetrics_value(out, quantiles[i].value * scale);
-    }
+    figures(out, family, run, arm, metric, "quantile", quantiles, G_N_ELEMENTS(quantiles), scale);
     series(out, family, "_count", run, arm, metric);
     duet_openmetrics_value(out, s->n);
     series(out, family, "_sum", run, arm, metric);
     duet_openmetrics_value(out, s->mean * s->n * scale);
 }
 
-static void summaries(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
+void duet_openmetrics_spread(GString *out, const char *family, const DuetRun *run, guint arm,
+    const char *metric, const DuetSummary *s, double scale)
 {
-    duet_openmetrics_family(
-        out, "duet_time_seconds", "summary", "seconds", "Times of the good samples.");
+    const Figure spread[] = {
+        { "median_low", s->low },
+        { "median_high", s->high },
+        { "mad", s->mad },
+    };
+
+    figures(out, family, run, arm, metric, "figure", spread, G_N_ELEMENTS(spread), scale);
+}
+
+/* @append: duet_openmetrics_summary() or duet_openmetrics_spread() */
+static void times(GString *out, const DuetRun *run, const DuetAnalysis *analysis,
+    const char *family,
+    void (*append)(
+        GString *, const char *, const DuetRun *, guint, const char *, const DuetSummary *, double))
+{
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {
             g_autofree char *id = duet_metric_id(metric, analysis->headline_to);
             if (analysis->arms[arm].summary[metric].n > 0)
-                duet_openmetrics_summary(out, "duet_time_seconds", run, arm, id,
-                    &analysis->arms[arm].summary[metric], 1e-9);
+                append(out, family, run, arm, id, &analysis->arms[arm].summary[metric], 1e-9);
         }
     }
 }
@@ -174,7 +196,12 @@ char *duet_export_openmetrics(const DuetRun *run, const DuetAnalysis *analysis)
         const DuetArmAnalysis *a = &analysis->arms[arm];
         duet_openmetrics_samples(out, run, arm, a->ok, a->failed, a->timeouts);
     }
-    summaries(out, run, analysis);
+    duet_openmetrics_family(
+        out, "duet_time_seconds", "summary", "seconds", "Times of the good samples.");
+    times(out, run, analysis, "duet_time_seconds", duet_openmetrics_summary);
+    duet_openmetrics_family(out, "duet_time_spread_seconds", "gauge", "seconds",
+        "95 % interval of the median of these times, and their MAD.");
+    times(out, run, analysis, "duet_time_spread_seconds", duet_openmetrics_spread);
     duet_openmetrics_ratios(out, &analysis->match, analysis->comparisons,
         "Ratio of the medians of a and b, 95 % interval.");
     g_string_append(out, "# EOF\n");

@@ -65,6 +65,11 @@ void duet_openmetrics_samples(
 /** duet_openmetrics_summary: appends quantiles, count and sum. @scale: to the family's unit */
 void duet_openmetrics_summary(GString *out, const char *family, const DuetRun *run, guint arm,
     const char *metric, const DuetSummary *s, double scale);
+/** duet_openmetrics_spread: the same for a gauge that tells, by its label "figure", the 95 %
+ * interval of the median (median_low, median_high) and the MAD, which a summary has no place for.
+ */
+void duet_openmetrics_spread(GString *out, const char *family, const DuetRun *run, guint arm,
+    const char *metric, const DuetSummary *s, double scale);
 /** duet_openmetrics_ratios: the intervals that are not withheld. @help: what is compared. */
 void duet_openmetrics_ratios(
     GString *out, const DuetMatch *match, GArray *comparisons, const char *help);

@@ -157,6 +157,10 @@ lines = re.findall(r"^BenchmarkBoot/arm=(\w+) 1 (\d+) ns/op( \d+ \S+)*$", open(s
 for arm in run["summary"]:
     median = arm["metrics"]["request_to_output"]["median_ns"]
     assert abs(medians[arm["arm"]] * 1e9 - median) < 1, (medians, median)
+    for figure, of in ("median_low", "median_low_ns"), ("median_high", "median_high_ns"), ("mad", "mad_ns"):
+        spread = [s.value for s in families["duet_time_spread_seconds"].samples if s.labels["figure"] == figure and
+                  s.labels["arm"] == arm["arm"] and s.labels["metric"] == "request_to_output"]
+        assert len(spread) == 1 and abs(spread[0] * 1e9 - arm["metrics"]["request_to_output"][of]) < 1, (figure, spread)
     assert statistics.median(int(ns) for name, ns, _ in lines if name == arm["arm"]) == median
 assert len(lines) == 24, lines
 PYTHON

@@ -319,6 +319,25 @@ static void test_markdown(void)
     g_assert_null(strstr(short_one, "n/a ms"));
 }
 
+/* What a summary of OpenMetrics has no place for; what is not known is absent. */
+static void test_openmetrics_spread(void)
+{
+    g_autoptr(DuetRun) run = run_fixture_new(1, 10, 30), few = run_fixture_new(1, 10, 5);
+    g_autofree char *all = run_fixture_shown(run, "openmetrics"),
+                    *some = run_fixture_shown(few, "openmetrics");
+    static const char *const figures[] = { "median_low\"} 0.0", "median_high\"} 0.0", "mad\"} " };
+
+    g_assert_nonnull(strstr(
+        all, "# TYPE duet_time_spread_seconds gauge\n# UNIT duet_time_spread_seconds seconds\n"));
+    for (gsize i = 0; i < G_N_ELEMENTS(figures); i++) {
+        g_autofree char *end = g_strdup_printf(
+            "arm=\"container\",metric=\"request_to_output\",figure=\"%s", figures[i]);
+        g_assert_nonnull(strstr(all, end));
+        g_assert_cmpint(strstr(some, end) != NULL, ==, i == 2);
+    }
+    g_assert_null(strstr(some, "nan"));
+}
+
 #define HOSTILE "=cmd()|'x'\"<script>\n\x1b[31m\\`*_"
 
 static void test_hostile(void)
@@ -485,6 +504,7 @@ int main(int argc, char **argv)
     g_test_add_func("/results/detectable", test_detectable);
     g_test_add_func("/results/foreign-record", test_foreign_record);
     g_test_add_func("/results/markdown", test_markdown);
+    g_test_add_func("/results/openmetrics-spread", test_openmetrics_spread);
     g_test_add_func("/results/hostile", test_hostile);
     g_test_add_func("/results/nothing-dropped", test_nothing_dropped);
     g_test_add_func("/results/ready", test_ready);
