@@ -137,11 +137,8 @@ void duet_openmetrics_spread(GString *out, const char *family, const DuetRun *ru
     figures(out, family, run, arm, metric, "figure", spread, G_N_ELEMENTS(spread), scale);
 }
 
-/* @append: duet_openmetrics_summary() or duet_openmetrics_spread() */
 static void times(GString *out, const DuetRun *run, const DuetAnalysis *analysis,
-    const char *family,
-    void (*append)(
-        GString *, const char *, const DuetRun *, guint, const char *, const DuetSummary *, double))
+    const char *family, DuetOpenmetricsFigures append)
 {
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         for (guint metric = 0; metric < DUET_METRIC_COUNT; metric++) {

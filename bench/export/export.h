@@ -70,6 +70,9 @@ void duet_openmetrics_summary(GString *out, const char *family, const DuetRun *r
  */
 void duet_openmetrics_spread(GString *out, const char *family, const DuetRun *run, guint arm,
     const char *metric, const DuetSummary *s, double scale);
+/** DuetOpenmetricsFigures: duet_openmetrics_summary() or duet_openmetrics_spread(). */
+typedef void (*DuetOpenmetricsFigures)(GString *out, const char *family, const DuetRun *run,
+    guint arm, const char *metric, const DuetSummary *s, double scale);
 /** duet_openmetrics_ratios: the intervals that are not withheld. @help: what is compared. */
 void duet_openmetrics_ratios(
     GString *out, const DuetMatch *match, GArray *comparisons, const char *help);

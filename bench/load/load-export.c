@@ -26,7 +26,7 @@ static void counts(
 
 /* @rates: starts per second of batches; else the latencies of starts. */
 static void summaries(GString *out, const char *family, const DuetRun *run,
-    const DuetLoadAnalysis *analysis, gboolean rates)
+    const DuetLoadAnalysis *analysis, gboolean rates, DuetOpenmetricsFigures append)
 {
     for (guint i = 0; !analysis->nested && i < analysis->n_arms * analysis->n_levels; i++) {
         guint arm = i / analysis->n_levels, variant = i % analysis->n_levels;
@@ -34,7 +34,7 @@ static void summaries(GString *out, const char *family, const DuetRun *run,
         const DuetSummary *summary = rates ? &row->per_second : &row->latency;
         g_autofree char *level = duet_load_variant_text(run->plan, variant);
         if (summary->n > 0)
-            duet_openmetrics_summary(out, family, run, arm, level, summary, rates ? 1 : 1e-9);
+            append(out, family, run, arm, level, summary, rates ? 1 : 1e-9);
     }
 }
 
@@ -51,10 +51,16 @@ char *duet_load_openmetrics(const DuetRun *run, const DuetLoadAnalysis *analysis
     }
     duet_openmetrics_family(
         out, "duet_start_seconds", "summary", "seconds", "Latencies of the good starts.");
-    summaries(out, "duet_start_seconds", run, analysis, FALSE);
+    summaries(out, "duet_start_seconds", run, analysis, FALSE, duet_openmetrics_summary);
+    duet_openmetrics_family(out, "duet_start_spread_seconds", "gauge", "seconds",
+        "95 % interval of the median latency, of whole batches, and the MAD.");
+    summaries(out, "duet_start_spread_seconds", run, analysis, FALSE, duet_openmetrics_spread);
     duet_openmetrics_family(
         out, "duet_starts_per_second", "summary", "per_second", "Starts per second of each batch.");
-    summaries(out, "duet_starts_per_second", run, analysis, TRUE);
+    summaries(out, "duet_starts_per_second", run, analysis, TRUE, duet_openmetrics_summary);
+    duet_openmetrics_family(out, "duet_starts_spread_per_second", "gauge", "per_second",
+        "95 % interval of the median of these, and their MAD.");
+    summaries(out, "duet_starts_spread_per_second", run, analysis, TRUE, duet_openmetrics_spread);
     duet_openmetrics_ratios(out, &analysis->match, analysis->comparisons,
         "Ratio of the medians of batches of a and b, 95 % interval.");
     g_string_append(out, "# EOF\n");

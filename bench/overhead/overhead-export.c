@@ -12,19 +12,22 @@
 /* Base units, each a family: a family has one. */
 static const struct {
     const char *base_unit;
-    const char *family, *unit;
+    const char *family, *spread, *unit;
     double scale;
     const char *help;
 } families[] = {
-    { "ns", "duet_work_seconds", "seconds", 1e-9, "Times that tools in instances measured." },
-    { "bytes/s", "duet_work_bytes_per_second", "bytes_per_second", 1,
-        "Bytes per second that tools in instances measured." },
-    { "1/s", "duet_work_operations_per_second", "operations_per_second", 1,
+    { "ns", "duet_work_seconds", "duet_work_spread_seconds", "seconds", 1e-9,
+        "Times that tools in instances measured." },
+    { "bytes/s", "duet_work_bytes_per_second", "duet_work_spread_bytes_per_second",
+        "bytes_per_second", 1, "Bytes per second that tools in instances measured." },
+    { "1/s", "duet_work_operations_per_second", "duet_work_spread_operations_per_second",
+        "operations_per_second", 1,
         "Other rates that tools in instances measured; the metric tells of what." },
 };
 
-static void arm_summaries(
-    GString *out, const DuetRun *run, const DuetOverheadAnalysis *analysis, guint arm, gsize family)
+/* @name: of a family of that base unit */
+static void arm_figures(GString *out, const DuetRun *run, const DuetOverheadAnalysis *analysis,
+    guint arm, gsize family, const char *name, DuetOpenmetricsFigures append)
 {
     const DuetOverheadTest *test = duet_overhead_arm_test(duet_run_arm(run, arm));
 
@@ -33,8 +36,7 @@ static void arm_summaries(
         g_autofree char *metric = g_strdup_printf("%s.%s", test->name, test->values[value].id);
         if (summary->n > 0 &&
             g_str_equal(test->values[value].base_unit, families[family].base_unit))
-            duet_openmetrics_summary(
-                out, families[family].family, run, arm, metric, summary, families[family].scale);
+            append(out, name, run, arm, metric, summary, families[family].scale);
     }
 }
 
@@ -53,7 +55,13 @@ char *duet_overhead_openmetrics(const DuetRun *run, const DuetOverheadAnalysis *
         duet_openmetrics_family(
             out, families[family].family, "summary", families[family].unit, families[family].help);
         for (guint arm = 0; arm < analysis->n_arms; arm++)
-            arm_summaries(out, run, analysis, arm, family);
+            arm_figures(
+                out, run, analysis, arm, family, families[family].family, duet_openmetrics_summary);
+        duet_openmetrics_family(out, families[family].spread, "gauge", families[family].unit,
+            "95 % interval of the median of these, and their MAD.");
+        for (guint arm = 0; arm < analysis->n_arms; arm++)
+            arm_figures(
+                out, run, analysis, arm, family, families[family].spread, duet_openmetrics_spread);
     }
     duet_openmetrics_ratios(out, &match, analysis->comparisons,
         "Ratio of the medians of a and b, 95 % interval; of rates, below 1 is slower.");

@@ -635,6 +635,9 @@ static void test_exports(void)
     g_assert_nonnull(strstr(metrics, "arm=\"vm\",metric=\"x4\",status=\"failed\"} 48\n"));
     g_assert_nonnull(strstr(metrics, "# UNIT duet_starts_per_second per_second\n"));
     g_assert_nonnull(strstr(metrics, "arm=\"container\",metric=\"x4\",quantile=\"0.5\"} 0.08"));
+    g_assert_nonnull(strstr(metrics, "# UNIT duet_starts_spread_per_second per_second\n"));
+    g_assert_nonnull(
+        strstr(metrics, "arm=\"container\",metric=\"x4\",figure=\"median_high\"} 0.08"));
     g_assert_null(strstr(metrics, "arm=\"vm\",metric=\"x4\",quantile="));
     g_assert_null(strstr(metrics, "duet_ratio{"));
     g_assert_null(strstr(metrics, "nan"));

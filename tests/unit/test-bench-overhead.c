@@ -441,6 +441,8 @@ static void test_exports(void)
     g_assert_true(g_str_has_suffix(metrics, "\n# EOF\n"));
     g_assert_null(strstr(metrics, "nan"));
     g_assert_nonnull(strstr(metrics, "# UNIT duet_work_seconds seconds\n"));
+    g_assert_nonnull(strstr(metrics, "# TYPE duet_work_spread_bytes_per_second gauge\n"));
+    g_assert_nonnull(strstr(metrics, "metric=\"syscall.call_ns\",figure=\"median_low\"} 2.0"));
     g_assert_nonnull(strstr(metrics, "arm=\"syscall:vm\",status=\"failed\"} 10\n"));
     g_assert_null(strstr(metrics, "arm=\"syscall:vm\",metric="));
     g_assert_nonnull(strstr(metrics, "a=\"cpu:vm\",b=\"cpu:native\",metric=\"cpu.events_per_s\""));
