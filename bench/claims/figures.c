@@ -330,7 +330,14 @@ static void judge_density(const Pair *pair, DuetFinding *finding)
             container->reached, duet_density_bound_to_string(container->bound), vm->reached,
             duet_density_bound_to_string(vm->bound));
     duet_finding_figure(finding, "container / vm", reached.ratio, NAN, NAN);
-    if (reached.low <= 1 && reached.high >= 1)
+    /* More of those that are fewer might have fit. */
+    const DuetDensityBound fewer = reached.ratio > 1 ? vm->bound : container->bound;
+    gboolean open = reached.low <= 1 && reached.high >= 1;
+    if (open && !duet_density_bound_is_limit(fewer))
+        duet_finding_set(finding, DUET_FINDING_UNDECIDED,
+            "%s is no limit of the host, more might have fit: %s",
+            duet_density_bound_to_string(fewer), seen);
+    else if (open)
         duet_finding_set(finding, DUET_FINDING_UNDECIDED, "no limit told them apart: %s", seen);
     else if (reached.low <= 1 + floor && reached.high >= 1 / (1 + floor))
         duet_finding_set(finding, DUET_FINDING_UNDECIDED,

@@ -175,7 +175,13 @@ static void note_arm(GPtrArray *notes, const DuetRun *run, guint index, const Du
             "%s: the kernel does not keep the budget, it is what was measured before each start: "
             "%s",
             name, outcome->no_pool);
-    if (outcome->bound == DUET_DENSITY_BOUND_MAX || outcome->bound == DUET_DENSITY_BOUND_TIME)
+    if (outcome->bound == DUET_DENSITY_BOUND_FAILURES)
+        duet_notes_add(notes, "not-full", FALSE,
+            "%s: starts that failed ended it, and not for a lack that is known: it is no limit of "
+            "the host",
+            name);
+    if (outcome->bound == DUET_DENSITY_BOUND_MAX || outcome->bound == DUET_DENSITY_BOUND_TIME ||
+        outcome->bound == DUET_DENSITY_BOUND_LATENCY)
         duet_notes_add(notes, "not-full", FALSE,
             "%s: a wish of the user ended it, not a lack of anything: it is no limit of the host",
             name);

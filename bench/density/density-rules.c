@@ -40,9 +40,18 @@ gboolean duet_density_bound_from_string(const char *text, DuetDensityBound *out_
 
 gboolean duet_density_bound_is_limit(DuetDensityBound bound)
 {
-    return bound != DUET_DENSITY_BOUND_NONE && bound != DUET_DENSITY_BOUND_MAX &&
-        bound != DUET_DENSITY_BOUND_TIME && bound != DUET_DENSITY_BOUND_ENDED &&
-        bound != DUET_DENSITY_BOUND_INTERRUPTED;
+    switch (bound) {
+    case DUET_DENSITY_BOUND_BUDGET:
+    case DUET_DENSITY_BOUND_HOST_MEMORY:
+    case DUET_DENSITY_BOUND_SWAP_IN:
+    case DUET_DENSITY_BOUND_PRESSURE:
+    case DUET_DENSITY_BOUND_REFAULTS:
+    case DUET_DENSITY_BOUND_TASKS:
+    case DUET_DENSITY_BOUND_FILES:
+        return TRUE;
+    default:
+        return FALSE;
+    }
 }
 
 void duet_density_watch_init(

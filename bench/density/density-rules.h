@@ -45,8 +45,11 @@ typedef enum {
 /** Its name in the result file ("host-memory"), and back. */
 const char *duet_density_bound_to_string(DuetDensityBound bound);
 gboolean duet_density_bound_from_string(const char *text, DuetDensityBound *out_bound);
-/** duet_density_bound_is_limit: Returns: whether it is a limit of the host, of the budget or of the
- * engine; else it was only not asked for more. */
+/**
+ * duet_density_bound_is_limit: Returns: whether it is a limit of the host or of the budget: one
+ * more did not fit. Else a wish of the user ended it, or what may have another cause: starts that
+ * failed for want of memory, as far as the kernel tells, are bound by that and not by `failures`.
+ */
 gboolean duet_density_bound_is_limit(DuetDensityBound bound);
 
 /**

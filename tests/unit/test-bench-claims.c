@@ -234,6 +234,26 @@ static void test_density(void)
     expect(try_density("kvm", none, many), DUET_FINDING_UNDECIDED, FALSE, "0 of 0 instances of vm");
 }
 
+/* That a start fails, or takes longer than the user would wait, does not say that no more fit. */
+static void test_density_no_limit(void)
+{
+    const ClaimsReached broken = { 6, 6, DUET_DENSITY_BOUND_FAILURES },
+                        late = { 6, 6, DUET_DENSITY_BOUND_LATENCY },
+                        full = { 6, 6, DUET_DENSITY_BOUND_BUDGET };
+    const ClaimsReached asked = { 12, 12, DUET_DENSITY_BOUND_MAX },
+                        many_broken = { 12, 12, DUET_DENSITY_BOUND_FAILURES };
+
+    expect(try_density("kvm", broken, asked), DUET_FINDING_UNDECIDED, TRUE,
+        "failures is no limit of the host, more might have fit: 12 containers (bound by max)");
+    expect(try_density("kvm", late, asked), DUET_FINDING_UNDECIDED, TRUE,
+        "start-latency is no limit of the host");
+    expect(try_density("kvm", asked, broken), DUET_FINDING_UNDECIDED, TRUE,
+        "failures is no limit of the host");
+    expect(try_density("kvm", broken, many_broken), DUET_FINDING_UNDECIDED, TRUE, "no limit");
+    /* Those that did start fit, whatever became of the next. */
+    expect(try_density("kvm", full, many_broken), DUET_FINDING_HOLDS, TRUE, "bound by failures");
+}
+
 /* What judges sights gives a finding. */
 #define JUDGED(call)                                                                               \
     __extension__({                                                                                \
@@ -508,6 +528,7 @@ int main(int argc, char **argv)
     g_test_add_func("/claims/memory", test_memory);
     g_test_add_func("/claims/memory-holm", test_memory_holm);
     g_test_add_func("/claims/density", test_density);
+    g_test_add_func("/claims/density-no-limit", test_density_no_limit);
     g_test_add_func("/claims/kernels", test_kernels);
     g_test_add_func("/claims/processes", test_processes);
     g_test_add_func("/claims/throttle", test_throttle);

@@ -221,9 +221,11 @@ static void test_density(void)
     const DuetReproductionVerdict no = DUET_REPRODUCTION_NOT_COMPARABLE;
     const ClaimsReached few = { 4, 4, DUET_DENSITY_BOUND_BUDGET };
     const ClaimsReached five = { 5, 5, DUET_DENSITY_BOUND_BUDGET };
-    const ClaimsReached many = { 56, 56, DUET_DENSITY_BOUND_FAILURES };
+    const ClaimsReached many = { 56, 56, DUET_DENSITY_BOUND_TASKS };
     const ClaimsReached most = { 900, 900, DUET_DENSITY_BOUND_BUDGET };
     const ClaimsReached asked = { 56, 56, DUET_DENSITY_BOUND_MAX };
+    const ClaimsReached broken = { 4, 4, DUET_DENSITY_BOUND_FAILURES };
+    const ClaimsReached late = { 56, 56, DUET_DENSITY_BOUND_LATENCY };
     const ClaimsReached lost = { 56, 50, DUET_DENSITY_BOUND_BUDGET };
     const char *id = "canonical-density";
 
@@ -232,6 +234,8 @@ static void test_density(void)
     reproduce(id, claims_density_run("kvm", many, few), DUET_REPRODUCTION_CONTRARY, 4 / 56.0, NULL);
     reproduce(id, claims_density_run("kvm", few, five), DUET_REPRODUCTION_NOT_SHOWN, 1.25, NULL);
     reproduce(id, claims_density_run("kvm", few, asked), no, 14, "container was ended by max");
+    reproduce(id, claims_density_run("kvm", broken, many), no, 14, "vm was ended by failures");
+    reproduce(id, claims_density_run("kvm", few, late), no, 14, "ended by start-latency");
     reproduce(id, claims_density_run("kvm", few, lost), no, NAN, "50 of 56 instances of container");
     reproduce(id, claims_density_run("tcg", few, many), no, 14, "no KVM");
 }
@@ -240,7 +244,7 @@ static void test_density(void)
 static void test_density_view(void)
 {
     const ClaimsReached few = { 4, 4, DUET_DENSITY_BOUND_BUDGET };
-    const ClaimsReached many = { 56, 56, DUET_DENSITY_BOUND_FAILURES };
+    const ClaimsReached many = { 56, 56, DUET_DENSITY_BOUND_TASKS };
     g_autoptr(DuetRun) run = claims_density_run("kvm", few, many);
     g_autoptr(GPtrArray) runs = g_ptr_array_new();
     g_auto(DuetReproduction) seen = { 0 };
