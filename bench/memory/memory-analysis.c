@@ -79,6 +79,11 @@ double duet_memory_disagreement(const DuetMemoryArm *arm, DuetMemoryMetric a, Du
     return low > 0 ? high / low - 1 : INFINITY;
 }
 
+double duet_memory_noise(const DuetMemoryAnalysis *analysis)
+{
+    return fmax(analysis->noise_bytes, analysis->zero_noise_bytes);
+}
+
 double duet_memory_managing_share(const DuetMemoryArm *arm)
 {
     double all = arm->lines[DUET_MEMORY_PSS].slope;

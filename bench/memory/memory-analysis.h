@@ -124,11 +124,23 @@ double duet_memory_disagreement(const DuetMemoryArm *arm, DuetMemoryMetric a, Du
  * not known. */
 double duet_memory_managing_share(const DuetMemoryArm *arm);
 
+/** duet_memory_noise: Returns: the most that MemAvailable of the idle host moved, before the run or
+ * during samples of 0 instances; NAN: not known. */
+double duet_memory_noise(const DuetMemoryAnalysis *analysis);
+
+/** duet_memory_estimator_name: Returns: what people call one of the three. */
+const char *duet_memory_estimator_name(DuetMemoryMetric estimator);
+
 /**
- * duet_memory_parts: why the slopes of two estimators differ.
- * Returns: (transfer full): "file 45.0 MiB, kernel -3.1 MiB": what @a has more than @b; what is
- *     below a tenth of the gap is left out.
+ * duet_memory_parts: by what the slopes of two estimators of an arm differ, and why each does.
+ * Returns: (transfer full): "file 45.0 MiB (...), kernel -3.1 MiB (...)": what @a has more than @b;
+ *     what is below a tenth of the gap is left out.
  */
-char *duet_memory_parts(const DuetMemoryArm *arm, DuetMemoryMetric a, DuetMemoryMetric b);
+char *duet_memory_parts(
+    const DuetMemoryAnalysis *analysis, guint arm, DuetMemoryMetric a, DuetMemoryMetric b);
+
+/** duet_memory_estimator_notes: adds where the estimators of an arm disagree. */
+void duet_memory_estimator_notes(
+    GPtrArray *notes, const DuetRun *run, const DuetMemoryAnalysis *analysis, guint arm);
 
 G_END_DECLS
