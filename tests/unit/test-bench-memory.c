@@ -9,6 +9,7 @@
 #include "bench/memory/balloon.h"
 #include "bench/memory/memory-analysis.h"
 #include "bench/memory/memory-view.h"
+#include "bench/notes.h"
 #include "bench/result/result.h"
 #include "memory-fixture.h"
 
@@ -281,6 +282,30 @@ static void test_check(void)
     g_assert_true(run_fixture_has_note(all, "estimators"));
 }
 
+/* Each estimator's line is asked how well it is known. */
+static void test_imprecise(void)
+{
+    MemoryKind kinds[] = { memory_fixture_vm() };
+    MemoryLab lab = { .kinds = kinds };
+    g_autoptr(DuetRun) run = memory_fixture_run(&lab, 1, 3);
+    guint imprecise = 0;
+
+    for (guint i = 0; i < run->samples->len; i++) {
+        DuetSample *sample = duet_run_sample(run, i);
+        if (sample->memory->count > 0)
+            sample->memory->host.available_bytes -= sample->block * 200 * MIB;
+    }
+    g_autoptr(GPtrArray) notes = run->benchmark->check(run);
+    for (guint i = 0; i < notes->len; i++) {
+        const DuetNote *note = g_ptr_array_index(notes, i);
+        if (!g_str_equal(note->code, "imprecise"))
+            continue;
+        g_assert_nonnull(strstr(note->text, "vm: what one more takes (host) is known to +-"));
+        imprecise++;
+    }
+    g_assert_cmpuint(imprecise, ==, 1);
+}
+
 static void test_density(void)
 {
     MemoryKind kinds[] = { memory_fixture_vm(), memory_fixture_container() };
@@ -486,6 +511,7 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/interrupted", test_interrupted);
     g_test_add_func("/memory/ratio", test_ratio);
     g_test_add_func("/memory/check", test_check);
+    g_test_add_func("/memory/imprecise", test_imprecise);
     g_test_add_func("/memory/density", test_density);
     g_test_add_func("/memory/guest", test_guest);
     g_test_add_func("/memory/ksm", test_ksm);
