@@ -57,6 +57,19 @@ static void note_noise(GPtrArray *notes, const DuetRun *run, const DuetMemoryAna
     }
 }
 
+/* They differ by what the estimators are, not by what was measured. */
+static void note_fixed(GPtrArray *notes, const DuetMemoryAnalysis *analysis)
+{
+    gboolean any = FALSE;
+
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        any |= analysis->arms[arm].most != analysis->arms[arm].least;
+    if (any)
+        duet_notes_add(notes, "fixed", FALSE,
+            "fixed costs are of what all instances share, and not compared: of files PSS has one "
+            "copy, cgroups none that others read first, and to the host they are available");
+}
+
 /* A guest that has less or more than was to be equal. */
 static void note_equal(GPtrArray *notes, const DuetRun *run, const DuetMemoryAnalysis *analysis)
 {
@@ -88,6 +101,8 @@ GPtrArray *duet_memory_notes_new(const DuetRun *run, const DuetMemoryAnalysis *a
         if (!analysis->nested)
             duet_memory_estimator_notes(notes, run, analysis, arm);
     }
+    if (!analysis->nested)
+        note_fixed(notes, analysis);
     duet_notes_samples(notes, run);
     note_age(notes, run);
     if (!analysis->nested)

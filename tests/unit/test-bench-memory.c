@@ -59,6 +59,7 @@ static void test_agree(void)
     g_assert_cmpfloat(analysis->noise_bytes, ==, 2.0 * MIB);
     g_assert_cmpfloat(analysis->zero_noise_bytes, ==, 0);
     g_assert_null(strstr(table, "vm: the estimators"));
+    g_assert_true(run_fixture_has_note(analysis->notes, "fixed"));
     g_assert_nonnull(strstr(table, "125 MiB"));
     /* The host's noise is more than a container takes. */
     g_assert_nonnull(strstr(table, "container: MemAvailable moved by 2.0 MiB"));
