@@ -89,6 +89,16 @@ GPtrArray *duet_density_check(const DuetRun *run);
 /** duet_density_plan_text: Returns: (transfer full): the plan in a line. */
 char *duet_density_plan_text(const DuetRun *run);
 
+/** duet_density_trend_text: Returns: (transfer full) (nullable): what each one that runs adds to a
+ * start, with its interval. */
+char *duet_density_trend_text(const DuetDensityArm *arm);
+/** duet_density_budget_text, duet_density_host_text: Returns: (transfer full) (nullable): how many
+ * there would be where the budget is used up, and where the host keeps its floor alone. */
+char *duet_density_budget_text(const DuetDensityArm *arm);
+char *duet_density_host_text(const DuetDensityArm *arm);
+/** duet_density_row_text: Returns: (transfer full): "4", or "4 to 6": which starts a row is of. */
+char *duet_density_row_text(const DuetDensityRow *row);
+
 /** duet_density_table: Returns: (transfer full): the run for a terminal, within 80 columns. */
 char *duet_density_table(const DuetRun *run, const DuetDensityAnalysis *analysis);
 

@@ -58,34 +58,83 @@ static char *number_text(double number)
     return isnan(number) ? g_strdup("n/a") : duet_text_ratio(number);
 }
 
+/* Returns: whether there are figures of an arm to be shown. */
+static gboolean is_shown(const DuetDensityAnalysis *analysis, guint arm)
+{
+    return !analysis->nested && analysis->arms[arm].outcome->bound != DUET_DENSITY_BOUND_NONE;
+}
+
 static void reached_row(
     GString *out, const DuetRun *run, const DuetDensityAnalysis *analysis, guint index)
 {
-    const DuetDensityArm *arm = &analysis->arms[index];
-    const DuetDensityOutcome *outcome = arm->outcome;
+    const DuetDensityOutcome *outcome = analysis->arms[index].outcome;
+    gboolean asked = duet_density_was_asked(outcome);
     g_autofree char *name = duet_text_markdown(duet_run_arm(run, index)->name);
     g_autofree char *bound = g_strdup_printf("%s%s%s", duet_density_bound_to_string(outcome->bound),
         outcome->detail ? ": " : "", outcome->detail ? outcome->detail : "");
     g_autofree char *why = duet_text_markdown(bound);
 
-    if (outcome->bound == DUET_DENSITY_BOUND_NONE || analysis->nested) {
+    if (!is_shown(analysis, index)) {
         duet_export_markdown_row(out, name,
             outcome->bound == DUET_DENSITY_BOUND_NONE ? "not measured"
                                                       : "withheld: nested under TCG",
-            "", "", "", "", "", NULL);
+            "", "", "", "", NULL);
         return;
     }
-    DuetUnit unit = duet_unit_for(arm->latency.n > 0 ? arm->latency.median : 0);
-    g_autofree char *median = duet_text_time(arm->latency.n > 0 ? arm->latency.median : NAN);
-    g_autofree char *interval = arm->latency.n > 0
-        ? duet_text_time_range(unit, arm->latency.low, arm->latency.high)
-        : g_strdup("n/a");
-    g_autofree char *rate = number_text(arm->starts_per_s);
     g_autofree char *reached = g_strdup_printf("%u", outcome->reached);
-    g_autofree char *answered = duet_density_was_asked(outcome)
-        ? g_strdup_printf("%u", outcome->answered)
-        : g_strdup("not asked");
-    duet_export_markdown_row(out, name, reached, answered, median, interval, rate, why, NULL);
+    g_autofree char *answered = g_strdup_printf("%u", outcome->answered);
+    g_autofree char *ended = g_strdup_printf("%u", outcome->ended);
+    g_autofree char *silent = g_strdup_printf("%u", outcome->silent);
+    duet_export_markdown_row(out, name, reached, asked ? answered : "not asked", asked ? ended : "",
+        asked ? silent : "", why, NULL);
+}
+
+static void starts_row(
+    GString *out, const DuetRun *run, const DuetDensityAnalysis *analysis, guint index)
+{
+    const DuetDensityArm *arm = &analysis->arms[index];
+    const DuetSummary *s = &arm->latency;
+
+    if (!is_shown(analysis, index) || s->n == 0)
+        return;
+    DuetUnit unit = duet_unit_for(s->median);
+    g_autofree char *name = duet_text_markdown(duet_run_arm(run, index)->name);
+    g_autofree char *median = duet_text_time(s->median);
+    g_autofree char *interval = duet_text_time_range(unit, s->low, s->high);
+    g_autofree char *p95 = duet_text_time(s->p95);
+    g_autofree char *rate = number_text(arm->starts_per_s);
+    g_autofree char *trend = duet_density_trend_text(arm);
+    duet_export_markdown_row(out, name, median, interval, p95, rate, trend ? trend : "n/a", NULL);
+}
+
+static void curve_rows(
+    GString *out, const DuetRun *run, const DuetDensityAnalysis *analysis, guint index)
+{
+    const DuetDensityArm *arm = &analysis->arms[index];
+    g_autofree char *name = duet_text_markdown(duet_run_arm(run, index)->name);
+
+    for (guint i = 0; i < arm->n_rows && is_shown(analysis, index); i++) {
+        const DuetDensityRow *row = &arm->rows[i];
+        g_autofree char *range = duet_density_row_text(row);
+        g_autofree char *n = g_strdup_printf("%u", row->n);
+        g_autofree char *median = duet_text_time(row->median_ns);
+        g_autofree char *max = duet_text_time(row->max_ns);
+        duet_export_markdown_row(out, name, range, n, median, max, NULL);
+    }
+}
+
+static void room_rows(
+    GString *out, const DuetRun *run, const DuetDensityAnalysis *analysis, guint index)
+{
+    const DuetDensityArm *arm = &analysis->arms[index];
+    g_autofree char *name = duet_text_markdown(duet_run_arm(run, index)->name);
+    g_autofree char *budget = duet_density_budget_text(arm);
+    g_autofree char *host = duet_density_host_text(arm);
+
+    if (budget && is_shown(analysis, index))
+        duet_export_markdown_row(out, name, "budget", budget, NULL);
+    if (host && is_shown(analysis, index))
+        duet_export_markdown_row(out, name, "host", host, NULL);
 }
 
 /* @figures: of each meter; @text: Returns: (transfer full): one for people */
@@ -106,29 +155,50 @@ static void memory_rows(
     const DuetDensityArm *arm = &analysis->arms[index];
     g_autofree char *name = duet_text_markdown(duet_run_arm(run, index)->name);
 
-    if (arm->outcome->bound == DUET_DENSITY_BOUND_NONE || analysis->nested)
+    if (!is_shown(analysis, index))
         return;
     meters_row(out, name, "one instance", arm->each_bytes, duet_text_bytes);
     meters_row(out, name, "in a GiB", arm->per_gib, number_text);
 }
 
+/* Nothing where no arm has a row. @head: title, names of the columns and their sides; @rows:
+ * appends those of an arm */
+static void section(GString *out, const DuetRun *run, const DuetDensityAnalysis *analysis,
+    const char *head,
+    void (*rows)(
+        GString *out, const DuetRun *run, const DuetDensityAnalysis *analysis, guint index))
+{
+    g_autoptr(GString) body = g_string_new(NULL);
+
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        rows(body, run, analysis, arm);
+    if (body->len > 0)
+        g_string_append_printf(out, "\n## %s\n%s", head, body->str);
+}
+
 char *duet_density_markdown(const DuetRun *run, const DuetDensityAnalysis *analysis)
 {
     GString *out = g_string_new(NULL);
+    g_autoptr(GString) memory = g_string_new("Memory\n\n| arm | of ");
 
+    for (guint meter = 0; meter < DUET_DENSITY_METERS; meter++)
+        g_string_append_printf(memory, "| %s ", duet_density_meter_id(meter));
+    g_string_append(memory, "|\n|---|---|--:|--:|--:|--:|");
     duet_export_markdown_banner(out, analysis->nested, analysis->tcg);
     duet_export_markdown_head(out, run, NULL);
-    g_string_append(out,
-        "\n## At the same time\n\n| arm | reached | answered | start, median | 95 % | "
-        "starts per second | bound by |\n|---|--:|--:|--:|--:|--:|---|\n");
-    for (guint arm = 0; arm < analysis->n_arms; arm++)
-        reached_row(out, run, analysis, arm);
-    g_string_append(out, "\n## Memory\n\n| arm | of ");
-    for (guint meter = 0; meter < DUET_DENSITY_METERS; meter++)
-        g_string_append_printf(out, "| %s ", duet_density_meter_id(meter));
-    g_string_append(out, "|\n|---|---|--:|--:|--:|--:|\n");
-    for (guint arm = 0; arm < analysis->n_arms; arm++)
-        memory_rows(out, run, analysis, arm);
+    section(out, run, analysis,
+        "At the same time\n\n| arm | reached | answered | ended | silent | bound by |\n"
+        "|---|--:|--:|--:|--:|---|",
+        reached_row);
+    section(out, run, analysis,
+        "Starts\n\n| arm | median | 95 % | p95 | starts per second | over N |\n"
+        "|---|--:|--:|--:|--:|---|",
+        starts_row);
+    section(out, run, analysis,
+        "Start latency at N\n\n| arm | N | starts | median | slowest |\n|---|--:|--:|--:|--:|",
+        curve_rows);
+    section(out, run, analysis, memory->str, memory_rows);
+    section(out, run, analysis, "Room\n\n| arm | of | |\n|---|---|---|", room_rows);
     duet_export_markdown_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }
@@ -145,12 +215,6 @@ static void labelled(GString *out, const char *family, const DuetRun *run, guint
     duet_openmetrics_label(out, "arm", duet_run_arm(run, arm)->name);
     duet_openmetrics_label(out, label, text);
     duet_openmetrics_value(out, value);
-}
-
-/* Returns: whether there are figures of an arm to be shown. */
-static gboolean is_shown(const DuetDensityAnalysis *analysis, guint arm)
-{
-    return !analysis->nested && analysis->arms[arm].outcome->bound != DUET_DENSITY_BOUND_NONE;
 }
 
 static void instances(GString *out, const DuetRun *run, const DuetDensityAnalysis *analysis)

@@ -26,6 +26,45 @@ char *duet_density_plan_text(const DuetRun *run)
     return g_string_free(out, FALSE);
 }
 
+char *duet_density_trend_text(const DuetDensityArm *arm)
+{
+    const DuetLine *trend = &arm->trend;
+
+    if (isnan(trend->slope))
+        return NULL;
+    DuetUnit unit = duet_unit_for(fabs(trend->slope));
+    g_autofree char *slope = duet_unit_format(unit, trend->slope);
+    g_autofree char *range = duet_text_interval(unit, trend->slope_low, trend->slope_high);
+    return g_strdup_printf("%s %s more for each that runs (95 %%: %s)", slope, unit.name, range);
+}
+
+char *duet_density_budget_text(const DuetDensityArm *arm)
+{
+    g_autofree char *room = duet_text_ratio(arm->room_budget);
+
+    return isnan(arm->room_budget)
+        ? NULL
+        : g_strdup_printf("about %s would use it up (extrapolated from %u, not measured)", room,
+              arm->outcome->memory->instances->len);
+}
+
+char *duet_density_host_text(const DuetDensityArm *arm)
+{
+    g_autofree char *room = duet_text_ratio(arm->room_host);
+
+    return isnan(arm->room_host)
+        ? NULL
+        : g_strdup_printf("about %s would leave no more than it must keep (extrapolated from %u, "
+                          "not measured)",
+              room, arm->outcome->memory->instances->len);
+}
+
+char *duet_density_row_text(const DuetDensityRow *row)
+{
+    return row->from == row->to ? g_strdup_printf("%u", row->from)
+                                : g_strdup_printf("%u to %u", row->from, row->to);
+}
+
 static void append_row(GString *out, const char *label, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 static void append_row(GString *out, const char *label, const char *format, ...)
@@ -49,15 +88,11 @@ static void append_starts(GString *out, const DuetDensityArm *arm)
     g_autofree char *interval = duet_unit_format(unit, s->median);
     g_autofree char *range = duet_text_interval(unit, s->low, s->high);
     g_autofree char *p95 = duet_text_time(s->p95);
+    g_autofree char *trend = duet_density_trend_text(arm);
     append_row(out, "start", "median %s %s (95 %%: %s), p95 %s; %.3g starts per second", interval,
         unit.name, range, p95, arm->starts_per_s);
-    if (isnan(arm->trend.slope))
-        return;
-    DuetUnit small = duet_unit_for(fabs(arm->trend.slope));
-    g_autofree char *slope = duet_unit_format(small, arm->trend.slope);
-    g_autofree char *slopes =
-        duet_text_interval(small, arm->trend.slope_low, arm->trend.slope_high);
-    append_row(out, "", "%s %s more for each that runs (95 %%: %s)", slope, small.name, slopes);
+    if (trend)
+        append_row(out, "", "%s", trend);
 }
 
 static void append_memory(GString *out, const DuetDensityArm *arm)
@@ -80,17 +115,13 @@ static void append_memory(GString *out, const DuetDensityArm *arm)
 
 static void append_room(GString *out, const DuetDensityArm *arm)
 {
-    guint from = arm->outcome->memory->instances->len;
-    g_autofree char *budget = duet_text_ratio(arm->room_budget);
-    g_autofree char *host = duet_text_ratio(arm->room_host);
+    g_autofree char *budget = duet_density_budget_text(arm);
+    g_autofree char *host = duet_density_host_text(arm);
 
-    if (!isnan(arm->room_budget))
-        append_row(out, "budget", "about %s would use it up (extrapolated from %u, not measured)",
-            budget, from);
-    if (!isnan(arm->room_host))
-        append_row(out, "host",
-            "about %s would leave no more than it must keep (extrapolated from %u, not measured)",
-            host, from);
+    if (budget)
+        append_row(out, "budget", "%s", budget);
+    if (host)
+        append_row(out, "host", "%s", host);
 }
 
 static void append_curve(GString *out, const DuetDensityArm *arm)
@@ -101,9 +132,7 @@ static void append_curve(GString *out, const DuetDensityArm *arm)
         out, "  %-24s%15s%15s%15s\n", "start latency at N", "starts", "median", "slowest");
     for (guint i = 0; i < arm->n_rows; i++) {
         const DuetDensityRow *row = &arm->rows[i];
-        g_autofree char *range = row->from == row->to
-            ? g_strdup_printf("%u", row->from)
-            : g_strdup_printf("%u to %u", row->from, row->to);
+        g_autofree char *range = duet_density_row_text(row);
         g_autofree char *median = duet_text_time(row->median_ns);
         g_autofree char *max = duet_text_time(row->max_ns);
         g_string_append_printf(out, "    %-22s%15u%15s%15s\n", range, row->n, median, max);

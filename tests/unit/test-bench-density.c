@@ -525,6 +525,13 @@ static void test_other_formats(void)
 
     g_assert_nonnull(strstr(markdown, "\n| vm | 20 | 20 | "));
     g_assert_nonnull(strstr(markdown, "| vm | one instance | 16.0 MiB | "));
+    g_assert_nonnull(strstr(markdown, "\n| vm | 20 | 20 | 0 | 0 | memory-budget: of a test |\n"));
+    g_assert_nonnull(strstr(markdown, "| p95 |"));
+    g_assert_nonnull(strstr(markdown, "| 2.00 ms more for each that runs (95 %: 2.00 to 2.00) |"));
+    g_assert_nonnull(strstr(markdown, "\n| vm | 1 to 2 | 2 | 103 ms | 104 ms |\n"));
+    g_assert_nonnull(strstr(markdown,
+        "| vm | host | about 311 would leave no more than it must "
+        "keep (extrapolated from 20, not measured) |"));
     g_assert_nonnull(strstr(metrics, ",arm=\"vm\",state=\"answered\"} 20\n"));
     g_assert_nonnull(strstr(metrics, ",arm=\"vm\",bound=\"memory-budget\"} 1\n"));
     g_assert_nonnull(strstr(metrics, "duet_start_seconds_count{"));
