@@ -106,6 +106,13 @@ static void parts(GString *out, const DuetRun *run, const DuetMemoryAnalysis *an
         }
         g_string_append(out, "|\n");
     }
+    g_string_append(out, "| " DUET_MEMORY_MANAGING_SHARE " ");
+    for (guint arm = 0; arm < analysis->n_arms; arm++) {
+        g_autofree char *share =
+            duet_text_percent(duet_memory_managing_share(&analysis->arms[arm]));
+        g_string_append_printf(out, "| %s ", share);
+    }
+    g_string_append(out, "|\n");
     arms_head(out, "Instances per GiB", run, analysis);
     for (const DuetMemoryDensity *row = duet_memory_density(); row->label; row++) {
         g_string_append_printf(out, "| %s ", row->label);
@@ -120,9 +127,11 @@ static void parts(GString *out, const DuetRun *run, const DuetMemoryAnalysis *an
 char *duet_memory_markdown(const DuetRun *run, const DuetMemoryAnalysis *analysis)
 {
     GString *out = g_string_new(NULL);
+    g_autofree char *noise = duet_memory_noise_text(analysis);
 
     duet_export_markdown_banner(out, analysis->nested, analysis->tcg);
     duet_export_markdown_head(out, run, NULL);
+    duet_export_markdown_row(out, "noise", noise, NULL);
     lines(out, run, analysis);
     duet_export_markdown_comparisons(
         out, "Ratios of one more", &analysis->match, analysis->comparisons);

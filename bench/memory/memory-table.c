@@ -36,18 +36,24 @@ char *duet_memory_plan_text(const DuetRun *run)
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
-static void append_head(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
+char *duet_memory_noise_text(const DuetMemoryAnalysis *analysis)
 {
-    const DuetRunArm *arm = duet_run_arm(run, 0);
-    g_autofree char *command = duet_bench_table_command(arm);
-    g_autofree char *plan = duet_memory_plan_text(run);
     g_autofree char *before = duet_text_bytes(analysis->noise_bytes);
     g_autofree char *during = duet_text_bytes(analysis->zero_noise_bytes);
     g_autofree char *zero = isnan(analysis->zero_noise_bytes)
         ? g_strdup("")
         : g_strdup_printf(", and by %s at most in samples of no instance", during);
-    g_autofree char *noise =
-        g_strdup_printf("MemAvailable of the idle host moved by %s before the run%s", before, zero);
+
+    return g_strdup_printf(
+        "MemAvailable of the idle host moved by %s before the run%s", before, zero);
+}
+
+static void append_head(GString *out, const DuetRun *run, const DuetMemoryAnalysis *analysis)
+{
+    const DuetRunArm *arm = duet_run_arm(run, 0);
+    g_autofree char *command = duet_bench_table_command(arm);
+    g_autofree char *plan = duet_memory_plan_text(run);
+    g_autofree char *noise = duet_memory_noise_text(analysis);
 
     duet_bench_table_banner(out, analysis->nested, analysis->tcg);
     duet_bench_table_head(out, run, command, plan);
@@ -160,7 +166,8 @@ static void append_breakdown(GString *out, const DuetRun *run, const DuetMemoryA
         }
         g_string_append_c(out, '\n');
     }
-    duet_text_append_padded(out, "  monitor and worker, share of PSS", PART_COLUMNS);
+    g_string_append(out, "  ");
+    duet_text_append_padded(out, DUET_MEMORY_MANAGING_SHARE, PART_COLUMNS - 2);
     for (guint arm = 0; arm < analysis->n_arms; arm++) {
         g_autofree char *share =
             duet_text_percent(duet_memory_managing_share(&analysis->arms[arm]));

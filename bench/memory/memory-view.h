@@ -13,6 +13,12 @@ char *duet_memory_table(const DuetRun *run, const DuetMemoryAnalysis *analysis);
 /** duet_memory_plan_text: Returns: (transfer full): how the samples were taken, in a line. */
 char *duet_memory_plan_text(const DuetRun *run);
 
+/** duet_memory_noise_text: Returns: (transfer full): how far the idle host moved, in a line. */
+char *duet_memory_noise_text(const DuetMemoryAnalysis *analysis);
+
+/* The row below the breakdown: see duet_memory_managing_share(). */
+#define DUET_MEMORY_MANAGING_SHARE "monitor and worker, share of PSS"
+
 /** The run in the formats of other programs: see export.h. Returns: (transfer full). */
 char *duet_memory_csv(const DuetRun *run, const DuetMemoryAnalysis *analysis);
 char *duet_memory_markdown(const DuetRun *run, const DuetMemoryAnalysis *analysis);

@@ -51,6 +51,8 @@ static void test_formats(void)
     g_assert_nonnull(strstr(csv, ",ok,0,pss,1090519040,bytes\n"));
     g_assert_nonnull(strstr(markdown, "| vm | pss | 125 MiB | 125 to 125 MiB | 40.0 MiB |"));
     g_assert_nonnull(strstr(markdown, "## Ratios of one more"));
+    g_assert_nonnull(strstr(markdown, "| noise | MemAvailable of the idle host moved by 2.0 MiB "));
+    g_assert_nonnull(strstr(markdown, "| monitor and worker, share of PSS | 4 % | 33 % |"));
     g_assert_null(strstr(markdown, "<b>"));
     g_assert_nonnull(strstr(metrics, "arm=\"vm\",metric=\"pss\",bound=\"low\"} 131072000\n"));
     g_assert_nonnull(strstr(metrics, "duet_ratio{"));
