@@ -264,12 +264,36 @@ gboolean duet_density_analysis_bad_arm(const DuetDensityAnalysis *analysis)
     return FALSE;
 }
 
+/* Each start that succeeded made one more than the one before it, up to what was reached. */
+static void check_starts(GPtrArray *notes, const DuetRun *run, guint arm)
+{
+    const DuetDensityOutcome *outcome = run->density->pdata[arm];
+    guint running = 0;
+    gboolean moved = FALSE;
+
+    /* Of an arm that could not be measured to its end nobody counted. */
+    if (outcome->bound == DUET_DENSITY_BOUND_NONE)
+        return;
+    for (guint i = 0; i < run->samples->len; i++) {
+        const DuetSample *sample = duet_run_sample(run, i);
+        if (sample->arm == arm && !sample->discarded && sample->status == DUET_SAMPLE_OK)
+            moved |= sample->density->running != ++running;
+    }
+    if (moved || running != outcome->reached)
+        duet_notes_add(notes, "plan", TRUE,
+            "%s: %u starts that succeeded are there of the %u instances that were reached: some "
+            "were left out, repeated or moved",
+            duet_run_arm(run, arm)->name, running, outcome->reached);
+}
+
 GPtrArray *duet_density_check(const DuetRun *run)
 {
     g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
     GPtrArray *notes = g_ptr_array_ref(analysis->notes);
 
     duet_notes_drop_known(notes);
+    for (guint arm = 0; arm < analysis->n_arms; arm++)
+        check_starts(notes, run, arm);
     duet_bench_check_record(notes, run);
     return notes;
 }

@@ -462,6 +462,37 @@ static void test_lost(void)
     g_assert_false(run_fixture_has_note(unlimited, "no-pool"));
 }
 
+static gboolean has_plan_finding(const DuetRun *run)
+{
+    g_autoptr(GPtrArray) weak = duet_density_check(run);
+
+    return run_fixture_has_note(weak, "plan");
+}
+
+/* The starts that succeeded are held against the number reached. */
+static void test_starts_left_out(void)
+{
+    g_autoptr(DuetRun) run = lab_run("kvm", 12, DUET_DENSITY_BOUND_BUDGET);
+    DuetSample *failed = duet_run_sample(run, 5);
+
+    g_assert_false(has_plan_finding(run));
+    failed->status = DUET_SAMPLE_FAILED;
+    g_assert_true(has_plan_finding(run));
+    failed->status = DUET_SAMPLE_OK;
+    failed->discarded = TRUE;
+    g_assert_true(has_plan_finding(run));
+    failed->discarded = FALSE;
+    /* As many, but one of them twice. */
+    failed->density->running = 5;
+    g_assert_true(has_plan_finding(run));
+    failed->density->running = 6;
+    g_ptr_array_remove_index(run->samples, 11);
+    g_assert_true(has_plan_finding(run));
+    /* Nobody counted those of an arm that could not be measured. */
+    ((DuetDensityOutcome *)run->density->pdata[0])->bound = DUET_DENSITY_BOUND_NONE;
+    g_assert_false(has_plan_finding(run));
+}
+
 static void test_nested(void)
 {
     g_autoptr(DuetRun) run = lab_run("tcg", 12, DUET_DENSITY_BOUND_BUDGET);
@@ -619,6 +650,7 @@ int main(int argc, char **argv)
     g_test_add_func("/density/peer", test_peer);
     g_test_add_func("/density/against", test_against);
     g_test_add_func("/density/lost", test_lost);
+    g_test_add_func("/density/starts-left-out", test_starts_left_out);
     g_test_add_func("/density/nested", test_nested);
     g_test_add_func("/density/round-trip", test_round_trip);
     g_test_add_func("/density/csv", test_csv);
