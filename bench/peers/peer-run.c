@@ -8,10 +8,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <duet/error.h>
 
+#include "core/stats.h"
 #include "core/util.h"
 #include "words.h"
 
@@ -22,8 +24,9 @@
 #define PATIENCE_MS 3000
 #define CGROUP_LOOK_US 10000
 #define LEFT_LOOK_US 100000
-#define PID_MAX_BYTES 64
 #define CMDLINE_MAX_BYTES (128u * 1024)
+#define STAT_MAX_BYTES 4096
+#define TICK_LOOK_US 1000
 
 void duet_peer_arm_free(DuetPeerArm *arm)
 {
@@ -174,11 +177,53 @@ gboolean duet_peer_arm_name(DuetPeerArm *arm, const char *name, GError **error)
 
 /* ---- what is left ---- */
 
+/* Returns: (transfer full) (nullable): with a placeholder that has no value yet it is none: what
+ * remains of it might be in anybody's command line. */
 static char *expand(const DuetPeerArm *arm, const char *text)
 {
+    char *word[] = { (char *)text, NULL };
     DuetPeerValues values = values_of(arm);
+    g_auto(GStrv) words = duet_peer_words(word, &values);
 
-    return text ? duet_peer_words_text(text, &values) : NULL;
+    return g_strdup(words[0]);
+}
+
+/* The tick of the host's time since its boot in which a process that is forked now has begun. */
+static guint64 tick_now(void)
+{
+    struct timespec now;
+    gint64 hz = sysconf(_SC_CLK_TCK);
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (guint64)(now.tv_sec * hz + now.tv_nsec / (1000000000 / hz));
+}
+
+void duet_peer_arm_begin(DuetPeerArm *arm)
+{
+    arm->began = tick_now();
+    /* The first that it starts must not have this tick as well. */
+    while (tick_now() == arm->began)
+        g_usleep(TICK_LOOK_US);
+}
+
+/* Whatever matches: what ran before the peer did is not the peer's. So are process 1, and all that
+ * we descend from. */
+static gboolean may_be_its(const DuetPeerArm *arm, gint pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, STAT_MAX_BYTES, NULL, NULL);
+    DuetProcessTimes times;
+
+    return pid > 1 && pid != getpid() && text && duet_stat_parse(text, &times) &&
+        times.began > arm->began;
+}
+
+static void drop_others(const DuetPeerArm *arm, GArray *pids)
+{
+    for (guint i = pids->len; i > 0; i--) {
+        if (!may_be_its(arm, g_array_index(pids, gint, i - 1)))
+            g_array_remove_index(pids, i - 1);
+    }
 }
 
 static void add_pid(GArray *pids, const char *text)
@@ -219,11 +264,10 @@ static gboolean is_of(const char *pid, const char *wanted)
 static void add_matching(GArray *pids, const char *wanted)
 {
     g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
-    g_autofree char *self = g_strdup_printf("%d", (int)getpid());
     const char *pid;
 
     while (proc && (pid = g_dir_read_name(proc))) {
-        if (g_ascii_isdigit(*pid) && !g_str_equal(pid, self) && is_of(pid, wanted))
+        if (g_ascii_isdigit(*pid) && is_of(pid, wanted))
             add_pid(pids, pid);
     }
 }
@@ -289,14 +333,18 @@ static char *find_all(const DuetPeerArm *arm, gboolean own, GArray *pids)
     g_autofree char *process = expand_key(arm, arm->peer->process, own);
     g_autofree char *pid_file = expand_key(arm, arm->peer->pid_file, own);
     g_autofree char *cgroup = expand_key(arm, arm->peer->cgroup, own);
+    char *first = NULL;
 
-    if (process && *process)
+    if (process)
         add_matching(pids, process);
     if (pid_file) {
         g_autofree char *wanted = expand(arm, arm->peer->process);
         add_pid_file(pids, pid_file, wanted);
     }
-    return cgroup ? add_cgroups(pids, cgroup) : NULL;
+    if (cgroup)
+        first = add_cgroups(pids, cgroup);
+    drop_others(arm, pids);
+    return first;
 }
 
 GArray *duet_peer_arm_members(DuetPeerArm *arm)

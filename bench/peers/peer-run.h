@@ -15,6 +15,7 @@ G_BEGIN_DECLS
  * @session: (nullable): as of duet_lap_take()
  * @many: other instances of it may be there: what a key without {name} finds is no more taken for
  *     {name}'s
+ * @began: in ticks since the host's boot: what had begun by then is none of its processes
  */
 typedef struct {
     DuetPeer *peer;
@@ -23,10 +24,17 @@ typedef struct {
     char *version;
     gint *session;
     gboolean many;
+    guint64 began;
 } DuetPeerArm;
 
 void duet_peer_arm_free(DuetPeerArm *arm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetPeerArm, duet_peer_arm_free)
+
+/**
+ * duet_peer_arm_begin: before its first command: whatever runs now is none of its processes, and
+ * is neither measured nor killed as one. Waits until a later one is told from these, a tick.
+ */
+void duet_peer_arm_begin(DuetPeerArm *arm);
 
 /** duet_peer_arm_needs: Returns: %FALSE with @error, which says what of its needs is not there. */
 gboolean duet_peer_arm_needs(DuetPeerArm *arm, GError **error);

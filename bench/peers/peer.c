@@ -140,6 +140,21 @@ static gboolean read_files(const DuetPeer *peer, GKeyFile *file, GError **error)
     return TRUE;
 }
 
+/* What it finds is killed, and another's process may match whatever is not this run's alone. */
+static gboolean check_own(const DuetPeer *peer, const char *key, const char *text, GError **error)
+{
+    static const char *const own[] = { "name", "run", "dir", "rootfs", "bundle" };
+
+    for (gsize i = 0; text && i < G_N_ELEMENTS(own); i++) {
+        if (duet_peer_words_use(text, own[i]))
+            return TRUE;
+    }
+    return !text ||
+        invalid(peer, key, error,
+            "would find others' processes as well; {name}, {run}, {dir}, {rootfs} or {bundle} "
+            "must be in it, which no other run has");
+}
+
 static gboolean check_whole(const DuetPeer *peer, GError **error)
 {
     if (g_strcmp0(peer->kind, "container") != 0 && g_strcmp0(peer->kind, "vm") != 0)
@@ -147,7 +162,9 @@ static gboolean check_whole(const DuetPeer *peer, GError **error)
     if (peer->commands[DUET_PEER_RUN]->len != 1)
         return invalid(peer, "run", error,
             "there must be one, and of one command; write '\\;' for a semicolon within");
-    return TRUE;
+    return check_own(peer, "process", peer->process, error) &&
+        check_own(peer, "pid-file", peer->pid_file, error) &&
+        check_own(peer, "cgroup", peer->cgroup, error);
 }
 
 static gboolean read_peer(DuetPeer *peer, GKeyFile *file, GError **error)

@@ -234,6 +234,7 @@ static DuetPeerArm *add_arm(DuetPeers *peers, DuetPeer *peer)
     arm->session = duet_peer_guard_session(peers->guard);
     arm->many = peers->use == DUET_PEERS_INSTANCES;
     arm->values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    duet_peer_arm_begin(arm);
     g_ptr_array_add(peers->arms, arm);
     return arm;
 }

@@ -123,6 +123,7 @@ has_lines() { [ "$(wc -l <"$1")" -ge "$2" ]; }
   refused "$(peer none 'start=true')" "key 'run'"
   refused "$(peer many 'run=sh {name}{argv...}')" "key 'run'"
   refused "$(peer kind 'run=true' 'kind=other')" "key 'kind'"
+  refused "$(peer vague 'run=true' 'process=no-such-engine-of-duet')" "key 'process': would find others' processes"
   echo 'no key file' >"$scratch/text.peer"
   refused "$scratch/text.peer" "key file"
   refused "$scratch/missing.peer"

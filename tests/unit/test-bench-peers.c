@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -81,6 +83,11 @@ static void test_refused(void)
         { "[peer]\nkind=vm\nrun=x {nme}\n", "'{nme}' is no placeholder" },
         { "[peer]\nkind=vm\nrun=x -{argv...}\n", "a word of its own" },
         { "[peer]\nkind=vm\nrun=x\ncgroup=/{nme}\n", "key 'cgroup'" },
+        { "[peer]\nkind=vm\nrun=x\nprocess=podman\n", "key 'process'" },
+        { "[peer]\nkind=vm\nrun=x\nprocess=\n", "key 'process'" },
+        { "[peer]\nkind=vm\nrun=x\nprocess={hostname}\n", "others' processes" },
+        { "[peer]\nkind=vm\nrun=x\npid-file=/run/x.pid\n", "key 'pid-file'" },
+        { "[peer]\nkind=vm\nrun=x\ncgroup=/sys/fs/cgroup/*\n", "key 'cgroup'" },
         { "[peer]\nkind=vm\nrun=x\n[files]\na={argv...}\n", "key 'a'" },
         { "[peer]\nkind=vm\nrun=x\n[files]\n../a=b\n", "key '../a'" },
     };
@@ -178,6 +185,105 @@ static void test_lap_missing(void)
 
     g_assert_false(duet_lap_take(argv, FALSE, NULL, 0, &lap, NULL, &error));
     g_assert_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND);
+}
+
+/* ---- whose processes are found ---- */
+
+/* Has @mark in its command line when this returns: posix_spawnp() does so when there is none. */
+static pid_t start_marked(const char *mark)
+{
+    char *argv[] = { (char *)mark, (char *)"60", NULL };
+    g_autofree char *line = NULL, *path = NULL;
+    pid_t pid;
+
+    g_assert_cmpint(posix_spawnp(&pid, "sleep", NULL, NULL, argv, environ), ==, 0);
+    path = g_strdup_printf("/proc/%d/cmdline", (int)pid);
+    do
+        g_clear_pointer(&line, g_free);
+    while (g_file_get_contents(path, &line, NULL, NULL) && *line == '\0');
+    g_assert_cmpstr(line, ==, mark);
+    return pid;
+}
+
+static int end_of(pid_t pid, int options)
+{
+    int status = -1;
+
+    return waitpid(pid, &status, options) == pid ? status : -1;
+}
+
+/* @found: the only one; 0: none. Before anything is killed. */
+static void assert_member(DuetPeerArm *arm, pid_t found)
+{
+    g_autoptr(GArray) pids = duet_peer_arm_members(arm);
+
+    g_assert_cmpuint(pids->len, ==, found > 0);
+    if (found > 0)
+        g_assert_cmpint(g_array_index(pids, gint, 0), ==, found);
+}
+
+/* @line: the key that finds them, with {name}. */
+static DuetPeerArm *arm_with(const char *line, const char *dir)
+{
+    g_autofree char *text = g_strdup_printf("[peer]\nkind=vm\nrun=x\n%s\n", line);
+    DuetPeerArm *arm = g_new0(DuetPeerArm, 1);
+    g_autoptr(GError) error = NULL;
+
+    arm->peer = parse(text, &error);
+    g_assert_no_error(error);
+    arm->values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_hash_table_insert(arm->values, g_strdup("dir"), g_strdup(dir));
+    return arm;
+}
+
+static void name_arm(DuetPeerArm *arm, const char *dir)
+{
+    g_hash_table_insert(arm->values, g_strdup("name"), g_path_get_basename(dir));
+}
+
+/* A bystander that matches but ran before lives on; what the peer left is ended. */
+static void test_bystander(void)
+{
+    static const char *const keys[] = { "process={name}-mark", "pid-file={dir}/{name}" };
+    g_autofree char *dir = g_dir_make_tmp("duet-peers-XXXXXX", NULL);
+    g_autofree char *name = g_path_get_basename(dir);
+    g_autofree char *mark = g_strconcat(name, "-mark", NULL);
+    g_autofree char *file = g_build_filename(dir, name, NULL);
+    pid_t before = start_marked(mark);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(keys); i++) {
+        g_autoptr(DuetPeerArm) arm = arm_with(keys[i], dir);
+        duet_peer_arm_begin(arm);
+        name_arm(arm, dir);
+        assert_member(arm, 0);
+        pid_t left = start_marked(mark);
+        g_autofree char *numbers = g_strdup_printf(
+            "1\n%d\n%d\n%d\n%d\n", (int)getppid(), (int)getpid(), (int)before, (int)left);
+        g_assert_true(g_file_set_contents(file, numbers, -1, NULL));
+        assert_member(arm, left);
+        duet_peer_arm_remove(arm);
+        int status = end_of(left, 0);
+        g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        g_unlink(file);
+    }
+    g_assert_cmpint(end_of(before, WNOHANG), ==, -1);
+    kill(before, SIGKILL);
+    end_of(before, 0);
+    g_assert_cmpint(g_rmdir(dir), ==, 0);
+}
+
+/* Of a name that is not given yet nothing remains that others might have. */
+static void test_unnamed(void)
+{
+    g_autoptr(DuetPeerArm) arm = arm_with("process=duet-unnamed-{name}", "/nowhere");
+
+    duet_peer_arm_begin(arm);
+    pid_t pid = start_marked("duet-unnamed-x");
+    assert_member(arm, 0);
+    g_hash_table_insert(arm->values, g_strdup("name"), g_strdup("x"));
+    assert_member(arm, pid);
+    kill(pid, SIGKILL);
+    end_of(pid, 0);
 }
 
 /* ---- the guard ---- */
@@ -390,6 +496,8 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/lap-long", test_lap_long);
     g_test_add_func("/peers/lap-ends", test_lap_ends);
     g_test_add_func("/peers/lap-missing", test_lap_missing);
+    g_test_add_func("/peers/bystander", test_bystander);
+    g_test_add_func("/peers/unnamed", test_unnamed);
     g_test_add_func("/peers/guard", test_guard);
     g_test_add_func("/peers/guard-done", test_guard_done);
     g_test_add_func("/peers/comparisons", test_comparisons);
