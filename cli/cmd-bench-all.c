@@ -84,11 +84,13 @@ static char *result_path(const Suite *suite, const char *name, const char *suffi
     return g_build_filename(suite->folder, file, NULL);
 }
 
+/* Of a run that was killed before its first sample an empty file is left. */
 static gboolean exists(const Suite *suite, const char *name, const char *suffix)
 {
     g_autofree char *path = result_path(suite, name, suffix);
+    struct stat st;
 
-    return access(path, F_OK) == 0;
+    return stat(path, &st) == 0 && st.st_size > 0;
 }
 
 static void write_words(GKeyFile *file, char *const *words)

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <duet/error.h>
@@ -16,10 +18,12 @@
 
 #define JOURNAL_VERSION 1
 
+/* @fd: of what is at @path, and locked. @begun: what is in it is of this run. */
 struct _DuetJournal {
     char *output_path;
     char *path;
     int fd;
+    gboolean begun;
     gboolean *facts_told; /* per arm */
     guint taken;
 };
@@ -141,7 +145,77 @@ static void append_sample(
     journal->taken += !sample->discarded;
 }
 
-/* All that is known until now. Renamed into place: a journal is never without its first line. */
+/* The lock is a process's own: none that it forked holds it after a kill. */
+static gboolean lock(int fd, const char *path, GError **error)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    if (fcntl(fd, F_SETLK, &lock) == 0)
+        return TRUE;
+    if (errno != EACCES && errno != EAGAIN)
+        return duet_error_set_errno(error, errno, "cannot lock '%s'", path);
+    fcntl(fd, F_GETLK, &lock);
+    g_set_error(error, DUET_ERROR, DUET_ERROR_STATE,
+        "process %d is still writing '%s'; wait for it, or give another -o", (int)lock.l_pid, path);
+    return FALSE;
+}
+
+/* Another may have removed or replaced what was opened. */
+static gboolean is_at(int fd, const char *path)
+{
+    struct stat open_one, named;
+
+    return fstat(fd, &open_one) == 0 && stat(path, &named) == 0 &&
+        open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
+
+/* From now on no other run can have the same result file. What it makes is empty. */
+static gboolean take_hold(DuetJournal *journal, GError **error)
+{
+    do {
+        duet_fd_clear(&journal->fd);
+        journal->fd =
+            open(journal->path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+        if (journal->fd < 0)
+            return duet_error_set_errno(error, errno, "cannot open '%s'", journal->path);
+        if (!lock(journal->fd, journal->path, error)) {
+            duet_fd_clear(&journal->fd);
+            return FALSE;
+        }
+    } while (!is_at(journal->fd, journal->path));
+    return TRUE;
+}
+
+static gboolean sync_folder(const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    DUET_AUTO_FD fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd >= 0 && fsync(fd) == 0;
+}
+
+/* Has a new file with @text in it, on the disk and locked, take the journal's place. */
+static gboolean replace(DuetJournal *journal, const GString *text, GError **error)
+{
+    g_autofree char *path = g_strconcat(journal->path, ".new", NULL);
+    DUET_AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+
+    if (fd < 0)
+        return duet_error_set_errno(error, errno, "cannot make '%s'", path);
+    if (duet_write_all(fd, text->str, text->len) && fsync(fd) == 0 && lock(fd, path, error) &&
+        rename(path, journal->path) == 0) {
+        duet_fd_clear(&journal->fd);
+        journal->fd = duet_fd_steal(&fd);
+        return sync_folder(journal->path) ||
+            duet_error_set_errno(error, errno, "cannot write '%s'", journal->path);
+    }
+    if (!error || !*error)
+        duet_error_set_errno(error, errno, "cannot write '%s'", path);
+    unlink(path);
+    return FALSE;
+}
+
+/* All that is known until now. A journal that is not empty is never without its first line. */
 static gboolean begin(DuetJournal *journal, const DuetRun *run, GError **error)
 {
     g_autoptr(JsonNode) node = duet_result_node_of_run(run);
@@ -153,14 +227,8 @@ static gboolean begin(DuetJournal *journal, const DuetRun *run, GError **error)
     append_line(text, head);
     for (guint i = 0; i < run->samples->len; i++)
         append_sample(journal, text, run, duet_run_sample(run, i));
-    if (!g_file_set_contents_full(journal->path, text->str, text->len,
-            G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, error))
-        return FALSE;
-    journal->fd = open(journal->path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-    if (journal->fd < 0 || fcntl(journal->fd, F_SETLK, &lock) < 0)
-        return duet_error_set_errno(error, errno, "cannot open '%s'", journal->path);
-    return TRUE;
+    journal->begun = replace(journal, text, error);
+    return journal->begun;
 }
 
 static gboolean write_durably(DuetJournal *journal, const GString *text, GError **error)
@@ -179,7 +247,7 @@ gboolean duet_journal_add(const DuetRun *run, gpointer data, GError **error)
 
     if (!journal)
         return TRUE;
-    if (journal->fd < 0)
+    if (!journal->begun)
         return begin(journal, run, error);
     append_sample(journal, text, run, duet_run_sample(run, run->samples->len - 1));
     return write_durably(journal, text, error);
@@ -195,11 +263,18 @@ gboolean duet_journal_add_root(const DuetRun *run, gpointer data, GError **error
     json_object_set_object_member(line, "root", root);
     if (!journal || !run->benchmark->write_root)
         return TRUE;
-    if (journal->fd < 0)
+    if (!journal->begun)
         return begin(journal, run, error);
     run->benchmark->write_root(run, root);
     append_line(text, line);
     return write_durably(journal, text, error);
+}
+
+/* Of whoever removed it, and of whoever came after, the file is not ours. */
+static void remove_own(const DuetJournal *journal)
+{
+    if (is_at(journal->fd, journal->path))
+        unlink(journal->path);
 }
 
 void duet_journal_finish(DuetJournal *journal)
@@ -209,15 +284,15 @@ void duet_journal_finish(DuetJournal *journal)
     DUET_AUTO_FD fd = open(journal->output_path, O_RDONLY | O_CLOEXEC);
     /* The one must be on the disk before the other goes. */
     if (fd >= 0 && fsync(fd) == 0)
-        unlink(journal->path);
+        remove_own(journal);
 }
 
 void duet_journal_free(DuetJournal *journal)
 {
     if (!journal)
         return;
-    if (journal->fd >= 0 && journal->taken == 0)
-        unlink(journal->path);
+    if (journal->begun ? journal->taken == 0 : !duet_journal_holds(journal->path))
+        remove_own(journal);
     duet_fd_clear(&journal->fd);
     g_free(journal->facts_told);
     g_free(journal->output_path);
@@ -225,17 +300,11 @@ void duet_journal_free(DuetJournal *journal)
     g_free(journal);
 }
 
-/* The lock is a process's own: none that it forked holds it after a kill. */
-static gboolean check_unused(const char *path, GError **error)
+gboolean duet_journal_holds(const char *path)
 {
-    DUET_AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct stat st;
 
-    if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
-        return TRUE;
-    g_set_error(error, DUET_ERROR, DUET_ERROR_STATE, "process %d is still writing '%s'",
-        (int)lock.l_pid, path);
-    return FALSE;
+    return stat(path, &st) == 0 && st.st_size > 0;
 }
 
 char *duet_journal_path(const char *output_path)
@@ -261,15 +330,17 @@ gboolean duet_journal_open(
     }
     journal->output_path = g_strdup(output);
     journal->path = duet_journal_path(output);
-    if (!check_unused(journal->path, error))
+    if (!take_hold(journal, error))
         return FALSE;
-    if (!request->resume && g_file_test(journal->path, G_FILE_TEST_EXISTS)) {
+    if (!request->resume && duet_journal_holds(journal->path)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
             "'%s' holds a run that was cut short: add --resume to go on with it, or remove it",
             journal->path);
         return FALSE;
     }
-    if (request->resume && !duet_resume(request, output, journal->path, run, error))
+    /* Who has read and closed a file has lost his lock on it. */
+    if (request->resume &&
+        (!duet_resume(request, output, journal->path, run, error) || !take_hold(journal, error)))
         return FALSE;
     journal->facts_told = g_new0(gboolean, (*run)->arms->len);
     *out_journal = g_steal_pointer(&journal);

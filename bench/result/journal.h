@@ -9,17 +9,21 @@ G_BEGIN_DECLS
 
 /**
  * DuetJournal: what keeps a run through a kill. While a run with a result file goes on, FILE.part
- * beside it holds the run in lines of JSON: first all but the samples, then a line for each sample,
- * for the facts of each arm's driver, and for what a benchmark has beside samples, as soon as they
- * are known. A line is on the disk before the next sample begins.
+ * beside it is locked, and holds the run in lines of JSON: first all but the samples, then a line
+ * for each sample, for the facts of each arm's driver, and for what a benchmark has beside samples,
+ * as soon as they are known. A line is on the disk before the next sample begins.
  */
 typedef struct _DuetJournal DuetJournal;
 
 /** duet_journal_path: Returns: (transfer full): FILE.part of FILE. */
 char *duet_journal_path(const char *output_path);
 
+/** duet_journal_holds: Returns: whether a run was begun there; one that was killed before its first
+ * sample leaves an empty file. */
+gboolean duet_journal_holds(const char *path);
+
 /**
- * duet_journal_open: what begins FILE.part with the first sample, or goes on with it.
+ * duet_journal_open: takes FILE.part, empty until the first sample, or goes on with it.
  * @run: (inout) (transfer full): what is about to be measured. If it is to be resumed, it becomes
  *     the run that was cut short: of FILE.part or, where the user interrupted it, of FILE
  * @out_journal: (out) (nullable): %NULL if @request names no file; all functions take that

@@ -13,7 +13,7 @@
 
 DuetRun *duet_resume_load(const char *output_path, const char *part_path, GError **error)
 {
-    if (g_file_test(part_path, G_FILE_TEST_EXISTS))
+    if (duet_journal_holds(part_path))
         return duet_result_load(part_path, error);
     if (!g_file_test(output_path, G_FILE_TEST_EXISTS)) {
         g_set_error(error, DUET_ERROR, DUET_ERROR_NOT_FOUND,

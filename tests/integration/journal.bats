@@ -102,8 +102,30 @@ complete() {
   kill -KILL $bench
   wait_for 30 none_listed
   is "$(left_behind)" ""
-  # Not one sample was taken.
+  # Not one sample was taken: what holds the name is in nobody's way.
+  [ ! -s "$scratch/run.json.part" ]
+  expect 125 "$DUET" bench boot --arms vm -n 1 -o "$scratch/run.json" --resume busybox -- sleep 100
+  [[ $output == *"nothing to resume"* ]]
+  "$DUET" bench boot --arms container -n 1 -o "$scratch/run.json" busybox -- true >/dev/null 2>&1
+  complete 1
+}
+
+@test "of two benchmarks into one file the second is refused before it measures" {
+  "$DUET" bench boot --arms container -n 1 -o "$scratch/run.json" busybox -- sleep 100 >/dev/null 2>&1 3>&- &
+  local bench=$! code=0
+  wait_for 60 running_one
+  for option in '' --resume; do
+    # shellcheck disable=SC2086
+    expect 125 boot $option
+    [[ $output == *"process $bench is still writing '$scratch/run.json.part'"* ]]
+    is "$(grep -c "still writing" <<<"$output")" 1
+  done
+  running_one
+  kill -TERM $bench
+  wait $bench || code=$?
+  is "$code" 130
   [ ! -e "$scratch/run.json.part" ]
+  none_listed
 }
 
 @test "bench memory that is resumed keeps its numbers, unless others are asked for" {

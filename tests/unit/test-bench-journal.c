@@ -348,6 +348,62 @@ static void test_busy(Place *place, gconstpointer data)
     measure(place, 7, 0);
 }
 
+static DuetJournal *open_journal(Place *place)
+{
+    g_autoptr(DuetRun) run = fresh(7);
+    g_autoptr(GError) error = NULL;
+    DuetJournal *journal = NULL;
+
+    duet_journal_open(&place->request, &run, &journal, &error);
+    g_assert_no_error(error);
+    return journal;
+}
+
+/* Two at once: the second is refused before it measures, whatever the first has by then. */
+static void test_second(Place *place, gconstpointer data)
+{
+    int ends[2];
+    char byte;
+
+    (void)data;
+    g_assert_cmpint(pipe(ends), ==, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        g_autoptr(DuetJournal) journal = open_journal(place);
+        if (write(ends[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    g_assert_cmpint(read(ends[0], &byte, 1), ==, 1);
+    refused(place, fresh(7), DUET_ERROR_STATE, "still writing");
+    place->request.resume = TRUE;
+    refused(place, fresh(7), DUET_ERROR_STATE, "still writing");
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(ends[0]);
+    close(ends[1]);
+    /* Of what was killed before it had measured there is nothing to resume, nor in the way. */
+    refused(place, fresh(7), DUET_ERROR_NOT_FOUND, "neither");
+    place->request.resume = FALSE;
+    measure(place, 7, 0);
+    g_assert_false(g_file_test(place->part, G_FILE_TEST_EXISTS));
+}
+
+/* What nothing came of leaves nothing, and what came in its place is another's. */
+static void test_own(Place *place, gconstpointer data)
+{
+    (void)data;
+    duet_journal_free(open_journal(place));
+    g_assert_false(g_file_test(place->part, G_FILE_TEST_EXISTS));
+    DuetJournal *journal = open_journal(place);
+    g_assert_cmpint(g_unlink(place->part), ==, 0);
+    g_assert_true(g_file_set_contents(place->part, "", 0, NULL));
+    g_assert_true(g_file_set_contents(place->result, "x", 1, NULL));
+    duet_journal_finish(journal);
+    duet_journal_free(journal);
+    g_assert_true(g_file_test(place->part, G_FILE_TEST_EXISTS));
+}
+
 static void add(const char *path, gconstpointer data, void (*test)(Place *, gconstpointer))
 {
     g_test_add(path, Place, data, place_up, test, place_down);
@@ -365,5 +421,7 @@ int main(int argc, char **argv)
     add("/journal/hostile", NULL, test_hostile);
     add("/journal/nothing-taken", NULL, test_nothing_taken);
     add("/journal/busy", NULL, test_busy);
+    add("/journal/second", NULL, test_second);
+    add("/journal/own", NULL, test_own);
     return g_test_run();
 }
