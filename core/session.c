@@ -71,14 +71,10 @@ gboolean duet_frame_write_u32(int fd, guint8 type, guint8 channel, guint32 value
 
 static void proxied_signals(sigset_t *set)
 {
-    static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
-    sigemptyset(set);
-    for (guint i = 0; i < G_N_ELEMENTS(signals); i++)
-        sigaddset(set, signals[i]);
-    /* Under nohup the terminal may go away, the instance stays. */
-    struct sigaction hang_up;
-    if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler == SIG_IGN)
-        sigdelset(set, SIGHUP);
+    duet_signals_ending(set);
+    sigaddset(set, SIGQUIT);
+    sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGUSR2);
 }
 
 void duet_session_block_signals(sigset_t *out_old)

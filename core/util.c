@@ -192,6 +192,17 @@ int duet_signal_from_string(const char *text)
     return 0;
 }
 
+void duet_signals_ending(sigset_t *out_set)
+{
+    struct sigaction hang_up;
+
+    sigemptyset(out_set);
+    sigaddset(out_set, SIGINT);
+    sigaddset(out_set, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hang_up) < 0 || hang_up.sa_handler != SIG_IGN)
+        sigaddset(out_set, SIGHUP);
+}
+
 char *duet_random_hex(gsize bytes)
 {
     guint8 random[16];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <signal.h>
 
 G_BEGIN_DECLS
 
@@ -59,6 +60,10 @@ char *duet_format_ns(gint64 ns);
  * Returns: the number, or 0.
  */
 int duet_signal_from_string(const char *text);
+
+/** duet_signals_ending: SIGINT, SIGTERM and, unless it is ignored, SIGHUP: under nohup the terminal
+ * may go away, and what was begun goes on. */
+void duet_signals_ending(sigset_t *out_set);
 
 /** duet_random_hex: Returns: (transfer full): so many random bytes, at most 16, as digits. */
 char *duet_random_hex(gsize bytes);

@@ -5,6 +5,7 @@
 
 #include <duet/error.h>
 
+#include "core/util.h"
 #include "instance-sampler.h"
 #include "leftover.h"
 
@@ -27,19 +28,11 @@ static void member_free(gpointer data)
     g_free(member);
 }
 
-static void ending_signals(sigset_t *out_set)
-{
-    sigemptyset(out_set);
-    sigaddset(out_set, SIGINT);
-    sigaddset(out_set, SIGTERM);
-    sigaddset(out_set, SIGHUP);
-}
-
 void duet_hold_signals(sigset_t *out_old)
 {
     sigset_t set;
 
-    ending_signals(&set);
+    duet_signals_ending(&set);
     sigprocmask(SIG_BLOCK, &set, out_old);
 }
 
@@ -49,7 +42,7 @@ gboolean duet_release_signals(const sigset_t *old)
     gboolean came = FALSE;
     sigset_t set;
 
-    ending_signals(&set);
+    duet_signals_ending(&set);
     while (sigtimedwait(&set, NULL, &at_once) > 0)
         came = TRUE;
     sigprocmask(SIG_SETMASK, old, NULL);
@@ -58,11 +51,12 @@ gboolean duet_release_signals(const sigset_t *old)
 
 gboolean duet_signal_waits(void)
 {
-    sigset_t pending;
+    sigset_t pending, set;
 
+    duet_signals_ending(&set);
     sigpending(&pending);
-    return sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) ||
-        sigismember(&pending, SIGHUP);
+    sigandset(&pending, &pending, &set);
+    return !sigisemptyset(&pending);
 }
 
 void duet_group_init(DuetGroup *group, DuetContext *context, const DuetSpec *spec)
@@ -82,7 +76,7 @@ static gboolean sleep_for(DuetGroup *group, gint64 ns, GError **error)
     sigset_t set;
     gint64 end = duet_now_ns() + ns;
 
-    ending_signals(&set);
+    duet_signals_ending(&set);
     while (!group->interrupted) {
         gint64 left = MAX(end - duet_now_ns(), 0);
         struct timespec wait = { .tv_sec = left / 1000000000, .tv_nsec = left % 1000000000 };

@@ -2,6 +2,8 @@
 /* Samples of a run with peers: every arm as a whole command. */
 #include "peers-private.h"
 
+#include "core/util.h"
+
 /* Beyond the payload's own time-out: ours ends it then, and tells. */
 #define GRACE_MS 10000
 
@@ -11,10 +13,7 @@ gboolean duet_peers_wants_end(DuetPeers *peers)
     static const struct timespec at_once = { 0 };
     sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    duet_signals_ending(&set);
     while (sigtimedwait(&set, NULL, &at_once) > 0)
         peers->interrupted = TRUE;
     return peers->interrupted;

@@ -176,10 +176,7 @@ static int open_signals(void)
 {
     sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    duet_signals_ending(&set);
     /* Only looked at: whoever blocked them takes them. */
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

@@ -460,6 +460,16 @@ all_of() {
   jq -e '.interrupted and (.samples | length) == 1 and .samples[0].discarded' "$scratch/codes.json"
 }
 
+@test "bench boot: under nohup the terminal's end is not the benchmark's" {
+  (trap '' HUP && exec "$DUET" bench boot --arms container -n 2 -o "$scratch/hung.json" busybox -- sleep 0.5) \
+    >/dev/null 2>&1 3>&- &
+  local pid=$!
+  wait_for 10 eval '[ -n "$(duet ps -q)" ]'
+  kill -HUP $pid
+  wait $pid
+  jq -e '.interrupted == false and all(.samples[]; .status == "ok")' "$scratch/hung.json"
+}
+
 # Of 0.45 s half are the instance's and half the bare spawn's: the signal comes in both, and between.
 @test "bench cost: whenever it is interrupted, there is a table and a file of what was measured" {
   needs_root "to spawn bare"
