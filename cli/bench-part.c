@@ -5,14 +5,14 @@
 
 #include <stdio.h>
 
-static gboolean left_out(const char *name, const char *why)
+static int left_out(const char *name, const char *why)
 {
     fprintf(stderr, "duet: %s: left out: %s\n", name, why);
-    return FALSE;
+    return 1;
 }
 
 /* Empty, whatever the image or the user would run. */
-static gboolean own_payload(DuetCli *cli, DuetBenchCli *options)
+static int own_payload(DuetCli *cli, DuetBenchCli *options)
 {
     static char *none[] = { NULL };
     g_autoptr(GError) error = NULL;
@@ -26,20 +26,22 @@ static gboolean own_payload(DuetCli *cli, DuetBenchCli *options)
     once.output = NULL;
     if (!duet_bench_cli_measure(cli, &once, DUET_BENCH_COST, &text, &code, &error))
         return left_out("cost", error->message);
-    return code != 1 ||
-        left_out("cost", "the image has no command `" DUET_BENCH_CLI_EMPTY "` that ends well");
+    return code != 1
+        ? code
+        : left_out("cost", "the image has no command `" DUET_BENCH_CLI_EMPTY "` that ends well");
 }
 
 /* Its tools are in an image of their own, and the user's command is none of them. */
-static gboolean own_image(DuetCli *cli, DuetBenchCli *options)
+static int own_image(DuetCli *cli, DuetBenchCli *options)
 {
     g_autoptr(GError) error = NULL;
 
     options->image = (char *)DUET_BENCH_CLI_OVERHEAD_IMAGE;
     options->command = NULL;
     options->run.entrypoint = NULL;
-    return duet_bench_cli_overhead_image(cli, options->image, &error) ||
-        left_out("overhead", error->message);
+    return duet_bench_cli_overhead_image(cli, options->image, &error)
+        ? 0
+        : left_out("overhead", error->message);
 }
 
 static double fit_boot(double block_s, double share_s, DuetBenchCli *options)

@@ -11,7 +11,8 @@ G_BEGIN_DECLS
  * @all, @quick: its share of the budget; 0: left out. The rest is for the trial and the claims.
  * @before_trial: it needs nothing of what a trial tells, and would suffer from the VM that ran
  * there
- * @own: (nullable): sets an image or a payload of its own. Returns: %FALSE: the part is left out
+ * @own: (nullable): sets an image or a payload of its own. Returns: 0, or an exit code: the part is
+ *     left out, or with DUET_BENCH_EXIT_INTERRUPTED all that follows
  * @fit: sets what of the options depends on @share_s. @block_s: what one sample of each arm takes.
  *     Returns: how long it will take, about
  */
@@ -21,7 +22,7 @@ typedef struct {
     const char *kinds;
     double all, quick;
     gboolean before_trial;
-    gboolean (*own)(DuetCli *cli, DuetBenchCli *options);
+    int (*own)(DuetCli *cli, DuetBenchCli *options);
     double (*fit)(double block_s, double share_s, DuetBenchCli *options);
 } DuetBenchPart;
 

@@ -259,8 +259,9 @@ static int carry_out(
     options.kinds = kinds;
     options.output = path;
     options.after_own = TRUE;
-    if (part->own && !part->own(cli, &options))
-        return 0;
+    int own = part->own ? part->own(cli, &options) : 0;
+    if (own != 0)
+        return own == DUET_BENCH_EXIT_INTERRUPTED ? own : 0;
     double takes_s = part->fit(suite->block_s, share_s, &options);
     options.resume = cut || (suite->resume && exists(suite, part->name, ".json.part"));
     if (takes_s > share_s)

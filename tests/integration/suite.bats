@@ -66,6 +66,27 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   [[ $output != *"=== memory"* ]]
 }
 
+@test "^C while a part's own payload is tried ends all" {
+  needs_root "to spawn a payload bare"
+  mkdir -p "$scratch/layer/bin"
+  printf '#!/bin/sh\nexec sleep 100\n' >"$scratch/layer/bin/true"
+  chmod 755 "$scratch/layer/bin/true"
+  cp "$scratch/busybox.tar" "$scratch/slow.tar"
+  tar -rf "$scratch/slow.tar" -C "$scratch/layer" bin/true
+  duet image import --name slow "$scratch/slow.tar" >/dev/null
+  setsid env DUET_ROOT="$DUET_ROOT" "$DUET" bench quick --arms container,native --budget 1s -o "$scratch/stopped" \
+    slow >/dev/null 2>&1 3>&- &
+  local pid=$!
+  one_runs() { [ -n "$(duet ps -q)" ]; }
+  wait_for 60 one_runs
+  kill -INT $pid
+  status=0
+  wait $pid || status=$?
+  is "$status" 130
+  is "$(ls "$scratch/stopped")" suite.conf
+  none_listed
+}
+
 @test "what makes no sense is refused before anything is measured" {
   for budget in 0 -1m 1d ten 1e99h; do
     expect 125 duet bench all --budget "$budget" -o "$scratch/none" busybox
