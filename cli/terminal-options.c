@@ -76,7 +76,8 @@ int duet_cli_run_attached(
 {
     g_autoptr(GError) error = NULL;
     DuetIo io = duet_cli_terminal_io(options, duet_instance_spec(instance)->tty, with_stdin);
-    g_autoptr(DuetInfo) info = duet_instance_run(instance, &io, options->proxy_signals, &error);
+    g_autoptr(DuetInfo) info = duet_instance_run(
+        instance, &io, options->proxy_signals ? DUET_PROXY_ALL : DUET_PROXY_NONE, &error);
     return tell_end(info, error);
 }
 

@@ -251,22 +251,34 @@ static void clean_up_after(DuetInstance *instance, pid_t monitor)
     }
 }
 
+/* Those that are not held never reach the session: they do with us what they do. */
+static void hold_signals(DuetProxy proxy, sigset_t *out_old)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    if (proxy == DUET_PROXY_ENDING)
+        duet_signals_ending(&set);
+    sigprocmask(SIG_BLOCK, &set, out_old);
+    if (proxy == DUET_PROXY_ALL)
+        duet_session_block_signals(out_old);
+}
+
 DuetInfo *duet_instance_run(
-    DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error)
+    DuetInstance *instance, const DuetIo *io, DuetProxy proxy, GError **error)
 {
     sigset_t old;
     DuetSessionEnd end = { .exit_code = -1 };
     g_autoptr(GError) failure = NULL;
-    if (proxy_signals)
-        duet_session_block_signals(&old);
+    hold_signals(proxy, &old);
     pid_t monitor;
     DUET_AUTO_FD fd = fork_monitor(instance, io, FALSE, &monitor, &failure);
     if (fd >= 0)
-        duet_session_pump(fd, io, DUET_SESSION_UNTIL_RELEASED, proxy_signals, &end, &failure);
+        duet_session_pump(
+            fd, io, DUET_SESSION_UNTIL_RELEASED, proxy != DUET_PROXY_NONE, &end, &failure);
     if (end.lost)
         clean_up_after(instance, monitor);
-    if (proxy_signals)
-        sigprocmask(SIG_SETMASK, &old, NULL);
+    sigprocmask(SIG_SETMASK, &old, NULL);
     g_autofree char *text = end.state;
     if (failure && !end.early_signal) {
         g_propagate_error(error, g_steal_pointer(&failure));

@@ -245,7 +245,8 @@ static gboolean run_once(
     if (!instance)
         return failed(sampler, sample, failure, error);
     g_autofree char *id = g_strdup(duet_instance_spec(instance)->id);
-    g_autoptr(DuetInfo) info = duet_instance_run(instance, io, TRUE, &failure);
+    /* ^\ is no failure of the payload's: it ends the benchmark at once. */
+    g_autoptr(DuetInfo) info = duet_instance_run(instance, io, DUET_PROXY_ENDING, &failure);
     gint64 returned_ns = duet_now_ns();
     if (!info) {
         /* Before the driver was called the instance's files are still there. */

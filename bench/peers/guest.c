@@ -103,7 +103,8 @@ static GVariant *learn(DuetPeerSupply *supply, GError **error)
     spec->remove_at_exit = TRUE;
     g_autoptr(DuetInstance) instance =
         duet_instance_create(supply->context, g_steal_pointer(&spec), error);
-    g_autoptr(DuetInfo) info = instance ? duet_instance_run(instance, &io, FALSE, error) : NULL;
+    g_autoptr(DuetInfo) info =
+        instance ? duet_instance_run(instance, &io, DUET_PROXY_NONE, error) : NULL;
     if (instance && !info)
         duet_instance_remove(instance, TRUE, NULL);
     return info && info->facts ? g_variant_ref(info->facts) : NULL;

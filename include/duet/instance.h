@@ -234,9 +234,20 @@ GPtrArray *duet_instance_list(DuetContext *context, GError **error);
 DuetInfo *duet_instance_info(DuetInstance *instance, GError **error);
 
 /**
+ * DuetProxy: which signals that reach the caller are passed on to the payload.
+ * @DUET_PROXY_ALL: those that end a process, and SIGQUIT, SIGUSR1 and SIGUSR2
+ * @DUET_PROXY_ENDING: SIGINT, SIGTERM and SIGHUP; the others are the caller's own
+ */
+typedef enum {
+    DUET_PROXY_NONE,
+    DUET_PROXY_ALL,
+    DUET_PROXY_ENDING,
+} DuetProxy;
+
+/**
  * duet_instance_run:
- * @io: the payload's streams; signals that reach the caller are passed on while it waits if
- *     @proxy_signals
+ * @io: the payload's streams
+ * @proxy: what of the signals that come while it waits
  *
  * Starts the instance (the `request` mark is taken here) and stays until everything of it was
  * released.
@@ -246,12 +257,12 @@ DuetInfo *duet_instance_info(DuetInstance *instance, GError **error);
  *     called nothing is left behind either way.
  */
 DuetInfo *duet_instance_run(
-    DuetInstance *instance, const DuetIo *io, gboolean proxy_signals, GError **error);
+    DuetInstance *instance, const DuetIo *io, DuetProxy proxy, GError **error);
 /**
  * duet_instance_attach: joins the payload's streams, beside others who have, until all of the
  * instance was released, or the caller leaves: by detach keys, or since nobody reads @io's output.
  * What was written before is in the log only.
- * @proxy_signals: as of duet_instance_run(); but its payload alone gets them, however often
+ * @proxy_signals: all, as of duet_instance_run(); but its payload alone gets them, however often
  *
  * Returns: (transfer full): the final state, or that it was left; %DUET_ERROR_STATE when it does
  *     not run

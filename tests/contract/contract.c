@@ -111,7 +111,7 @@ static void test_run(gconstpointer data)
     DUET_AUTO_FD out = memfd_create("out", MFD_CLOEXEC);
     DUET_AUTO_FD err = memfd_create("err", MFD_CLOEXEC);
     DuetIo io = { .stdin_fd = -1, .stdout_fd = out, .stderr_fd = err, .quiet = TRUE };
-    g_autoptr(DuetInfo) info = duet_instance_run(instance, &io, FALSE, &error);
+    g_autoptr(DuetInfo) info = duet_instance_run(instance, &io, DUET_PROXY_NONE, &error);
     g_assert_no_error(error);
     g_assert_cmpint(info->exit_code, ==, 9);
     g_autofree char *out_text = contents(out);

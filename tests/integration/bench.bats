@@ -470,6 +470,25 @@ all_of() {
   jq -e '.interrupted == false and all(.samples[]; .status == "ok")' "$scratch/hung.json"
 }
 
+@test "bench boot: what would kill it does, and is no failure of its payload's" {
+  ulimit -c 0
+  local signal pid
+  for signal in QUIT USR1; do
+    # What is in the background ignores ^\ else.
+    setsid env --default-signal=QUIT DUET_ROOT="$DUET_ROOT" "$DUET" bench boot --arms container -n 3 \
+      -o "$scratch/quit.json" busybox -- sleep 100 >/dev/null 2>&1 3>&- &
+    pid=$!
+    wait_for 10 eval '[ -n "$(duet ps -q)" ]'
+    sleep 0.5
+    kill -$signal $pid
+    status=0
+    wait $pid || status=$?
+    is "$status" $((128 + $(kill -l $signal)))
+    wait_for 10 none_listed
+  done
+  [ ! -s "$scratch/quit.json.part" ]
+}
+
 # Of 0.45 s half are the instance's and half the bare spawn's: the signal comes in both, and between.
 @test "bench cost: whenever it is interrupted, there is a table and a file of what was measured" {
   needs_root "to spawn bare"
