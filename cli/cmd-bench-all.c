@@ -22,7 +22,7 @@
  * @folder: where the results go
  * @budget: for all together; @budget_s: in seconds
  * @block_s: what one sample of each arm takes, from start to gone; 0: a trial is to tell
- * @early: this run measured something before the trial
+ * @begun: (element-type utf8): the benchmarks whose files in @folder are this run's
  * @cut: (nullable): the benchmark that the user interrupted: its result is there, and not complete
  */
 typedef struct {
@@ -33,7 +33,7 @@ typedef struct {
     char *budget;
     double budget_s;
     double block_s;
-    gboolean early;
+    GPtrArray *begun;
     char *cut;
 } Suite;
 
@@ -125,6 +125,8 @@ static gboolean save(const Suite *suite, GError **error)
     write_words(file, suite->words);
     g_key_file_set_double(file, SUITE_GROUP, "block_s", suite->block_s);
     g_key_file_set_string(file, SUITE_GROUP, "seed", suite->options.seed);
+    g_key_file_set_string_list(
+        file, SUITE_GROUP, "begun", (const char *const *)suite->begun->pdata, suite->begun->len);
     if (suite->cut)
         g_key_file_set_string(file, SUITE_GROUP, "interrupted", suite->cut);
     return g_key_file_save_to_file(file, path, error);
@@ -187,7 +189,33 @@ static gboolean load(Suite *suite, gboolean quick, char ***out_words, GError **e
     suite->options.seed = g_steal_pointer(&seed);
     suite->block_s = block_s;
     suite->cut = g_key_file_get_string(file, SUITE_GROUP, "interrupted", NULL);
+    g_auto(GStrv) begun = g_key_file_get_string_list(file, SUITE_GROUP, "begun", NULL, NULL);
+    for (char **name = begun; name && *name; name++)
+        g_ptr_array_add(suite->begun, g_strdup(*name));
     suite->resume = TRUE;
+    return TRUE;
+}
+
+static gboolean is_begun(const Suite *suite, const char *name)
+{
+    return g_ptr_array_find_with_equal_func(suite->begun, name, g_str_equal, NULL);
+}
+
+/* Figures of another run would be taken for this one's, and no claim would tell. */
+static gboolean check_own(const Suite *suite, GError **error)
+{
+    static const char *const suffixes[] = { ".json", ".json.part" };
+
+    for (const DuetBenchPart *part = duet_bench_parts; part->name; part++) {
+        for (gsize i = 0; i < G_N_ELEMENTS(suffixes) && !is_begun(suite, part->name); i++) {
+            if (!exists(suite, part->name, suffixes[i]))
+                continue;
+            g_set_error(error, DUET_ERROR, DUET_ERROR_EXISTS,
+                "'%s/%s%s' is there already, and not of this run: move it away, or give another -o",
+                suite->folder, part->name, suffixes[i]);
+            return FALSE;
+        }
+    }
     return TRUE;
 }
 
@@ -238,6 +266,15 @@ static gboolean trial(DuetCli *cli, Suite *suite, int *out_code, GError **error)
     return TRUE;
 }
 
+/* Known before there is a file: one that is killed goes on with it. */
+static gboolean begin_part(Suite *suite, const char *name, GError **error)
+{
+    if (is_begun(suite, name))
+        return TRUE;
+    g_ptr_array_add(suite->begun, g_strdup(name));
+    return save(suite, error);
+}
+
 /* Returns: the exit code of the benchmark, or -1 with @error. */
 static int carry_out(
     DuetCli *cli, Suite *suite, const DuetBenchPart *part, double share_s, GError **error)
@@ -253,7 +290,7 @@ static int carry_out(
 
     gboolean cut = g_strcmp0(suite->cut, part->name) == 0;
     if (!cut && exists(suite, part->name, ".json")) {
-        fprintf(stderr, "duet: %s: '%s' is there already\n", part->name, path);
+        fprintf(stderr, "duet: %s: '%s' is measured already\n", part->name, path);
         return 0;
     }
     options.kinds = kinds;
@@ -271,7 +308,8 @@ static int carry_out(
             part->name, takes_s);
     else
         announce("%s: about %.0f s", part->name, takes_s);
-    suite->early = suite->early || part->before_trial;
+    if (!begin_part(suite, part->name, error))
+        return -1;
     if (!duet_bench_cli_measure(cli, &options, part->what, &text, &code, error))
         return -1;
     printf("\n=== %s: %s\n\n%s", part->name, path, text);
@@ -315,8 +353,8 @@ static void forget(const Suite *suite)
     g_autofree char *known = g_build_filename(suite->folder, SUITE_FILE, NULL);
 
     unlink(known);
-    for (const DuetBenchPart *part = duet_bench_parts; suite->early && part->before_trial; part++) {
-        g_autofree char *path = result_path(suite, part->name, ".json");
+    for (guint i = 0; i < suite->begun->len; i++) {
+        g_autofree char *path = result_path(suite, suite->begun->pdata[i], ".json");
         unlink(path);
     }
     rmdir(suite->folder); /* unless there is something of the user's in it */
@@ -348,7 +386,9 @@ static int run_parts(DuetCli *cli, Suite *suite, gboolean quick, GError **error)
 {
     int worst = 0;
 
-    if (!suite->resume && (!make_folder(suite, error) || !save(suite, error)))
+    if (!suite->resume && !make_folder(suite, error))
+        return -1;
+    if (!check_own(suite, error) || (!suite->resume && !save(suite, error)))
         return -1;
     for (const DuetBenchPart *part = duet_bench_parts; part->name; part++) {
         double part_share = share(part, quick);
@@ -370,6 +410,7 @@ static void clear_suite(Suite *suite)
     g_free(suite->folder);
     g_free(suite->budget);
     g_free(suite->cut);
+    g_clear_pointer(&suite->begun, g_ptr_array_unref);
     *suite = (Suite){ 0 };
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Suite, clear_suite)
@@ -383,6 +424,7 @@ static gboolean parse(Suite *suite, char *const *words, gboolean quick, GError *
 
     duet_bench_cli_init(&suite->options, DUET_BENCH_CLI_ARMS, echo);
     suite->words = words;
+    suite->begun = g_ptr_array_new_with_free_func(g_free);
     suite->budget = g_strdup(quick ? "3m" : "20m");
     suite->options.budget = g_strdup("4G");
     /* A run that goes on knows its image. */

@@ -108,6 +108,25 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
   is "$(head "$scratch/fails"/*)" mine
 }
 
+@test "results of another run in the folder are no part of this one" {
+  mkdir "$scratch/others"
+  for file in boot.json density.json memory.json.part; do
+    touch "$scratch/others/$file"
+    for verb in quick all; do
+      expect 125 duet bench $verb --arms container,native --budget 1s -o "$scratch/others" busybox
+      [[ $output == *"others/$file' is there already, and not of this run"* && $output != *"==="* ]]
+      is "$(ls "$scratch/others")" "$file"
+    done
+    rm "$scratch/others/$file"
+  done
+  # Nor what was laid beside a run that goes on.
+  begun cost.json --arms container,native --budget 1s busybox -- sleep 0.5
+  touch "$scratch/early/density.json"
+  expect 125 duet bench quick --resume -o "$scratch/early"
+  [[ $output == *"early/density.json' is there already, and not of this run"* && $output != *"==="* ]]
+  rm -r "$scratch/early"
+}
+
 # begun FILE ARGUMENT...: a `bench quick` that is killed a second after FILE is there.
 begun() {
   local file=$1
