@@ -129,21 +129,32 @@ gboolean duet_job_carry_out(const DuetBenchRequest *request, DuetSampleFunc take
     return duet_job_take(&runner, run, error);
 }
 
-int duet_job_exit_code(const DuetRun *run, gboolean bad)
+/* What was measured is shown all the same: it took its time. */
+static void tell_unsaved(
+    const DuetBenchRequest *request, const DuetJournal *journal, const GError *why)
 {
-    return run->interrupted ? DUET_BENCH_EXIT_INTERRUPTED : bad ? 1 : 0;
+    const char *part = duet_journal_kept(journal);
+    g_autofree char *hint = part
+        ? g_strdup_printf("; '%s' holds what was measured: once there is room, add --resume", part)
+        : g_strdup("");
+    g_autofree char *line = g_strconcat(why->message, hint, NULL);
+
+    if (request->notice)
+        request->notice(line);
 }
 
-gboolean duet_job_answer(const DuetBenchRequest *request, DuetJournal *journal, char *json,
-    char *text, char **out_text, GError **error)
+void duet_job_answer(const DuetBenchRequest *request, const DuetRun *run, DuetJournal *journal,
+    const DuetJobAnswer *answer, char **out_text, int *out_exit_code)
 {
-    if (request->output_path && !duet_result_save(request->output_path, json, error)) {
-        g_free(json);
-        g_free(text);
-        return FALSE;
+    g_autoptr(GError) error = NULL;
+
+    *out_exit_code = run->interrupted ? DUET_BENCH_EXIT_INTERRUPTED : answer->bad ? 1 : 0;
+    if (!request->output_path || duet_result_save(request->output_path, answer->json, &error)) {
+        duet_journal_finish(journal);
+    } else {
+        tell_unsaved(request, journal, error);
+        *out_exit_code = DUET_BENCH_EXIT_UNSAVED;
     }
-    *out_text = request->json ? json : text;
-    g_free(request->json ? text : json);
-    duet_journal_finish(journal);
-    return TRUE;
+    *out_text = request->json ? answer->json : answer->text;
+    g_free(request->json ? answer->text : answer->json);
 }

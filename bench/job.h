@@ -67,16 +67,25 @@ void duet_job_note_host(DuetRun *run, const DuetEnvironmentCount *before);
 /** duet_job_take: takes all samples of a run; what the host did meanwhile goes into it. */
 gboolean duet_job_take(const DuetRunner *runner, DuetRun *run, GError **error);
 
-/** duet_job_exit_code: see #DuetBenchOps. @bad: no sample of an arm is good */
-int duet_job_exit_code(const DuetRun *run, gboolean bad);
+/**
+ * DuetJobAnswer: what a run came to.
+ * @json, @text: (transfer full)
+ * @bad: no sample of an arm is good
+ */
+typedef struct {
+    char *json, *text;
+    gboolean bad;
+} DuetJobAnswer;
 
 /**
- * duet_job_answer: saves the result where a file was asked for; its journal goes then.
+ * duet_job_answer: saves the result where a file was asked for; its journal goes then. If that
+ *     fails the user is told, and the journal stays.
  * @journal: (nullable)
- * @json, @text: (transfer full)
- * @out_text: (out) (transfer full): the one of the two that was asked for
+ * @answer: what is in it is taken
+ * @out_text: (out) (transfer full): the one of its texts that was asked for
+ * @out_exit_code: (out): see #DuetBenchOps
  */
-gboolean duet_job_answer(const DuetBenchRequest *request, DuetJournal *journal, char *json,
-    char *text, char **out_text, GError **error);
+void duet_job_answer(const DuetBenchRequest *request, const DuetRun *run, DuetJournal *journal,
+    const DuetJobAnswer *answer, char **out_text, int *out_exit_code);
 
 G_END_DECLS

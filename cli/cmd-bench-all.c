@@ -314,7 +314,7 @@ static int carry_out(
         return -1;
     printf("\n=== %s: %s\n\n%s", part->name, path, text);
     fflush(stdout);
-    if (cut != (code == DUET_BENCH_EXIT_INTERRUPTED)) {
+    if (code != DUET_BENCH_EXIT_UNSAVED && cut != (code == DUET_BENCH_EXIT_INTERRUPTED)) {
         g_free(suite->cut);
         suite->cut = cut ? NULL : g_strdup(part->name);
         if (!save(suite, error))
@@ -395,7 +395,7 @@ static int run_parts(DuetCli *cli, Suite *suite, gboolean quick, GError **error)
         int code = part->before_trial ? 0 : try_out(cli, suite, error);
         if (code == 0 && part_share > 0)
             code = carry_out(cli, suite, part, part_share * suite->budget_s, error);
-        if (code < 0 || code == DUET_BENCH_EXIT_INTERRUPTED)
+        if (code < 0 || code == DUET_BENCH_EXIT_INTERRUPTED || code == DUET_BENCH_EXIT_UNSAVED)
             return code;
         worst = MAX(worst, code);
     }

@@ -44,7 +44,7 @@ static int compare(DuetCli *cli, const DuetBenchCli *options, gboolean open)
     if (!duet_bench_cli_measure(cli, options, DUET_BENCH_COMPARE, &text, &code, &error))
         return duet_cli_fail(error);
     code = duet_cli_print(text, code);
-    if (options->output && code != DUET_BENCH_EXIT_INTERRUPTED &&
+    if (options->output && code != DUET_BENCH_EXIT_INTERRUPTED && code != DUET_BENCH_EXIT_UNSAVED &&
         (!options->format || !g_str_equal(options->format, "json")))
         write_page(options->output, open);
     return code;

@@ -57,10 +57,12 @@ static gboolean measure(const DuetBenchRequest *request, const DuetBenchmark *be
     if (!measured)
         return FALSE;
     g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, request->ratio_with_failures);
-    if (!duet_job_answer(request, journal, duet_result_to_json(run, analysis),
-            duet_bench_table(run, analysis), out_text, error))
-        return FALSE;
-    *out_exit_code = duet_job_exit_code(run, duet_analysis_bad_arm(analysis));
+    const DuetJobAnswer answer = {
+        .json = duet_result_to_json(run, analysis),
+        .text = duet_bench_table(run, analysis),
+        .bad = duet_analysis_bad_arm(analysis),
+    };
+    duet_job_answer(request, run, journal, &answer, out_text, out_exit_code);
     return TRUE;
 }
 

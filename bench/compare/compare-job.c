@@ -52,11 +52,13 @@ gboolean duet_job_compare(
         .color = once.color,
         .ratio_with_failures = once.ratio_with_failures,
     };
-    gboolean answered = duet_job_answer(
-        &once, NULL, duet_compare_json(&view), duet_compare_text(&view), out_text, error);
+    const DuetJobAnswer answer = {
+        .json = duet_compare_json(&view),
+        .text = duet_compare_text(&view),
+        .bad = !all_ran(run),
+    };
+    duet_job_answer(&once, run, NULL, &answer, out_text, out_exit_code);
     for (gsize i = 0; i < once.n_arms; i++)
         duet_idle_clear(&idle[i]);
-    if (answered)
-        *out_exit_code = duet_job_exit_code(run, !all_ran(run));
-    return answered;
+    return TRUE;
 }

@@ -42,9 +42,11 @@ gboolean duet_job_density(
     if (!carry_out_density(&sampler, run, error))
         return FALSE;
     g_autoptr(DuetDensityAnalysis) analysis = duet_density_analysis_new(run);
-    if (!duet_job_answer(request, journal, duet_density_result(run, analysis),
-            duet_density_table(run, analysis), out_text, error))
-        return FALSE;
-    *out_exit_code = duet_job_exit_code(run, duet_density_analysis_bad_arm(analysis));
+    const DuetJobAnswer answer = {
+        .json = duet_density_result(run, analysis),
+        .text = duet_density_table(run, analysis),
+        .bad = duet_density_analysis_bad_arm(analysis),
+    };
+    duet_job_answer(request, run, journal, &answer, out_text, out_exit_code);
     return TRUE;
 }

@@ -37,9 +37,11 @@ gboolean duet_job_load(
         return FALSE;
     g_autoptr(DuetLoadAnalysis) analysis =
         duet_load_analysis_new(run, request->ratio_with_failures);
-    if (!duet_job_answer(request, journal, duet_load_result(run, analysis),
-            duet_load_table(run, analysis), out_text, error))
-        return FALSE;
-    *out_exit_code = duet_job_exit_code(run, duet_load_analysis_bad_arm(analysis));
+    const DuetJobAnswer answer = {
+        .json = duet_load_result(run, analysis),
+        .text = duet_load_table(run, analysis),
+        .bad = duet_load_analysis_bad_arm(analysis),
+    };
+    duet_job_answer(request, run, journal, &answer, out_text, out_exit_code);
     return TRUE;
 }

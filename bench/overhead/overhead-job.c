@@ -25,9 +25,11 @@ gboolean duet_job_overhead(
         return FALSE;
     g_autoptr(DuetOverheadAnalysis) analysis =
         duet_overhead_analysis_new(run, request->ratio_with_failures);
-    if (!duet_job_answer(request, journal, duet_overhead_result(run, analysis),
-            duet_overhead_table(run, analysis), out_text, error))
-        return FALSE;
-    *out_exit_code = duet_job_exit_code(run, duet_overhead_analysis_bad_arm(analysis));
+    const DuetJobAnswer answer = {
+        .json = duet_overhead_result(run, analysis),
+        .text = duet_overhead_table(run, analysis),
+        .bad = duet_overhead_analysis_bad_arm(analysis),
+    };
+    duet_job_answer(request, run, journal, &answer, out_text, out_exit_code);
     return TRUE;
 }

@@ -287,11 +287,22 @@ void duet_journal_finish(DuetJournal *journal)
         remove_own(journal);
 }
 
+static gboolean is_empty(const DuetJournal *journal)
+{
+    return journal->begun ? journal->taken == 0 : !duet_journal_holds(journal->path);
+}
+
+const char *duet_journal_kept(const DuetJournal *journal)
+{
+    return journal && !is_empty(journal) && is_at(journal->fd, journal->path) ? journal->path
+                                                                              : NULL;
+}
+
 void duet_journal_free(DuetJournal *journal)
 {
     if (!journal)
         return;
-    if (journal->begun ? journal->taken == 0 : !duet_journal_holds(journal->path))
+    if (is_empty(journal))
         remove_own(journal);
     duet_fd_clear(&journal->fd);
     g_free(journal->facts_told);

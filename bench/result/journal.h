@@ -45,6 +45,10 @@ gboolean duet_journal_add_root(const DuetRun *run, gpointer journal, GError **er
 /** duet_journal_finish: the result file was written: removes FILE.part. */
 void duet_journal_finish(DuetJournal *journal);
 
+/** duet_journal_kept: Returns: (transfer none) (nullable): FILE.part if it stays when @journal is
+ * freed. @journal: (nullable) */
+const char *duet_journal_kept(const DuetJournal *journal);
+
 /** duet_journal_free: FILE.part stays if it holds a sample that counts. */
 void duet_journal_free(DuetJournal *journal);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DuetJournal, duet_journal_free)

@@ -160,6 +160,8 @@ typedef struct {
 
 /* The exit code of what the user interrupted. */
 #define DUET_BENCH_EXIT_INTERRUPTED 130
+/* Of what was measured and shown, and could not be saved. */
+#define DUET_BENCH_EXIT_UNSAVED 125
 
 /**
  * DuetBenchOps: the measuring half of duet (json-glib), in the module "duet-tools" under the
@@ -171,9 +173,10 @@ typedef struct {
      * boot:
      * @out_text: (out) (transfer full): the table or the JSON, for standard output
      * @out_exit_code: 0; 1 when all samples of an arm failed; 130 when the user interrupted (what
-     *     was measured until then is in the table and the file)
+     *     was measured until then is in the table and the file); 125 when the file could not be
+     *     written, and the user was told
      *
-     * Returns: %FALSE when nothing could be measured or the file not be written.
+     * Returns: %FALSE when nothing could be measured.
      */
     gboolean (*boot)(
         const DuetBenchRequest *request, char **out_text, int *out_exit_code, GError **error);

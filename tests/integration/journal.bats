@@ -9,7 +9,10 @@ setup_file() {
   stock_image busybox
 }
 teardown_file() { root_down; }
-teardown() { rm -f "$scratch"/run.json*; }
+teardown() {
+  rm -f "$scratch"/run.json*
+  ! mountpoint -q "$scratch/full" || umount "$scratch/full"
+}
 
 # measure NAME [OPTION...]: a benchmark with its result in $scratch/run.json.
 boot() {
@@ -176,4 +179,28 @@ running_one() { [ "$(duet ps --format json | jq '[.[] | select(.state == "runnin
 @test "what can't be measured leaves no journal" {
   expect 127 "$DUET" bench boot --arms container -n 1 -o "$scratch/run.json" busybox -- nosuchprogram
   [ ! -e "$scratch/run.json.part" ]
+}
+
+# full BENCHMARK ARGUMENT...: with its result on a disk that has no room for it, and then has.
+full() {
+  local size
+  duet bench "$@" -o "$scratch/run.json" busybox >/dev/null 2>&1
+  size=$(stat -c %s "$scratch/run.json")
+  mkdir -p "$scratch/full"
+  mount -t tmpfs -o size=4m small "$scratch/full"
+  # The journal fits beside this, and the result does not.
+  head -c $((4194304 - size)) /dev/zero >"$scratch/full/other"
+  expect 125 duet bench "$@" -o "$scratch/full/run.json" busybox
+  [[ $output == *"cannot save the result: "*"No space left on device; '$scratch/full/run.json.part' holds"*"--resume"* ]]
+  [[ $output == *"image    busybox"*container* ]]
+  is "$(ls "$scratch/full")" $'other\nrun.json.part'
+  rm "$scratch/full/other"
+  expect 0 duet bench "$@" --resume -o "$scratch/full/run.json" busybox
+  jq -e '.interrupted | not' "$scratch/full/run.json"
+  umount "$scratch/full"
+}
+
+@test "what can't be saved is shown, and saved later without measuring anew" {
+  full boot --arms container,native -n 20
+  full density --arms container --max 20
 }
