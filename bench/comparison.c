@@ -189,8 +189,13 @@ void duet_match_judge(const DuetMatch *match, GArray *comparisons)
 
 char *duet_match_pair(const DuetMatch *match, const DuetComparison *comparison)
 {
-    const char *a = duet_run_arm(match->a, comparison->a)->name;
-    const char *b = duet_run_arm(match->b, comparison->b)->name;
+    return duet_match_pair_of(match, comparison, duet_run_arm(match->a, comparison->a)->name,
+        duet_run_arm(match->b, comparison->b)->name);
+}
+
+char *duet_match_pair_of(
+    const DuetMatch *match, const DuetComparison *comparison, const char *a, const char *b)
+{
     g_autofree char *metric = match->measure->id(match, comparison->metric);
     gboolean several = match->measure->n_default > 1;
 

@@ -128,6 +128,9 @@ void duet_match_judge(const DuetMatch *match, GArray *comparisons);
 
 /** duet_match_pair: Returns: (transfer full): "a / b", and the metric where a pair has several. */
 char *duet_match_pair(const DuetMatch *match, const DuetComparison *comparison);
+/** duet_match_pair_of: Returns: (transfer full): the same with other names, @a and @b. */
+char *duet_match_pair_of(
+    const DuetMatch *match, const DuetComparison *comparison, const char *a, const char *b);
 
 /** duet_match_pairs: Returns: (transfer full) (element-type DuetComparison): each pair of the arms
  * of one run, judged. */

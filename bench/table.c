@@ -2,9 +2,11 @@
 #include "table.h"
 
 #include <math.h>
+#include <string.h>
 
 #include <duet/bench.h>
 
+#include "arm-label.h"
 #include "cost/cost.h"
 #include "cost/share.h"
 #include "notes.h"
@@ -132,9 +134,9 @@ static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
 
 void duet_bench_table_arm(GString *out, const DuetRun *run, guint arm, gsize width)
 {
-    g_autofree char *name = duet_text_line(duet_run_arm(run, arm)->name);
+    g_autofree char *label = duet_arm_label(run, arm);
 
-    duet_text_append_padded(out, name, width);
+    duet_text_append_padded(out, label, width);
 }
 
 static void arm_row(GString *out, const DuetArmAnalysis *arm, DuetMetric metric)
@@ -217,10 +219,12 @@ static void comparison_row(
     GString *out, const DuetMatch *match, const DuetComparison *comparison, gsize width)
 {
     const DuetContrast *c = &comparison->contrast;
-    g_autofree char *pair = duet_match_pair(match, comparison);
-    g_autofree char *line = duet_text_line(pair);
+    g_autofree char *a = duet_arm_label(match->a, comparison->a);
+    g_autofree char *b = duet_arm_label(match->b, comparison->b);
 
-    duet_text_append_padded(out, line, width);
+    duet_arm_label_fit(&a, &b, PAIR_COLUMNS - strlen(" / "));
+    g_autofree char *pair = duet_match_pair_of(match, comparison, a, b);
+    duet_text_append_padded(out, pair, width);
     if (duet_verdict_withholds(comparison->verdict)) {
         g_string_append_printf(out, "%s\n", duet_verdict_to_string(comparison->verdict));
         return;
@@ -298,9 +302,9 @@ static void phases_of(
     g_string_append_c(out, '\n');
     duet_text_append_padded(out, "phases (medians)", 22);
     for (guint i = 0; i < n; i++) {
-        g_autofree char *name = duet_text_line(duet_run_arm(run, columns[i])->name);
+        g_autofree char *label = duet_arm_label(run, columns[i]);
         g_string_append_c(out, ' ');
-        duet_text_append_right(out, name, width - 1);
+        duet_text_append_right(out, label, width - 1);
     }
     g_string_append_c(out, '\n');
     for (guint metric = DUET_METRIC_PHASE_FIRST; metric < DUET_METRIC_OWN_COUNT; metric++) {
@@ -358,6 +362,7 @@ char *duet_bench_table(const DuetRun *run, const DuetAnalysis *analysis)
 
     head(out, run, analysis);
     arms(out, run, analysis);
+    duet_arm_label_legend(out, run);
     comparisons(out, analysis);
     duet_bench_table_phases(out, run, analysis);
     g_autofree char *cost = duet_cost_line(analysis);

@@ -22,7 +22,8 @@ void duet_bench_table_notes(GString *out, const GPtrArray *notes);
 /** duet_bench_table_plan: Returns: (transfer full): how the samples were taken, in a line. */
 char *duet_bench_table_plan(const DuetRun *run);
 
-/** duet_bench_table_arm: appends an arm's name, printable, in @width columns. */
+/** duet_bench_table_arm: appends an arm's label in @width columns: duet_arm_label_legend() tells
+ * what it stands for. */
 void duet_bench_table_arm(GString *out, const DuetRun *run, guint arm, gsize width);
 
 /** duet_bench_table_comparisons: appends a row for each, if there are any. */

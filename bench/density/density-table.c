@@ -3,6 +3,7 @@
 
 #include "density-analysis.h"
 
+#include "bench/arm-label.h"
 #include "bench/table.h"
 #include "bench/text.h"
 #include "bench/words.h"
@@ -180,6 +181,7 @@ char *duet_density_table(const DuetRun *run, const DuetDensityAnalysis *analysis
     duet_bench_table_head(out, run, command, plan);
     for (guint arm = 0; arm < analysis->n_arms; arm++)
         append_arm(out, run, analysis, arm);
+    duet_arm_label_legend(out, run);
     duet_bench_table_notes(out, analysis->notes);
     return g_string_free(out, FALSE);
 }

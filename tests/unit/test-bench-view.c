@@ -8,6 +8,7 @@
 #include "bench/compare/compare.h"
 #include "bench/benchmark.h"
 #include "bench/compare/side.h"
+#include "bench/table.h"
 #include "bench/text.h"
 #include "bench/boot/waterfall.h"
 
@@ -409,6 +410,46 @@ static void test_compare(void)
     }
 }
 
+/* ---- names of arms ---- */
+
+static char *table_of(const char *first, const char *second)
+{
+    g_autoptr(DuetRun) run = small_run();
+    const char *const names[] = { first, second };
+
+    for (guint i = 0; i < 2; i++) {
+        g_free(duet_run_arm(run, i)->name);
+        duet_run_arm(run, i)->name = g_strdup(names[i]);
+    }
+    g_autoptr(DuetAnalysis) analysis = duet_analysis_new(run, FALSE);
+    char *table = duet_bench_table(run, analysis);
+    g_auto(GStrv) lines = g_strsplit(table, "\n", -1);
+    for (char **line = lines; *line; line++)
+        g_assert_cmpuint(duet_text_width(*line), <=, 80);
+    return table;
+}
+
+static void test_arm_names(void)
+{
+    g_autofree char *alike =
+        table_of("duet run --rm --as container busybox true", "duet run --rm --as vm busybox true");
+    g_assert_nonnull(strstr(alike, "\nA              1"));
+    g_assert_nonnull(strstr(alike, "\nB              1"));
+    g_assert_nonnull(strstr(alike, "\nA / B  "));
+    g_assert_nonnull(
+        strstr(alike, "\nA = duet run --rm --as container busybox true\nB = duet run"));
+
+    g_autofree char *longer = table_of("hyperfine -N true", "bash -c true, in a folder");
+    g_assert_nonnull(strstr(longer, "\nhyperfine -    1"));
+    g_assert_nonnull(strstr(longer, "\nhyperfine  / bash -c tru"));
+    g_assert_null(strstr(longer, "\nA"));
+
+    g_autofree char *one = table_of("vm", "bash -c true, in a folder");
+    g_assert_nonnull(strstr(one, "\nvm / bash -c true, in a  "));
+    g_autofree char *other = table_of("bash -c true, in a folder", "vm");
+    g_assert_nonnull(strstr(other, "\nbash -c true, in a  / vm"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -424,5 +465,6 @@ int main(int argc, char **argv)
     g_test_add_func("/side/binary", test_sides_binary);
     g_test_add_func("/waterfall/draw", test_waterfall);
     g_test_add_func("/compare/view", test_compare);
+    g_test_add_func("/table/arm-names", test_arm_names);
     return g_test_run();
 }
