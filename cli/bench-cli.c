@@ -15,6 +15,9 @@
 #define N_MAX 10000
 /* Less is less than a container's monitor. */
 #define BUDGET_MIN_BYTES (1 << 20)
+/* What nobody gives: 0 would be no limit either, to the surprise of who gave it. */
+#define NO_MAX G_MININT
+#define NO_MAX_LATENCY_S (-G_MAXDOUBLE)
 #define SIZE_MIN_BYTES (1 << 20)
 #define SIZE_MAX_BYTES (G_GUINT64_CONSTANT(64) << 40)
 
@@ -26,6 +29,8 @@ void duet_bench_cli_init(DuetBenchCli *options, const char *kinds, char **defaul
         .timeout_s = DUET_BENCH_TIMEOUT_DEFAULT_MS / 1000.0,
         .floor_percent = DUET_BENCH_FLOOR_DEFAULT * 100,
         .age_s = DUET_BENCH_AGE_DEFAULT_MS / 1000.0,
+        .max = NO_MAX,
+        .max_latency_s = NO_MAX_LATENCY_S,
         .time_limit_s = DUET_BENCH_TIME_LIMIT_DEFAULT_S,
         .ksm_limit_s = DUET_BENCH_KSM_LIMIT_DEFAULT_S,
         .default_argv = default_argv,
@@ -71,9 +76,10 @@ static gboolean check_numbers(const DuetBenchCli *options, const char *verb, GEr
         what = "--age must be from 0.1 to 86400 seconds";
     else if (options->counts && options->n > DUET_BENCH_ROUNDS_MAX)
         what = "--rounds must be from 1 to 100";
-    else if (options->max < 0 || options->max > DUET_BENCH_COUNT_MAX)
+    else if (options->max != NO_MAX && (options->max < 1 || options->max > DUET_BENCH_COUNT_MAX))
         what = "--max must be from 1 to 10000 instances";
-    else if (!(options->max_latency_s >= 0 && options->max_latency_s <= 86400))
+    else if (options->max_latency_s != NO_MAX_LATENCY_S &&
+        !(options->max_latency_s >= 0.001 && options->max_latency_s <= 86400))
         what = "--max-latency must be from 0.001 to 86400 seconds";
     else if (!(options->time_limit_s >= 1 && options->time_limit_s <= 86400))
         what = "--time-limit must be from 1 to 86400 seconds";
@@ -289,8 +295,8 @@ static gboolean read_density(
     const DuetBenchCli *options, DuetDensityLimits *out_limits, GError **error)
 {
     *out_limits = (DuetDensityLimits){
-        .max = (guint)options->max,
-        .max_latency_ns = (gint64)(options->max_latency_s * 1e9),
+        .max = (guint)MAX(options->max, 0),
+        .max_latency_ns = (gint64)(MAX(options->max_latency_s, 0) * 1e9),
         .time_limit_ns = (gint64)(options->time_limit_s * 1e9),
     };
     if (options->budget && !duet_parse_bytes(options->budget, &out_limits->budget_bytes, error)) {
