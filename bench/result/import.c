@@ -87,18 +87,27 @@ static char *field_of(char *line, guint column)
     return field ? g_strstrip(field) : NULL;
 }
 
+/* Decimal: strtod() would read "0x10" as well, which nobody means by it. */
+static gboolean read_number(const char *field, double *out_value)
+{
+    char *end = NULL;
+
+    *out_value = g_ascii_strtod(field, &end);
+    return *field && !*end && strspn(field, "+-.0123456789Ee") == strlen(field);
+}
+
 static gboolean read_list(
     const Import *import, char *text, const char *path, GArray *values, GError **error)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
     for (guint i = 0; lines[i]; i++) {
-        char *line = g_strstrip(lines[i]), *end = NULL;
+        char *line = g_strstrip(lines[i]);
         if (!*line || *line == '#')
             continue;
         const char *field = field_of(line, import->column);
-        double value = field ? g_ascii_strtod(field, &end) : 0;
-        if (!field || !*field || *end)
+        double value = 0;
+        if (!field || !read_number(field, &value))
             return broken(error, path, "line %u has no number in column %u%s%s", i + 1,
                 import->column, field ? ": " : "", field ? field : "");
         if (!add_value(values, value * import->unit_ns, path, error))
@@ -197,13 +206,28 @@ static gboolean read_hyperfine(
     return TRUE;
 }
 
+/* Returns: (transfer full): the whole file: what is behind a NUL byte must not be dropped. */
+static char *read_text(const char *path, GError **error)
+{
+    gsize length = 0;
+    g_autofree char *text = duet_file_read(AT_FDCWD, path, FILE_MAX_BYTES, &length, error);
+
+    if (!text || strlen(text) == length)
+        return g_steal_pointer(&text);
+    guint line = 1;
+    for (const char *c = text; *c; c++)
+        line += *c == '\n';
+    broken(error, path, "line %u has a NUL byte in it", line);
+    return NULL;
+}
+
 /* @word: "NAME=FILE", or a FILE of hyperfine's. */
 static gboolean read_word(Import *import, const char *word, GError **error)
 {
     const char *equals = strchr(word, '=');
     g_autofree char *name = equals && equals > word ? g_strndup(word, equals - word) : NULL;
     const char *path = name ? equals + 1 : word;
-    g_autofree char *text = duet_file_read(AT_FDCWD, path, FILE_MAX_BYTES, NULL, error);
+    g_autofree char *text = read_text(path, error);
 
     if (!text)
         return FALSE;

@@ -329,6 +329,12 @@ for name, middle in ("a", 243), ("b", 214):
   fails_with 125 'line 1 has no number in column 2' bench import --column 2 x=sparse.csv -o no.json
   printf '1\nfast\n' >bad.dat
   fails_with 125 'line 2 has no number in column 1: fast' bench import x=bad.dat -o no.json
+  printf '1\n2\n0x10\n' >hex.dat
+  fails_with 125 "'hex.dat': line 3 has no number in column 1: 0x10" bench import x=hex.dat -o no.json
+  printf '1\n2\0\n3\n' >nul.dat
+  fails_with 125 "'nul.dat': line 2 has a NUL byte" bench import x=nul.dat -o no.json
+  printf '1\n-1.5e+00\n' >negative.dat
+  fails_with 125 'is none' bench import x=negative.dat -o no.json
   fails_with 125 'no unit of time' bench import --unit h x=a.dat -o no.json
   fails_with 125 "give its arm a name" bench import a.dat -o no.json
   fails_with 125 "already" bench import x=a.dat x=b.dat -o no.json
