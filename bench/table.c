@@ -116,8 +116,10 @@ void duet_bench_table_head(GString *out, const DuetRun *run, const char *command
     g_autofree char *image = g_strdup_printf("%s%s%.19s", arm->image_ref ? arm->image_ref : "",
         arm->image_ref ? "  " : "", arm->image_digest ? arm->image_digest : "");
 
-    duet_text_append_wrapped(out, "image    ", "         ", image);
-    duet_text_append_wrapped(out, "command  ", "         ", command);
+    if (*image)
+        duet_text_append_wrapped(out, "image    ", "         ", image);
+    if (command)
+        duet_text_append_wrapped(out, "command  ", "         ", command);
     duet_text_append_wrapped(out, "plan     ", "         ", plan);
     if (*accel)
         duet_text_append_wrapped(out, "ran on   ", "         ", accel);
@@ -125,7 +127,9 @@ void duet_bench_table_head(GString *out, const DuetRun *run, const char *command
 
 static void head(GString *out, const DuetRun *run, const DuetAnalysis *analysis)
 {
-    g_autofree char *command = duet_bench_table_command(duet_run_arm(run, 0));
+    /* Nothing is known of what others measured. */
+    g_autofree char *command =
+        duet_plan_is_blocked(run->plan) ? duet_bench_table_command(duet_run_arm(run, 0)) : NULL;
     g_autofree char *plan = duet_bench_table_plan(run);
 
     duet_bench_table_banner(out, analysis->nested, analysis->tcg);

@@ -45,7 +45,8 @@ void duet_bench_table_phases(GString *out, const DuetRun *run, const DuetAnalysi
 
 /** duet_bench_table_command: Returns: (transfer full): what an arm runs. */
 char *duet_bench_table_command(const DuetRunArm *arm);
-/** duet_bench_table_head: appends what was run and how: image, @command, @plan, accelerators. */
+/** duet_bench_table_head: appends what was run and how: image, @command, @plan, accelerators, as
+ * far as that is known. @command: (nullable) */
 void duet_bench_table_head(GString *out, const DuetRun *run, const char *command, const char *plan);
 
 /** duet_bench_table_accel: Returns: (transfer full): what the arms ran on ("vm: tcg, QEMU 7.2.0").

@@ -313,6 +313,8 @@ for name, middle in ("a", 243), ("b", 214):
         for _ in range(50): print(round(random.gauss(middle, 5) * 1000), 7, file=f)'
   duet bench import --unit us a=a.dat b=b.dat -o imported.json
   valid_result imported.json
+  # nothing that is not known
+  [[ $(duet bench show imported.json) == "plan     up to 50 samples per arm, imported"* ]]
   page "$scratch/imported.json"
   numbers "$scratch/page.html" imported.json
   duet bench import --unit us --column 2 sevens=a.dat -o sevens.json
