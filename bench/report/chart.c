@@ -52,8 +52,8 @@ void duet_chart_free(DuetChart *chart)
 }
 
 /* Between single quotes gnuplot knows one special character, the quote itself, and in arrays not
- * even how it is written there: it becomes a typographic one, and so does what a shell would obey.
- */
+ * even how it is written there: it becomes a typographic one, and so does what a shell would obey,
+ * and what ends "]]>", which is no XML and which gnuplot writes as it is. */
 static void append_quoted(GString *out, const char *text)
 {
     g_autofree char *whole = duet_text_line(text);
@@ -66,6 +66,8 @@ static void append_quoted(GString *out, const char *text)
     for (const char *c = line; *c; c++) {
         if (*c == '\'' || *c == '`')
             g_string_append(out, *c == '`' ? "\u2018" : "\u2019");
+        else if (*c == '>' && g_str_has_suffix(out->str, "]]"))
+            g_string_append(out, "\u203a");
         else
             g_string_append_c(out, *c);
     }

@@ -344,6 +344,17 @@ for name, middle in ("a", 243), ("b", 214):
   [ ! -e no.json ]
 }
 
+@test "no name breaks a picture" {
+  cd "$scratch"
+  seq 1 0.01 1.2 >times.dat
+  duet bench import ']]>=times.dat' "<b>& ]]>'\`\"=times.dat" -o names.json
+  duet report -o names.html names.json
+  mkdir -p names
+  duet report --format svg -o names names.json
+  python -c 'import sys, xml.dom.minidom
+for path in sys.argv[1:]: xml.dom.minidom.parse(path)' names/*.svg
+}
+
 @test "a file of 100,000 samples" {
   cd "$scratch"
   python -c 'import random; random.seed(9)
