@@ -61,6 +61,11 @@ gboolean duet_job_check(const DuetBenchRequest *request, GError **error)
     if (!request->output_path)
         return TRUE;
     /* Better now than after half an hour. */
+    if (!*request->output_path) {
+        g_set_error_literal(
+            error, DUET_ERROR, DUET_ERROR_INVALID, "-o: the name of the result's file is empty");
+        return FALSE;
+    }
     if (!duet_file_may_replace(request->output_path, error))
         return FALSE;
     g_autofree char *folder = g_path_get_dirname(request->output_path);

@@ -236,7 +236,7 @@ PYTHON
 
 @test "bench density refuses what makes no sense" {
   for option in "--max -1" "--max 0" "--max 99999" "--memory-budget none" "--memory-budget 0" "--max-latency -1" \
-    "--max-latency 0" "--max-latency 1e-10" "--time-limit 0" "--arms vm,vm" "--format xml" "-o /nonexistent/file"; do
+    "--max-latency 0" "--max-latency 1e-10" "--time-limit 0" "--arms vm,vm" "--format xml" "-o /nonexistent/file" "--output="; do
     # shellcheck disable=SC2086 # two words
     expect 125 duet bench density $option busybox
     is "$(wc -l <<<"$output")" 1
