@@ -56,6 +56,15 @@ int duet_cli_usage(const char *verb, const char *format, ...)
     return 125;
 }
 
+/* Returns: the letter of --help: that of --hostname where there is one, as in podman. */
+static char help_letter(const GOptionEntry *entries)
+{
+    for (; entries && entries->long_name; entries++)
+        if (entries->short_name == 'h')
+            return 0;
+    return 'h';
+}
+
 /* @first: options stand before all words. */
 static gboolean parse(const char *verb, const GOptionEntry *entries, gboolean first, int *argc,
     char ***argv, GError **error)
@@ -66,7 +75,7 @@ static gboolean parse(const char *verb, const GOptionEntry *entries, gboolean fi
     g_option_context_set_help_enabled(context, FALSE);
     gboolean help = FALSE;
     GOptionEntry help_entry[] = {
-        { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "show this help", NULL },
+        { "help", help_letter(entries), 0, G_OPTION_ARG_NONE, &help, "show this help", NULL },
         G_OPTION_ENTRY_NULL,
     };
     if (entries)

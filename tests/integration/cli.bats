@@ -51,6 +51,16 @@ below() { duet "$1" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1
   [ "$(duet bench boot --help | head -1)" = 'Usage: duet bench boot [OPTION...] IMAGE [-- COMMAND [ARG...]]' ]
   [ "$(duet help image ls | head -1)" = 'Usage: duet image ls [--format FORMAT] [-q]' ]
   is "$(duet run --help | grep -c OPTION)" 1
+  # Of what has a host name -h is that, and help has no letter.
+  for verb in run compare "bench boot"; do
+    # shellcheck disable=SC2086
+    duet $verb --help >"$scratch/help"
+    grep -q -e '  -h, --hostname=NAME' "$scratch/help"
+    grep -q -e '^  --help ' "$scratch/help"
+  done
+  duet ps --help | grep -q -e '-h, --help'
+  expect 0 duet ps -h
+  is "$(duet run --rm -h there busybox hostname)" there
   expect 0 duet image -h
   expect 125 duet bench memory
   [[ $output == *"bench memory: which image?"* ]]
