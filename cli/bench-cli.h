@@ -117,6 +117,10 @@ char **duet_bench_cli_words(
 char **duet_bench_cli_command(DuetCli *cli, const DuetBenchCli *options, const DuetSpec *spec,
     guint *out_name, GError **error);
 
+/** duet_bench_cli_common: Returns: (transfer full): those of @kinds, with commas, that are of
+ * @wanted, too. */
+char *duet_bench_cli_common(const char *kinds, const char *wanted);
+
 /**
  * duet_bench_cli_seed: reads `--seed`. Without one, a seed of the day; it is saved with the result,
  * so the run can be repeated.

@@ -29,6 +29,18 @@ static void add_list(GStrvBuilder *words, const char *option, char *const *value
         add(words, option, *values);
 }
 
+char *duet_bench_cli_common(const char *kinds, const char *wanted)
+{
+    g_auto(GStrv) names = g_strsplit(kinds, ",", -1), allowed = g_strsplit(wanted, ",", -1);
+    GString *out = g_string_new(NULL);
+
+    for (char **name = names; *name; name++) {
+        if (g_strv_contains((const char *const *)allowed, g_strstrip(*name)))
+            g_string_append_printf(out, "%s%s", out->len > 0 ? "," : "", *name);
+    }
+    return g_string_free(out, FALSE);
+}
+
 void duet_bench_cli_add_options(GStrvBuilder *words, const DuetRunOptions *run, gboolean vm)
 {
     duet_cli_limit_words(&run->limits, words);

@@ -64,19 +64,6 @@ static gboolean parse_duration(const char *text, double *out_s, GError **error)
     return FALSE;
 }
 
-/* Returns: (transfer full): those of @kinds that are of @wanted, too. */
-static char *common(const char *kinds, const char *wanted)
-{
-    g_auto(GStrv) names = g_strsplit(kinds, ",", -1), allowed = g_strsplit(wanted, ",", -1);
-    GString *out = g_string_new(NULL);
-
-    for (char **name = names; *name; name++) {
-        if (g_strv_contains((const char *const *)allowed, g_strstrip(*name)))
-            g_string_append_printf(out, "%s%s", out->len > 0 ? "," : "", *name);
-    }
-    return g_string_free(out, FALSE);
-}
-
 static char *result_path(const Suite *suite, const char *name, const char *suffix)
 {
     g_autofree char *file = g_strconcat(name, suffix, NULL);
@@ -281,7 +268,7 @@ static int carry_out(
 {
     DuetBenchCli options = suite->options;
     g_autofree char *path = result_path(suite, part->name, ".json");
-    g_autofree char *kinds = common(suite->options.kinds, part->kinds);
+    g_autofree char *kinds = duet_bench_cli_common(suite->options.kinds, part->kinds);
     g_autofree char *text = NULL;
     int code = -1;
 
@@ -323,18 +310,17 @@ static int carry_out(
     return code;
 }
 
-/* What the figures say of the claims; those that need none are tried, where both kinds are wanted.
- */
+/* What the figures say of the claims; those that need none are tried with the kinds wanted. */
 static int judge(DuetCli *cli, const Suite *suite)
 {
     g_autoptr(GStrvBuilder) words = g_strv_builder_new();
-    g_autofree char *kinds = common("vm,container", suite->options.kinds);
+    g_autofree char *kinds = duet_bench_cli_common("vm,container", suite->options.kinds);
 
     g_strv_builder_add(words, "claims");
-    if (strchr(kinds, ',')) {
-        duet_bench_cli_add_options(words, &suite->options.run, TRUE);
-        g_strv_builder_add(words, suite->options.image);
-    }
+    duet_bench_cli_add_options(words, &suite->options.run, TRUE);
+    g_strv_builder_add(words, suite->options.image);
+    if (!strchr(kinds, ','))
+        g_strv_builder_add_many(words, "--arms", suite->options.kinds, NULL);
     for (const DuetBenchPart *part = duet_bench_parts; part->name; part++) {
         g_autofree char *path = result_path(suite, part->name, ".json");
         /* No claim rests on what has an image or a payload of its own. */

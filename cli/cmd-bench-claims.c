@@ -90,7 +90,7 @@ static const DuetClaimsOps *claims_ops(GError **error)
 typedef struct {
     DuetRunOptions run;
     char **results;
-    char *only, *format, *language, *seed, *image;
+    char *only, *format, *language, *seed, *kinds, *image;
 } Claims;
 
 static void claims_clear(Claims *options)
@@ -101,9 +101,34 @@ static void claims_clear(Claims *options)
     g_free(options->format);
     g_free(options->language);
     g_free(options->seed);
+    g_free(options->kinds);
     g_free(options->image);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Claims, claims_clear)
+
+static gboolean check_kinds(const Claims *options, GError **error)
+{
+    g_auto(GStrv) names = g_strsplit(options->kinds ? options->kinds : "", ",", -1);
+    DuetKind kind;
+
+    for (char **name = names; *name; name++)
+        if (!duet_kind_from_string(g_strstrip(*name), &kind))
+            return duet_cli_invalid(
+                error, "is no kind for --arms: choose from vm and container", *name);
+    return TRUE;
+}
+
+static gboolean is_wanted(const Claims *options, DuetKind kind, GError **error)
+{
+    const char *name = duet_kind_to_string(kind);
+    g_autofree char *both = options->kinds ? duet_bench_cli_common(options->kinds, name) : NULL;
+
+    if (!both || *both)
+        return TRUE;
+    g_set_error(
+        error, DUET_ERROR, DUET_ERROR_INVALID, "--arms %s leaves %s out", options->kinds, name);
+    return FALSE;
+}
 
 /* Of `bench boot`'s arms: short, and it prints a byte. What claims try with instances has commands
  * of its own. */
@@ -112,6 +137,8 @@ static DuetSpec *make_spec(DuetCli *cli, const Claims *options, DuetKind kind, G
     char *echo[] = { (char *)"echo", NULL };
     DuetRunOptions run = options->run;
 
+    if (!is_wanted(options, kind, error))
+        return NULL;
     if (kind != DUET_KIND_VM)
         run.accel = run.qemu = run.kernel = run.disk_size = run.connect = NULL;
     DuetSpec *spec = duet_cli_spec(cli, &run, kind, options->image, echo, error);
@@ -159,7 +186,7 @@ static int try_claims(DuetCli *cli, const Claims *options, DuetClaimsRequest *re
     request->format = options->format;
     request->language = options->language;
     request->progress = isatty(STDERR_FILENO) ? duet_bench_cli_progress : NULL;
-    if (!duet_bench_cli_seed(options->seed, &request->seed, error))
+    if (!duet_bench_cli_seed(options->seed, &request->seed, error) || !check_kinds(options, error))
         return -1;
     if (options->image)
         return try_with_image(cli, options, request, out_text, error);
@@ -187,6 +214,8 @@ int duet_bench_claims(DuetCli *cli, int argc, char **argv)
         { "results", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.results,
             "take figures from these, in place of measuring some at once", "FILE..." },
         { "only", 0, 0, G_OPTION_ARG_FILENAME, &options.only, "try these alone", "ID,..." },
+        { "arms", 0, 0, G_OPTION_ARG_FILENAME, &options.kinds,
+            "try no others with the image (default: vm,container)", "KIND,..." },
         { "seed", 0, 0, G_OPTION_ARG_FILENAME, &options.seed, "seed of what is measured at once",
             "NUMBER" },
         { "format", 0, 0, G_OPTION_ARG_FILENAME, &options.format, "table (default), json or md",

@@ -80,6 +80,15 @@ clean() {
   DUET_ROOT=/nonexistent claims --results vm.json --only start --format md | grep -q 'too few samples: 2'
 }
 
+@test "kinds that are not wanted are why a claim is not run" {
+  claims --format json busybox --arms container --only kernel-shared,kernel-own >"$scratch/claims.json"
+  says kernel-shared '.verdict == "holds"'
+  says kernel-own '.verdict == "not run" and .because == "--arms container leaves vm out"'
+  expect 125 duet bench claims busybox --arms container,jail
+  [[ $output == *"'jail' is no kind"* ]]
+  clean
+}
+
 @test "published figures stand beside ours, and none is a limit" {
   cd "$scratch"
   duet bench reproduce >list

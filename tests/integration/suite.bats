@@ -41,6 +41,9 @@ quick() { duet bench quick --arms container,native --budget 1s -o "$scratch/run"
     ([.samples[] | select(.discarded | not)] | length) == .plan.n * (.plan.counts | length)' "$scratch/run/memory.json"
   is "$(ls "$scratch/run")" $'boot.json\ncost.json\nmemory.json\nsuite.conf'
   [[ $output == *"=== claims"*"containers"* ]]
+  # The image is tried with the kinds there are.
+  [[ $output == *"holds         A container has the host's kernel."*"--arms container,native leaves vm out"* ]]
+  [[ $output != *"no image was given"* ]]
   expect 125 quick --resume other
   none_listed
   expect 0 quick --resume busybox
