@@ -302,7 +302,7 @@ void duet_journal_free(DuetJournal *journal)
 {
     if (!journal)
         return;
-    if (is_empty(journal))
+    if (journal->fd >= 0 && is_empty(journal))
         remove_own(journal);
     duet_fd_clear(&journal->fd);
     g_free(journal->facts_told);
