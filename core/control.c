@@ -256,12 +256,14 @@ static void hold_signals(DuetProxy proxy, sigset_t *out_old)
 {
     sigset_t set;
 
+    if (proxy == DUET_PROXY_ALL) {
+        duet_session_block_signals(out_old);
+        return;
+    }
     sigemptyset(&set);
     if (proxy == DUET_PROXY_ENDING)
         duet_signals_ending(&set);
     sigprocmask(SIG_BLOCK, &set, out_old);
-    if (proxy == DUET_PROXY_ALL)
-        duet_session_block_signals(out_old);
 }
 
 DuetInfo *duet_instance_run(

@@ -12,6 +12,20 @@
 
 #include "core/util.h"
 
+gboolean duet_process_wait_gone(pid_t pid, gint64 until_ns)
+{
+    DUET_AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd wait = { .fd = pidfd, .events = POLLIN };
+    int ready;
+
+    if (pidfd < 0)
+        return errno == ESRCH;
+    do
+        ready = poll(&wait, 1, (int)MAX((until_ns - duet_now_ns()) / 1000000, 0));
+    while (ready < 0 && errno == EINTR);
+    return ready == 1;
+}
+
 int duet_child_wait(pid_t pid, gint64 deadline_ns)
 {
     int status = 0;

@@ -15,4 +15,10 @@ G_BEGIN_DECLS
  */
 int duet_child_wait(pid_t pid, gint64 deadline_ns);
 
+/**
+ * duet_process_wait_gone: waits for any process, until @until_ns (CLOCK_MONOTONIC).
+ * Returns: whether it has ended; one that was not reaped yet (process 1 may be slow) has, too
+ */
+gboolean duet_process_wait_gone(pid_t pid, gint64 until_ns);
+
 G_END_DECLS

@@ -1,36 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "leftover.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <duet/error.h>
 
 #include "core/places.h"
 #include "core/util.h"
+#include "child.h"
 
 #define PATIENCE_MS 3000
 #define MOUNTINFO_MAX_BYTES (16u * 1024 * 1024)
 
-/* A process that ended but was not reaped yet (pid 1 may be slow) counts as gone: its pidfd is
- * readable. */
-static gboolean wait_gone(gint64 pid)
+static gboolean outlasts(gint64 pid)
 {
-    if (pid <= 0)
-        return TRUE;
-    DUET_AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-    if (pidfd < 0)
-        return errno == ESRCH;
-    struct pollfd wait = { .fd = pidfd, .events = POLLIN };
-    int ready;
-    do
-        ready = poll(&wait, 1, PATIENCE_MS);
-    while (ready < 0 && errno == EINTR);
-    return ready == 1;
+    gint64 until_ns = duet_now_ns() + PATIENCE_MS * G_GINT64_CONSTANT(1000000);
+
+    return pid > 0 && !duet_process_wait_gone((pid_t)pid, until_ns);
 }
 
 static void check_cgroup(const char *point, const char *cgroup, const char *id, DuetSample *sample)
@@ -81,10 +69,10 @@ void duet_leftover_check(
 
     if (instance)
         duet_sample_warn(sample, "left behind: the instance '%s' is still listed", id);
-    if (info && !wait_gone(info->pid))
+    if (info && outlasts(info->pid))
         duet_sample_warn(
             sample, "left behind: its process %" G_GINT64_FORMAT " still runs", info->pid);
-    if (info && !wait_gone(info->monitor_pid))
+    if (info && outlasts(info->monitor_pid))
         duet_sample_warn(
             sample, "left behind: its monitor %" G_GINT64_FORMAT " still runs", info->monitor_pid);
     check_mounts(info ? info->cgroup : NULL, id, sample);

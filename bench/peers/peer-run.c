@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "peer-run.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <duet/error.h>
 
+#include "bench/instance/child.h"
 #include "core/stats.h"
 #include "core/util.h"
 #include "words.h"
@@ -355,26 +353,12 @@ GArray *duet_peer_arm_members(DuetPeerArm *arm)
     return pids;
 }
 
-static gboolean wait_gone(gint pid, gint64 until_ns)
-{
-    DUET_AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd wait = { .fd = pidfd, .events = POLLIN };
-    int ready;
-
-    if (pidfd < 0)
-        return errno == ESRCH;
-    do
-        ready = poll(&wait, 1, (int)MAX((until_ns - duet_now_ns()) / 1000000, 0));
-    while (ready < 0 && errno == EINTR);
-    return ready == 1;
-}
-
 gint duet_peer_wait_gone(const GArray *pids)
 {
     gint64 until_ns = duet_now_ns() + PATIENCE_MS * G_GINT64_CONSTANT(1000000);
 
     for (guint i = 0; i < pids->len; i++) {
-        if (!wait_gone(g_array_index(pids, gint, i), until_ns))
+        if (!duet_process_wait_gone(g_array_index(pids, gint, i), until_ns))
             return g_array_index(pids, gint, i);
     }
     return 0;
